@@ -1,0 +1,67 @@
+# Each target sets up .venv by itself, in silence when nothing is to do.
+
+TASK =
+MODEL =
+ARGS =
+PYTHON ?= python3
+
+TASKS = $(sort $(filter-out base,$(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))))
+RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(wildcard configs/*/*.yaml))))
+MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.yaml)))
+
+# $(call one_of,NAME,values): stop with one line, unless the variable NAME holds one of the values.
+one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error \
+	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1))),$(1)= is missing); known: $(strip $(2))))
+
+# A finished .venv is renewed with its own Python, unless PYTHON was given. exec: signals reach the program itself.
+define SETUP
+@python='$(PYTHON)'; \
+$(if $(filter file,$(origin PYTHON)),if [ -f .venv/installed ] && [ -x .venv/bin/python ]; then python=.venv/bin/python; fi;) \
+command -v "$$python" >/dev/null || { echo "no Python at '$$python': name one with make PYTHON=/path/to/python3" >&2; exit 1; }; \
+exec "$$python" tools/install.py
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help install train resume board test check clean
+
+help:  ## show this text
+	@echo 'make TARGET [NAME=value ...]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s%s\n", $$1, $$2 }' Makefile
+	@echo 'TASK    $(TASKS)'
+	@echo '        $(RECIPES)'
+	@echo 'MODEL   $(MODELS)'
+	@echo 'ARGS    further arguments, as in ARGS="--trainer.max_steps 500"'
+	@echo 'PYTHON  the Python that .venv is made with (python3)'
+
+install:  ## set up .venv; every target that needs it does so by itself
+	$(SETUP)
+
+train:  ## train a network: TASK=echo [MODEL=gru] [ARGS=...]
+	$(call one_of,TASK,$(TASKS) $(RECIPES))
+	$(if $(strip $(MODEL)),$(call one_of,MODEL,$(MODELS)))
+	$(SETUP)
+	@exec .venv/bin/rnn-tasks fit --config $(TASK) $(if $(strip $(MODEL)),--config models/$(strip $(MODEL))) $(ARGS)
+
+resume:  ## go on with the newest run of a task: TASK=echo
+	$(if $(strip $(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
+	$(SETUP)
+	@exec .venv/bin/rnn-tasks resume '$(strip $(TASK))' $(ARGS)
+
+board:  ## look at all runs in TensorBoard
+	$(SETUP)
+	@exec .venv/bin/tensorboard --logdir lightning_logs $(ARGS)
+
+# A part of the tests, chosen by ARGS, is not held to the whole's coverage.
+test:  ## run the tests: [ARGS="-k echo"]
+	$(SETUP)
+	@exec .venv/bin/python -m pytest --cov $(if $(strip $(ARGS)),--cov-fail-under=0) $(ARGS)
+
+check:  ## check format, lint and types
+	$(SETUP)
+	@.venv/bin/ruff format --check --quiet . || { echo 'format: run .venv/bin/ruff format .' >&2; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@exec .venv/bin/mypy
+
+clean:  ## remove .venv, caches and what was built; never a run
+	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
+	@find . \( -name .git -o -name lightning_logs \) -prune -o -name __pycache__ -prune -exec rm -rf {} +

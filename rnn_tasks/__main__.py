@@ -1,0 +1,82 @@
+"""The one door: ``rnn-tasks`` and ``python -m rnn_tasks``."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from rnn_tasks import __version__
+from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
+
+COMMANDS = {
+    "respond": "Give strings to a trained network and print its answers.",
+    "resume": "Go on with a run that was interrupted or that is to be longer.",
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command line; a mistake or a failure is one line on standard error and an exit status that is not zero.
+
+    Args:
+        args: The words, those of the process if None.
+
+    Raises:
+        SystemExit: With status 2 for a user's mistake, 1 for a failure, 128 plus the number of a signal.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a layer of one's own may lie in the working folder
+    try:
+        dispatch(words, args is None)
+    except UsageError as error:
+        leave(2, error)
+    except DivergedError as error:
+        leave(1, f"the run diverged: {error}")
+    except InterruptedRunError as error:
+        leave(128 + error.signum)
+    except KeyboardInterrupt:
+        leave(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave(1)
+    except OSError as error:
+        leave(1, error)
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning ends with status 1
+            leave(128 + signal.SIGINT)
+        raise
+
+
+def dispatch(words: list[str], from_shell: bool) -> None:
+    """Hand the words to the command that they name; what does not train does not load Lightning."""
+    if words == ["--version"]:
+        print(f"rnn-tasks {__version__}")
+    elif words[:1] == ["respond"]:
+        from rnn_tasks.respond import respond
+
+        respond(words[1:])
+    elif words[:1] == ["resume"]:
+        from rnn_tasks.resume import resume
+
+        resume(words[1:])
+    else:
+        from rnn_tasks.cli import build
+        from rnn_tasks.parsing import Parser
+
+        Parser.commands = COMMANDS
+        # Lightning warns when it is given words that the process was given as well.
+        build(None if from_shell else words)
+
+
+def leave(status: int, message: object = "") -> None:
+    """Exit, with a message in one line if there is one; RNN_TASKS_DEBUG=1 shows where it came from."""
+    if os.environ.get("RNN_TASKS_DEBUG") and message:
+        raise
+    text = " ".join(str(message).split())
+    if text:
+        print(f"rnn-tasks: error: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

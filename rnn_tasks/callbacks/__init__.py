@@ -1,0 +1,27 @@
+"""Callbacks that act (on weights, on the run) and callbacks that observe (``...Monitor``, ``RunSummary``)."""
+
+from rnn_tasks.callbacks.exact_resume import ExactResume
+from rnn_tasks.callbacks.gradient_norm_monitor import GradientNormMonitor
+from rnn_tasks.callbacks.progress import Progress
+from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
+from rnn_tasks.callbacks.run_summary import RunSummary
+from rnn_tasks.callbacks.sample_monitor import SampleMonitor
+from rnn_tasks.callbacks.spectral_norm_monitor import SpectralNormMonitor
+from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
+from rnn_tasks.callbacks.stop_at_divergence import StopAtDivergence
+from rnn_tasks.callbacks.stop_on_signal import StopOnSignal
+from rnn_tasks.callbacks.throughput_monitor import ThroughputMonitor
+
+__all__ = [
+    "ExactResume",
+    "GradientNormMonitor",
+    "Progress",
+    "Reorthogonalize",
+    "RunSummary",
+    "SampleMonitor",
+    "SpectralNormMonitor",
+    "StopAtAccuracy",
+    "StopAtDivergence",
+    "StopOnSignal",
+    "ThroughputMonitor",
+]

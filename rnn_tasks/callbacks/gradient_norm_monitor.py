@@ -1,0 +1,73 @@
+"""How large the gradient is, before and after it is clipped."""
+
+from collections.abc import Iterable
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from rnn_tasks.callbacks._hooks import AfterEachStep
+from rnn_tasks.runs.trainer_facts import is_logged
+
+
+def gradient_norm(parameters: Iterable[Parameter]) -> Tensor:
+    """L2 norm of the gradients of all parameters together; those without a gradient count as zero.
+
+    Args:
+        parameters: The parameters.
+
+    Example:
+        >>> parameter = Parameter(torch.zeros(2))
+        >>> parameter.grad = torch.tensor([3.0, 4.0])
+        >>> gradient_norm([parameter])
+        tensor(5.)
+    """
+    return torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+class GradientNormMonitor(Callback):
+    """Logs the norm of the gradient at every logged step, unscaled under AMP.
+
+    Logged as ``gradient_norm/before_clipping`` and ``gradient_norm/after_clipping``, and on request as
+    ``gradient_norm/<parameter>``.
+
+    Args:
+        per_parameter: Whether to log the norm of each parameter too, before clipping.
+    """
+
+    def __init__(self, per_parameter: bool = False) -> None:
+        self.per_parameter = per_parameter
+        self.module: LightningModule | None = None
+        self.values: dict[str, Tensor] = {}
+        self.after_each_step = AfterEachStep(self.measure_clipped)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.module = pl_module
+        self.after_each_step.attach(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.after_each_step.detach()
+        self.module = None
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        if not is_logged(trainer):
+            return
+        self.values = {"gradient_norm/before_clipping": gradient_norm(pl_module.parameters())}
+        if self.per_parameter:
+            self.values |= {
+                f"gradient_norm/{name}": gradient_norm([parameter]) for name, parameter in pl_module.named_parameters()
+            }
+
+    def measure_clipped(self) -> None:
+        """Measure what the optimizer has just used."""
+        if self.values and self.module is not None:
+            self.values["gradient_norm/after_clipping"] = gradient_norm(self.module.parameters())
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if self.values:
+            pl_module.log_dict(self.values, batch_size=1)
+            self.values = {}

@@ -1,0 +1,203 @@
+"""What came of a run: ``summary.json`` for programs, the closing lines for people."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from rnn_tasks import __version__
+from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
+from rnn_tasks.errors import DivergedError, InterruptedRunError
+from rnn_tasks.runs.closing_lines import closing_lines
+from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, write_atomically
+from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
+from rnn_tasks.spec import Baseline, Batch
+
+LEARNING = 0.95
+"""A loss below this share of the baseline's shows that something was learnt."""
+
+
+def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str:
+    """``solved``, ``learning`` or ``at_baseline``.
+
+    Args:
+        solved: Whether the task says so.
+        loss: Mean loss over the scored steps, nats; None when it was never measured.
+        baseline: What a predictor scores that has learnt nothing.
+
+    Example:
+        >>> verdict(False, 2.0, Baseline(loss=3.0, accuracy=0.1))
+        'learning'
+    """
+    if solved:
+        return "solved"
+    return "learning" if loss is not None and loss < LEARNING * baseline.loss else "at_baseline"
+
+
+class RunSummary(Callback):
+    """Writes ``summary.json`` into the run folder when training ends, however it ends, and prints the closing lines.
+
+    It also saves the last weights as ``checkpoints/last.ckpt`` and, once the run is over, enters its hyperparameters
+    and final metrics into TensorBoard's HPARAMS page. Steps, seconds and sequences are those of the whole run, over
+    all its resumptions.
+
+    Args:
+        quiet: Whether to leave out the closing lines.
+
+    Attributes:
+        expects_test: Set when a test follows the fit: the closing lines then wait for it.
+        hyperparameters: What to enter on the HPARAMS page; set by the command line.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.expects_test = False
+        self.hyperparameters: dict[str, Any] = {}
+        self.solved_at: int | None = None
+        self.sequences = 0
+        self.seconds = 0.0
+        self.resumed_at = 0.0
+        self.metrics: dict[str, float] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.resumed_at = perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
+    ) -> None:
+        self.sequences += len(batch.inputs) * trainer.world_size
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit":
+            return
+        self._remember(trainer, "val")
+        task = getattr(trainer, "datamodule", None)
+        if self.solved_at is None and task is not None and task.solved(self.metrics):
+            self.solved_at = trainer.global_step
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop_clock()
+        folder = run_folder(trainer)
+        if folder is not None:
+            trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)
+            self._write(trainer, pl_module, folder, how_it_stopped(trainer))
+        if not self.expects_test:
+            self._close(trainer, folder)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if trainer.state.fn != "fit" or not isinstance(
+            exception, DivergedError | InterruptedRunError | KeyboardInterrupt
+        ):
+            return
+        self._stop_clock()
+        folder = run_folder(trainer)
+        if folder is not None:
+            stopped = "diverged" if isinstance(exception, DivergedError) else "interrupted"
+            self._write(trainer, pl_module, folder, stopped)
+        self._close(trainer, folder)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._remember(trainer, "test")
+        if not self.expects_test:
+            if not self.quiet and trainer.is_global_zero:
+                print("\n".join(f"{name:28}{value:.4f}" for name, value in self.metrics.items()), flush=True)
+            return
+        folder = run_folder(trainer)
+        if folder is not None and trainer.is_global_zero and (folder / SUMMARY).is_file():
+            summary = json.loads((folder / SUMMARY).read_text())
+            task = trainer.datamodule  # type: ignore[attr-defined]
+            summary["metrics"] |= self.metrics
+            summary["verdict"] = verdict(task.solved(self.metrics, "test"), self.metrics["test/loss"], task.baseline)
+            write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
+        self._close(trainer, folder)
+
+    def state_dict(self) -> dict[str, Any]:
+        running = perf_counter() - self.resumed_at if self.resumed_at else 0.0
+        return {
+            "solved_at": self.solved_at,
+            "sequences": self.sequences,
+            "seconds": self.seconds + running,
+            "metrics": self.metrics,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.solved_at = state_dict["solved_at"]
+        self.sequences = state_dict["sequences"]
+        self.seconds = state_dict["seconds"]
+        self.metrics = dict(state_dict["metrics"])
+
+    def _stop_clock(self) -> None:
+        if self.resumed_at:
+            self.seconds += perf_counter() - self.resumed_at
+            self.resumed_at = 0.0
+
+    def _remember(self, trainer: Trainer, stage: str) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.metrics |= {name: value for name, value in metrics.items() if name.startswith(f"{stage}/")}
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule, folder: Path, stopped: str) -> None:
+        if not trainer.is_global_zero:
+            return
+        task = getattr(trainer, "datamodule", None)
+        core = getattr(pl_module, "core", None)
+        seed = os.environ.get("PL_GLOBAL_SEED")
+        summary: dict[str, Any] = {
+            "task": getattr(task, "name", None),
+            "model": type(pl_module).__name__,
+            "core": type(getattr(core, "layer", core)).__name__,
+            "seed": None if seed is None else int(seed),
+            "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "steps": trainer.global_step,
+            "solved_at": self.solved_at,
+            "sequences": self.sequences,
+            "seconds": round(self.seconds, 3),
+            "stopped": stopped,
+        }
+        if task is not None:
+            reached = task.solved(self.metrics)
+            summary["verdict"] = (
+                "diverged" if stopped == "diverged" else verdict(reached, self.metrics.get("val/loss"), task.baseline)
+            )
+            summary["baseline"] = task.baseline._asdict()
+            codec = task.spec.codec
+            summary["example"] = codec.example() if codec is not None else None
+        summary["metrics"] = self.metrics
+        summary["versions"] = {"rnn_tasks": __version__, "torch": str(torch.__version__)}
+        write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
+
+    def _close(self, trainer: Trainer, folder: Path | None) -> None:
+        if not trainer.is_global_zero or folder is None or not (folder / SUMMARY).is_file():
+            return
+        summary = json.loads((folder / SUMMARY).read_text())
+        if isinstance(trainer.logger, TensorBoardLogger) and self.hyperparameters:
+            trainer.logger.log_hyperparams(self.hyperparameters, final_metrics(summary))
+        if not self.quiet:
+            print(closing_lines(summary, folder), flush=True)
+
+
+def how_it_stopped(trainer: Trainer) -> str:
+    """Why a fit that came to its end did so: ``accuracy``, ``steps``, ``epochs``, ``time`` or ``early_stopping``."""
+    if any(callback.stopped for callback in callbacks_of(trainer, StopAtAccuracy)):
+        return "accuracy"
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        return "steps"
+    if any((timer.time_remaining() or 0.0) <= 0 for timer in callbacks_of(trainer, Timer)):
+        return "time"
+    epochs = trainer.max_epochs
+    return "epochs" if epochs is not None and 0 <= epochs <= trainer.current_epoch else "early_stopping"
+
+
+def final_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The few numbers that runs are compared by on the HPARAMS page."""
+    metrics = summary["metrics"]
+    names = ("accuracy", "worst_accuracy", "loss")
+    chosen = {f"final/{stage}_{name}": metrics.get(f"{stage}/{name}") for stage in ("val", "test") for name in names}
+    chosen["final/steps"] = float(summary["steps"])
+    return {name: value for name, value in chosen.items() if value is not None}

@@ -1,0 +1,48 @@
+"""Sequences of the validation set with the network's answers, as text."""
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.spec import Batch
+
+
+class SampleMonitor(Callback):
+    """Writes input, target and answer of the first validation sequences to TensorBoard, as ``samples``.
+
+    Args:
+        num_sequences: How many, ``>= 1``.
+        every_n_validations: Validations between two samples, ``>= 1``.
+
+    Raises:
+        UsageError: A value outside its bounds.
+    """
+
+    def __init__(self, num_sequences: int = 9, every_n_validations: int = 1) -> None:
+        if num_sequences < 1 or every_n_validations < 1:
+            raise UsageError("num_sequences and every_n_validations must be at least 1")
+        self.num_sequences = num_sequences
+        self.every_n_validations = every_n_validations
+        self.validations = 0
+        self.batch: Batch | None = None
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if batch_idx == 0 and not trainer.sanity_checking:
+            self.batch = batch.rows(0, self.num_sequences)
+
+    @torch.no_grad()
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        task = getattr(trainer, "datamodule", None)
+        logger = trainer.logger
+        if trainer.sanity_checking or self.batch is None or not isinstance(logger, TensorBoardLogger) or task is None:
+            return
+        self.validations += 1
+        if self.validations % self.every_n_validations == 0 and trainer.is_global_zero:
+            answers = pl_module(self.batch.inputs, self.batch.condition).argmax(-1)
+            texts = task.show(self.batch, answers)
+            if texts:
+                block = "\n\n".join(texts)
+                logger.experiment.add_text("samples", f"```\n{block}\n```", trainer.global_step)

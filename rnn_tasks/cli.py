@@ -1,0 +1,191 @@
+"""The command line of the trainer: fit, validate, test, predict."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+# Short names in YAML are those of imported classes.
+from rnn_tasks.callbacks import RunSummary
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models import RecurrentModel
+from rnn_tasks.parsing import CONFIGS, ConfigByName, Parser, shipped_names
+from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
+from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
+from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
+from rnn_tasks.tasks import Task
+
+__all__ = ["CLI", "AtomicCheckpointIO", "build"]
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes config.yaml into the folder of a new run, once, and gives the model its hash."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        folder = run_folder(trainer)
+        if stage != "fit" or folder is None or not trainer.is_global_zero:
+            return
+        if not (folder / CONFIG).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            text = self.parser.dump(self.config, skip_none=False, skip_link_targets=True)
+            write_atomically(folder / CONFIG, text)
+        if isinstance(pl_module, RecurrentModel):
+            pl_module.config_hash = config_hash(read_config(folder)["model"])
+
+
+class CLI(LightningCLI):
+    """LightningCLI with configs by name, one line for a mistake, and a test after the fit.
+
+    Args:
+        resumed: Folder of the run to go on with, or None.
+        args: Words of the command line, those of the process if None.
+    """
+
+    def __init__(self, resumed: Path | None = None, args: list[str] | None = None) -> None:
+        self.resumed = resumed
+        defaults = {name: {"default_config_files": [str(CONFIGS / "base.yaml")]} for name in self.subcommands()}
+        super().__init__(
+            RecurrentModel,
+            Task,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=SaveConfig,
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"allow_abbrev": False, "prog": "rnn-tasks", **defaults},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser whose configs can be given by name."""
+        parser = self.parser_class(**kwargs)
+        names = ", ".join(shipped_names())
+        parser.add_argument("-c", "--config", action=ConfigByName, help=f"Path of a YAML file, or one of: {names}.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the constraint, and link what the model must know about its task."""
+        help_text = "Callback that keeps the recurrent weights within a set, or null."
+        parser.add_argument("--constraint", type=Callback | None, default=None, help=help_text)
+        threads_help = "CPU threads of torch, or null for torch's choice. Small networks are fastest with one."
+        parser.add_argument("--num_threads", type=int | None, default=1, help=threads_help)
+        parser.link_arguments("data.spec", "model.init_args.spec", apply_on="instantiate")
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not let a checkpoint change the configuration, or name classes to import, as Lightning's does."""
+
+    def before_instantiate_classes(self) -> None:
+        """Set the number of threads, and name the run folder."""
+        threads = self._get(self.config, "num_threads", default=None)
+        if threads is not None:
+            if threads < 1:
+                raise UsageError(f"num_threads must be at least 1, got {threads}")
+            torch.set_num_threads(threads)
+        trainer = self._get(self.config, "trainer")
+        logger = trainer.get("logger")
+        if isinstance(logger, Mapping) or hasattr(logger, "class_path"):
+            if not str(logger.class_path).endswith(RunLogger.__name__):
+                return
+            if self.subcommand != "fit":
+                trainer.logger = False  # what is only measured leaves no run behind
+            elif self.resumed is not None:
+                folder = self.resumed.resolve()
+                logger.init_args.update(
+                    {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
+                )
+
+    def instantiate_classes(self) -> None:
+        """Build everything; a value that a class refuses is a mistake of the user's."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, ArgumentError) as error:
+            raise UsageError(str(error)) from error
+        constraint = self._get(self.config_init, "constraint", default=None)
+        if constraint is not None:
+            self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
+        seed = self._get(self.config, "seed_everything", default=0)
+        if getattr(self.datamodule, "seed", 0) is None:
+            self.datamodule.seed = int(seed)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, RunLogger) and not logger.name:
+                logger._name = self.datamodule.name
+
+    def before_fit(self) -> None:
+        """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
+        for logger in self.trainer.loggers:
+            if isinstance(logger, RunLogger):
+                _ = logger.version  # before other processes are started, which then know it too
+        for summary in callbacks_of(self.trainer, RunSummary):
+            summary.expects_test = run_folder(self.trainer) is not None
+            summary.hyperparameters = self._hyperparameters()
+        if self.resumed is not None:
+            dumped = yaml.safe_load(
+                self._parser("fit").dump(self.config["fit"], skip_none=False, skip_link_targets=True)
+            )
+            if config_hash(dumped["model"]) != config_hash(read_config(self.resumed)["model"]):
+                raise UsageError(
+                    "a resumed run keeps its model: leave out options that begin with --model, or train anew"
+                )
+            last = self.resumed / CHECKPOINTS / LAST
+            if last.is_file():
+                self.config_init["fit"]["ckpt_path"] = str(last)
+
+    def after_fit(self) -> None:
+        """Measure the best weights on the test set."""
+        folder = run_folder(self.trainer)
+        if folder is None:
+            return
+        path = best_checkpoint(folder)
+        self.model.load_state_dict(read_checkpoint(path)["state_dict"])
+        self.trainer.test(self.model, self.datamodule, verbose=False)
+
+    def _hyperparameters(self) -> dict[str, Any]:
+        config = self._parser("fit").dump(self.config["fit"], skip_none=True, skip_link_targets=True)
+        values = yaml.safe_load(config)
+        return flatten(
+            {key: values[key] for key in ("data", "model", "constraint", "seed_everything") if key in values}
+        )
+
+
+def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted names, without the words ``init_args`` and ``class_path``.
+
+    Example:
+        >>> flatten({"model": {"class_path": "m.Net", "init_args": {"size": 3}}})
+        {'model': 'Net', 'model.size': 3}
+    """
+    if not isinstance(values, Mapping):
+        return {prefix: values if isinstance(values, int | float | str | bool) else str(values)}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if key == "class_path":
+            flat[prefix] = str(value).rpartition(".")[2]
+        else:
+            flat |= flatten(value, prefix if key == "init_args" else f"{prefix}.{key}".lstrip("."))
+    return flat
+
+
+def build(args: list[str] | None = None, resumed: Path | None = None) -> CLI:
+    """Run a command of the trainer.
+
+    Args:
+        args: Words of the command line, those of the process if None.
+        resumed: Folder of the run to go on with.
+    """
+    # Advertisements, and what the closing lines say better.
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Lightning's own use of a name that torch 2.13 deprecates.
+    warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
+    return CLI(resumed, args)

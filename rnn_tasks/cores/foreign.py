@@ -1,0 +1,107 @@
+"""An adapter for a recurrent layer of another package."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnn_tasks.cores.core import Core, State, square_blocks
+from rnn_tasks.errors import UsageError
+
+
+class Foreign(Core):
+    """A layer that is not ours: any module that is called as ``torch.nn.RNN`` is.
+
+    It is built as ``layer(input_size, hidden_size, **options)``, called as ``layer(inputs, state)``, and returns
+    ``outputs, state``. Nothing else is asked of it.
+
+    Args:
+        input_size: Features of each step.
+        hidden_size: Features of each step of the layer's output, ``>= 1``.
+        layer: The class, named by its import path.
+        options: Further keyword arguments of the class.
+        batch_first: Whether the layer takes ``(batch, time, features)``; its own attribute of that name, if it has
+            one, is believed instead.
+        recurrent: Beginning of the names of its recurrent weights, for callbacks and for the learning rate.
+        input: Beginning of the names of the weights that read its input.
+
+    Raises:
+        UsageError: The layer cannot be built, or does not keep the contract.
+
+    Example:
+        >>> Foreign(3, 4, torch.nn.GRU, {"num_layers": 2})(torch.zeros(2, 5, 3))[0].shape
+        torch.Size([2, 5, 4])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        layer: type[nn.Module],
+        options: dict[str, Any] | None = None,
+        batch_first: bool = True,
+        recurrent: str = "weight_hh",
+        input: str = "weight_ih_l0",
+    ) -> None:
+        super().__init__()
+        name = f"{layer.__module__}.{layer.__qualname__}"
+        if hidden_size < 1:
+            raise UsageError(f"hidden_size must be at least 1, got {hidden_size}")
+        try:
+            self.layer = layer(input_size, hidden_size, **(options or {}))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{name} cannot be built: {error}") from error
+        self.hidden_size = hidden_size
+        self.batch_first = bool(getattr(self.layer, "batch_first", batch_first))
+        self.recurrent = recurrent
+        self.input = input
+        self._try(name, input_size)
+
+    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Call the layer, batch first whatever it wants itself."""
+        if self.batch_first:
+            outputs, state = self.layer(inputs, state)
+            return outputs, state
+        outputs, state = self.layer(inputs.transpose(0, 1), state)
+        return outputs.transpose(0, 1), state
+
+    def recurrent_weights(self) -> dict[str, Tensor]:
+        """The square blocks of the parameters that are named as ``recurrent`` says; none if it has none."""
+        blocks: dict[str, Tensor] = {}
+        for name, weight in self.layer.named_parameters():
+            if name.rpartition(".")[2].startswith(self.recurrent) and weight.shape[-1:] == (self.hidden_size,):
+                count, rest = divmod(weight.shape[0], self.hidden_size)
+                if weight.ndim == 2 and not rest:
+                    blocks |= square_blocks(name, weight, tuple(map(str, range(count))))
+        return blocks
+
+    def input_weights(self) -> list[Tensor]:
+        """The parameters that are named as ``input`` says; none if it has none."""
+        return [
+            weight
+            for name, weight in self.layer.named_parameters()
+            if name.rpartition(".")[2].startswith(self.input) and weight.ndim == 2
+        ]
+
+    def parameter_role(self, name: str) -> str:
+        """By the beginnings of names that ``recurrent`` and ``input`` give."""
+        last = name.rpartition(".")[2]
+        if last.startswith(self.recurrent):
+            return "recurrent"
+        return "input" if last.startswith(self.input) else "rest"
+
+    @torch.no_grad()
+    def _try(self, name: str, input_size: int) -> None:
+        """Run two steps of three sequences, so that a layer with another contract is known before it trains."""
+        training = self.training
+        self.eval()
+        try:
+            with torch.random.fork_rng(devices=[]):
+                outputs, _ = self(torch.zeros(3, 2, input_size))
+            shape = tuple(outputs.shape)
+        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise UsageError(f"{name} is not called as torch.nn.RNN is: {error}") from error
+        finally:
+            self.train(training)
+        if shape != (3, 2, self.hidden_size):
+            raise UsageError(f"{name} must return outputs of shape (batch, time, {self.hidden_size}), got {shape}")

@@ -1,0 +1,65 @@
+"""How the gates of a gated layer start: a bias decides whether a gate begins open or closed."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnn_tasks.errors import UsageError
+
+
+class GateBias(ABC):
+    """Says where the gate biases of a layer start."""
+
+    @abstractmethod
+    def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
+        """Bias of each gate that is to be changed, ``(hidden_size,)``.
+
+        Args:
+            gates: The layer's gates; a GRU has ``reset update new``, an LSTM ``input forget cell output``.
+            hidden_size: Units of the layer.
+
+        Raises:
+            UsageError: The layer has no such gate.
+        """
+
+
+@dataclass(frozen=True)
+class GateBiases(GateBias):
+    """One bias for all units of a gate, by the gate's name.
+
+    Args:
+        biases: For instance ``{reset: 3, update: -3}``, with which a GRU starts as a plain tanh network.
+    """
+
+    biases: dict[str, float]
+
+    def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
+        """The same number for all units."""
+        for gate in self.biases:
+            if gate not in gates:
+                raise UsageError(f"this layer has no gate {gate!r}; its gates are {', '.join(gates)}")
+        return {gate: torch.full((hidden_size,), float(bias)) for gate, bias in self.biases.items()}
+
+
+@dataclass(frozen=True)
+class Chrono(GateBias):
+    """Gates that start with memories of ``1..max_delay`` steps (Tallec and Ollivier 2018).
+
+    Args:
+        max_delay: The longest dependency that is expected, steps, ``> 2``.
+    """
+
+    max_delay: float
+
+    def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
+        """``log(u)``, u uniform in ``1..max_delay - 1``, on the gate that keeps; its negative on the input gate."""
+        if self.max_delay <= 2:
+            raise UsageError(f"max_delay must be above 2, got {self.max_delay}")
+        keep = torch.empty(hidden_size).uniform_(1, self.max_delay - 1).log()
+        if "forget" in gates:
+            return {"forget": keep, "input": -keep}
+        if "update" in gates:
+            return {"update": keep}
+        raise UsageError("chrono biases need a forget or an update gate")

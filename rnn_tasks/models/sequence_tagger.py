@@ -1,0 +1,234 @@
+"""A network that answers every step of a sequence with a symbol."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from rnn_tasks.cores import Core
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models.recurrent_model import RecurrentModel
+from rnn_tasks.models.schedules import Schedule
+from rnn_tasks.models.scores import Scores
+from rnn_tasks.runs.trainer_facts import is_logged
+from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
+
+
+class ConditionalLinear(nn.Module):
+    """A linear readout with weights of its own for each condition.
+
+    Args:
+        in_features: Features that are read.
+        out_features: Features that are given.
+        num_conditions: Number of conditions.
+    """
+
+    def __init__(self, in_features: int, out_features: int, num_conditions: int) -> None:
+        super().__init__()
+        bound = in_features**-0.5
+        self.weight = nn.Parameter(torch.empty(num_conditions, in_features, out_features).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(num_conditions, 1, out_features).uniform_(-bound, bound))
+
+    def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
+        """``(batch, time, in_features)`` and ``(batch,)`` to ``(batch, time, out_features)``."""
+        return torch.baddbmm(self.bias[condition], hidden, self.weight[condition])
+
+
+class SequenceTagger(RecurrentModel):
+    """Encodes the symbols, runs a recurrent layer, reads out a symbol at every step.
+
+    The loss is the mean of the cross-entropy over all scored steps of the global batch, so that a sequence with few
+    scored steps weighs as many steps as it has.
+
+    Args:
+        core: The recurrent layer, made from the size of its input.
+        spec: The task's sizes and strings; on the command line they come from the task.
+        optimizer: The optimizer, made from the parameters.
+        embedding_size: Size of a learned embedding of the symbols (and of one of the condition); None for one-hot.
+        condition_at: Where the condition, if the task has one, enters: ``input`` (beside the symbol, at every step),
+            ``readout`` (the condition chooses the readout's weights), or ``both``.
+        quiet_blank: Whether the input weights of the blank start at zero, so that waiting does not disturb the state.
+        recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
+        input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
+        schedule: Learning rate over optimizer steps; None for a constant one.
+        lr_scheduler: One of torch's schedules, which go by epochs, instead.
+
+    Raises:
+        UsageError: A value outside its bounds.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.tasks import Echo
+        >>> model = SequenceTagger(partial(GRU, hidden_size=8), Echo(delay=2).spec, torch.optim.Adam)
+        >>> len(model.respond("abacaba"))
+        7
+    """
+
+    def __init__(
+        self,
+        core: Callable[[int], Core],
+        spec: TaskSpec,
+        optimizer: OptimizerCallable,
+        embedding_size: int | None = None,
+        condition_at: Literal["input", "readout", "both"] = "input",
+        quiet_blank: bool = False,
+        recurrent_lr_factor: float = 1.0,
+        input_lr_factor: float = 1.0,
+        schedule: Callable[[Optimizer, int], Schedule] | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        if embedding_size is not None and embedding_size < 1:
+            raise UsageError(f"embedding_size must be at least 1, got {embedding_size}")
+        at_input = spec.num_conditions if condition_at in ("input", "both") else 0
+        at_readout = spec.num_conditions if condition_at in ("readout", "both") else 0
+        size = spec.input_size + at_input if embedding_size is None else embedding_size * (2 if at_input else 1)
+        super().__init__(core, size, spec, optimizer, recurrent_lr_factor, input_lr_factor, schedule, lr_scheduler)
+        self.symbol_embedding = None if embedding_size is None else nn.Embedding(spec.input_size, embedding_size)
+        self.condition_embedding = (
+            nn.Embedding(spec.num_conditions, embedding_size) if embedding_size is not None and at_input else None
+        )
+        self.condition_at_input = bool(at_input)
+        self.readout = (
+            ConditionalLinear(self.core.hidden_size, spec.output_size, at_readout)
+            if at_readout
+            else nn.Linear(self.core.hidden_size, spec.output_size)
+        )
+        if quiet_blank and spec.blank is not None:
+            self._quieten(spec.blank)
+        self.scores: nn.ModuleDict = nn.ModuleDict(
+            {f"{stage}_scores": Scores(spec.num_conditions) for stage in ("train", "val", "test")}
+        )
+
+    def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Logits of the symbols at every step.
+
+        Args:
+            inputs: Symbols, ``(batch, time)`` int64.
+            condition: ``(batch,)`` int64, if the task has conditions.
+
+        Returns:
+            ``(batch, time, output_size)``.
+        """
+        hidden, _ = self.core(self.encode(inputs, condition))
+        logits: Tensor = (
+            self.readout(hidden) if isinstance(self.readout, nn.Linear) else self.readout(hidden, condition)
+        )
+        return logits
+
+    def encode(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What the layer reads, ``(batch, time, features)``; arguments as in :meth:`forward`."""
+        if self.symbol_embedding is None:
+            encoded = functional.one_hot(inputs, self.spec.input_size).to(self.dtype)
+        else:
+            encoded = self.symbol_embedding(inputs)
+        if not self.condition_at_input or condition is None:
+            return encoded
+        if self.condition_embedding is None:
+            told = functional.one_hot(condition, self.spec.num_conditions).to(self.dtype)
+        else:
+            told = self.condition_embedding(condition)
+        return torch.cat([encoded, told[:, None].expand(-1, inputs.shape[1], -1)], -1)
+
+    @torch.no_grad()
+    def respond(self, texts: str | Sequence[str], delay: int | None = None) -> str | list[str]:
+        """The network's answers to strings, each as long as its input, empty where no answer is due.
+
+        Args:
+            texts: A string or several; for copy only the symbols, blanks and marker are added.
+            delay: The delay, needed where the network was trained on several.
+
+        Raises:
+            UsageError: A letter outside the alphabet, an unknown delay, or a task without strings.
+        """
+        codec = self.spec.codec
+        if codec is None:
+            raise UsageError("this network's task has no strings to respond to")
+        several = [texts] if isinstance(texts, str) else list(texts)
+        batch = codec.encode(several, delay)
+        training = self.training
+        self.eval()
+        condition = None if batch.condition is None else batch.condition.to(self.device)
+        answers = self(batch.inputs.to(self.device), condition).argmax(-1).cpu()
+        self.train(training)
+        lines = codec.decode(answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
+        lines = [line[:length] for line, length in zip(lines, codec.lengths(several, delay), strict=True)]
+        return lines[0] if isinstance(texts, str) else lines
+
+    def stage_scores(self, stage: str) -> Scores:
+        """The scores that are being added up for ``train``, ``val`` or ``test``."""
+        scores = self.scores[f"{stage}_scores"]
+        assert isinstance(scores, Scores)
+        return scores
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The mean loss over the scored steps of the global batch."""
+        total, logits = self._loss(batch)
+        if is_logged(self.trainer):
+            scores = self.stage_scores("train")
+            scores.reset()
+            scores.update(total, logits.argmax(-1), batch)
+            self._log_scores("train", scores, len(batch.inputs))
+        count = batch.scored.sum()
+        if self.trainer.world_size > 1:
+            # Lightning averages gradients over processes; what is wanted is the mean over all their steps together.
+            count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
+        return total / count
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation scores."""
+        self._add("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the test scores."""
+        self._add("test", batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The network's symbols, ``(batch, time)``."""
+        logits: Tensor = self(batch.inputs, batch.condition)
+        return logits.argmax(-1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation scores."""
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test scores."""
+        self._finish("test")
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Sum of the losses over the scored steps, and the logits."""
+        logits = self(batch.inputs, batch.condition)
+        flat = logits.flatten(0, 1)
+        return functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=NOT_SCORED, reduction="sum"), logits
+
+    def _add(self, stage: str, batch: Batch) -> None:
+        total, logits = self._loss(batch)
+        self.stage_scores(stage).update(total, logits.argmax(-1), batch)
+
+    def _finish(self, stage: str) -> None:
+        scores = self.stage_scores(stage)
+        self._log_scores(stage, scores)
+        scores.reset()
+
+    def _log_scores(self, stage: str, scores: Scores, batch_size: int = 1) -> None:
+        values = scores.compute()
+        task = getattr(self.trainer, "datamodule", None)
+        if task is not None:
+            values["excess_loss"] = values["loss"] - task.baseline.loss
+            values["loss_share"] = values["loss"] / task.baseline.loss
+        if stage == "train":
+            values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
+        self.log_dict({f"{stage}/{name}": value for name, value in values.items()}, batch_size=batch_size)
+
+    @torch.no_grad()
+    def _quieten(self, blank: int) -> None:
+        if self.symbol_embedding is not None:
+            self.symbol_embedding.weight[blank] = 0
+        else:
+            for weight in self.core.input_weights():
+                weight[..., blank] = 0

@@ -1,0 +1,97 @@
+"""The command line's parser: configs by name, and mistakes told in one line."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+from jsonargparse._actions import ActionConfigFile
+from lightning.pytorch.cli import LightningArgumentParser
+
+from rnn_tasks.spec import TaskSpec
+
+# One value for the parser, not a group of options: it is linked as a whole from the task to the model.
+set_parsing_settings(subclasses_enabled=[TaskSpec])
+
+PACKAGE = Path(__file__).parent
+CONFIGS = next((path for path in (PACKAGE / "configs", PACKAGE.parent / "configs") if path.is_dir()), PACKAGE)
+"""The shipped configs: inside the package in a wheel, beside it in a checkout."""
+
+NOISE = re.compile(
+    r"\s*(Does not|Subtypes:|Errors:|Given value|- Expected a <class|- Not a valid|Subclass types|- a (class|dict))"
+)
+DETAIL = re.compile(r"Type \S+.*?callable class: |\.* Got value: (Namespace|\{).*")
+
+
+def brief(message: str) -> str:
+    """What is wrong, out of a message of the parser, in one line.
+
+    Example:
+        >>> print(
+        ...     brief("data:" + chr(10) + "  Does not validate against" + chr(10) + "  Option 'dealy' is not accepted")
+        ... )
+        data: Option 'dealy' is not accepted
+    """
+    lines = [
+        DETAIL.sub("", line).strip(" -.:") for line in message.splitlines() if line.strip() and not NOISE.match(line)
+    ]
+    lines = [re.sub(r'^Parser key "(.*)"$', r"\1", line) for line in lines]
+    lines = [line.replace("Expected a dot import path string:", "no such class:") for line in lines]
+    return ": ".join(dict.fromkeys(line for line in lines if line))
+
+
+class Parser(LightningArgumentParser):
+    """A parser that names the mistake and not all options, and that lists commands which are not the trainer's."""
+
+    commands: ClassVar[dict[str, str]] = {}
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong in one line and exit with status 2."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        self.exit(2, f"{self.prog.split(' ')[0]}: error: {brief(message)}\n")
+
+    def add_subcommands(self, required: bool = True, dest: str = "subcommand", **kwargs: Any) -> Any:
+        """List the commands that :func:`rnn_tasks.__main__.main` runs itself beside the trainer's."""
+        action = super().add_subcommands(required, dest, **kwargs)
+        for name, summary in self.commands.items():
+            action.add_subcommand(name, ArgumentParser(), help=summary)
+        return action
+
+
+def shipped(name: str) -> Path | None:
+    """The shipped config of this name, such as ``echo`` or ``models/gru``."""
+    path = CONFIGS / f"{name}.yaml"
+    return path if path.is_file() else None
+
+
+def shipped_names() -> list[str]:
+    """The names of all shipped configs that can be given to ``--config``."""
+    found = [path.relative_to(CONFIGS).with_suffix("") for path in sorted(CONFIGS.rglob("*.yaml"))]
+    return [name.as_posix() for name in found if name.parts[0] != "studies" and len(name.parts) <= 2]
+
+
+class ConfigByName(ActionConfigFile):
+    """``--config echo`` means the shipped ``configs/echo.yaml``; other words are paths.
+
+    After an overlay, such as ``--config echo --config models/gru``, the overlay's own file for the task,
+    ``configs/models/gru/echo.yaml``, is read too, if there is one.
+    """
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Read the file."""
+        read: Callable[..., None] = super().__call__
+        path = shipped(str(values))
+        if path is None and not Path(str(values)).is_file():
+            parser.error(f"no config {values}: give a file, or one of {', '.join(shipped_names())}")
+        earlier = [Path(str(config)) for config in namespace.get("config") or []]
+        read(parser, namespace, str(path or values), option_string)
+        if str(values).startswith("models/"):
+            for task in reversed(
+                [config.stem for config in earlier if shipped(config.stem) or config.parent == CONFIGS]
+            ):
+                own = shipped(f"{values}/{task}")
+                if own is not None:
+                    read(parser, namespace, str(own), option_string)
+                    break

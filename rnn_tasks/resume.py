@@ -1,0 +1,34 @@
+"""``rnn-tasks resume``: go on where a run was interrupted, in its own folder."""
+
+import json
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.respond import OneLineParser
+from rnn_tasks.runs.closing_lines import closing_lines
+from rnn_tasks.runs.files import CONFIG, SUMMARY
+from rnn_tasks.runs.load import find_run
+
+
+def resume(words: list[str]) -> None:
+    """Go on with a run; a finished one only says so, unless options make it longer.
+
+    Args:
+        words: The words after ``resume``: the run, then options of ``fit``.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    parser = OneLineParser("rnn-tasks resume", description="Go on with a run; further options are those of fit.")
+    parser.add_argument("run", help="run folder, checkpoint, or task (then its newest run)")
+    given, options = parser.parse_known_args(words)
+    folder = find_run(given.run).folder
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"there is no {folder / CONFIG}, so the run cannot be resumed; train anew")
+    summary = json.loads((folder / SUMMARY).read_text()) if (folder / SUMMARY).is_file() else {}
+    if summary.get("stopped") not in (None, "interrupted", "diverged") and not options:
+        print(closing_lines(summary, folder))
+        return
+
+    from rnn_tasks.cli import build
+
+    build(["fit", "--config", str(folder / CONFIG), *options], folder)

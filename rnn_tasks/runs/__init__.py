@@ -1,0 +1,1 @@
+"""Run folders: how they are named, written, found, and read again."""

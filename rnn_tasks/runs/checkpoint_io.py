@@ -1,0 +1,64 @@
+"""Checkpoints that are whole or not there."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.types import _PATH
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.files import write_atomically
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there, and reads tensors and plain values only.
+
+    (Lightning's own goes through the system's temporary folder, from where a move can be a copy.)
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: What to write.
+            path: Where to.
+            storage_options: Not used.
+        """
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(Path(path), buffer.getvalue())
+
+    def load_checkpoint(
+        self, path: _PATH, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint; arguments as in :func:`read_checkpoint`, ``weights_only`` is always true."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read tensors and plain values from a checkpoint, onto the CPU; nothing in it is executed.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: It is missing, damaged, or holds something else.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no checkpoint {path}") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder, not a checkpoint") from error
+    except PermissionError as error:
+        raise UsageError(f"{path} cannot be read: permission denied") from error
+    except Exception as error:  # torch raises many kinds for a file that it cannot make sense of
+        raise UsageError(
+            f"{path} cannot be loaded: it is damaged, or holds more than tensors and plain values"
+        ) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise UsageError(f"{path} is not a checkpoint of a model")
+    return checkpoint

@@ -1,0 +1,77 @@
+"""The last thing that a run says."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+VERDICTS = {
+    "solved": "solved",
+    "learning": "learning (better than the baseline, not solved)",
+    "at_baseline": "at baseline (nothing learnt that shows)",
+    "diverged": "diverged (a number is no longer finite)",
+}
+STOPPED = {
+    "accuracy": "the accuracy was reached",
+    "steps": "all steps were done",
+    "epochs": "all epochs were done",
+    "time": "the time was up",
+    "early_stopping": "a callback stopped it",
+    "interrupted": "interrupted",
+    "diverged": "diverged",
+}
+
+
+def command() -> str:
+    """What to type for this program here."""
+    called = Path(sys.argv[0])
+    if called.name != "rnn-tasks":
+        return "python -m rnn_tasks"
+    found = shutil.which("rnn-tasks")
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "rnn-tasks"
+    return os.path.relpath(called)
+
+
+def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
+    """A run in a few lines: verdict, figures beside the baseline, steps, where it is, what to type next.
+
+    Args:
+        summary: The contents of summary.json.
+        folder: The run folder.
+    """
+    metrics, baseline = summary["metrics"], summary.get("baseline", {})
+    stage = "test" if "test/accuracy" in metrics else "val"
+    place = os.path.relpath(folder)
+    lines = [f"{summary['task']}: {VERDICTS.get(summary.get('verdict', ''), 'no verdict')}"]
+    if f"{stage}/accuracy" in metrics:
+        accuracy, worst = metrics[f"{stage}/accuracy"], metrics[f"{stage}/worst_accuracy"]
+        worse = f", worst condition {worst:.4f}" if worst != accuracy else ""
+        whole = metrics[f"{stage}/sequence_accuracy"]
+        lines.append(
+            f"  {stage} accuracy  {accuracy:.4f}{worse} (chance {baseline['accuracy']:.4f}); flawless {whole:.4f}"
+        )
+        loss, share = metrics[f"{stage}/loss"], metrics[f"{stage}/loss"] / baseline["loss"]
+        lines.append(f"  {stage} loss      {loss:.4f} nats a step, {share:.1%} of the baseline {baseline['loss']:.4f}")
+    solved = f", solved at {summary['solved_at']:,}" if summary["solved_at"] is not None else ""
+    steps = f"{summary['steps']:,} steps{solved}, {summary['sequences']:,} sequences, {summary['seconds']:.1f} s"
+    lines.append(f"  {'training':{len(stage) + 10}}{steps}; {STOPPED[summary['stopped']]}")
+    lines.append(f"  {'network':{len(stage) + 10}}{summary['core']}, {summary['parameters']:,} parameters")
+    lines.append(f"  {'run':{len(stage) + 10}}{place}")
+    lines.append(f"  {'next':{len(stage) + 10}}{next_step(summary, place)}")
+    return "\n".join(lines)
+
+
+def next_step(summary: Mapping[str, Any], place: str) -> str:
+    """What to type next."""
+    if summary["stopped"] == "interrupted":
+        return f"{command()} resume {place}"
+    if summary["stopped"] == "diverged":
+        return "train again with a smaller --model.optimizer.lr, or a smaller --trainer.gradient_clip_val"
+    if summary.get("verdict") == "at_baseline" and summary["stopped"] == "steps":
+        return f"{command()} resume {place} --trainer.max_steps {2 * summary['steps']}"
+    if summary.get("example"):
+        return f"{command()} respond {place} {summary['example']}"
+    return "tensorboard --logdir lightning_logs"

@@ -1,0 +1,131 @@
+"""Find a run by the name that a person gives it, and build its model again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST
+
+if TYPE_CHECKING:
+    from rnn_tasks.models import RecurrentModel
+
+
+class RunPlace(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+        folder: The run folder.
+        checkpoint: The checkpoint that was named, or None.
+    """
+
+    folder: Path
+    checkpoint: Path | None = None
+
+
+def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunPlace:
+    """The run that a person means.
+
+    Args:
+        name: A run folder, a checkpoint in one, or a task (then its newest run).
+        logs: Folder of all runs.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    path = Path(name)
+    if path.suffix == ".ckpt":
+        if not path.is_file():
+            raise UsageError(f"there is no checkpoint {name}")
+        return RunPlace(path.resolve().parent.parent, path)
+    if (path / CONFIG).is_file() or (path / CHECKPOINTS).is_dir():
+        return RunPlace(path)
+    versions = [run for run in (logs / name).glob("version_*") if run.name[8:].isdecimal() and run.is_dir()]
+    runs = [run for run in versions if (run / CONFIG).is_file()]
+    if not runs:
+        known = sorted({config.parent.parent.name for config in logs.glob(f"*/version_*/{CONFIG}")})
+        have = f"there are runs of {', '.join(known)}" if known else f"there is no run in {logs} yet"
+        raise UsageError(f"{name!r} is not a run folder, a checkpoint or a task with a run; {have}")
+    return RunPlace(max(runs, key=lambda run: int(run.name[8:])))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The run's config.yaml.
+
+    Raises:
+        UsageError: It is missing or broken.
+    """
+    path = folder / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {path}; without it the model cannot be built") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML") from error
+    if not isinstance(config, dict) or "model" not in config:
+        raise UsageError(f"{path} has no section 'model'")
+    return config
+
+
+def config_hash(section: Any) -> str:
+    """A fingerprint of a config section: equal for equal contents."""
+    return hashlib.sha256(json.dumps(section, sort_keys=True).encode()).hexdigest()
+
+
+def load_model(place: RunPlace) -> "RecurrentModel":
+    """Build the model of a run and load its weights; classes come from config.yaml, never from the checkpoint.
+
+    Args:
+        place: The run; without a checkpoint its best one, or else its last one.
+
+    Returns:
+        The model, on the CPU, in evaluation mode.
+
+    Raises:
+        UsageError: Something is missing, damaged, or does not belong together.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    from rnn_tasks.models import RecurrentModel
+    from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
+    from rnn_tasks.parsing import brief
+    from rnn_tasks.runs.checkpoint_io import read_checkpoint
+    from rnn_tasks.spec import TaskSpec
+
+    section = read_config(place.folder)["model"]
+    path = place.checkpoint or best_checkpoint(place.folder)
+    checkpoint = read_checkpoint(path)
+    stored = checkpoint.get(CHECKPOINT_KEY)
+    if not isinstance(stored, dict) or "spec" not in stored:
+        raise UsageError(f"{path} was not made by rnn_tasks")
+    if stored.get("config") != config_hash(section):
+        raise UsageError(f"{path} does not belong to {place.folder / CONFIG}: the model section is another one")
+    try:
+        spec = TaskSpec.from_dict(stored["spec"])
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(RecurrentModel, "model")
+        init_args = {**section.get("init_args", {}), "spec": spec.to_dict()}
+        built = parser.parse_object({"model": {**section, "init_args": init_args}})
+        model: RecurrentModel = parser.instantiate_classes(built).model
+        model.load_state_dict(checkpoint["state_dict"])
+    except ArgumentError as error:
+        raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise UsageError(f"{path} does not fit the model of {place.folder / CONFIG}") from error
+    return model.eval()
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """The best checkpoint of a run, or else its last one.
+
+    Raises:
+        UsageError: It has none.
+    """
+    for name in (BEST, LAST):
+        path = folder / CHECKPOINTS / name
+        if path.is_file():
+            return path
+    raise UsageError(f"{folder} has no checkpoint yet")

@@ -1,0 +1,51 @@
+"""The logger of a run, which also names its folder."""
+
+from pathlib import Path
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+
+def claim_version(folder: Path) -> str:
+    """Make the next free ``version_N`` below a folder; of two processes that ask at once each gets its own.
+
+    Args:
+        folder: The folder of the task's runs, made if it is missing.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdecimal()]
+    number = max(taken, default=-1) + 1
+    while True:
+        try:
+            (folder / f"version_{number}").mkdir()
+            return f"version_{number}"
+        except FileExistsError:
+            number += 1
+
+
+class RunLogger(TensorBoardLogger):
+    """TensorBoard events in ``save_dir/name/version_N``, where N is the next number that no other run has.
+
+    Args:
+        save_dir: Folder of all runs.
+        name: Folder of this task's runs; on the command line the task's name if None.
+        version: Folder of this run; None for the next one.
+    """
+
+    def __init__(self, save_dir: str = "lightning_logs", name: str | None = None, version: str | None = None) -> None:
+        super().__init__(save_dir, name, version, default_hp_metric=False)
+
+    @property
+    def version(self) -> str:
+        """The run's folder below ``save_dir/name``."""
+        if self._version is None:
+            # Other ranks are told the folder by rank zero, which alone writes into it.
+            self._version = (
+                claim_version(Path(self.root_dir))
+                if getattr(rank_zero_only, "rank", 0) == 0
+                else "version_of_rank_zero"
+            )
+        return str(self._version)

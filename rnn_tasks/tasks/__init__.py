@@ -1,0 +1,9 @@
+"""The tasks: one LightningDataModule each, named in YAML by its class."""
+
+from rnn_tasks.tasks.copy import Copy
+from rnn_tasks.tasks.echo import Echo
+from rnn_tasks.tasks.generated import GeneratedTask
+from rnn_tasks.tasks.task import Task
+from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
+
+__all__ = ["Copy", "Echo", "GeneratedTask", "Task", "VariableDelayEcho"]

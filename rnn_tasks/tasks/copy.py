@@ -1,0 +1,171 @@
+"""Copy: read some symbols, wait, say them again."""
+
+import math
+import string
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Run, TaskSpec
+from rnn_tasks.tasks.generated import GeneratedTask, require
+
+LayoutName = Literal["seed", "arjovsky", "exprnn", "recall"]
+SYMBOLS = string.digits + string.ascii_lowercase + string.ascii_uppercase
+BLANK, MARKER = " ", ":"
+
+
+class Layout(NamedTuple):
+    """How the steps behind the symbols are filled, for K symbols and a delay of T.
+
+    Attributes:
+        blanks: Blanks before the marker: ``T + blanks``.
+        markers: 0, 1, or None for one marker for each symbol.
+        scores_blanks: Whether the steps before the recall are scored too; their target is the blank.
+    """
+
+    blanks: int
+    markers: int | None
+    scores_blanks: bool
+
+
+LAYOUTS: dict[LayoutName, Layout] = {
+    "seed": Layout(blanks=0, markers=0, scores_blanks=True),
+    "arjovsky": Layout(blanks=-1, markers=1, scores_blanks=True),
+    "exprnn": Layout(blanks=0, markers=1, scores_blanks=True),
+    "recall": Layout(blanks=0, markers=None, scores_blanks=False),
+}
+
+
+def cue(layout: Layout, blank: int, marker: int) -> tuple[Run, ...]:
+    """What follows the symbols in the input: blanks, then the marker, then blanks while the answer is given."""
+    waiting = Run(blank, per_delay=1, constant=layout.blanks)
+    if layout.markers is None:
+        return waiting, Run(marker, per_letter=1)
+    # The answer starts K + T steps after the first symbol, so what was waited too little or too long is made up for.
+    answering = Run(blank, per_letter=1, constant=-layout.blanks - layout.markers)
+    return (waiting, Run(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
+
+
+def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Inputs, targets and memory steps of a copy, K symbols with a delay of T.
+
+    ::
+
+        seed       time      0 1 2 3 4 5 6        arjovsky   time      0 1 2 3 4 5 6 7
+        K=3, T=1   inputs    a b c _ _ _ _        K=3, T=2   inputs    a b c _ : _ _ _
+                   targets   _ _ _ _ a b c                   targets   _ _ _ _ _ a b c
+
+        exprnn     time      0 1 2 3 4 5 6 7      recall     time      0 1 2 3 4 5 6 7
+        K=3, T=2   inputs    a b c _ _ : _ _      K=3, T=2   inputs    a b c _ _ : : :
+                   targets   _ _ _ _ _ a b c                 targets   . . . . . a b c
+
+    '_' is the blank, ':' the marker, '.' is not scored; memory is needed where the symbols are said again.
+
+    Args:
+        symbols: ``(batch, K)``.
+        delays: Delay of each sequence, ``(batch,)``; shorter ones are filled up with blanks that are not scored.
+        layout: One of ``LAYOUTS``.
+        blank: The blank's index.
+        marker: The marker's index.
+    """
+    size = symbols.shape[1]
+    longest = int(delays.max())
+    time = torch.arange(2 * size + longest)
+    inputs = torch.full((len(symbols), len(time)), blank)
+    inputs[:, :size] = symbols
+    start = size + delays[:, None]
+    marked = time >= start + layout.blanks
+    if layout.markers is None:
+        inputs[marked & (time < start + size)] = marker
+    elif layout.markers:
+        inputs[time == start + layout.blanks] = marker
+    memory = (time >= start) & (time < start + size)
+    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED)
+    targets[memory] = symbols.flatten()
+    return inputs, targets.masked_fill(time >= start + size, NOT_SCORED), memory
+
+
+class Copy(GeneratedTask):
+    """The copy task, in the four layouts that are in use.
+
+    Accuracy is taken on the recall alone: a network that only ever says "blank" is right on most of the other steps.
+
+    Args:
+        layout: ``seed`` (no marker; the length tells when to answer), ``arjovsky`` (marker, then K blanks; Arjovsky et
+            al. 2016, and most papers since), ``exprnn`` (the marker comes one step later; Lezcano and Martínez-Rubio
+            2019) or ``recall`` (K markers, only the recall is scored; S4).
+        num_symbols: Symbols to remember, K, ``>= 1``.
+        alphabet_size: Number of different symbols, ``2..62``.
+        delay: Steps between the last symbol and the recall, T, ``>= 1``; the longest one when ``min_delay`` is given.
+        min_delay: Shortest delay, ``1 <= min_delay <= delay``: the delay is then drawn for each sequence, and only the
+            marker tells when to answer. None for the same delay everywhere.
+        batch_size: Sequences in a training batch of one process, ``>= 1``.
+        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
+        val_sequences: Sequences in the validation set, ``>= 1``.
+        test_sequences: Sequences in the test set, ``>= 1``.
+        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+
+    Raises:
+        UsageError: A value outside its bounds, or a drawn delay in a layout without a marker.
+    """
+
+    def __init__(
+        self,
+        layout: LayoutName = "seed",
+        num_symbols: int = 10,
+        alphabet_size: int = 8,
+        delay: int = 1,
+        min_delay: int | None = None,
+        batch_size: int = 128,
+        epoch_sequences: int | None = None,
+        val_sequences: int = 500,
+        test_sequences: int = 2000,
+        eval_batch_size: int = 250,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
+        require(layout in LAYOUTS, f"layout must be one of {', '.join(LAYOUTS)}, got {layout}")
+        require(num_symbols >= 1, f"num_symbols must be at least 1, got {num_symbols}")
+        require(2 <= alphabet_size <= len(SYMBOLS), f"alphabet_size must be in 2..{len(SYMBOLS)}, got {alphabet_size}")
+        require(delay >= 1, f"delay must be at least 1, got {delay}")
+        if min_delay is not None:
+            require(1 <= min_delay <= delay, f"min_delay must be in 1..delay ({delay}), got {min_delay}")
+            require(
+                layout != "seed", "layout seed has no marker, so a drawn delay cannot be known: leave out min_delay"
+            )
+        self.layout = LAYOUTS[layout]
+        self.num_symbols = num_symbols
+        self.alphabet_size = alphabet_size
+        self.delays = (delay if min_delay is None else min_delay, delay)
+        self.blank = alphabet_size
+        self.marker = alphabet_size if layout == "seed" else alphabet_size + 1
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Symbols as 0, 1, ...; then the blank, then the marker, which is never a target."""
+        letters = SYMBOLS[: self.alphabet_size]
+        codec = Codec(
+            letters + BLANK + MARKER,
+            letters,
+            cue=cue(self.layout, self.blank, self.marker),
+            answer_per_letter=1,
+            min_delay=self.delays[0],
+            max_delay=self.delays[1],
+            num_letters=self.num_symbols,
+        )
+        return TaskSpec(self.marker + 1, self.blank + 1, blank=self.blank, codec=codec)
+
+    @property
+    def baseline(self) -> Baseline:
+        """The blanks are sure, the symbols of the recall are guessed: K ln A over the mean number of scored steps."""
+        scored = 2 * self.num_symbols + sum(self.delays) / 2 if self.layout.scores_blanks else self.num_symbols
+        return Baseline(self.num_symbols * math.log(self.alphabet_size) / scored, 1 / self.alphabet_size)
+
+    def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
+        """Random symbols; random delays when there is a range of them."""
+        low, high = self.delays
+        symbols = torch.randint(0, self.alphabet_size, (num_sequences, self.num_symbols), generator=generator)
+        delays = torch.randint(low, high + 1, (num_sequences,), generator=generator)
+        return Batch(*copy(symbols, delays, self.layout, self.blank, self.marker))

@@ -1,0 +1,117 @@
+"""Echo: say every letter again, ``delay`` steps later."""
+
+import math
+import string
+
+import torch
+from torch import Tensor
+
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, TaskSpec
+from rnn_tasks.tasks.generated import GeneratedTask, require
+
+LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
+
+
+def echo(letters: Tensor, delays: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of an echo.
+
+    ::
+
+        time      0 1 2 3 4 5
+        inputs    a b c d e f
+        targets   . . a b c d      delay = 2; '.' is not scored
+
+    Args:
+        letters: Symbols ``>= 1``, ``(batch, time)``; 0 is the empty symbol.
+        delays: Delay of each sequence, ``(batch,)``.
+        lengths: Length of each sequence, ``(batch,)``; what lies behind it is empty and not scored.
+
+    Example:
+        >>> inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
+        >>> targets
+        tensor([[-100, -100,    1,    2,    3,    4]])
+    """
+    time = torch.arange(letters.shape[1])
+    inputs = letters.masked_fill(time >= lengths[:, None], 0)
+    source = time - delays[:, None]
+    targets = inputs.gather(1, source.clamp(min=0))
+    return inputs, targets.masked_fill((source < 0) | (time >= lengths[:, None]), NOT_SCORED)
+
+
+class Echo(GeneratedTask):
+    """Echo with one delay, as in the echo exercise of a deep-learning course (26 letters, delay 4).
+
+    Training sequences have one length, those of validation and test a length drawn from a range, so the network must
+    go on for longer than it was trained for.
+
+    Args:
+        delay: Steps between a letter and its echo, ``0 <= delay < sequence_length``.
+        sequence_length: Length of training sequences, ``>= 1``.
+        min_eval_length: Shortest sequence of validation and test, ``> delay``.
+        max_eval_length: Longest sequence of validation and test, ``>= min_eval_length``.
+        alphabet_size: Number of letters, ``1..62``.
+        batch_size: Sequences in a training batch of one process, ``>= 1``.
+        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
+        val_sequences: Sequences in the validation set, ``>= 1``.
+        test_sequences: Sequences in the test set, ``>= 1``.
+        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+
+    Raises:
+        UsageError: A value outside its bounds.
+
+    Example:
+        >>> task = Echo(delay=2, sequence_length=5, batch_size=3)
+        >>> task.train_batch(0).inputs.shape
+        torch.Size([3, 5])
+    """
+
+    def __init__(
+        self,
+        delay: int = 4,
+        sequence_length: int = 15,
+        min_eval_length: int = 15,
+        max_eval_length: int = 25,
+        alphabet_size: int = 26,
+        batch_size: int = 64,
+        epoch_sequences: int | None = None,
+        val_sequences: int = 500,
+        test_sequences: int = 2000,
+        eval_batch_size: int = 500,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
+        require(
+            0 <= delay < sequence_length,
+            f"delay must be at least 0 and below sequence_length ({sequence_length}), got {delay}",
+        )
+        require(min_eval_length > delay, f"min_eval_length must be above delay ({delay}), got {min_eval_length}")
+        require(
+            max_eval_length >= min_eval_length,
+            f"max_eval_length must be at least min_eval_length ({min_eval_length}), got {max_eval_length}",
+        )
+        require(1 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 1..{len(LETTERS)}, got {alphabet_size}")
+        self.delay = delay
+        self.sequence_length = sequence_length
+        self.eval_lengths = (min_eval_length, max_eval_length)
+        self.alphabet_size = alphabet_size
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Letters as 1, 2, ...; 0 is empty."""
+        letters = LETTERS[: self.alphabet_size]
+        size = self.alphabet_size + 1
+        codec = Codec(" " + letters, letters, min_delay=self.delay, max_delay=self.delay)
+        return TaskSpec(size, size, blank=0, codec=codec)
+
+    @property
+    def baseline(self) -> Baseline:
+        """All letters are equally likely."""
+        return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
+
+    def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
+        """Random letters; outside training, of random length."""
+        low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
+        letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
+        lengths = torch.randint(low, high + 1, (num_sequences,), generator=generator)
+        return Batch(*echo(letters, torch.full((num_sequences,), self.delay), lengths))

@@ -1,0 +1,82 @@
+"""Echo with a delay that is drawn for each sequence and told to the network."""
+
+import math
+
+import torch
+
+from rnn_tasks.spec import Baseline, Batch, Codec, TaskSpec
+from rnn_tasks.tasks.echo import LETTERS, echo
+from rnn_tasks.tasks.generated import GeneratedTask, require
+
+
+class VariableDelayEcho(GeneratedTask):
+    """Echo with a delay of ``0..max_delay``, one for each sequence, given to the network as the batch's condition.
+
+    ::
+
+        time      0 1 2 3 4 5
+        inputs    a b c d e f      condition = 3
+        targets   . . . a b c      '.' is not scored
+
+    It is solved when every single delay is.
+
+    Args:
+        max_delay: Longest delay, ``0 <= max_delay < sequence_length``.
+        sequence_length: Length of all sequences, ``>= 1``.
+        alphabet_size: Number of letters, ``1..62``.
+        batch_size: Sequences in a training batch of one process, ``>= 1``.
+        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
+        val_sequences: Sequences in the validation set, ``>= 1``; its delays take turns.
+        test_sequences: Sequences in the test set, ``>= 1``; its delays take turns.
+        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+
+    Raises:
+        UsageError: A value outside its bounds.
+    """
+
+    def __init__(
+        self,
+        max_delay: int = 8,
+        sequence_length: int = 20,
+        alphabet_size: int = 26,
+        batch_size: int = 128,
+        epoch_sequences: int | None = None,
+        val_sequences: int = 900,
+        test_sequences: int = 4500,
+        eval_batch_size: int = 900,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
+        require(
+            0 <= max_delay < sequence_length,
+            f"max_delay must be at least 0 and below sequence_length ({sequence_length}), got {max_delay}",
+        )
+        require(1 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 1..{len(LETTERS)}, got {alphabet_size}")
+        self.max_delay = max_delay
+        self.sequence_length = sequence_length
+        self.alphabet_size = alphabet_size
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Letters as 1, 2, ...; 0 is empty; the delay is the condition."""
+        letters = LETTERS[: self.alphabet_size]
+        size = self.alphabet_size + 1
+        codec = Codec(" " + letters, letters, max_delay=self.max_delay, conditional=True)
+        return TaskSpec(size, size, num_conditions=self.max_delay + 1, blank=0, codec=codec)
+
+    @property
+    def baseline(self) -> Baseline:
+        """All letters are equally likely, whatever the delay."""
+        return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
+
+    def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
+        """Random letters; delays are random in training and take turns elsewhere, so that each is measured as well."""
+        shape = (num_sequences, self.sequence_length)
+        letters = torch.randint(1, self.alphabet_size + 1, shape, generator=generator)
+        if split == "train":
+            delays = torch.randint(0, self.max_delay + 1, (num_sequences,), generator=generator)
+        else:
+            delays = torch.arange(num_sequences) % (self.max_delay + 1)
+        lengths = torch.full((num_sequences,), self.sequence_length)
+        return Batch(*echo(letters, delays, lengths), condition=delays)
