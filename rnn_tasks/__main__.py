@@ -40,7 +40,8 @@ def main(args: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         leave(1)
     except OSError as error:
-        leave(1, error)
+        where = f"{error.filename}: " if error.filename else ""
+        leave(1, f"{where}{error.strerror or error}; free some space or choose another folder, then try again")
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning ends with status 1
             leave(128 + signal.SIGINT)

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from rnn_tasks.callbacks import RunSummary
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
-from rnn_tasks.parsing import CONFIGS, ConfigByName, Parser, shipped_names
+from rnn_tasks.parsing import CONFIGS, ConfigByName, Parser, brief, shipped_names
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
 from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
@@ -36,7 +36,7 @@ class SaveConfig(SaveConfigCallback):
             return
         if not (folder / CONFIG).is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            text = self.parser.dump(self.config, skip_none=False, skip_link_targets=True)
+            text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=True)
             write_atomically(folder / CONFIG, text)
         if isinstance(pl_module, RecurrentModel):
             pl_module.config_hash = config_hash(read_config(folder)["model"])
@@ -92,15 +92,20 @@ class CLI(LightningCLI):
             if threads < 1:
                 raise UsageError(f"num_threads must be at least 1, got {threads}")
             torch.set_num_threads(threads)
+        checkpoint = self._get(self.config, "ckpt_path", default=None)
+        if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
+            raise UsageError(f"there is no checkpoint {checkpoint}")
         trainer = self._get(self.config, "trainer")
+        if self.subcommand != "fit":  # what is only measured leaves nothing behind
+            kept = [callback for callback in as_list(trainer.callbacks) if not is_named(callback, "ModelCheckpoint")]
+            trainer.callbacks = kept
+            trainer.enable_checkpointing = False
         logger = trainer.get("logger")
-        if isinstance(logger, Mapping) or hasattr(logger, "class_path"):
-            if not str(logger.class_path).endswith(RunLogger.__name__):
-                return
+        if is_named(logger, RunLogger.__name__):
             if self.subcommand != "fit":
-                trainer.logger = False  # what is only measured leaves no run behind
+                trainer.logger = False
             elif self.resumed is not None:
-                folder = self.resumed.resolve()
+                folder = self.resumed.absolute()
                 logger.init_args.update(
                     {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
                 )
@@ -110,7 +115,7 @@ class CLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, ArgumentError) as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(brief(str(error))) from error
         constraint = self._get(self.config_init, "constraint", default=None)
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
@@ -131,7 +136,7 @@ class CLI(LightningCLI):
             summary.hyperparameters = self._hyperparameters()
         if self.resumed is not None:
             dumped = yaml.safe_load(
-                self._parser("fit").dump(self.config["fit"], skip_none=False, skip_link_targets=True)
+                self._parser("fit").dump(self.config["fit"], skip_unset=False, skip_link_targets=True)
             )
             if config_hash(dumped["model"]) != config_hash(read_config(self.resumed)["model"]):
                 raise UsageError(
@@ -151,11 +156,23 @@ class CLI(LightningCLI):
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
     def _hyperparameters(self) -> dict[str, Any]:
-        config = self._parser("fit").dump(self.config["fit"], skip_none=True, skip_link_targets=True)
+        config = self._parser("fit").dump(self.config["fit"], skip_unset=True, skip_link_targets=True)
         values = yaml.safe_load(config)
         return flatten(
             {key: values[key] for key in ("data", "model", "constraint", "seed_everything") if key in values}
         )
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value itself if it is a list, nothing for None, else a list of it."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def is_named(value: Any, name: str) -> bool:
+    """Whether a part of the configuration names a class."""
+    return str(getattr(value, "class_path", "")).rpartition(".")[2] == name
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, Any]:

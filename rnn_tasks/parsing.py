@@ -1,7 +1,11 @@
 """The command line's parser: configs by name, and mistakes told in one line."""
 
+import argparse
+import difflib
+import inspect
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -41,6 +45,48 @@ def brief(message: str) -> str:
     return ": ".join(dict.fromkeys(line for line in lines if line))
 
 
+def exported() -> dict[str, Any]:
+    """What the package offers by name: its layers, tasks, models and callbacks."""
+    modules = [module for name, module in sys.modules.copy().items() if name.startswith("rnn_tasks.")]
+    return {name: getattr(module, name) for module in modules for name in getattr(module, "__all__", ())}
+
+
+def option_names(parser: argparse.ArgumentParser) -> set[str]:
+    """The options of a parser and of its subcommands, without dashes."""
+    names: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            names = names.union(*(option_names(below) for below in action.choices.values()))
+        else:
+            names.add(action.dest)
+    return names
+
+
+def hint(message: str, options: Iterable[str]) -> str:
+    """What a misspelt word in a message was perhaps meant to be.
+
+    Args:
+        message: As :func:`brief` gives it.
+        options: The option names that the parser knows.
+
+    Example:
+        >>> hint("Subcommand 'fit' does not accept option 'trainer.max_step'", ["trainer.max_steps"])
+        "; did you mean 'trainer.max_steps'?"
+    """
+    if found := re.search(r"class_path '[\w.]+': (?:\w+: )?Option '(\w+)'", message):
+        classes = [value for value in exported().values() if inspect.isclass(value)]
+        candidates = {name for value in classes for name in inspect.signature(value).parameters}
+    elif found := re.search(r"no such class: ([\w.]+)", message):
+        candidates = set(exported())
+    elif found := re.search(r"(?:option '|unrecognized arguments: --)([\w.]+)", message):
+        candidates = set(options)
+    else:
+        return ""
+    word = found[1]
+    close = difflib.get_close_matches(word, candidates, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 class Parser(LightningArgumentParser):
     """A parser that names the mistake and not all options, and that lists commands which are not the trainer's."""
 
@@ -50,7 +96,11 @@ class Parser(LightningArgumentParser):
         """Say what is wrong in one line and exit with status 2."""
         if not self.exit_on_error:
             super().error(message, ex)
-        self.exit(2, f"{self.prog.split(' ')[0]}: error: {brief(message)}\n")
+        text = brief(message)
+        if "arguments are required: fit." in text:
+            text += ": name a task, for instance with --config echo"
+        text += hint(text, option_names(self))
+        self.exit(2, f"{self.prog.split(' ')[0]}: error: {text}\n")
 
     def add_subcommands(self, required: bool = True, dest: str = "subcommand", **kwargs: Any) -> Any:
         """List the commands that :func:`rnn_tasks.__main__.main` runs itself beside the trainer's."""

@@ -117,11 +117,11 @@ class Codec:
             UsageError: A letter that the task does not have, an empty text, or an unknown delay.
         """
         delay = self.delay(delay)
+        if not texts or not all(texts):
+            raise UsageError(f"nothing to answer: give at least one of the letters {self.letters}")
         rows, marks = [], []
         for text in texts:
             symbols = [self.index(letter) for letter in text]
-            if not symbols:
-                raise UsageError(f"nothing to answer: give at least one of the letters {self.letters}")
             cue = [run.symbol for run in self.cue for _ in range(max(0, run.length(delay, len(symbols))))]
             rows.append(torch.tensor(symbols + cue))
             marks.append(torch.full((len(rows[-1]),), NOT_SCORED))
@@ -139,9 +139,10 @@ class Codec:
             >>> Codec(" abc", "abc", max_delay=4, conditional=True).example()
             'abcabca --delay 2'
         """
-        size = self.num_letters or 7
+        delay = (self.min_delay + self.max_delay) // 2
+        size = self.num_letters or max(7, delay + 3)  # longer than the delay, so that there is an answer
         text = (self.letters * size)[:size]
-        return text if self.min_delay == self.max_delay else f"{text} --delay {(self.min_delay + self.max_delay) // 2}"
+        return text if self.min_delay == self.max_delay else f"{text} --delay {delay}"
 
     def lengths(self, texts: Sequence[str], delay: int | None = None) -> list[int]:
         """The number of steps that each text takes, its cue included."""

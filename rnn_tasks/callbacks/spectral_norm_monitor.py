@@ -36,7 +36,8 @@ class SpectralNormMonitor(Callback):
     """Logs spectral norm, spectral radius and orthogonality error of each recurrent matrix at every logged step.
 
     Logged as ``spectral_norm/<weight>``, ``spectral_radius/<weight>`` and ``orthogonality_error/<weight>``. Where a
-    callback changes the weights after the optimizer has, ``<weight>_before_projection`` shows them as it left them.
+    callback changes the weights after the optimizer has, ``spectral_norm_before_projection/<weight>`` and its like show
+    them as the optimizer left them.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,6 @@ class SpectralNormMonitor(Callback):
             values |= {f"{quantity}/{name}": value for quantity, value in spectrum(weight).items()}
             stepped = self.stepped[name]
             if not torch.equal(stepped, weight.detach()):
-                values |= {f"{key}/{name}_before_projection": value for key, value in spectrum(stepped).items()}
+                values |= {f"{key}_before_projection/{name}": value for key, value in spectrum(stepped).items()}
         self.stepped = {}
         pl_module.log_dict(values, batch_size=1)

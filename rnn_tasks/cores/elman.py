@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.cores.core import Core, State
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
@@ -86,13 +87,22 @@ class Elman(Core):
         """Run over a sequence; the state is ``(1, batch, hidden_size)``, as torch has it."""
         step = ACTIVATIONS[self.activation]
         currents = functional.linear(inputs, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
-        recurrent = self.weight_hh_l0.T.to(currents.dtype)
+        recurrent = self._recurrent_weight().T.to(currents.dtype)
         hidden = currents.new_zeros(len(inputs), self.hidden_size) if state is None else state[0].to(currents.dtype)
         outputs = []
         for current in currents.unbind(1):
             hidden = step(torch.addmm(current, hidden, recurrent))
             outputs.append(hidden)
         return torch.stack(outputs, 1), hidden[None]
+
+    def _recurrent_weight(self) -> Tensor:
+        if not is_parametrized(self):
+            return self.weight_hh_l0
+        # Half precision has no such decompositions, and would leave W orthogonal to two digits only.
+        with torch.autocast(self.bias_ih_l0.device.type, enabled=False):
+            if self.bias_ih_l0.dtype in (torch.bfloat16, torch.float16):
+                raise UsageError("orthogonal_map needs weights of 32 bits: use --trainer.precision bf16-mixed")
+            return self.weight_hh_l0
 
     def recurrent_weights(self) -> dict[str, Tensor]:
         """W, as it acts."""

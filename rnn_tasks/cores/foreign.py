@@ -49,7 +49,7 @@ class Foreign(Core):
             raise UsageError(f"hidden_size must be at least 1, got {hidden_size}")
         try:
             self.layer = layer(input_size, hidden_size, **(options or {}))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} cannot be built: {error}") from error
         self.hidden_size = hidden_size
         self.batch_first = bool(getattr(self.layer, "batch_first", batch_first))
@@ -85,10 +85,10 @@ class Foreign(Core):
 
     def parameter_role(self, name: str) -> str:
         """By the beginnings of names that ``recurrent`` and ``input`` give."""
-        last = name.rpartition(".")[2]
-        if last.startswith(self.recurrent):
+        parts = name.split(".")  # a parametrized weight is a folder of its own: "weight_hh_l0.original"
+        if any(part.startswith(self.recurrent) for part in parts):
             return "recurrent"
-        return "input" if last.startswith(self.input) else "rest"
+        return "input" if any(part.startswith(self.input) for part in parts) else "rest"
 
     @torch.no_grad()
     def _try(self, name: str, input_size: int) -> None:
@@ -97,11 +97,17 @@ class Foreign(Core):
         self.eval()
         try:
             with torch.random.fork_rng(devices=[]):
-                outputs, _ = self(torch.zeros(3, 2, input_size))
+                inputs = torch.randn(3, 2, input_size)
+                outputs, _ = self(inputs)
+                inputs[0] = 0
+                others, _ = self(inputs)
             shape = tuple(outputs.shape)
-        except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+            mixed = not torch.allclose(outputs[1:], others[1:], atol=1e-4)
+        except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} is not called as torch.nn.RNN is: {error}") from error
         finally:
             self.train(training)
         if shape != (3, 2, self.hidden_size):
             raise UsageError(f"{name} must return outputs of shape (batch, time, {self.hidden_size}), got {shape}")
+        if mixed:
+            raise UsageError(f"{name} mixes the sequences of a batch: if it takes time first, set batch_first to false")

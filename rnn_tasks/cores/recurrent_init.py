@@ -7,6 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rnn_tasks.errors import UsageError
+
+
+def positive(value: float, name: str) -> float:
+    """``value``, if it is above 0."""
+    if value <= 0:
+        raise UsageError(f"{name} must be above 0, got {value}")
+    return value
+
 
 class RecurrentInit(ABC):
     """Fills a recurrent matrix, ``(hidden, hidden)``, in place, with torch's global random numbers."""
@@ -39,7 +48,7 @@ class Orthogonal(RecurrentInit):
 
     def fill(self, weight: Tensor) -> None:
         """Draw it."""
-        nn.init.orthogonal_(weight, self.gain)
+        nn.init.orthogonal_(weight, positive(self.gain, "gain"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Xavier(RecurrentInit):
 
     def fill(self, weight: Tensor) -> None:
         """Draw them."""
-        nn.init.xavier_uniform_(weight, self.gain)
+        nn.init.xavier_uniform_(weight, positive(self.gain, "gain"))
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Normal(RecurrentInit):
 
     def fill(self, weight: Tensor) -> None:
         """Draw them."""
-        nn.init.normal_(weight, std=self.std)
+        nn.init.normal_(weight, std=positive(self.std, "std"))
 
 
 @dataclass(frozen=True)

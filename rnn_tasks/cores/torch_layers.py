@@ -54,6 +54,13 @@ def checked(size: int, name: str) -> int:
     return size
 
 
+def checked_dropout(share: float) -> float:
+    """``share``, if it is at least 0 and below 1."""
+    if not 0 <= share < 1:
+        raise UsageError(f"dropout must be at least 0 and below 1, got {share}")
+    return share
+
+
 class RNN(nn.RNN, TorchCore):  # type: ignore[misc]  # torch names the argument of forward otherwise
     r"""torch's Elman layer: ``h_t = f(U x_t + b + W h_{t-1} + c)``.
 
@@ -87,7 +94,7 @@ class RNN(nn.RNN, TorchCore):  # type: ignore[misc]  # torch names the argument 
             checked(hidden_size, "hidden_size"),
             checked(num_layers, "num_layers"),
             nonlinearity=nonlinearity,
-            dropout=dropout,
+            dropout=checked_dropout(dropout),
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, None)
@@ -125,7 +132,7 @@ class GRU(nn.GRU, TorchCore):  # type: ignore[misc]  # torch names the argument 
             input_size,
             checked(hidden_size, "hidden_size"),
             checked(num_layers, "num_layers"),
-            dropout=dropout,
+            dropout=checked_dropout(dropout),
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, gate_bias)
@@ -163,7 +170,7 @@ class LSTM(nn.LSTM, TorchCore):  # type: ignore[misc]  # torch names the argumen
             input_size,
             checked(hidden_size, "hidden_size"),
             checked(num_layers, "num_layers"),
-            dropout=dropout,
+            dropout=checked_dropout(dropout),
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, gate_bias)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import nn
 from torch.optim import Optimizer
 
@@ -50,8 +50,9 @@ class RecurrentModel(LightningModule, ABC):
         lr_scheduler: LRSchedulerCallable | None,
     ) -> None:
         super().__init__()
-        if recurrent_lr_factor < 0 or input_lr_factor < 0:
-            raise UsageError("learning-rate factors must be at least 0")
+        for name, factor in {"recurrent_lr_factor": recurrent_lr_factor, "input_lr_factor": input_lr_factor}.items():
+            if factor < 0:
+                raise UsageError(f"{name} must be at least 0, got {factor}")
         if schedule is not None and lr_scheduler is not None:
             raise UsageError("give a schedule (over optimizer steps) or an lr_scheduler (over epochs), not both")
         self.spec = spec
@@ -78,7 +79,10 @@ class RecurrentModel(LightningModule, ABC):
         for group in optimizer.param_groups:
             group["lr"] *= self.lr_factors[group["name"]]
         if self.make_lr_scheduler is not None:
-            return [optimizer], [self.make_lr_scheduler(optimizer)]
+            scheduler = self.make_lr_scheduler(optimizer)
+            # Lightning's own ReduceLROnPlateau knows what it watches; torch's others watch nothing.
+            watched = {"monitor": scheduler.monitor} if isinstance(scheduler, ReduceLROnPlateau) else {}
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **watched}}
         if self.make_schedule is None:
             return optimizer
         total_steps = self.trainer.max_steps

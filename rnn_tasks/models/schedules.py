@@ -13,13 +13,13 @@ class Schedule(LambdaLR):
 
 
 class WarmupLinear(Schedule):
-    """Up in a straight line, then down in a straight line until the last step.
+    """Up in a straight line, then down in a straight line until the end.
 
     Args:
         optimizer: Whose rates it sets.
         total_steps: Steps of the run, ``>= 1``: ``trainer.max_steps``.
         warmup: Share of the steps that go up, ``0 <= warmup < 1``.
-        floor: Factor at the last step, ``0 <= floor <= 1``.
+        floor: Factor that it comes down to after the last step, ``0 <= floor <= 1``.
 
     Raises:
         UsageError: A value outside its bounds.

@@ -63,7 +63,7 @@ class Scores(Metric):
         self.sequences += len(rows)
 
     def compute(self) -> dict[str, float]:
-        """The scores by name; those per condition as ``accuracy/<condition>``."""
+        """The scores by name; those per condition as ``accuracy_at/<condition>``."""
         by_condition = (self.right / self.needed).tolist()
         scores = {
             "loss": (self.loss / self.scored).item(),

@@ -58,7 +58,7 @@ class SequenceTagger(RecurrentModel):
         lr_scheduler: One of torch's schedules, which go by epochs, instead.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value outside its bounds, or a blank to quieten in a layer that names no input weights.
 
     Example:
         >>> from functools import partial
@@ -203,7 +203,8 @@ class SequenceTagger(RecurrentModel):
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Sum of the losses over the scored steps, and the logits."""
         logits = self(batch.inputs, batch.condition)
-        flat = logits.flatten(0, 1)
+        # A sum in half precision would be off by a percent.
+        flat = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
         return functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=NOT_SCORED, reduction="sum"), logits
 
     def _add(self, stage: str, batch: Batch) -> None:
@@ -229,6 +230,9 @@ class SequenceTagger(RecurrentModel):
     def _quieten(self, blank: int) -> None:
         if self.symbol_embedding is not None:
             self.symbol_embedding.weight[blank] = 0
-        else:
-            for weight in self.core.input_weights():
-                weight[..., blank] = 0
+            return
+        weights = self.core.input_weights()
+        if not weights:
+            raise UsageError("quiet_blank needs to know the layer's input weights, and it names none")
+        for weight in weights:
+            weight[..., blank] = 0

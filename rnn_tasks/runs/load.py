@@ -40,7 +40,7 @@ def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunPlace:
     if path.suffix == ".ckpt":
         if not path.is_file():
             raise UsageError(f"there is no checkpoint {name}")
-        return RunPlace(path.resolve().parent.parent, path)
+        return RunPlace(path.absolute().parent.parent, path)
     if (path / CONFIG).is_file() or (path / CHECKPOINTS).is_dir():
         return RunPlace(path)
     versions = [run for run in (logs / name).glob("version_*") if run.name[8:].isdecimal() and run.is_dir()]
@@ -87,6 +87,7 @@ def load_model(place: RunPlace) -> "RecurrentModel":
     Raises:
         UsageError: Something is missing, damaged, or does not belong together.
     """
+    import torch
     from jsonargparse import ArgumentError, ArgumentParser
 
     from rnn_tasks.models import RecurrentModel
@@ -109,7 +110,8 @@ def load_model(place: RunPlace) -> "RecurrentModel":
         parser.add_subclass_arguments(RecurrentModel, "model")
         init_args = {**section.get("init_args", {}), "spec": spec.to_dict()}
         built = parser.parse_object({"model": {**section, "init_args": init_args}})
-        model: RecurrentModel = parser.instantiate_classes(built).model
+        with torch.random.fork_rng(devices=[]):  # the weights that it starts with are overwritten
+            model: RecurrentModel = parser.instantiate(built).model
         model.load_state_dict(checkpoint["state_dict"])
     except ArgumentError as error:
         raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error

@@ -1,5 +1,6 @@
 """The logger of a run, which also names its folder."""
 
+import os
 from pathlib import Path
 
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -36,7 +37,8 @@ class RunLogger(TensorBoardLogger):
     """
 
     def __init__(self, save_dir: str = "lightning_logs", name: str | None = None, version: str | None = None) -> None:
-        super().__init__(save_dir, name, version, default_hp_metric=False)
+        # Absolute, so that a run that is resumed from another folder finds its checkpoints at the place that they name.
+        super().__init__(os.path.abspath(save_dir), name, version, default_hp_metric=False)
 
     @property
     def version(self) -> str:
@@ -49,3 +51,8 @@ class RunLogger(TensorBoardLogger):
                 else "version_of_rank_zero"
             )
         return str(self._version)
+
+    def save(self) -> None:
+        """Write out what is waiting. (Lightning also writes hparams.yaml, which config.yaml makes superfluous.)"""
+        if self._experiment is not None and getattr(rank_zero_only, "rank", 0) == 0:
+            self.experiment.flush()

@@ -49,7 +49,7 @@ class Echo(GeneratedTask):
         sequence_length: Length of training sequences, ``>= 1``.
         min_eval_length: Shortest sequence of validation and test, ``> delay``.
         max_eval_length: Longest sequence of validation and test, ``>= min_eval_length``.
-        alphabet_size: Number of letters, ``1..62``.
+        alphabet_size: Number of letters, ``2..62``.
         batch_size: Sequences in a training batch of one process, ``>= 1``.
         epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
         val_sequences: Sequences in the validation set, ``>= 1``.
@@ -90,7 +90,7 @@ class Echo(GeneratedTask):
             max_eval_length >= min_eval_length,
             f"max_eval_length must be at least min_eval_length ({min_eval_length}), got {max_eval_length}",
         )
-        require(1 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 1..{len(LETTERS)}, got {alphabet_size}")
+        require(2 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 2..{len(LETTERS)}, got {alphabet_size}")
         self.delay = delay
         self.sequence_length = sequence_length
         self.eval_lengths = (min_eval_length, max_eval_length)

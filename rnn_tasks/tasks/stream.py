@@ -15,7 +15,7 @@ def generator_for(seed: int, split: str, epoch: int, index: int) -> torch.Genera
 
     Args:
         seed: The task's seed, ``>= 0``.
-        split: One of ``SPLITS``; they never share numbers.
+        split: One of ``SPLITS``; each has a stream of numbers of its own.
         epoch: Epoch of the batch, ``>= 0``.
         index: Batch within the epoch, ``>= 0``.
 

@@ -61,5 +61,7 @@ class Task(LightningDataModule, ABC):
         texts = []
         for row, (source, target, answer) in enumerate(zip(inputs, targets, shown, strict=True)):
             lines = [f"input   {source}", f"target  {target}", f"answer  {answer}"]
-            texts.append("\n".join(([f"delay   {delays[row]}"] if delays else []) + lines).replace(" \n", "\n"))
+            if delays:
+                lines.insert(0, f"delay   {delays[row]}")
+            texts.append("\n".join(line.rstrip() for line in lines))
         return texts

@@ -23,11 +23,11 @@ class VariableDelayEcho(GeneratedTask):
     Args:
         max_delay: Longest delay, ``0 <= max_delay < sequence_length``.
         sequence_length: Length of all sequences, ``>= 1``.
-        alphabet_size: Number of letters, ``1..62``.
+        alphabet_size: Number of letters, ``2..62``.
         batch_size: Sequences in a training batch of one process, ``>= 1``.
         epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
-        val_sequences: Sequences in the validation set, ``>= 1``; its delays take turns.
-        test_sequences: Sequences in the test set, ``>= 1``; its delays take turns.
+        val_sequences: Sequences in the validation set, ``> max_delay``; its delays take turns.
+        test_sequences: Sequences in the test set, ``> max_delay``; its delays take turns.
         eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
 
@@ -52,7 +52,9 @@ class VariableDelayEcho(GeneratedTask):
             0 <= max_delay < sequence_length,
             f"max_delay must be at least 0 and below sequence_length ({sequence_length}), got {max_delay}",
         )
-        require(1 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 1..{len(LETTERS)}, got {alphabet_size}")
+        for name, size in self.sizes.items():
+            require(size > max_delay, f"{name}_sequences must be above max_delay ({max_delay}), got {size}")
+        require(2 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 2..{len(LETTERS)}, got {alphabet_size}")
         self.max_delay = max_delay
         self.sequence_length = sequence_length
         self.alphabet_size = alphabet_size

@@ -1,0 +1,132 @@
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from rnn_tasks.callbacks import Reorthogonalize
+from rnn_tasks.callbacks.reorthogonalize import orthogonal_factor
+from rnn_tasks.cores import Elman, Foreign
+from rnn_tasks.errors import UsageError
+
+
+def error(weight: Tensor) -> float:
+    weight = weight.detach().double()
+    return float((weight.T @ weight - torch.eye(len(weight))).abs().max())
+
+
+class Watch(Callback):
+    """Keeps the largest error that any batch ends with."""
+
+    def __init__(self) -> None:
+        self.errors: list[float] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        weights = pl_module.core.recurrent_weights()  # type: ignore[union-attr,operator]
+        self.errors.append(max(error(weight) for weight in weights.values()))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64])
+def test_the_factor_is_orthogonal_and_the_rest_is_upper_triangular_with_a_positive_diagonal(size: int) -> None:
+    weight = torch.randn(size, size, dtype=torch.float64)
+    factor = orthogonal_factor(weight)
+    rest = factor.T @ weight
+    assert error(factor) < 1e-12
+    assert rest.tril(-1).abs().max() < 1e-12 * size
+    assert (rest.diagonal() > 0).all()
+
+
+def test_an_orthogonal_matrix_stays_as_it_is() -> None:
+    weight = nn.init.orthogonal_(torch.empty(32, 32, dtype=torch.float64))
+    assert torch.allclose(orthogonal_factor(weight), weight, atol=1e-13)
+
+
+def test_a_column_of_zeros_is_not_wiped_out() -> None:
+    weight = torch.eye(3)
+    weight[:, 1] = 0
+    assert error(orthogonal_factor(weight)) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precisions_are_decomposed_in_a_whole_one(dtype: torch.dtype) -> None:
+    factor = orthogonal_factor(torch.randn(8, 8).to(dtype))
+    assert factor.dtype == dtype
+    assert error(factor) < 0.02
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"accumulate_grad_batches": 3, "max_steps": 2, "val_check_interval": 100},
+        {"gradient_clip_val": 0.1},
+        {"precision": "bf16-mixed"},
+    ],
+)
+def test_weights_are_orthogonal_after_every_batch(fit: Any, options: dict[str, Any]) -> None:
+    watch = Watch()
+    trainer, model = fit(Reorthogonalize(), watch, **options)
+    assert max(watch.errors) < 1e-5
+    assert len(watch.errors) == trainer.global_step * options.get("accumulate_grad_batches", 1)
+
+
+def test_the_layer_still_learns(fit: Any) -> None:
+    started = {}
+
+    class Remember(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            started["weight"] = pl_module.core.weight_hh_l0.detach().clone()  # type: ignore[union-attr,operator]
+
+    _, model = fit(Reorthogonalize(), Remember())
+    assert (model.core.weight_hh_l0 - started["weight"]).abs().max() > 0.01
+
+
+def test_each_gate_of_a_gru_is_projected_by_itself_and_the_parameter_stays_the_same_object(
+    fit: Any, gru: Callable[[int], Any]
+) -> None:
+    _, model = fit(Reorthogonalize(), core=gru)
+    blocks = model.core.recurrent_weights()
+    assert len(blocks) == 3
+    assert all(error(block) < 1e-5 for block in blocks.values())
+    assert model.core._flat_weights[1] is model.core.weight_hh_l0
+
+
+def test_every_n_steps_counts_optimizer_steps(fit: Any) -> None:
+    watch = Watch()
+    fit(Reorthogonalize(every_n_steps=3), watch, accumulate_grad_batches=2, max_steps=6, val_check_interval=100)
+    projected = [value < 1e-5 for value in watch.errors[1::2]]
+    assert projected == [False, False, True, False, False, True]
+
+
+def test_refuses_a_layer_without_recurrent_weights(fit: Any) -> None:
+    class Memoryless(nn.Module):
+        def __init__(self, input_size: int, hidden_size: int) -> None:
+            super().__init__()
+            self.linear = nn.Linear(input_size, hidden_size)
+
+        def forward(self, inputs: Tensor, state: None = None) -> tuple[Tensor, None]:
+            return self.linear(inputs), None
+
+    with pytest.raises(UsageError, match="found no recurrent weight"):
+        fit(Reorthogonalize(), core=partial(Foreign, hidden_size=4, layer=Memoryless))
+
+
+def test_refuses_a_weight_that_is_computed_from_others(fit: Any) -> None:
+    with pytest.raises(UsageError, match="parametrization"):
+        fit(Reorthogonalize(), core=partial(Elman, hidden_size=4, orthogonal_map="cayley"))
+
+
+def test_refuses_an_interval_below_one() -> None:
+    with pytest.raises(UsageError, match="got 0"):
+        Reorthogonalize(every_n_steps=0)
+
+
+def test_the_hook_is_gone_after_the_fit(fit: Any) -> None:
+    callback = Reorthogonalize()
+    trainer, model = fit(callback)
+    steps = callback.steps
+    trainer.optimizers[0].step()
+    assert callback.steps == steps

@@ -1,0 +1,117 @@
+import os
+import signal
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from rnn_tasks.callbacks import ExactResume, StopAtAccuracy, StopAtDivergence, StopOnSignal
+from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
+from rnn_tasks.runs.logger import RunLogger
+
+
+class Scripted(Callback):
+    """Lets the task measure a list of accuracies, one at each validation."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = list(values)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        task = trainer.datamodule  # type: ignore[attr-defined]
+        task.solved = lambda metrics, threshold: self.values.pop(0) >= threshold
+
+
+@pytest.mark.parametrize(
+    ("threshold", "values", "step"),
+    [(0.99, (0.2, 0.99, 1.0), 4), (1.0, (0.999, 0.999, 1.0), 6), (0.5, (0.6, 0.1, 0.1), 2), (0.9, (0.1, 0.2, 0.3), 6)],
+)
+def test_stops_at_the_first_validation_that_reaches_the_threshold(
+    fit: Any, threshold: float, values: tuple[float, ...], step: int
+) -> None:
+    stop = StopAtAccuracy(threshold)
+    trainer, _ = fit(Scripted(*values), stop)
+    assert trainer.global_step == step
+    assert stop.stopped == (max(values) >= threshold)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.01])
+def test_a_threshold_outside_its_bounds_is_refused(threshold: float) -> None:
+    with pytest.raises(UsageError, match=str(threshold)):
+        StopAtAccuracy(threshold)
+
+
+class Spoil(Callback):
+    """Makes a weight infinite at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self.step:
+            weight = pl_module.readout.bias  # type: ignore[union-attr]
+            weight.data.fill_(float("nan"))  # type: ignore[union-attr,operator]
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_before_the_step(fit: Any) -> None:
+    seen: list[int] = []
+
+    class Count(Callback):
+        def on_before_zero_grad(self, trainer: Trainer, *_: Any) -> None:
+            seen.append(trainer.global_step)
+
+    with pytest.raises(DivergedError, match="step 3"):
+        fit(Spoil(3), StopAtDivergence(), Count())
+    assert max(seen) <= 3
+
+
+def test_a_weight_that_is_not_finite_is_never_saved(fit: Any, tmp_path: Any) -> None:
+    path = tmp_path / "good.ckpt"
+    trainer, model = fit(StopAtDivergence())
+    trainer.save_checkpoint(path)
+    good = path.read_bytes()
+    model.readout.bias.data[0] = float("inf")
+    with pytest.raises(DivergedError, match=r"readout\.bias"):
+        trainer.save_checkpoint(path)
+    assert path.read_bytes() == good
+
+
+class Send(Callback):
+    """Sends this process a signal in the middle of a batch."""
+
+    def __init__(self, signum: int, times: int = 1) -> None:
+        self.signum, self.times = signum, times
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
+        if trainer.global_step == 3:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.signum)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_between_two_steps_with_its_state_saved(fit: Any, tmp_path: Any, signum: int) -> None:
+    before = signal.getsignal(signum)
+    with pytest.raises(InterruptedRunError) as caught:
+        fit(Send(signum), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
+    assert caught.value.signum == signum
+    saved = torch.load(tmp_path / "echo/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 4
+    assert signal.getsignal(signum) == before
+
+
+def test_a_second_interrupt_does_not_wait(fit: Any, tmp_path: Any) -> None:
+    with pytest.raises(InterruptedRunError):
+        fit(Send(signal.SIGINT, times=2), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"))
+    assert not (tmp_path / "echo/version_0/checkpoints/last.ckpt").exists()
+
+
+def test_random_numbers_go_on_where_they_were(fit: Any, tmp_path: Any) -> None:
+    path = tmp_path / "checkpoint.ckpt"
+    trainer, _ = fit(ExactResume())
+    trainer.save_checkpoint(path)
+    expected = torch.rand(3)
+    resume = ExactResume()
+    resume.on_load_checkpoint(trainer, trainer.lightning_module, torch.load(path, weights_only=True))
+    trainer.ckpt_path = path
+    resume.on_train_start(trainer, trainer.lightning_module)
+    assert torch.equal(torch.rand(3), expected)

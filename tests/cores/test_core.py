@@ -1,0 +1,130 @@
+"""What every recurrent layer must do, and the pieces that they share."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
+from rnn_tasks.cores.core import square_blocks
+
+FREE: dict[str, Callable[[int], Core]] = {
+    "Elman": partial(Elman, hidden_size=5),
+    "RNN": partial(RNN, hidden_size=5),
+    "GRU": partial(GRU, hidden_size=5),
+    "LSTM": partial(LSTM, hidden_size=5),
+    "GRU, 2 layers": partial(GRU, hidden_size=5, num_layers=2),
+    "Foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"num_layers": 2}),
+}
+COMPUTED: dict[str, Callable[[int], Core]] = {
+    name: partial(Elman, hidden_size=5, orthogonal_map=name) for name in ("matrix_exp", "cayley", "householder")
+}
+
+
+@pytest.fixture(params=[*FREE, *COMPUTED])
+def core(request: pytest.FixtureRequest) -> Core:
+    return (FREE | COMPUTED)[request.param](3)
+
+
+@pytest.fixture(params=FREE)
+def free_core(request: pytest.FixtureRequest) -> Core:
+    return FREE[request.param](3)
+
+
+def test_a_sequence_in_two_parts_gives_what_it_gives_at_once(core: Core) -> None:
+    inputs = torch.randn(4, 9, 3)
+    whole, _ = core(inputs)
+    first, state = core(inputs[:, :5])
+    second, _ = core(inputs[:, 5:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+    assert not torch.allclose(core(inputs[:, 5:])[0], second)
+
+
+def test_sequences_of_a_batch_do_not_see_one_another_and_no_step_sees_a_later_one(core: Core) -> None:
+    inputs = torch.randn(4, 9, 3)
+    changed = inputs.clone()
+    changed[1, 6:] += 1
+    before, after = core(inputs)[0], core(changed)[0]
+    same = torch.ones(4, 9, dtype=torch.bool)
+    same[1, 6:] = False
+    torch.testing.assert_close(after[same], before[same])
+    assert ((after - before)[~same].abs().amax(1) > 1e-4).all()
+
+
+def test_recurrent_weights_are_square_and_all_there_are(core: Core) -> None:
+    blocks = core.recurrent_weights().values()
+    assert {block.shape for block in blocks} == {(5, 5)}
+    recurrent = [p for name, p in core.named_parameters() if core.parameter_role(name) == "recurrent"]
+    assert sum(block.numel() for block in blocks) == sum(parameter.numel() for parameter in recurrent)
+
+
+def test_each_recurrent_weight_is_a_view_of_the_layer(free_core: Core) -> None:
+    inputs = torch.randn(2, 6, 3)
+    for weight in free_core.recurrent_weights().values():
+        before = free_core(inputs)[0]
+        with torch.no_grad():
+            weight.mul_(1.5)
+        assert not torch.allclose(free_core(inputs)[0], before)
+
+
+def test_without_recurrent_weights_an_elman_layer_forgets_at_once() -> None:
+    for core in (FREE["Elman"](3), FREE["RNN"](3)):
+        with torch.no_grad():
+            core.recurrent_weights()["weight_hh_l0"].zero_()
+        inputs = torch.randn(2, 6, 3)
+        torch.testing.assert_close(core(inputs)[0][:, 5:], core(inputs[:, 5:])[0])
+
+
+def test_without_input_weights_the_input_does_not_matter(core: Core) -> None:
+    assert {weight.shape[-1] for weight in core.input_weights()} == {3}
+    with torch.no_grad():
+        for weight in core.input_weights():
+            weight.zero_()
+    torch.testing.assert_close(core(torch.randn(2, 6, 3))[0], core(torch.zeros(2, 6, 3))[0])
+
+
+def test_the_input_column_of_a_symbol_belongs_to_it_alone(core: Core) -> None:
+    inputs = torch.eye(3)[None]
+    before = core(inputs)[0]
+    with torch.no_grad():
+        for weight in core.input_weights():
+            weight[..., 1] += 1
+    after = core(inputs)[0]
+    torch.testing.assert_close(after[:, 0], before[:, 0])
+    assert not torch.allclose(after[:, 1], before[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("weight_hh_l0", "recurrent"),
+        ("weight_hh_l1", "recurrent"),
+        ("parametrizations.weight_hh_l0.original", "recurrent"),
+        ("weight_ih_l0", "input"),
+        ("bias_ih_l0", "input"),
+        ("bias_hh_l0", "input"),
+        ("weight_ih_l1", "rest"),
+        ("bias_ih_l1", "rest"),
+        ("weight_ih_l10", "rest"),
+    ],
+)
+def test_the_role_of_a_parameter_follows_from_its_name(name: str, role: str) -> None:
+    assert FREE["Elman"](3).parameter_role(name) == role
+
+
+def test_square_blocks_are_named_views_from_top_to_bottom() -> None:
+    weight = torch.arange(8.0).reshape(4, 2)
+    blocks = square_blocks("w", weight, ("first", "second"))
+    assert {name: block.tolist() for name, block in blocks.items()} == {
+        "w/first": [[0, 1], [2, 3]],
+        "w/second": [[4, 5], [6, 7]],
+    }
+    blocks["w/second"].zero_()
+    assert weight.tolist() == [[0, 1], [2, 3], [0, 0], [0, 0]]
+
+
+def test_a_single_block_has_the_name_of_the_weight() -> None:
+    weight = torch.eye(2)
+    assert square_blocks("w", weight, ("hidden",))["w"] is weight

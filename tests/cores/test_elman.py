@@ -1,0 +1,151 @@
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rnn_tasks.cores import Elman, Henaff, Normal, Orthogonal, RecurrentInit
+from rnn_tasks.cores.elman import ACTIVATIONS, Activation
+from rnn_tasks.errors import UsageError
+
+Map = Literal["matrix_exp", "cayley", "householder"]
+MAPS: tuple[Map, ...] = ("matrix_exp", "cayley", "householder")
+FORMULAS = {
+    "tanh": lambda z: (z.exp() - (-z).exp()) / (z.exp() + (-z).exp()),
+    "relu": lambda z: z * (z > 0),
+    "sigmoid": lambda z: 1 / (1 + (-z).exp()),
+    "identity": lambda z: z,
+}
+
+
+def gradients(layer: nn.Module, outputs: Tensor, inputs: Tensor) -> dict[str, Tensor]:
+    parameters = dict(layer.named_parameters())
+    values = torch.autograd.grad((outputs**3).sum(), [inputs, *parameters.values()])
+    return dict(zip(["inputs", *parameters], values, strict=True))
+
+
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("given_state", [False, True])
+def test_outputs_state_and_gradients_are_those_of_torch(
+    nonlinearity: Literal["tanh", "relu"], given_state: bool
+) -> None:
+    ours = Elman(3, 5, activation=nonlinearity).double()
+    theirs = nn.RNN(3, 5, nonlinearity=nonlinearity, batch_first=True).double()
+    theirs.load_state_dict(ours.state_dict())
+    inputs = torch.randn(4, 11, 3, dtype=torch.double, requires_grad=True)
+    start = torch.randn(1, 4, 5, dtype=torch.double) if given_state else None
+    (outputs, state), (expected, expected_state) = ours(inputs, start), theirs(inputs, start)
+    torch.testing.assert_close(outputs, expected, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(state, expected_state, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(
+        gradients(ours, outputs, inputs), gradients(theirs, expected, inputs), atol=1e-12, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_follows_the_equation(activation: Activation) -> None:
+    core = Elman(2, 3, activation=activation).double()
+    inputs = torch.randn(1, 6, 2, dtype=torch.double)
+    weight_ih, weight_hh, bias_ih, bias_hh = (parameter.detach() for parameter in core.parameters())
+    hidden = torch.zeros(3, dtype=torch.double)
+    for step, output in enumerate(core(inputs)[0][0]):
+        hidden = FORMULAS[activation](weight_ih @ inputs[0, step] + bias_ih + weight_hh @ hidden + bias_hh)
+        torch.testing.assert_close(output, hidden, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("orthogonal_map", [None, "matrix_exp"])
+def test_gradients_agree_with_differences(orthogonal_map: Map | None) -> None:
+    core = Elman(2, 3, orthogonal_map=orthogonal_map).double()
+    inputs = torch.randn(2, 3, 2, dtype=torch.double, requires_grad=True)
+    state = torch.randn(1, 2, 3, dtype=torch.double, requires_grad=True)
+    parameters = [parameter.detach().requires_grad_() for parameter in core.parameters()]
+    names = [name for name, _ in core.named_parameters()]
+
+    def run(inputs: Tensor, state: Tensor, *values: Tensor) -> Tensor:
+        outputs, _ = torch.func.functional_call(core, dict(zip(names, values, strict=True)), (inputs, state))
+        assert isinstance(outputs, Tensor)
+        return outputs
+
+    assert torch.autograd.gradcheck(run, (inputs, state, *parameters))
+
+
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+@pytest.mark.parametrize("hidden_size", [4, 7])
+def test_a_mapped_matrix_stays_orthogonal_while_it_learns(orthogonal_map: Map, hidden_size: int) -> None:
+    core = Elman(3, hidden_size, orthogonal_map=orthogonal_map)
+    optimizer = torch.optim.SGD(core.parameters(), lr=0.1)
+    start = core.weight_hh_l0.detach().clone()
+    inputs, goal = torch.randn(8, 6, 3), torch.randn(8, 6, hidden_size)
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        loss = ((core(inputs)[0] - goal) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        weight = core.weight_hh_l0
+        torch.testing.assert_close(weight.T @ weight, torch.eye(hidden_size), atol=1e-6, rtol=0)
+    assert losses[-1] < losses[0]
+    assert not torch.allclose(core.weight_hh_l0, start, atol=1e-3)
+
+
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+@pytest.mark.parametrize("init", [Orthogonal(), Henaff()])
+def test_a_mapped_matrix_starts_where_it_is_told_to(orthogonal_map: Map, init: RecurrentInit) -> None:
+    torch.manual_seed(4)
+    free = Elman(3, 6, recurrent_init=init)
+    torch.manual_seed(4)
+    mapped = Elman(3, 6, recurrent_init=init, orthogonal_map=orthogonal_map)
+    torch.testing.assert_close(mapped.weight_hh_l0, free.weight_hh_l0, atol=1e-5, rtol=0)
+
+
+def test_a_mapped_matrix_starts_orthogonal_and_a_free_one_as_in_torch() -> None:
+    torch.manual_seed(5)
+    mapped = Elman(3, 50, orthogonal_map="cayley").weight_hh_l0
+    torch.manual_seed(5)
+    drawn = Elman(3, 50, recurrent_init=Orthogonal()).weight_hh_l0
+    torch.testing.assert_close(mapped, drawn, atol=1e-5, rtol=0)
+    torch.manual_seed(5)
+    ours = Elman(3, 50).state_dict()
+    torch.manual_seed(5)
+    torch.testing.assert_close(ours, nn.RNN(3, 50).state_dict(), atol=0, rtol=0)
+
+
+def test_a_state_of_another_precision_is_taken() -> None:
+    core, inputs, state = Elman(3, 8).double(), torch.randn(2, 5, 3).double(), torch.randn(1, 2, 8)
+    torch.testing.assert_close(core(inputs, state), core(inputs, state.double()), atol=0, rtol=0)
+
+
+def test_the_start_of_w_and_the_scale_of_u_can_be_chosen() -> None:
+    torch.manual_seed(6)
+    plain = Elman(3, 40)
+    torch.manual_seed(6)
+    changed = Elman(3, 40, recurrent_init=Normal(0.5), input_scale=0.25)
+    torch.testing.assert_close(changed.weight_ih_l0, 0.25 * plain.weight_ih_l0)
+    assert changed.weight_hh_l0.std().item() == pytest.approx(0.5, rel=0.1)
+    torch.testing.assert_close(changed.bias_ih_l0, plain.bias_ih_l0)
+
+
+@pytest.mark.parametrize("orthogonal_map", [None, *MAPS])
+def test_it_runs_under_autocast_near_its_full_precision(orthogonal_map: Map | None) -> None:
+    core, inputs = Elman(3, 8, orthogonal_map=orthogonal_map), torch.randn(2, 5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, state = core(inputs)
+        again, _ = core(inputs, state.float())
+    assert outputs.dtype == torch.bfloat16
+    torch.testing.assert_close(outputs.float(), core(inputs)[0], atol=0.03, rtol=0.03)
+    assert again.dtype == torch.bfloat16
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(outputs.sum(), [*core.parameters()]))
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "input_scale", "message"),
+    [
+        (0, 1.0, "hidden_size must be at least 1, got 0"),
+        (4, 0.0, r"input_scale must be above 0, got 0\.0"),
+        (4, -2.0, r"input_scale must be above 0, got -2\.0"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(hidden_size: int, input_scale: float, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Elman(3, hidden_size, input_scale=input_scale)

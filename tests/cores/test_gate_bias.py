@@ -1,0 +1,99 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnn_tasks.cores import GRU, LSTM, Chrono, GateBiases, Normal
+from rnn_tasks.cores.torch_layers import TorchCore
+from rnn_tasks.errors import UsageError
+
+LSTM_GATES = ("input", "forget", "cell", "output")
+GRU_GATES = ("reset", "update", "new")
+
+
+def total_bias(core: TorchCore) -> Tensor:
+    return core.get_parameter("bias_ih_l0") + core.get_parameter("bias_hh_l0")
+
+
+def kept_share(core: TorchCore, proposal: str) -> Tensor:
+    """What is left of a unit of state after a step in which nothing but the gates' biases acts.
+
+    ``proposal`` names the block that proposes a new state; it is made to propose zero.
+    """
+    start = core.gates.index(proposal) * core.hidden_size
+    with torch.no_grad():
+        for name, parameter in core.named_parameters():
+            if name.startswith("weight"):
+                parameter.zero_()
+            else:
+                parameter[start : start + core.hidden_size] = 0
+        ones = torch.ones(1, 1, core.hidden_size)
+        _, state = core(torch.zeros(1, 1, 1), (0 * ones, ones) if isinstance(core, LSTM) else ones)
+    after: Tensor = state[1] if isinstance(core, LSTM) else state
+    return after.flatten()
+
+
+def test_every_unit_of_a_gate_gets_the_same_bias() -> None:
+    values = GateBiases({"update": -3, "reset": 0.5}).values(GRU_GATES, 3)
+    assert {gate: bias.tolist() for gate, bias in values.items()} == {"update": [-3.0] * 3, "reset": [0.5] * 3}
+
+
+def test_an_unknown_gate_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="no gate 'forget'; its gates are reset, update, new"):
+        GateBiases({"forget": 1.0}).values(GRU_GATES, 3)
+
+
+def test_chrono_draws_memories_evenly() -> None:
+    values = Chrono(max_delay=100).values(LSTM_GATES, 4000)
+    assert set(values) == {"forget", "input"}
+    torch.testing.assert_close(values["input"], -values["forget"], atol=0, rtol=0)
+    steps = values["forget"].exp()
+    assert steps.min() >= 1 - 1e-5
+    assert steps.max() <= 99 + 1e-3
+    quarters = torch.histc(steps, bins=4, min=1, max=99) / 4000
+    torch.testing.assert_close(quarters, torch.full((4,), 0.25), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("max_delay", [2.5, 50.0])
+def test_a_chrono_gru_remembers_for_up_to_max_delay_steps(max_delay: float) -> None:
+    kept = kept_share(GRU(1, 300, gate_bias=Chrono(max_delay)), "new")
+    memory = 1 / (1 - kept)  # time constant of kept ** t
+    assert memory.min() >= 2 - 1e-3
+    assert memory.max() <= max_delay + 1e-3
+    assert memory.max() > 2 + 0.9 * (max_delay - 2)
+
+
+@pytest.mark.parametrize("max_delay", [2.5, 50.0])
+def test_a_chrono_lstm_remembers_for_up_to_max_delay_steps_and_lets_in_the_rest(max_delay: float) -> None:
+    core = LSTM(1, 300, gate_bias=Chrono(max_delay))
+    kept = kept_share(core, "cell")
+    memory = 1 / (1 - kept)
+    assert memory.min() >= 2 - 1e-3
+    assert memory.max() <= max_delay + 1e-3
+    torch.testing.assert_close(torch.sigmoid(total_bias(core)[:300]), 1 - kept)
+
+
+def test_chrono_does_not_touch_the_other_gates() -> None:
+    torch.manual_seed(1)
+    plain = LSTM(1, 5)
+    torch.manual_seed(1)
+    chrono = LSTM(1, 5, gate_bias=Chrono(10))
+    torch.testing.assert_close(total_bias(chrono)[10:], total_bias(plain)[10:], atol=0, rtol=0)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        torch.testing.assert_close(chrono.get_parameter(name), plain.get_parameter(name), atol=0, rtol=0)
+
+
+def test_chrono_needs_a_gate_that_keeps() -> None:
+    with pytest.raises(UsageError, match="a forget or an update gate"):
+        Chrono(10).values(("hidden",), 3)
+
+
+def test_a_max_delay_of_2_is_refused() -> None:
+    with pytest.raises(UsageError, match="max_delay must be above 2, got 2"):
+        LSTM(1, 3, recurrent_init=Normal(), gate_bias=Chrono(2))
+
+
+def test_an_update_gate_that_is_three_quarters_open_keeps_three_quarters() -> None:
+    core = GRU(1, 4, gate_bias=GateBiases({"update": math.log(3)}))
+    torch.testing.assert_close(kept_share(core, "new"), torch.full((4,), 0.75))

@@ -1,0 +1,148 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rnn_tasks.cores import Cayley, Henaff, Identity, Normal, Orthogonal, RecurrentInit, Xavier
+from rnn_tasks.cores.recurrent_init import rotations
+from rnn_tasks.errors import UsageError
+
+ALL = [Cayley(), Henaff(), Identity(), Normal(), Orthogonal(), Xavier()]
+
+
+def filled(init: RecurrentInit, size: int) -> Tensor:
+    weight = torch.full((size, size), torch.nan)
+    init(weight)
+    return weight.double()
+
+
+def angles_of(matrix: Tensor) -> Tensor:
+    """The angle of the rotation in each plane (2i, 2i + 1), from its first column."""
+    even = torch.arange(0, len(matrix) - 1, 2)
+    return torch.atan2(matrix[even + 1, even], matrix[even, even])
+
+
+def skew(entries: Tensor, size: int) -> Tensor:
+    """The block-diagonal skew-symmetric matrix with these entries below the diagonal."""
+    matrix = torch.zeros(size, size, dtype=torch.double)
+    for index, entry in enumerate(entries):
+        matrix[2 * index + 1, 2 * index] = entry
+        matrix[2 * index, 2 * index + 1] = -entry
+    return matrix
+
+
+@pytest.mark.parametrize("init", ALL, ids=lambda init: type(init).__name__)
+def test_it_writes_in_place_and_leaves_no_trace_in_autograd(init: RecurrentInit) -> None:
+    weight = nn.Parameter(torch.full((5, 5), torch.nan))
+    init(weight)
+    assert weight.isfinite().all()
+    assert weight.is_leaf
+    assert weight.requires_grad
+    assert weight.grad is None
+
+
+@pytest.mark.parametrize("init", [i for i in ALL if i != Identity()], ids=lambda init: type(init).__name__)
+def test_it_draws_anew_and_again_the_same_from_the_same_seed(init: RecurrentInit) -> None:
+    torch.manual_seed(1)
+    first, second = filled(init, 6), filled(init, 6)
+    torch.manual_seed(1)
+    assert torch.equal(filled(init, 6), first)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 64])
+@pytest.mark.parametrize("init", [Orthogonal(), Henaff(), Cayley(), Identity()], ids=lambda init: type(init).__name__)
+def test_these_are_orthogonal(init: RecurrentInit, size: int) -> None:
+    weight = filled(init, size)
+    torch.testing.assert_close(weight.T @ weight, torch.eye(size).double(), atol=2e-6, rtol=0)
+
+
+def test_a_gain_scales_every_singular_value() -> None:
+    singular = torch.linalg.svdvals(filled(Orthogonal(gain=1.7), 9))
+    torch.testing.assert_close(singular, torch.full((9,), 1.7).double(), atol=1e-5, rtol=0)
+
+
+def test_random_orthogonal_matrices_come_in_both_orientations() -> None:
+    signs = {round(torch.linalg.det(filled(Orthogonal(), 3)).item()) for _ in range(20)}
+    assert signs == {-1, 1}
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.5])
+def test_xavier_fills_its_bound_evenly(gain: float) -> None:
+    weight = filled(Xavier(gain), 200)
+    bound = gain * math.sqrt(6 / (200 + 200))
+    assert 0.99 * bound < weight.abs().max().item() <= bound * (1 + 1e-6)
+    assert weight.var().item() == pytest.approx(gain**2 / 200, rel=0.03)
+    assert abs(weight.mean().item()) < 0.02 * bound
+
+
+@pytest.mark.parametrize("std", [0.01, 2.0])
+def test_normal_numbers_have_their_standard_deviation_and_shape(std: float) -> None:
+    weight = filled(Normal(std), 200) / std
+    assert weight.std().item() == pytest.approx(1, rel=0.03)
+    assert abs(weight.mean().item()) < 0.02
+    assert (weight.abs() < 1).double().mean().item() == pytest.approx(math.erf(1 / math.sqrt(2)), abs=0.01)
+
+
+def test_identity_times_its_scale() -> None:
+    assert torch.equal(filled(Identity(0.5), 4), 0.5 * torch.eye(4).double())
+
+
+@pytest.mark.parametrize("size", [2, 7, 12])
+def test_henaff_is_the_exponential_of_skew_blocks(size: int) -> None:
+    weight = filled(Henaff(), size)
+    expected = torch.matrix_exp(skew(angles_of(weight), size))
+    torch.testing.assert_close(weight, expected, atol=1e-6, rtol=0)
+
+
+def test_henaffs_angles_fill_the_circle() -> None:
+    angles = angles_of(filled(Henaff(), 2000))
+    quarters = torch.histc(angles, bins=4, min=-math.pi, max=math.pi) / 1000
+    torch.testing.assert_close(quarters, torch.full((4,), 0.25).double(), atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("size", [2, 7, 12])
+def test_cayley_is_the_cayley_transform_of_the_published_entries(size: int) -> None:
+    weight = filled(Cayley(), size)
+    cosine = weight.diagonal()[: size - size % 2 : 2]
+    entries = ((1 - cosine) / (1 + cosine)).sqrt()
+    a, one = skew(entries, size), torch.eye(size).double()
+    transform = torch.linalg.solve(one + a, one - a)  # (I + A)^-1 (I - A); the sign of A is a convention
+    torch.testing.assert_close(weight, transform.T, atol=1e-5, rtol=0)
+
+
+def test_cayleys_angles_fill_the_first_quarter() -> None:
+    angles = angles_of(filled(Cayley(), 2000))
+    assert angles.min() >= 0
+    assert angles.max() <= math.pi / 2 + 1e-6
+    halves = torch.histc(angles, bins=2, min=0, max=math.pi / 2) / 1000
+    torch.testing.assert_close(halves, torch.full((2,), 0.5).double(), atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("init", [Henaff(), Cayley()], ids=lambda init: type(init).__name__)
+def test_an_odd_last_unit_is_left_alone(init: RecurrentInit) -> None:
+    last = torch.tensor([0, 0, 0, 0, 1]).double()
+    weight = filled(init, 5)
+    assert torch.equal(weight[4], last)
+    assert torch.equal(weight[:, 4], last)
+
+
+def test_rotations_turn_each_plane_by_its_angle() -> None:
+    angles = torch.tensor([0.3, -2.0])
+    turned = rotations(angles, 5) @ torch.tensor([1.0, 0, 0, 1, 7])
+    expected = [math.cos(0.3), math.sin(0.3), -math.sin(-2.0), math.cos(-2.0), 7]
+    torch.testing.assert_close(turned, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        (Orthogonal(gain=0.0), r"gain must be above 0, got 0\.0"),
+        (Xavier(gain=-1.0), r"gain must be above 0, got -1\.0"),
+        (Normal(std=0.0), r"std must be above 0, got 0\.0"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(init: RecurrentInit, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        init(torch.empty(3, 3))

@@ -1,0 +1,155 @@
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import StepLR
+
+from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models import Milestones, RecurrentModel, SequenceTagger, WarmupLinear
+from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
+from rnn_tasks.spec import TaskSpec
+from rnn_tasks.tasks import Echo, VariableDelayEcho
+
+CORES: dict[str, Callable[[int], Core]] = {
+    "Elman": partial(Elman, hidden_size=5),
+    "matrix_exp": partial(Elman, hidden_size=5, orthogonal_map="matrix_exp"),
+    "cayley": partial(Elman, hidden_size=5, orthogonal_map="cayley"),
+    "householder": partial(Elman, hidden_size=5, orthogonal_map="householder"),
+    "RNN": partial(RNN, hidden_size=5, num_layers=2),
+    "GRU": partial(GRU, hidden_size=5),
+    "LSTM": partial(LSTM, hidden_size=5, num_layers=2),
+    "Foreign": partial(Foreign, hidden_size=5, layer=nn.GRU),
+}
+SPEC = VariableDelayEcho(max_delay=2).spec
+
+
+def model_of(core: str = "Elman", **options: Any) -> SequenceTagger:
+    return SequenceTagger(CORES[core], SPEC, partial(SGD, lr=0.5), **options)
+
+
+def attached(model: RecurrentModel, max_steps: int) -> RecurrentModel:
+    model.trainer = Trainer(
+        accelerator="cpu", max_steps=max_steps, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    return model
+
+
+def effective_weights(model: RecurrentModel) -> Tensor:
+    return torch.cat([weight.flatten() for weight in model.core.recurrent_weights().values()]).detach().clone()
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("embedding_size", [None, 4])
+def test_every_parameter_is_in_exactly_one_group(core: str, embedding_size: int | None) -> None:
+    model = model_of(core, embedding_size=embedding_size, condition_at="both")
+    grouped = [id(parameter) for group in model.parameter_groups() for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_groups_hold_what_their_names_say(core: str) -> None:
+    model = model_of(core)
+    groups = {group["name"]: {id(parameter) for parameter in group["params"]} for group in model.parameter_groups()}
+    names = {name: id(parameter) for name, parameter in model.named_parameters()}
+    assert groups["recurrent"] == {names[name] for name in names if "weight_hh" in name}
+    assert {id(weight) for weight in model.core.input_weights()} <= groups["input"]
+    assert {names["readout.weight"], names["readout.bias"]} <= groups["rest"]
+
+
+def test_a_frozen_parameter_is_in_no_group() -> None:
+    model = model_of()
+    model.core.get_parameter("weight_hh_l0").requires_grad_(False)
+    assert [group["name"] for group in model.parameter_groups()] == ["input", "rest"]
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_the_factors_multiply_the_rates_of_their_groups(core: str) -> None:
+    optimizer = model_of(core, recurrent_lr_factor=0.1, input_lr_factor=3).configure_optimizers()
+    rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
+    assert rates == pytest.approx({"recurrent": 0.05, "input": 1.5, "rest": 0.5})
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize(("name", "kept"), [("recurrent_lr_factor", "recurrent"), ("input_lr_factor", "input")])
+def test_a_factor_of_0_freezes_its_part_alone(core: str, name: str, kept: str) -> None:
+    options: dict[str, Any] = {name: 0.0}
+    model = model_of(core, **options)
+    optimizer = model.configure_optimizers()
+    before = {role: [p.detach().clone() for p in group["params"]] for role, group in by_name(optimizer).items()}
+    weights = effective_weights(model)
+    model(torch.randint(0, 5, (3, 6)), torch.tensor([0, 1, 2])).square().sum().backward()
+    optimizer.step()
+    for role, group in by_name(optimizer).items():
+        moved = [not torch.equal(p, old) for p, old in zip(group["params"], before[role], strict=True)]
+        assert any(moved) is (role != kept)
+    assert torch.equal(effective_weights(model), weights) is (kept == "recurrent")
+
+
+def by_name(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+    return {group["name"]: group for group in optimizer.param_groups}
+
+
+@pytest.mark.parametrize("name", ["recurrent_lr_factor", "input_lr_factor"])
+def test_a_factor_below_0_is_refused(name: str) -> None:
+    options: dict[str, Any] = {name: -0.5}
+    with pytest.raises(UsageError, match=rf"{name} must be at least 0, got -0\.5"):
+        model_of(**options)
+
+
+def test_a_schedule_goes_by_steps_and_knows_their_number() -> None:
+    model = attached(model_of(recurrent_lr_factor=0.1, schedule=partial(WarmupLinear, warmup=0.5, floor=0.0)), 8)
+    configured = model.configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    assert configured["lr_scheduler"]["interval"] == "step"
+    rates = []
+    for _ in range(8):
+        rates.append(by_name(optimizer)["recurrent"]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.05 * factor for factor in (0.25, 0.5, 0.75, 1, 1, 0.75, 0.5, 0.25)])
+
+
+def test_a_schedule_that_needs_an_end_is_refused_without_max_steps() -> None:
+    with pytest.raises(UsageError, match=r"WarmupLinear needs an end: set trainer\.max_steps"):
+        attached(model_of(schedule=WarmupLinear), -1).configure_optimizers()
+
+
+def test_milestones_need_no_end() -> None:
+    configured = attached(model_of(schedule=partial(Milestones, steps=[1], gamma=0.5)), -1).configure_optimizers()
+    configured["optimizer"].step()
+    configured["lr_scheduler"]["scheduler"].step()
+    assert by_name(configured["optimizer"])["rest"]["lr"] == 0.25
+
+
+def test_one_of_torchs_schedules_is_handed_to_lightning_as_it_is() -> None:
+    (optimizer,), (schedule,) = model_of(lr_scheduler=partial(StepLR, step_size=1, gamma=0.5)).configure_optimizers()
+    assert schedule.optimizer is optimizer
+    optimizer.step()
+    schedule.step()
+    assert by_name(optimizer)["rest"]["lr"] == 0.25
+
+
+def test_both_kinds_of_schedule_are_refused() -> None:
+    with pytest.raises(UsageError, match="not both"):
+        model_of(schedule=WarmupLinear, lr_scheduler=partial(StepLR, step_size=1))
+
+
+def test_a_checkpoint_holds_the_sizes_and_the_hash_and_loads_safely(tmp_path: Path) -> None:
+    model = SequenceTagger(CORES["GRU"], Echo(delay=3).spec, SGD)
+    model.config_hash = "c0ffee"
+    checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, tmp_path / "model.ckpt")
+    loaded = torch.load(tmp_path / "model.ckpt", weights_only=True)
+    assert loaded[CHECKPOINT_KEY]["config"] == "c0ffee"
+    again = SequenceTagger(CORES["GRU"], TaskSpec.from_dict(loaded[CHECKPOINT_KEY]["spec"]), SGD)
+    again.load_state_dict(loaded["state_dict"])
+    assert again.spec == model.spec
+    assert again.respond("abacaba") == model.respond("abacaba")

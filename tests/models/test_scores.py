@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy
+
+from rnn_tasks.models import Scores
+from rnn_tasks.spec import NOT_SCORED, Batch
+
+
+def random_batch(num_conditions: int = 0, with_memory: bool = False, rows: int = 12) -> tuple[Tensor, Tensor, Batch]:
+    """The sum of the losses, answers of which about two thirds are right, and a batch."""
+    targets = torch.randint(0, 4, (rows, 7))
+    answers = torch.where(torch.rand(rows, 7) < 0.9, targets, torch.randint(0, 4, (rows, 7)))
+    targets[torch.rand(rows, 7) < 0.3] = NOT_SCORED
+    memory = torch.rand(rows, 7) < 0.5 if with_memory else None
+    condition = torch.randint(0, num_conditions, (rows,)) if num_conditions else None
+    return 50 * torch.rand(()), answers, Batch(torch.zeros_like(targets), targets, memory, condition)
+
+
+def counted(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: int) -> dict[str, float]:
+    """All scores, by counting step by step."""
+    scored, sequences, flawless = 0, 0, 0
+    right, needed = np.zeros(max(1, num_conditions)), np.zeros(max(1, num_conditions))
+    for _, answers, batch in updates:
+        for row in range(len(answers)):
+            condition = 0 if batch.condition is None else int(batch.condition[row])
+            errors = 0
+            for step in range(answers.shape[1]):
+                if batch.targets[row, step] == NOT_SCORED:
+                    continue
+                scored += 1
+                if batch.memory is None or batch.memory[row, step]:
+                    needed[condition] += 1
+                    hit = int(answers[row, step] == batch.targets[row, step])
+                    right[condition] += hit
+                    errors += 1 - hit
+            sequences += 1
+            flawless += errors == 0
+    seen = {condition: right[condition] / needed[condition] for condition in np.flatnonzero(needed)}
+    scores = {
+        "loss": sum(float(loss) for loss, _, _ in updates) / scored,
+        "accuracy": right.sum() / needed.sum(),
+        "worst_accuracy": min(seen.values()),
+        "sequence_accuracy": flawless / sequences,
+    }
+    if num_conditions:
+        scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in seen.items()}
+    return scores
+
+
+@pytest.mark.parametrize("num_conditions", [0, 3])
+@pytest.mark.parametrize("with_memory", [False, True])
+def test_the_scores_are_those_that_one_counts(num_conditions: int, with_memory: bool) -> None:
+    updates = [random_batch(num_conditions, with_memory, rows) for rows in (12, 3, 30)]
+    scores = Scores(num_conditions)
+    for update in updates:
+        scores.update(*update)
+    expected = counted(updates, num_conditions)
+    assert scores.compute() == pytest.approx(expected, rel=1e-5)
+    assert 0 < expected["sequence_accuracy"] < 1
+    assert 0 < expected["accuracy"] < 1
+
+
+def test_the_accuracy_is_that_of_torchmetrics() -> None:
+    theirs = MulticlassAccuracy(4, average="micro", ignore_index=NOT_SCORED)
+    ours = Scores()
+    for rows in (12, 3, 30):
+        loss, answers, batch = random_batch(rows=rows)
+        ours.update(loss, answers, batch)
+        theirs.update(answers, batch.targets)
+    assert ours.compute()["accuracy"] == pytest.approx(theirs.compute().item())
+
+
+def test_adding_batch_by_batch_equals_all_at_once() -> None:
+    loss, answers, batch = random_batch(3, with_memory=True, rows=30)
+    whole, parts = Scores(3), Scores(3)
+    whole.update(loss, answers, batch)
+    for start, stop in ((0, 1), (1, 17), (17, 30)):
+        parts.update(loss * (stop - start) / 30, answers[start:stop], batch.rows(start, stop))
+    assert parts.compute() == pytest.approx(whole.compute(), rel=1e-5)
+
+
+def test_two_processes_add_up_as_lightning_sums_their_states() -> None:
+    """Every state is a sum, so that of all processes is the sum of theirs."""
+    updates = [random_batch(3), random_batch(3)]
+    ranks, whole = (Scores(3), Scores(3)), Scores(3)
+    for rank, update in zip(ranks, updates, strict=True):
+        rank.update(*update)
+        whole.update(*update)
+    ranks[0].merge_state(ranks[1])
+    assert ranks[0].compute() == pytest.approx(whole.compute(), rel=1e-5)
+
+
+def test_a_condition_that_has_not_come_up_says_nothing() -> None:
+    targets = torch.tensor([[1, 1], [1, 1]])
+    batch = Batch(targets, targets, condition=torch.tensor([0, 2]))
+    scores = Scores(4)
+    scores.update(torch.tensor(0.0), torch.tensor([[1, 1], [1, 0]]), batch)
+    values = scores.compute()
+    assert values["worst_accuracy"] == 0.5
+    assert {name: value for name, value in values.items() if "/" in name} == {
+        "accuracy_at/0": 1.0,
+        "accuracy_at/2": 0.5,
+    }
+
+
+def test_the_worst_accuracy_is_0_when_nothing_was_measured() -> None:
+    """So a task is never solved by an empty set."""
+    symbols = torch.zeros(2, 3, dtype=torch.long)
+    scores = Scores()
+    scores.update(torch.tensor(0.0), symbols, Batch(symbols, torch.full_like(symbols, NOT_SCORED)))
+    assert scores.compute()["worst_accuracy"] == 0
+
+
+def test_resetting_forgets_all_batches() -> None:
+    scores, fresh, update = Scores(3), Scores(3), random_batch(3)
+    scores.update(*random_batch(3))
+    scores.reset()
+    for metric in (scores, fresh):
+        metric.update(*update)
+    assert scores.compute() == fresh.compute()
+
+
+def test_counts_stay_exact_where_a_float_would_round() -> None:
+    scores = Scores()
+    targets = torch.ones(1, 3, dtype=torch.long)
+    scores.needed.fill_(2**24)
+    scores.right.fill_(2**24)
+    scores.update(torch.tensor(0.0), targets, Batch(targets, targets))
+    assert scores.needed.tolist() == scores.right.tolist() == [2**24 + 3]

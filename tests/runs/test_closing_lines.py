@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnn_tasks.runs.closing_lines import VERDICTS, closing_lines, next_step
+
+SUMMARY: dict[str, Any] = {
+    "task": "echo",
+    "core": "Elman",
+    "parameters": 80412,
+    "steps": 1000,
+    "solved_at": 25,
+    "sequences": 64000,
+    "seconds": 1.25,
+    "stopped": "steps",
+    "verdict": "solved",
+    "example": "abc",
+    "metrics": {
+        "val/accuracy": 0.5,
+        "test/accuracy": 0.998,
+        "test/worst_accuracy": 0.99,
+        "test/sequence_accuracy": 0.9,
+        "test/loss": 0.25,
+    },
+    "baseline": {"accuracy": 1 / 26, "loss": 2.5},
+}
+
+
+def test_figures_stand_beside_their_baselines() -> None:
+    text = closing_lines(SUMMARY, Path("lightning_logs/echo/version_0"))
+    for piece in ("echo: solved", "0.9980", "worst condition 0.9900", "chance 0.0385", "10.0% of the baseline 2.5000"):
+        assert piece in text
+    for piece in (
+        "1,000 steps, solved at 25",
+        "64,000 sequences",
+        "80,412 parameters",
+        "lightning_logs/echo/version_0",
+    ):
+        assert piece in text
+
+
+def test_a_run_that_was_never_measured_has_lines_too() -> None:
+    bare = {**SUMMARY, "metrics": {}, "solved_at": None, "verdict": "at_baseline"}
+    assert "at baseline" in closing_lines(bare, Path("run"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "respond run abc"),
+        ({"stopped": "interrupted"}, "resume run"),
+        ({"stopped": "diverged", "verdict": "diverged"}, "smaller --model.optimizer.lr"),
+        ({"verdict": "at_baseline"}, "resume run --trainer.max_steps 2000"),
+        ({"example": None}, "tensorboard"),
+    ],
+)
+def test_the_next_step_fits_what_happened(changes: dict[str, Any], said: str) -> None:
+    assert said in next_step({**SUMMARY, **changes}, "run")
+
+
+def test_every_verdict_has_words() -> None:
+    assert set(VERDICTS) == {"solved", "learning", "at_baseline", "diverged"}

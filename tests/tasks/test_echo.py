@@ -1,0 +1,113 @@
+import math
+
+import pytest
+import torch
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.tasks import Echo
+from rnn_tasks.tasks.echo import echo
+
+
+def by_definition(letters: list[int], delay: int, length: int) -> tuple[list[int], list[int]]:
+    """Inputs and targets of one sequence: the output at t is the input at t - delay."""
+    inputs, targets = [], []
+    for step, letter in enumerate(letters):
+        inputs.append(letter if step < length else 0)
+        targets.append(letters[step - delay] if delay <= step < length else NOT_SCORED)
+    return inputs, targets
+
+
+def test_the_picture_of_a_sequence() -> None:
+    inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
+    assert "".join(" abcdef"[symbol] for symbol in inputs[0]) == "abcdef"
+    assert "".join(" abcdef"[symbol] if symbol >= 0 else "." for symbol in targets[0]) == "..abcd"
+    for line in ("inputs    a b c d e f", "targets   . . a b c d"):
+        assert line in str(echo.__doc__)
+
+
+def test_rows_with_delays_and_lengths_of_their_own() -> None:
+    letters = torch.randint(1, 9, (40, 7))
+    delays, lengths = torch.arange(40) % 7, 1 + torch.arange(40) // 7
+    inputs, targets = echo(letters, delays, lengths)
+    for row in range(40):
+        expected = by_definition(letters[row].tolist(), int(delays[row]), int(lengths[row]))
+        assert (inputs[row].tolist(), targets[row].tolist()) == expected
+
+
+def test_training_sequences_have_one_length_and_are_echoes() -> None:
+    batch = Echo(delay=3, sequence_length=9, alphabet_size=4, batch_size=30).train_batch(0)
+    assert batch.memory is None
+    assert batch.condition is None
+    for row in range(30):
+        letters = batch.inputs[row].tolist()
+        assert len(letters) == 9
+        assert set(letters) <= {1, 2, 3, 4}
+        assert (letters, batch.targets[row].tolist()) == by_definition(letters, 3, 9)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_evaluation_lengths_fill_their_range_and_the_rest_is_empty(split: str) -> None:
+    task = Echo(delay=2, sequence_length=5, min_eval_length=6, max_eval_length=9, val_sequences=80, test_sequences=90)
+    loader = task.val_dataloader() if split == "val" else task.test_dataloader()
+    lengths = set()
+    for batch in loader:
+        for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+            length = sum(symbol > 0 for symbol in inputs)
+            lengths.add(length)
+            assert (inputs, targets) == by_definition(inputs, 2, length)
+    assert lengths == {6, 7, 8, 9}
+
+
+def test_the_baseline_is_what_guessing_the_commonest_letter_scores() -> None:
+    task = Echo(delay=2, sequence_length=10, alphabet_size=6, batch_size=4000)
+    batch = task.train_batch(0)
+    shares = torch.bincount(batch.targets[batch.scored]).double() / batch.scored.sum()
+    entropy = -(shares[1:] * shares[1:].log()).sum().item()
+    assert task.baseline.loss == pytest.approx(entropy, rel=0.01)
+    assert task.baseline.accuracy == pytest.approx(shares.max().item(), abs=0.01)
+    assert shares[0] == 0
+
+
+def test_the_default_is_the_exercise() -> None:
+    task = Echo()
+    batch = task.train_batch(0)
+    assert batch.inputs.shape[1] == 15
+    assert set(batch.scored.sum(1).tolist()) == {15 - 4}
+    assert task.baseline.accuracy == pytest.approx(1 / 26)
+    assert math.exp(task.baseline.loss) == pytest.approx(26)
+
+
+def test_a_text_becomes_the_sequence_that_the_task_makes_of_the_same_letters() -> None:
+    task = Echo(delay=3, sequence_length=8, batch_size=20)
+    batch, codec = task.train_batch(0), task.spec.codec
+    assert codec is not None
+    encoded = codec.encode(codec.decode(batch.inputs))
+    assert torch.equal(encoded.inputs, batch.inputs)
+    assert torch.equal(encoded.scored, batch.scored)
+
+
+def test_texts_of_the_evaluation_become_its_sequences() -> None:
+    task = Echo(delay=3, sequence_length=8, min_eval_length=5, max_eval_length=9, val_sequences=30)
+    codec = task.spec.codec
+    assert codec is not None
+    (batch,) = task.val_dataloader()
+    encoded: Batch = codec.encode([text.rstrip() for text in codec.decode(batch.inputs)])
+    assert torch.equal(encoded.inputs, batch.inputs)
+    assert torch.equal(encoded.scored, batch.scored)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"delay": -1}, r"delay must be at least 0 and below sequence_length \(15\), got -1"),
+        ({"delay": 15}, r"delay must be at least 0 and below sequence_length \(15\), got 15"),
+        ({"min_eval_length": 4}, r"min_eval_length must be above delay \(4\), got 4"),
+        ({"max_eval_length": 14}, r"max_eval_length must be at least min_eval_length \(15\), got 14"),
+        ({"alphabet_size": 1}, r"alphabet_size must be in 2\.\.62, got 1"),
+        ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Echo(**arguments)

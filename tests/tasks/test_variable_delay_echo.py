@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.spec import NOT_SCORED
+from rnn_tasks.tasks import VariableDelayEcho
+from rnn_tasks.tasks.echo import echo
+
+
+def test_the_picture_of_a_sequence() -> None:
+    codec = VariableDelayEcho().spec.codec
+    assert codec is not None
+    encoded = codec.encode(["abcdef"], delay=3)
+    assert encoded.condition is not None
+    assert encoded.condition.tolist() == [3]
+    inputs, targets = echo(encoded.inputs, encoded.condition, torch.tensor([6]))
+    assert codec.decode(inputs) == ["abcdef"]
+    assert "".join("." if symbol < 0 else codec.symbols[symbol] for symbol in targets[0]) == "...abc"
+    for line in ("inputs    a b c d e f      condition = 3", "targets   . . . a b c"):
+        assert line in str(VariableDelayEcho.__doc__)
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_every_row_echoes_with_the_delay_that_its_condition_says(split: str) -> None:
+    task = VariableDelayEcho(max_delay=3, sequence_length=7, batch_size=50, val_sequences=50, test_sequences=50)
+    batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
+    assert batch.condition is not None
+    assert set(batch.condition.tolist()) == {0, 1, 2, 3}
+    for row, delay in enumerate(batch.condition.tolist()):
+        letters = batch.inputs[row].tolist()
+        assert batch.targets[row].tolist() == [NOT_SCORED] * delay + letters[: 7 - delay]
+
+
+def test_delays_are_drawn_in_training_and_take_turns_in_evaluation() -> None:
+    task = VariableDelayEcho(max_delay=2, sequence_length=4, batch_size=3000, val_sequences=9)
+    drawn = task.train_batch(0).condition
+    assert drawn is not None
+    shares = torch.bincount(drawn) / 3000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.03, rtol=0)
+    (batch,) = task.val_dataloader()
+    assert batch.condition is not None
+    assert batch.condition.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert drawn[:9].tolist() != batch.condition.tolist()
+
+
+def test_the_baseline_is_what_guessing_the_commonest_letter_scores_at_every_delay() -> None:
+    task = VariableDelayEcho(max_delay=2, sequence_length=6, alphabet_size=5, batch_size=9000)
+    batch = task.train_batch(0)
+    assert batch.condition is not None
+    for delay in range(3):
+        chosen = batch.scored & (batch.condition == delay)[:, None]
+        shares = torch.bincount(batch.targets[chosen])[1:].double() / chosen.sum()
+        assert task.baseline.loss == pytest.approx(-(shares * shares.log()).sum().item(), rel=0.01)
+        assert task.baseline.accuracy == pytest.approx(shares.max().item(), abs=0.01)
+
+
+def test_a_text_becomes_the_sequence_that_the_task_makes_of_the_same_letters() -> None:
+    task = VariableDelayEcho(max_delay=4, sequence_length=9, batch_size=30)
+    batch, codec = task.train_batch(0), task.spec.codec
+    assert codec is not None
+    assert batch.condition is not None
+    for row, delay in enumerate(batch.condition.tolist()):
+        encoded = codec.encode(codec.decode(batch.inputs[row : row + 1]), delay)
+        assert torch.equal(encoded.inputs, batch.inputs[row : row + 1])
+        assert torch.equal(encoded.scored, batch.scored[row : row + 1])
+        assert encoded.condition is not None
+        assert encoded.condition.tolist() == [delay]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_delay": -1}, r"max_delay must be at least 0 and below sequence_length \(20\), got -1"),
+        ({"max_delay": 20}, r"max_delay must be at least 0 and below sequence_length \(20\), got 20"),
+        ({"alphabet_size": 1}, r"alphabet_size must be in 2\.\.62, got 1"),
+        ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        VariableDelayEcho(**arguments)

@@ -1,0 +1,109 @@
+"""Every YAML that a user can run is run."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from torch.nn.utils import parametrize
+
+from rnn_tasks.callbacks import Reorthogonalize
+from rnn_tasks.parsing import CONFIGS, shipped_names
+from tests.conftest import SMALL, RnnTasks
+
+TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
+MODELS = sorted(path.stem for path in CONFIGS.glob("models/*.yaml"))
+SEEDS = sorted(path.stem for path in CONFIGS.glob("seeds/*.yaml"))
+CONSTRAINTS = {
+    "rnn": None,
+    "ortho_init": None,
+    "qr_rnn": "Reorthogonalize",
+    "cayley_rnn": "cayley",
+    "linear_qr": "Reorthogonalize",
+    "gru": None,
+    "lstm": None,
+}
+
+
+def newest_config(folder: Path) -> dict:  # type: ignore[type-arg]
+    path = max(folder.glob("lightning_logs/*/version_*/config.yaml"), key=lambda config: config.stat().st_mtime_ns)
+    config: dict = yaml.safe_load(path.read_text())  # type: ignore[type-arg]
+    return config
+
+
+def test_no_config_is_left_out() -> None:
+    overlays_of_tasks = {path.stem for path in CONFIGS.glob("models/*/*.yaml")}
+    assert {"copy", "echo", "variable_delay_echo"} <= set(TASKS)
+    assert set(MODELS) == set(CONSTRAINTS)
+    assert len(SEEDS) == 5
+    assert overlays_of_tasks <= set(TASKS)
+    assert {f"seeds/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_trains_and_leaves_a_whole_run_folder(rnn_tasks: RnnTasks, tmp_path: Path, task: str) -> None:
+    said = rnn_tasks("fit", "--config", task, *SMALL)
+    assert (said.status, said.err) == (0, "")
+    folder = tmp_path / "lightning_logs" / task / "version_0"
+    assert {path.name for path in folder.iterdir() if "events" not in path.name} == {
+        "config.yaml",
+        "summary.json",
+        "checkpoints",
+    }
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MODELS)
+def test_an_overlay_brings_exactly_the_constraint_that_it_names(
+    rnn_tasks: RnnTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, model: str
+) -> None:
+    seen: list[str | None] = []
+
+    def look(cli, *_: object) -> None:  # type: ignore[no-untyped-def]
+        callbacks = [type(callback).__name__ for callback in cli.trainer.callbacks]
+        bound = parametrize.is_parametrized(cli.model.core)
+        name = cli.config.fit.model.init_args.core.init_args.orthogonal_map if bound else None
+        seen.append(name or ("Reorthogonalize" if Reorthogonalize.__name__ in callbacks else None))
+
+    monkeypatch.setattr("rnn_tasks.cli.CLI._run_subcommand", look)
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", *SMALL)
+    assert said.status == 0, said.err
+    assert seen == [CONSTRAINTS[model]]
+
+
+@pytest.mark.parametrize("recipe", SEEDS)
+def test_a_recipe_of_the_seeds_trains(rnn_tasks: RnnTasks, tmp_path: Path, recipe: str) -> None:
+    small = [
+        "--data.epoch_sequences=20",
+        "--data.val_sequences=9",
+        "--data.test_sequences=9",
+        "--trainer.max_epochs=1",
+        "--trainer.log_every_n_steps=1",
+    ]
+    said = rnn_tasks("fit", "--config", f"seeds/{recipe}", *small)
+    assert (said.status, said.err) == (0, "")
+    assert newest_config(tmp_path)["data"]["init_args"]["epoch_sequences"] == 20
+
+
+def test_an_overlay_has_a_file_of_its_own_for_some_tasks(rnn_tasks: RnnTasks) -> None:
+    said = rnn_tasks("fit", "--config", "copy", "--config", "models/linear_qr", "--print_config")
+    expected = yaml.safe_load((CONFIGS / "models/linear_qr/copy.yaml").read_text())["model"]["init_args"]
+    printed = yaml.safe_load(said.out)["model"]["init_args"]
+    assert printed["recurrent_lr_factor"] == expected["recurrent_lr_factor"]
+
+
+def test_later_configs_and_then_options_win(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("data: {init_args: {delay: 2, batch_size: 7}}\n")
+    words = ["fit", "--config", "echo", "--config", "mine.yaml", "--data.batch_size", "5", "--print_config"]
+    data = yaml.safe_load(rnn_tasks(*words).out)["data"]["init_args"]
+    assert (data["delay"], data["batch_size"], data["sequence_length"]) == (2, 5, 15)
+
+
+def test_lists_of_callbacks_are_extended_with_a_plus(rnn_tasks: RnnTasks) -> None:
+    words = ["fit", "--config", "echo", "--trainer.callbacks+=LearningRateMonitor", "--print_config"]
+    names = [
+        callback["class_path"].rpartition(".")[2]
+        for callback in yaml.safe_load(rnn_tasks(*words).out)["trainer"]["callbacks"]
+    ]
+    assert names[0] == "RunSummary"
+    assert names[-2:] == ["StopAtAccuracy", "LearningRateMonitor"]

@@ -1,0 +1,158 @@
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.spec import NOT_SCORED, Batch, Codec, Run, TaskSpec
+from rnn_tasks.tasks import Copy, Echo, Task, VariableDelayEcho
+
+TASKS: list[Task] = [
+    *(Copy(layout) for layout in ("seed", "arjovsky", "exprnn", "recall")),
+    Copy("recall", num_symbols=3, alphabet_size=62, delay=9, min_delay=2),
+    Echo(),
+    Echo(delay=0),
+    Echo(delay=14),
+    VariableDelayEcho(),
+    VariableDelayEcho(max_delay=19),
+]
+ECHO = Codec(" abc", "abc", min_delay=2, max_delay=2)
+SEVERAL_DELAYS = Codec(" abc", "abc", min_delay=1, max_delay=3, conditional=True)
+
+
+@pytest.fixture(params=TASKS, ids=lambda task: task.name)
+def spec(request: pytest.FixtureRequest) -> TaskSpec:
+    task: Task = request.param
+    return task.spec
+
+
+@pytest.fixture
+def codec(spec: TaskSpec) -> Codec:
+    assert spec.codec is not None
+    return spec.codec
+
+
+def test_only_targets_other_than_not_scored_are_scored() -> None:
+    batch = Batch(torch.zeros(1, 3), torch.tensor([[NOT_SCORED, 0, 5]]))
+    assert batch.scored.tolist() == [[False, True, True]]
+
+
+def test_rows_are_cut_from_every_field() -> None:
+    columns = torch.arange(8).reshape(4, 2)
+    batch = Batch(columns, columns + 10, columns > 3, condition=torch.arange(4), continues=True).rows(1, 3)
+    assert batch.inputs.tolist() == [[2, 3], [4, 5]]
+    assert batch.targets.tolist() == [[12, 13], [14, 15]]
+    assert batch.memory is not None
+    assert batch.memory.tolist() == [[False, False], [True, True]]
+    assert batch.condition is not None
+    assert batch.condition.tolist() == [1, 2]
+    assert batch.continues
+
+
+def test_rows_leave_out_what_a_batch_has_not() -> None:
+    batch = Batch(torch.zeros(3, 2), torch.zeros(3, 2)).rows(0, 1)
+    assert (batch.memory, batch.condition, batch.continues) == (None, None, False)
+
+
+def test_a_run_grows_with_delay_and_letters() -> None:
+    assert Run(0, per_delay=2, per_letter=3, constant=-1).length(delay=5, letters=7) == 2 * 5 + 3 * 7 - 1
+
+
+def test_the_cue_follows_the_letters_and_the_answer_is_marked() -> None:
+    codec = Codec("ab_:", "ab", cue=(Run(2, per_delay=1), Run(3, per_letter=1)), answer_per_letter=1, max_delay=2)
+    batch = codec.encode(["aba", "b"], delay=1)
+    assert codec.decode(batch.inputs) == ["aba_:::", "b_:aaaa"]  # filled up with the first symbol
+    assert batch.scored.tolist() == [[False] * 4 + [True] * 3, [False, False, True] + [False] * 4]
+    assert codec.lengths(["aba", "b"], delay=1) == [7, 3]
+
+
+def test_a_cue_of_negative_length_is_none() -> None:
+    codec = Codec("ab_", "ab", cue=(Run(2, per_letter=1, constant=-2),))
+    assert codec.decode(codec.encode(["a"]).inputs) == ["a"]
+    assert codec.decode(codec.encode(["aba"]).inputs) == ["aba_"]
+    assert codec.lengths(["a", "aba"]) == [1, 4]
+
+
+def test_decoding_shows_what_is_not_scored_as_empty() -> None:
+    assert ECHO.decode(torch.tensor([[1, NOT_SCORED, 3], [0, 2, 2]])) == ["a c", " bb"]
+
+
+def test_letters_come_back_from_their_symbols(codec: Codec) -> None:
+    text = codec.letters[::-1]
+    encoded = codec.encode([text], codec.max_delay)
+    assert codec.decode(encoded.inputs)[0].startswith(text)
+    assert [codec.symbols[codec.index(letter)] for letter in text] == list(text)
+
+
+def test_texts_of_several_lengths_are_encoded_as_each_alone(spec: TaskSpec, codec: Codec) -> None:
+    texts = [codec.letters[:3] * 7, codec.letters[0], codec.letters[2:0:-1] * 5]
+    several = codec.encode(texts, codec.max_delay)
+    for row, text in enumerate(texts):
+        alone = codec.encode([text], codec.max_delay)
+        length = alone.inputs.shape[1]
+        assert codec.lengths(texts, codec.max_delay)[row] == length
+        assert torch.equal(several.inputs[row, :length], alone.inputs[0])
+        assert torch.equal(several.scored[row, :length], alone.scored[0])
+        assert not several.scored[row, length:].any()
+    assert int(several.inputs.max()) < spec.input_size
+    assert (several.condition is None) == (spec.num_conditions == 0)
+
+
+def test_the_example_of_a_task_can_be_asked_and_is_answered(codec: Codec) -> None:
+    text, *option = shlex.split(codec.example())
+    assert option[:1] == ([] if codec.min_delay == codec.max_delay else ["--delay"])
+    encoded = codec.encode([text], int(option[1]) if option else None)
+    assert encoded.scored.any()
+
+
+def test_a_letter_that_the_task_has_not_is_refused(codec: Codec) -> None:
+    with pytest.raises(UsageError, match=r"'!' is not in this network's alphabet"):
+        codec.encode([codec.letters[0] + "!"], codec.max_delay)
+
+
+@pytest.mark.parametrize("text", [" ", ":", "c"])
+def test_symbols_that_are_not_letters_cannot_be_written(text: str) -> None:
+    copy = Copy(alphabet_size=12).spec.codec
+    assert copy is not None
+    with pytest.raises(UsageError, match=f"'{text}' is not in"):
+        copy.index(text)
+
+
+@pytest.mark.parametrize("texts", [[""], ["abc", ""], []])
+def test_an_empty_text_is_refused(texts: list[str]) -> None:
+    with pytest.raises(UsageError, match="at least one of the letters abc"):
+        ECHO.encode(texts)
+
+
+def test_a_delay_that_can_only_be_one_need_not_be_given() -> None:
+    assert torch.equal(ECHO.encode(["abc"]).scored, ECHO.encode(["abc"], 2).scored)
+
+
+def test_a_delay_that_can_be_several_must_be_given() -> None:
+    with pytest.raises(UsageError, match=r"give --delay, one of 1\.\.3"):
+        SEVERAL_DELAYS.encode(["abc"])
+
+
+@pytest.mark.parametrize(
+    ("codec", "delay", "known"),
+    [(ECHO, 3, "2"), (ECHO, 0, "2"), (SEVERAL_DELAYS, 0, r"one of 1\.\.3"), (SEVERAL_DELAYS, 4, r"one of 1\.\.3")],
+)
+def test_an_unknown_delay_is_refused(codec: Codec, delay: int, known: str) -> None:
+    with pytest.raises(UsageError, match=rf"a delay of {delay}; it knows {known}"):
+        codec.encode(["abc"], delay)
+
+
+def test_a_spec_survives_yaml(spec: TaskSpec) -> None:
+    assert TaskSpec.from_dict(yaml.safe_load(yaml.safe_dump(spec.to_dict()))) == spec
+
+
+def test_a_spec_survives_a_safe_checkpoint(spec: TaskSpec, tmp_path: Path) -> None:
+    torch.save(spec.to_dict(), tmp_path / "spec.ckpt")
+    assert TaskSpec.from_dict(torch.load(tmp_path / "spec.ckpt", weights_only=True)) == spec
+
+
+def test_a_spec_without_strings_survives_too() -> None:
+    spec = TaskSpec(5, 4, num_conditions=3, blank=1)
+    assert TaskSpec.from_dict(yaml.safe_load(yaml.safe_dump(spec.to_dict()))) == spec
