@@ -106,9 +106,8 @@ class CLI(LightningCLI):
                 trainer.logger = False
             elif self.resumed is not None:
                 folder = self.resumed.absolute()
-                logger.init_args.update(
-                    {"save_dir": str(folder.parent.parent), "name": folder.parent.name, "version": folder.name}
-                )
+                logger.init_args.save_dir = str(folder.parent.parent)
+                logger.init_args.name, logger.init_args.version = folder.parent.name, folder.name
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a class refuses is a mistake of the user's."""
@@ -134,6 +133,9 @@ class CLI(LightningCLI):
         for summary in callbacks_of(self.trainer, RunSummary):
             summary.expects_test = run_folder(self.trainer) is not None
             summary.hyperparameters = self._hyperparameters()
+        given = self.config_init["fit"]
+        if given["ckpt_path"] and Path(given["ckpt_path"]).is_file():
+            read_checkpoint(Path(given["ckpt_path"]))  # a mistake is told before the trainer trips over it
         if self.resumed is not None:
             dumped = yaml.safe_load(
                 self._parser("fit").dump(self.config["fit"], skip_unset=False, skip_link_targets=True)
@@ -144,7 +146,17 @@ class CLI(LightningCLI):
                 )
             last = self.resumed / CHECKPOINTS / LAST
             if last.is_file():
-                self.config_init["fit"]["ckpt_path"] = str(last)
+                read_checkpoint(last)
+                given["ckpt_path"] = str(last)
+
+    def before_validate(self) -> None:
+        """Load the weights that were named; nothing else in a checkpoint matters to a measurement."""
+        given = self.config_init[str(self.subcommand)]
+        if given["ckpt_path"]:
+            self.model.load_state_dict(read_checkpoint(Path(given["ckpt_path"]))["state_dict"])
+            given["ckpt_path"] = None
+
+    before_test = before_predict = before_validate
 
     def after_fit(self) -> None:
         """Measure the best weights on the test set."""

@@ -29,7 +29,15 @@ class Said:
 
 RnnTasks = Callable[..., Said]
 
-SMALL = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--trainer.log_every_n_steps=2", "--data.batch_size=4", "--data.val_sequences=9", "--data.test_sequences=9", "--model.core.hidden_size=8"]
+SMALL = [
+    "--trainer.max_steps=4",
+    "--trainer.val_check_interval=2",
+    "--trainer.log_every_n_steps=2",
+    "--data.batch_size=4",
+    "--data.val_sequences=9",
+    "--data.test_sequences=9",
+    "--model.core.hidden_size=8",
+]
 """What makes a shipped recipe a matter of a moment."""
 
 

@@ -1,6 +1,7 @@
 """Every YAML that a user can run is run."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,9 +25,9 @@ CONSTRAINTS = {
 }
 
 
-def newest_config(folder: Path) -> dict:  # type: ignore[type-arg]
+def newest_config(folder: Path) -> dict[str, Any]:
     path = max(folder.glob("lightning_logs/*/version_*/config.yaml"), key=lambda config: config.stat().st_mtime_ns)
-    config: dict = yaml.safe_load(path.read_text())  # type: ignore[type-arg]
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
     return config
 
 
@@ -59,7 +60,7 @@ def test_an_overlay_brings_exactly_the_constraint_that_it_names(
 ) -> None:
     seen: list[str | None] = []
 
-    def look(cli, *_: object) -> None:  # type: ignore[no-untyped-def]
+    def look(cli: Any, *_: object) -> None:
         callbacks = [type(callback).__name__ for callback in cli.trainer.callbacks]
         bound = parametrize.is_parametrized(cli.model.core)
         name = cli.config.fit.model.init_args.core.init_args.orthogonal_map if bound else None

@@ -224,7 +224,9 @@ class SequenceTagger(RecurrentModel):
             values["loss_share"] = values["loss"] / task.baseline.loss
         if stage == "train":
             values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
-        self.log_dict({f"{stage}/{name}": value for name, value in values.items()}, batch_size=batch_size)
+        # The scores are those of all processes already; sync_dist only tells Lightning so.
+        logged = {f"{stage}/{name}": value for name, value in values.items()}
+        self.log_dict(logged, batch_size=batch_size, sync_dist=stage != "train")
 
     @torch.no_grad()
     def _quieten(self, blank: int) -> None:

@@ -34,12 +34,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: _PATH, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint; arguments as in :func:`read_checkpoint`, ``weights_only`` is always true."""
-        return read_checkpoint(Path(path))
+        """Read a file that this class wrote; whatever the arguments, as :func:`read_tensors` does."""
+        contents: dict[str, Any] = read_tensors(Path(path))
+        return contents
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read tensors and plain values from a checkpoint, onto the CPU; nothing in it is executed.
+    """Read the checkpoint of a model, as :func:`read_tensors` does.
 
     Args:
         path: The file.
@@ -47,8 +48,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UsageError: It is missing, damaged, or holds something else.
     """
+    checkpoint = read_tensors(path)
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise UsageError(f"{path} is not a checkpoint of a model")
+    return checkpoint
+
+
+def read_tensors(path: Path) -> Any:
+    """Read tensors and plain values from a file, onto the CPU; nothing in it is executed.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UsageError: It is missing, damaged, or holds more than that.
+    """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"there is no checkpoint {path}") from error
     except IsADirectoryError as error:
@@ -59,6 +75,3 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} cannot be loaded: it is damaged, or holds more than tensors and plain values"
         ) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise UsageError(f"{path} is not a checkpoint of a model")
-    return checkpoint

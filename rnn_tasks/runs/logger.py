@@ -53,6 +53,6 @@ class RunLogger(TensorBoardLogger):
         return str(self._version)
 
     def save(self) -> None:
-        """Write out what is waiting. (Lightning also writes hparams.yaml, which config.yaml makes superfluous.)"""
+        """Write out what is waiting, without Lightning's hparams.yaml, which config.yaml makes superfluous."""
         if self._experiment is not None and getattr(rank_zero_only, "rank", 0) == 0:
             self.experiment.flush()

@@ -68,7 +68,7 @@ def test_half_precisions_are_decomposed_in_a_whole_one(dtype: torch.dtype) -> No
 )
 def test_weights_are_orthogonal_after_every_batch(fit: Any, options: dict[str, Any]) -> None:
     watch = Watch()
-    trainer, model = fit(Reorthogonalize(), watch, **options)
+    trainer, _ = fit(Reorthogonalize(), watch, **options)
     assert max(watch.errors) < 1e-5
     assert len(watch.errors) == trainer.global_step * options.get("accumulate_grad_batches", 1)
 
@@ -126,7 +126,7 @@ def test_refuses_an_interval_below_one() -> None:
 
 def test_the_hook_is_gone_after_the_fit(fit: Any) -> None:
     callback = Reorthogonalize()
-    trainer, model = fit(callback)
+    trainer, _ = fit(callback)
     steps = callback.steps
     trainer.optimizers[0].step()
     assert callback.steps == steps

@@ -1,0 +1,130 @@
+"""Whole processes: two that train together, two that start together, and one that gets a signal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import SMALL
+
+SPY = """
+import torch
+from lightning.pytorch import Callback
+
+class Spy(Callback):
+    def __init__(self):
+        self.seen, self.drift = [], 0.0
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.seen.append(batch.inputs.clone())
+        weight = pl_module.core.weight_hh_l0.detach()
+        self.drift = max(self.drift, (pl_module.all_gather(weight) - weight).abs().max().item())
+
+    def on_train_end(self, trainer, pl_module):
+        torch.save({"seen": self.seen, "drift": self.drift}, f"spied_{trainer.world_size}_{trainer.global_rank}.pt")
+"""
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "rnn_tasks", *words]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training by one process, and by two with half the batch each."""
+    folder = tmp_path_factory.mktemp("together")
+    (folder / "spy.py").write_text(SPY)
+    words = ["fit", "--config", "variable_delay_echo", "--config", "models/qr_rnn", *SMALL, "--trainer.max_steps=200"]
+    words += ["--trainer.val_check_interval=100", "--trainer.callbacks+=spy.Spy", "--trainer.accelerator=cpu"]
+    one = start(folder, *words, "--data.batch_size=8")
+    assert finish(one)[0] == 0
+    two = start(folder, *words, "--data.batch_size=4", "--trainer.devices=2", "--trainer.strategy=ddp_fork")
+    status, _, err = finish(two)
+    assert status == 0, err
+    return folder
+
+
+def test_two_processes_see_what_one_with_twice_the_batch_sees(together: Path) -> None:
+    alone = torch.load(together / "spied_1_0.pt")["seen"]
+    ranks = [torch.load(together / f"spied_2_{rank}.pt")["seen"] for rank in (0, 1)]
+    assert len(alone) == len(ranks[0]) == len(ranks[1]) == 200
+    for whole, *parts in zip(alone, *ranks, strict=True):
+        assert torch.equal(whole, torch.cat(parts))
+
+
+def test_recurrent_weights_are_equal_on_both_ranks_after_each_of_200_projections(together: Path) -> None:
+    assert torch.load(together / "spied_2_0.pt")["drift"] == 0
+    assert torch.load(together / "spied_2_1.pt")["drift"] == 0
+
+
+def test_one_and_two_processes_agree_on_metrics_and_weights_and_stop_together(together: Path) -> None:
+    runs = [together / f"lightning_logs/variable_delay_echo/version_{number}" for number in (0, 1)]
+    one, two = (json.loads((run / "summary.json").read_text()) for run in runs)
+    for key in ("steps", "sequences", "solved_at", "stopped", "verdict"):
+        assert one[key] == two[key]
+    for name, value in one["metrics"].items():
+        assert two["metrics"][name] == pytest.approx(value, abs=2e-3), name
+    weights = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in runs]
+    for name, weight in weights[0].items():
+        assert torch.allclose(weight, weights[1][name], atol=1e-3), name
+    assert sorted(path.name for path in runs[0].parent.iterdir()) == ["version_0", "version_1"]
+
+
+def test_two_that_start_at_the_same_time_have_a_folder_each(tmp_path: Path) -> None:
+    for process in [start(tmp_path, "fit", "--config", "echo", *SMALL) for _ in range(2)]:
+        assert finish(process)[0] == 0
+    for number in (0, 1):
+        run = tmp_path / f"lightning_logs/echo/version_{number}"
+        assert json.loads((run / "summary.json").read_text())["steps"] == 4
+        assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+LONG = ["fit", "--config", "echo", *SMALL, "--trainer.max_steps=100000", "--trainer.val_check_interval=100000"]
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_process_cleanly_and_it_can_go_on(tmp_path: Path, signum: int, status: int) -> None:
+    process = start(tmp_path, *LONG)
+    last = tmp_path / "lightning_logs/echo/version_0/checkpoints/last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signum)
+    code, out, err = finish(process)
+    assert (code, err) == (status, "")
+    assert "interrupted" in out
+    summary = json.loads((last.parent.parent / "summary.json").read_text())
+    assert summary["stopped"] == "interrupted"
+    saved: dict[str, Any] = torch.load(last, weights_only=True)
+    assert saved["global_step"] == summary["steps"]
+    more = str(summary["steps"] + 2)
+    assert finish(start(tmp_path, "resume", "echo", "--trainer.max_steps", more))[0] == 0
+    assert json.loads((last.parent.parent / "summary.json").read_text())["steps"] == summary["steps"] + 2
+
+
+def test_sigkill_before_the_first_checkpoint_starts_over_in_the_same_folder(tmp_path: Path) -> None:
+    process = start(tmp_path, *LONG, "--trainer.max_steps=20")
+    config = tmp_path / "lightning_logs/echo/version_0/config.yaml"
+    while not config.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    (config.parent / "checkpoints/last.ckpt").unlink(missing_ok=True)  # if it was quicker than we are
+    (config.parent / "summary.json").unlink(missing_ok=True)
+    assert finish(start(tmp_path, "resume", "echo"))[0] == 0
+    assert json.loads((config.parent / "summary.json").read_text())["steps"] == 20
+    assert [path.name for path in config.parent.parent.iterdir()] == ["version_0"]
