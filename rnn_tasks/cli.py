@@ -217,4 +217,7 @@ def build(args: list[str] | None = None, resumed: Path | None = None) -> CLI:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning's own use of a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
+    if resumed is not None:
+        # A run that goes on is meant to find its own checkpoints.
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     return CLI(resumed, args)

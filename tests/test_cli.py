@@ -156,33 +156,31 @@ class Killed(BaseException):
 DROPOUT = ("--model.core", "LSTM", "--model.core.num_layers", "2", "--model.core.dropout", "0.5")
 
 
-@pytest.mark.parametrize("killed_at", [1, 3, 4, 5, 7, 8])
 @pytest.mark.parametrize("more", [(), ("--constraint", "Reorthogonalize"), DROPOUT], ids=["plain", "qr", "dropout"])
 def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(
-    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, killed_at: int, more: tuple[str, ...]
+    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
     words = [*ECHO, "--trainer.max_steps=8", *saving, *more]
     assert rnn_tasks(*words).status == 0
+    whole = without_clock(state(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
+    for run, killed_at in enumerate((1, 3, 4, 7), start=1):
 
-    def kill(self: RunSummary, trainer: Any, *rest: Any) -> None:
-        if trainer.global_step == killed_at:
-            raise Killed
+        def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
+            if trainer.global_step == step:
+                raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(RunSummary, "on_train_batch_start", kill)
-        with pytest.raises(Killed):
-            rnn_tasks(*words)
-    said = rnn_tasks("resume", "echo")
-    assert said.status == 0, said.err
-    whole, resumed = (
-        without_clock(state(Path(f"lightning_logs/echo/version_{number}/checkpoints/last.ckpt"))) for number in (0, 1)
-    )
-    assert equal(whole["state_dict"], resumed["state_dict"])
-    assert equal(whole["optimizer_states"], resumed["optimizer_states"])
-    assert equal(whole["callbacks"], resumed["callbacks"])
-    assert not Path("lightning_logs/echo/version_2").exists()
+        with monkeypatch.context() as patch:
+            patch.setattr(RunSummary, "on_train_batch_start", kill)
+            with pytest.raises(Killed):
+                rnn_tasks(*words)
+        said = rnn_tasks("resume", "echo")
+        assert (said.status, said.err) == (0, "")
+        resumed = without_clock(state(Path(f"lightning_logs/echo/version_{run}/checkpoints/last.ckpt")))
+        for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks"):
+            assert equal(whole[part], resumed[part]), (killed_at, part)
+        assert not Path(f"lightning_logs/echo/version_{run + 1}").exists()
 
 
 def test_a_resumed_run_keeps_its_config_and_its_model(trained: RnnTasks) -> None:

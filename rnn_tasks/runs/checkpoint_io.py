@@ -36,7 +36,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a file that this class wrote; whatever the arguments, as :func:`read_tensors` does."""
         contents: dict[str, Any] = read_tensors(Path(path))
+        callbacks = contents.get("callbacks", {})
+        for name, state in callbacks.items():
+            if isinstance(state, dict) and state.get("dirpath"):
+                callbacks[name] = moved(state, state["dirpath"], str(Path(path).absolute().parent))
         return contents
+
+
+def moved(value: Any, old: str, new: str) -> Any:
+    """A nested structure whose paths below one folder are below another: the run folder may have been moved.
+
+    Example:
+        >>> moved({"best": "/a/b.ckpt", "scores": {"/a/b.ckpt": 0.5}}, "/a", "/c")
+        {'best': '/c/b.ckpt', 'scores': {'/c/b.ckpt': 0.5}}
+    """
+    if isinstance(value, dict):
+        return {moved(key, old, new): moved(kept, old, new) for key, kept in value.items()}
+    return new + value[len(old) :] if isinstance(value, str) and value.startswith(old) else value
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
