@@ -61,7 +61,12 @@ class CLI(LightningCLI):
             save_config_callback=SaveConfig,
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"allow_abbrev": False, "prog": "rnn-tasks", **defaults},
+            parser_kwargs={
+                "allow_abbrev": False,
+                "prog": "rnn-tasks",
+                "description": "Train recurrent networks on tasks that need memory, and see what they remember.",
+                **defaults,
+            },
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -155,6 +160,8 @@ class CLI(LightningCLI):
         if given["ckpt_path"]:
             self.model.load_state_dict(read_checkpoint(Path(given["ckpt_path"]))["state_dict"])
             given["ckpt_path"] = None
+        if "verbose" in given:
+            given["verbose"] = False  # RunSummary prints the figures
 
     before_test = before_predict = before_validate
 
@@ -168,11 +175,13 @@ class CLI(LightningCLI):
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
     def _hyperparameters(self) -> dict[str, Any]:
-        config = self._parser("fit").dump(self.config["fit"], skip_unset=True, skip_link_targets=True)
-        values = yaml.safe_load(config)
-        return flatten(
-            {key: values[key] for key in ("data", "model", "constraint", "seed_everything") if key in values}
-        )
+        """The settings that tell runs apart, under short names; what is off or empty is left out."""
+        config = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_unset=True, skip_link_targets=True))
+        flat = flatten({"task": config["data"], **flatten({"model": config["model"]})})
+        settings = {name.removeprefix("model.").removeprefix("task."): value for name, value in flat.items()}
+        settings |= {"seed": config["seed_everything"]}
+        settings |= flatten({"constraint": config.get("constraint") or "none"})
+        return {name: value for name, value in settings.items() if value is not False and value != ""}
 
 
 def as_list(value: Any) -> list[Any]:
@@ -218,6 +227,7 @@ def build(args: list[str] | None = None, resumed: Path | None = None) -> CLI:
     # Lightning's own use of a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     if resumed is not None:
-        # A run that goes on is meant to find its own checkpoints.
+        # The words are those of fit and not those of the process; the run is meant to find its own checkpoints.
+        warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     return CLI(resumed, args)

@@ -289,10 +289,24 @@ def test_lightning_s_options_work_with_the_qr_callback(rnn_tasks: RnnTasks, opti
         assert (weight.T @ weight - torch.eye(8)).abs().max() < 1e-5
 
 
-def test_hparams_hold_settings_and_final_figures(trained: RnnTasks) -> None:
+def test_tensorboard_gets_curves_samples_settings_and_final_figures(trained: RnnTasks) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     events = EventAccumulator("lightning_logs/echo/version_0").Reload()
-    assert "final/test_accuracy" in events.Tags()["scalars"]
-    assert {"val/accuracy", "train/loss", "spectral_norm/weight_hh_l0"} <= set(events.Tags()["scalars"])
+    scalars = set(events.Tags()["scalars"])
+    groups = {"val/accuracy", "train/loss", "spectral_norm/weight_hh_l0", "gradient_norm/after_clipping"}
+    assert groups | {"throughput/sequences_per_second"} <= scalars
+    assert "epoch" not in scalars
     assert "samples/text_summary" in events.Tags()["tensors"]
+    content = [
+        HParamsPluginData.FromString(events.SummaryMetadata(f"_hparams_/{name}").plugin_data.content)
+        for name in ("experiment", "session_start_info")
+    ]
+    entered = content[1].session_start_info.hparams
+    assert entered["core"].string_value == "Elman"
+    assert entered["core.hidden_size"].number_value == 8
+    assert entered["seed"].number_value == 0
+    shown = [metric.name.tag for metric in content[0].experiment.metric_infos]
+    assert shown[0] == "test/accuracy"
+    assert set(shown) - {"final/solved_at"} <= scalars

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,11 @@ class Spy(Callback):
 """
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+def start(folder: Path, *words: str, first: Path | None = None) -> "subprocess.Popen[str]":
+    """Start the program in a folder; ``first`` is searched for the package before the checkout."""
     command = [sys.executable, "-m", "rnn_tasks", *words]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    paths = [str(first)] if first else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)])}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
 
@@ -97,22 +101,23 @@ def test_two_that_start_at_the_same_time_have_a_folder_each(tmp_path: Path) -> N
 LONG = ["fit", "--config", "echo", *SMALL, "--trainer.max_steps=100000", "--trainer.val_check_interval=100000"]
 
 
-@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_a_process_cleanly_and_it_can_go_on(tmp_path: Path, signum: int, status: int) -> None:
+@pytest.mark.parametrize(("signum", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_process_cleanly_and_it_can_go_on(tmp_path: Path, signum: int, expected: int) -> None:
     process = start(tmp_path, *LONG)
     last = tmp_path / "lightning_logs/echo/version_0/checkpoints/last.ckpt"
     while not last.exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signum)
     code, out, err = finish(process)
-    assert (code, err) == (status, "")
+    assert (code, err) == (expected, "")
     assert "interrupted" in out
     summary = json.loads((last.parent.parent / "summary.json").read_text())
     assert summary["stopped"] == "interrupted"
     saved: dict[str, Any] = torch.load(last, weights_only=True)
     assert saved["global_step"] == summary["steps"]
     more = str(summary["steps"] + 2)
-    assert finish(start(tmp_path, "resume", "echo", "--trainer.max_steps", more))[0] == 0
+    status, _, err = finish(start(tmp_path, "resume", "echo", "--trainer.max_steps", more))
+    assert (status, err) == (0, "")
     assert json.loads((last.parent.parent / "summary.json").read_text())["steps"] == summary["steps"] + 2
 
 
@@ -128,3 +133,87 @@ def test_sigkill_before_the_first_checkpoint_starts_over_in_the_same_folder(tmp_
     assert finish(start(tmp_path, "resume", "echo"))[0] == 0
     assert json.loads((config.parent / "summary.json").read_text())["steps"] == 20
     assert [path.name for path in config.parent.parent.iterdir()] == ["version_0"]
+
+
+PARITY = '''
+"""Parity: how many ones so far, modulo two."""
+
+import math
+
+import torch
+
+from rnn_tasks.spec import Baseline, Batch, Codec, TaskSpec
+from rnn_tasks.tasks.generated import GeneratedTask
+
+
+class Parity(GeneratedTask):
+    """Say whether the number of ones so far is odd.
+
+    Args:
+        sequence_length: Length of all sequences.
+        batch_size: Sequences in a batch.
+        val_sequences: Sequences in the validation set.
+        test_sequences: Sequences in the test set.
+    """
+
+    def __init__(
+        self, sequence_length: int = 5, batch_size: int = 32, val_sequences: int = 50, test_sequences: int = 50
+    ) -> None:
+        super().__init__(batch_size, None, val_sequences, test_sequences, 50, None)
+        self.sequence_length = sequence_length
+
+    @property
+    def spec(self) -> TaskSpec:
+        return TaskSpec(2, 2, codec=Codec("01", "01"))
+
+    @property
+    def baseline(self) -> Baseline:
+        return Baseline(math.log(2), 0.5)
+
+    def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
+        bits = torch.randint(0, 2, (num_sequences, self.sequence_length), generator=generator)
+        return Batch(bits, bits.cumsum(1) % 2)
+'''
+
+PARITY_CONFIG = """
+data: {class_path: Parity}
+model:
+  class_path: SequenceTagger
+  init_args:
+    core: {class_path: GRU, init_args: {hidden_size: 8}}
+    optimizer: {class_path: Adam, init_args: {lr: 0.01}}
+trainer: {max_steps: 4, val_check_interval: 2, check_val_every_n_epoch: null}
+"""
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_new_task_touches_no_file_but_one_init(tmp_path: Path) -> None:
+    for folder in ("rnn_tasks", "configs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "rnn_tasks/tasks/parity.py").write_text(PARITY)
+    (tmp_path / "configs/parity.yaml").write_text(PARITY_CONFIG)
+    with (tmp_path / "rnn_tasks/tasks/__init__.py").open("a") as init:
+        init.write("\nfrom rnn_tasks.tasks.parity import Parity\n\n__all__ += ['Parity']\n")
+    status, out, err = finish(start(tmp_path, "fit", "--config", "parity"))
+    assert (status, err) == (0, "")
+    assert any(line.startswith("parity: ") for line in out.splitlines())
+    status, out, err = finish(start(tmp_path, "respond", "parity", "0110"))
+    assert (status, len(out.rstrip("\n")), set(out.strip()) <= {"0", "1"}) == (0, 4, True)
+
+
+def test_the_wheel_trains_in_another_folder(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("rnn_tasks-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    configs = {path.relative_to(ROOT / "configs") for path in (ROOT / "configs").rglob("*.yaml")}
+    packed = tmp_path / "installed/rnn_tasks"
+    assert {path.relative_to(packed / "configs") for path in (packed / "configs").rglob("*.yaml")} == configs
+    assert (packed / "py.typed").is_file()
+    work = tmp_path / "work"
+    work.mkdir()
+    status, _, err = finish(start(work, "fit", "--config", "echo", *SMALL, first=tmp_path / "installed"))
+    assert (status, err) == (0, "")
+    assert (work / "lightning_logs/echo/version_0/summary.json").is_file()

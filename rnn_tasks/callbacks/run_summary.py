@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,22 +9,25 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from rnn_tasks import __version__
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
 from rnn_tasks.runs.closing_lines import closing_lines
 from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, write_atomically
+from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
 from rnn_tasks.spec import Baseline, Batch
 
 LEARNING = 0.95
 """A loss below this share of the baseline's shows that something was learnt."""
 
+ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/loss", "val/accuracy", "val/loss")
+"""What runs are compared by there."""
 
-def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str:
-    """``solved``, ``learning`` or ``at_baseline``.
+
+def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
+    """``solved``, ``learning`` or ``at_baseline``; None when nothing was measured.
 
     Args:
         solved: Whether the task says so.
@@ -38,7 +40,9 @@ def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str:
     """
     if solved:
         return "solved"
-    return "learning" if loss is not None and loss < LEARNING * baseline.loss else "at_baseline"
+    if loss is None:
+        return None
+    return "learning" if loss < LEARNING * baseline.loss else "at_baseline"
 
 
 class RunSummary(Callback):
@@ -75,9 +79,12 @@ class RunSummary(Callback):
         self.sequences += len(batch.inputs) * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.sanity_checking or trainer.state.fn != "fit":
+        if trainer.sanity_checking:
             return
         self._remember(trainer, "val")
+        if trainer.state.fn != "fit":
+            self._print_metrics(trainer)
+            return
         task = getattr(trainer, "datamodule", None)
         if self.solved_at is None and task is not None and task.solved(self.metrics):
             self.solved_at = trainer.global_step
@@ -106,15 +113,15 @@ class RunSummary(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._remember(trainer, "test")
         if not self.expects_test:
-            if not self.quiet and trainer.is_global_zero:
-                print("\n".join(f"{name:28}{value:.4f}" for name, value in self.metrics.items()), flush=True)
+            self._print_metrics(trainer)
             return
         folder = run_folder(trainer)
         if folder is not None and trainer.is_global_zero and (folder / SUMMARY).is_file():
             summary = json.loads((folder / SUMMARY).read_text())
             task = trainer.datamodule  # type: ignore[attr-defined]
             summary["metrics"] |= self.metrics
-            summary["verdict"] = verdict(task.solved(self.metrics, "test"), self.metrics["test/loss"], task.baseline)
+            solved = summary["solved_at"] is not None and task.solved(self.metrics, "test")
+            summary["verdict"] = verdict(solved, self.metrics["test/loss"], task.baseline)
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
         self._close(trainer, folder)
 
@@ -172,12 +179,21 @@ class RunSummary(Callback):
         summary["versions"] = {"rnn_tasks": __version__, "torch": str(torch.__version__)}
         write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
+    def _print_metrics(self, trainer: Trainer) -> None:
+        if not self.quiet and trainer.is_global_zero:
+            print("\n".join(f"{name:28}{value:.4f}" for name, value in self.metrics.items()), flush=True)
+
     def _close(self, trainer: Trainer, folder: Path | None) -> None:
         if not trainer.is_global_zero or folder is None or not (folder / SUMMARY).is_file():
             return
         summary = json.loads((folder / SUMMARY).read_text())
-        if isinstance(trainer.logger, TensorBoardLogger) and self.hyperparameters:
-            trainer.logger.log_hyperparams(self.hyperparameters, final_metrics(summary))
+        if isinstance(trainer.logger, RunLogger) and self.hyperparameters:
+            steps = {"final/steps": summary["steps"], "final/solved_at": summary["solved_at"]}
+            trainer.logger.log_metrics(
+                {name: value for name, value in steps.items() if value is not None}, summary["steps"]
+            )
+            names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
+            trainer.logger.log_result(self.hyperparameters, [*names, *steps])
         if not self.quiet:
             print(closing_lines(summary, folder), flush=True)
 
@@ -192,12 +208,3 @@ def how_it_stopped(trainer: Trainer) -> str:
         return "time"
     epochs = trainer.max_epochs
     return "epochs" if epochs is not None and 0 <= epochs <= trainer.current_epoch else "early_stopping"
-
-
-def final_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The few numbers that runs are compared by on the HPARAMS page."""
-    metrics = summary["metrics"]
-    names = ("accuracy", "worst_accuracy", "loss")
-    chosen = {f"final/{stage}_{name}": metrics.get(f"{stage}/{name}") for stage in ("val", "test") for name in names}
-    chosen["final/steps"] = float(summary["steps"])
-    return {name: value for name, value in chosen.items() if value is not None}

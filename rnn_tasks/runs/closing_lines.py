@@ -45,7 +45,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     metrics, baseline = summary["metrics"], summary.get("baseline", {})
     stage = "test" if "test/accuracy" in metrics else "val"
     place = os.path.relpath(folder)
-    lines = [f"{summary['task']}: {VERDICTS.get(summary.get('verdict', ''), 'no verdict')}"]
+    lines = [f"{summary['task']}: {VERDICTS.get(summary.get('verdict') or '', 'no verdict yet (never validated)')}"]
     if f"{stage}/accuracy" in metrics:
         accuracy, worst = metrics[f"{stage}/accuracy"], metrics[f"{stage}/worst_accuracy"]
         worse = f", worst condition {worst:.4f}" if worst != accuracy else ""

@@ -1,10 +1,13 @@
 """The logger of a run, which also names its folder."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
+from torch.utils.tensorboard.summary import hparams
 
 
 def claim_version(folder: Path) -> str:
@@ -51,6 +54,21 @@ class RunLogger(TensorBoardLogger):
                 else "version_of_rank_zero"
             )
         return str(self._version)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write scalars, less Lightning's "epoch", which is a chart of its own and says nothing here."""
+        super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
+
+    @rank_zero_only
+    def log_result(self, hyperparameters: dict[str, Any], names: Sequence[str]) -> None:
+        """Enter the run into the HPARAMS page, where its last values of some scalars stand.
+
+        Args:
+            hyperparameters: Settings by name: numbers, strings and truth values.
+            names: The scalars, the most important one first.
+        """
+        for summary in hparams(hyperparameters, dict.fromkeys(names, 0)):  # type: ignore[no-untyped-call]
+            self.experiment._get_file_writer().add_summary(summary)
 
     def save(self) -> None:
         """Write out what is waiting, without Lightning's hparams.yaml, which config.yaml makes superfluous."""
