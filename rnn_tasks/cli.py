@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,13 @@ __all__ = ["CLI", "AtomicCheckpointIO", "build"]
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes config.yaml into the folder of a new run, once, and gives the model its hash."""
+    """Writes config.yaml into the folder of a new run, once, and gives the model its hash.
+
+    Attributes:
+        text: What to write.
+    """
+
+    text = ""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = run_folder(trainer)
@@ -36,8 +43,7 @@ class SaveConfig(SaveConfigCallback):
             return
         if not (folder / CONFIG).is_file():
             folder.mkdir(parents=True, exist_ok=True)
-            text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=True)
-            write_atomically(folder / CONFIG, text)
+            write_atomically(folder / CONFIG, self.text)
         if isinstance(pl_module, RecurrentModel):
             pl_module.config_hash = config_hash(read_config(folder)["model"])
 
@@ -130,6 +136,12 @@ class CLI(LightningCLI):
             if isinstance(logger, RunLogger) and not logger.name:
                 logger._name = self.datamodule.name
 
+    @cached_property
+    def config_text(self) -> str:
+        """The whole configuration of a fit, as config.yaml holds it."""
+        parser = self._parser("fit")
+        return str(parser.dump(self.config["fit"], skip_unset=False, skip_link_targets=True))
+
     def before_fit(self) -> None:
         """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
         for logger in self.trainer.loggers:
@@ -137,15 +149,16 @@ class CLI(LightningCLI):
                 _ = logger.version  # before other processes are started, which then know it too
         for summary in callbacks_of(self.trainer, RunSummary):
             summary.expects_test = run_folder(self.trainer) is not None
-            summary.hyperparameters = self._hyperparameters()
+            summary.hyperparameters = hyperparameters(yaml.safe_load(self.config_text))
+        for saver in callbacks_of(self.trainer, SaveConfig):
+            saver.text = self.config_text
         given = self.config_init["fit"]
         if given["ckpt_path"] and Path(given["ckpt_path"]).is_file():
             read_checkpoint(Path(given["ckpt_path"]))  # a mistake is told before the trainer trips over it
         if self.resumed is not None:
-            dumped = yaml.safe_load(
-                self._parser("fit").dump(self.config["fit"], skip_unset=False, skip_link_targets=True)
-            )
-            if config_hash(dumped["model"]) != config_hash(read_config(self.resumed)["model"]):
+            if config_hash(yaml.safe_load(self.config_text)["model"]) != config_hash(
+                read_config(self.resumed)["model"]
+            ):
                 raise UsageError(
                     "a resumed run keeps its model: leave out options that begin with --model, or train anew"
                 )
@@ -174,14 +187,17 @@ class CLI(LightningCLI):
         self.model.load_state_dict(read_checkpoint(path)["state_dict"])
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
-    def _hyperparameters(self) -> dict[str, Any]:
-        """The settings that tell runs apart, under short names; what is off or empty is left out."""
-        config = yaml.safe_load(self._parser("fit").dump(self.config["fit"], skip_unset=True, skip_link_targets=True))
-        flat = flatten({"task": config["data"], **flatten({"model": config["model"]})})
-        settings = {name.removeprefix("model.").removeprefix("task."): value for name, value in flat.items()}
-        settings |= {"seed": config["seed_everything"]}
-        settings |= flatten({"constraint": config.get("constraint") or "none"})
-        return {name: value for name, value in settings.items() if value is not False and value != ""}
+
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that tell runs apart, under short names; what is off or empty is left out.
+
+    Args:
+        config: The contents of config.yaml.
+    """
+    flat = flatten({"task": config["data"], "model": config["model"], "constraint": config["constraint"] or "none"})
+    named = {name.removeprefix("model.").removeprefix("task."): value for name, value in flat.items()}
+    named["seed"] = config["seed_everything"]
+    return {name: value for name, value in named.items() if value is not None and value is not False and value != ""}
 
 
 def as_list(value: Any) -> list[Any]:
@@ -204,7 +220,7 @@ def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
         {'model': 'Net', 'model.size': 3}
     """
     if not isinstance(values, Mapping):
-        return {prefix: values if isinstance(values, int | float | str | bool) else str(values)}
+        return {prefix: values if values is None or isinstance(values, int | float | str | bool) else str(values)}
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if key == "class_path":

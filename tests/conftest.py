@@ -14,7 +14,8 @@ from rnn_tasks.__main__ import main
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """The same weights in every run, whatever ran before."""
+    """The same weights in every run, whatever ran before; one thread, for several tests run at once."""
+    torch.set_num_threads(1)
     torch.manual_seed(0)
 
 

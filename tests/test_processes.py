@@ -63,6 +63,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.xdist_group("together")
 def test_two_processes_see_what_one_with_twice_the_batch_sees(together: Path) -> None:
     alone = torch.load(together / "spied_1_0.pt")["seen"]
     ranks = [torch.load(together / f"spied_2_{rank}.pt")["seen"] for rank in (0, 1)]
@@ -71,11 +72,13 @@ def test_two_processes_see_what_one_with_twice_the_batch_sees(together: Path) ->
         assert torch.equal(whole, torch.cat(parts))
 
 
+@pytest.mark.xdist_group("together")
 def test_recurrent_weights_are_equal_on_both_ranks_after_each_of_200_projections(together: Path) -> None:
     assert torch.load(together / "spied_2_0.pt")["drift"] == 0
     assert torch.load(together / "spied_2_1.pt")["drift"] == 0
 
 
+@pytest.mark.xdist_group("together")
 def test_one_and_two_processes_agree_on_metrics_and_weights_and_stop_together(together: Path) -> None:
     runs = [together / f"lightning_logs/variable_delay_echo/version_{number}" for number in (0, 1)]
     one, two = (json.loads((run / "summary.json").read_text()) for run in runs)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import StepLR
@@ -129,11 +130,18 @@ def test_milestones_need_no_end() -> None:
 
 
 def test_one_of_torchs_schedules_is_handed_to_lightning_as_it_is() -> None:
-    (optimizer,), (schedule,) = model_of(lr_scheduler=partial(StepLR, step_size=1, gamma=0.5)).configure_optimizers()
+    configured = model_of(lr_scheduler=partial(StepLR, step_size=1, gamma=0.5)).configure_optimizers()
+    optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    assert configured["lr_scheduler"].keys() == {"scheduler"}
     assert schedule.optimizer is optimizer
     optimizer.step()
     schedule.step()
     assert by_name(optimizer)["rest"]["lr"] == 0.25
+
+
+def test_a_schedule_that_watches_a_figure_tells_lightning_which() -> None:
+    configured = model_of(lr_scheduler=partial(ReduceLROnPlateau, monitor="val/loss")).configure_optimizers()
+    assert configured["lr_scheduler"]["monitor"] == "val/loss"
 
 
 def test_both_kinds_of_schedule_are_refused() -> None:
