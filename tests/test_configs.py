@@ -67,7 +67,7 @@ def test_an_overlay_brings_exactly_the_constraint_that_it_names(
         seen.append(name or ("Reorthogonalize" if Reorthogonalize.__name__ in callbacks else None))
 
     monkeypatch.setattr("rnn_tasks.cli.CLI._run_subcommand", look)
-    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", *SMALL)
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}")
     assert said.status == 0, said.err
     assert seen == [CONSTRAINTS[model]]
 
