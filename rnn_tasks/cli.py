@@ -3,7 +3,6 @@
 import logging
 import sys
 import warnings
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from rnn_tasks.models import RecurrentModel
 from rnn_tasks.parsing import CONFIGS, ConfigByName, Parser, brief, shipped_names
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
+from rnn_tasks.runs.hyperparameters import hyperparameters
 from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
@@ -195,18 +195,6 @@ class CLI(LightningCLI):
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
 
-def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that tell runs apart, under short names; what is off or empty is left out.
-
-    Args:
-        config: The contents of config.yaml.
-    """
-    flat = flatten({"task": config["data"], "model": config["model"], "constraint": config["constraint"] or "none"})
-    named = {name.removeprefix("model.").removeprefix("task."): value for name, value in flat.items()}
-    named["seed"] = config["seed_everything"]
-    return {name: value for name, value in named.items() if value is not None and value is not False and value != ""}
-
-
 def as_list(value: Any) -> list[Any]:
     """The value itself if it is a list, nothing for None, else a list of it."""
     if value is None:
@@ -217,24 +205,6 @@ def as_list(value: Any) -> list[Any]:
 def is_named(value: Any, name: str) -> bool:
     """Whether a part of the configuration names a class."""
     return str(getattr(value, "class_path", "")).rpartition(".")[2] == name
-
-
-def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names, without the words ``init_args`` and ``class_path``.
-
-    Example:
-        >>> flatten({"model": {"class_path": "m.Net", "init_args": {"size": 3}}})
-        {'model': 'Net', 'model.size': 3}
-    """
-    if not isinstance(values, Mapping):
-        return {prefix: values if values is None or isinstance(values, int | float | str | bool) else str(values)}
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if key == "class_path":
-            flat[prefix] = str(value).rpartition(".")[2]
-        else:
-            flat |= flatten(value, prefix if key == "init_args" else f"{prefix}.{key}".lstrip("."))
-    return flat
 
 
 def build(args: list[str] | None = None, resumed: Path | None = None) -> CLI:

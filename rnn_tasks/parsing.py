@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-from jsonargparse import ArgumentParser, set_parsing_settings
-from jsonargparse._actions import ActionConfigFile
+from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 from lightning.pytorch.cli import LightningArgumentParser
 
 from rnn_tasks.spec import TaskSpec
@@ -37,9 +36,8 @@ def brief(message: str) -> str:
         ... )
         data: Option 'dealy' is not accepted
     """
-    lines = [
-        DETAIL.sub("", line).strip(" -.:") for line in message.splitlines() if line.strip() and not NOISE.match(line)
-    ]
+    said = [line for line in message.splitlines() if line.strip() and not NOISE.match(line)]
+    lines = [DETAIL.sub("", line).strip(" -.:") for line in said]
     lines = [re.sub(r'^Parser key "(.*)"$', r"\1", line) for line in lines]
     lines = [line.replace("Expected a dot import path string:", "no such class:") for line in lines]
     return ": ".join(dict.fromkeys(line for line in lines if line))
@@ -138,10 +136,6 @@ class ConfigByName(ActionConfigFile):
         earlier = [Path(str(config)) for config in namespace.get("config") or []]
         read(parser, namespace, str(path or values), option_string)
         if str(values).startswith("models/"):
-            for task in reversed(
-                [config.stem for config in earlier if shipped(config.stem) or config.parent == CONFIGS]
-            ):
-                own = shipped(f"{values}/{task}")
-                if own is not None:
-                    read(parser, namespace, str(own), option_string)
-                    break
+            own = [shipped(f"{values}/{config.stem}") for config in earlier]
+            for file in [file for file in own if file is not None][-1:]:
+                read(parser, namespace, str(file), option_string)

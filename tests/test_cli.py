@@ -309,4 +309,4 @@ def test_tensorboard_gets_curves_samples_settings_and_final_figures(trained: Rnn
     assert entered["seed"].number_value == 0
     shown = [metric.name.tag for metric in content[0].experiment.metric_infos]
     assert shown[0] == "test/accuracy"
-    assert set(shown) - {"final/solved_at"} <= scalars
+    assert set(shown) - {"run/solved_at"} <= scalars

@@ -188,7 +188,7 @@ class RunSummary(Callback):
             return
         summary = json.loads((folder / SUMMARY).read_text())
         if isinstance(trainer.logger, RunLogger) and self.hyperparameters:
-            steps = {"final/steps": summary["steps"], "final/solved_at": summary["solved_at"]}
+            steps = {"run/steps": summary["steps"], "run/solved_at": summary["solved_at"]}
             trainer.logger.log_metrics(
                 {name: value for name, value in steps.items() if value is not None}, summary["steps"]
             )
