@@ -161,7 +161,7 @@ class CLI(LightningCLI):
             saver.text = self.config_text
         given = self.config_init["fit"]
         if given["ckpt_path"] and Path(given["ckpt_path"]).is_file():
-            read_checkpoint(Path(given["ckpt_path"]))  # a mistake is told before the trainer trips over it
+            self.load_weights(Path(given["ckpt_path"]), to_go_on=True)
         if self.resumed is not None:
             if config_hash(yaml.safe_load(self.config_text)["model"]) != config_hash(
                 read_config(self.resumed)["model"]
@@ -171,14 +171,32 @@ class CLI(LightningCLI):
                 )
             last = self.resumed / CHECKPOINTS / LAST
             if last.is_file():
-                read_checkpoint(last)
+                self.load_weights(last, to_go_on=True)
                 given["ckpt_path"] = str(last)
+
+    def load_weights(self, path: Path, to_go_on: bool = False) -> None:
+        """Load the weights of a checkpoint, so that one that does not fit is told before the trainer trips over it.
+
+        Args:
+            path: The checkpoint.
+            to_go_on: Whether training is to go on from it, which needs more than weights.
+
+        Raises:
+            UsageError: It cannot be read, or belongs to another network.
+        """
+        checkpoint = read_checkpoint(path)
+        try:
+            self.model.load_state_dict(checkpoint["state_dict"])
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path} does not fit this network: it was made with other settings") from error
+        if to_go_on and not {"loops", "optimizer_states", "pytorch-lightning_version"} <= checkpoint.keys():
+            raise UsageError(f"{path} holds weights but no state of a training to go on from")
 
     def before_validate(self) -> None:
         """Load the weights that were named; nothing else in a checkpoint matters to a measurement."""
         given = self.config_init[str(self.subcommand)]
         if given["ckpt_path"]:
-            self.model.load_state_dict(read_checkpoint(Path(given["ckpt_path"]))["state_dict"])
+            self.load_weights(Path(given["ckpt_path"]))
             given["ckpt_path"] = None
         if "verbose" in given:
             given["verbose"] = False  # RunSummary prints the figures
@@ -190,8 +208,7 @@ class CLI(LightningCLI):
         folder = run_folder(self.trainer)
         if folder is None:
             return
-        path = best_checkpoint(folder)
-        self.model.load_state_dict(read_checkpoint(path)["state_dict"])
+        self.load_weights(best_checkpoint(folder))
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
 

@@ -236,6 +236,24 @@ def test_a_run_that_diverges_says_so_and_keeps_its_last_good_checkpoint(rnn_task
         assert all(value.isfinite().all() for value in state(path)["state_dict"].values())
 
 
+@pytest.mark.parametrize("command", ["fit", "test"])
+@pytest.mark.parametrize("keep", [(), ("state_dict",)], ids=["foreign", "weights"])
+def test_a_checkpoint_names_no_class_and_must_fit(trained: RnnTasks, command: str, keep: tuple[str, ...]) -> None:
+    Path("evil.py").write_text("import pathlib\npathlib.Path('imported').touch()\nclass Cell: ...\n")
+    run = Path("lightning_logs/echo/version_0")
+    real = state(run / "checkpoints/best.ckpt")
+    named = {"_class_path": "evil.Cell", "_instantiator": "evil.Cell", "core": {"class_path": "evil.Cell"}}
+    torch.save({"state_dict": {}, "hyper_parameters": named, **{key: real[key] for key in keep}}, "evil.ckpt")
+    said = trained(command, "--config", str(run / "config.yaml"), "--ckpt_path", "evil.ckpt")
+    assert not Path("imported").exists()
+    if keep and command == "test":
+        assert said.status == 0
+    else:
+        assert said.status == 2
+        assert ("does not fit this network" if not keep else "no state of a training") in said.err
+        assert said.err.count("\n") == 1
+
+
 LAYER = """
 import torch
 from torch import nn
