@@ -9,6 +9,7 @@ from rnn_tasks import __version__
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
 
 COMMANDS = {
+    "generate": "Let a trained language model go on with a text.",
     "respond": "Give strings to a trained network and print its answers.",
     "resume": "Go on with a run that was interrupted or that is to be longer.",
 }
@@ -56,6 +57,10 @@ def dispatch(words: list[str], from_shell: bool) -> None:
         from rnn_tasks.respond import respond
 
         respond(words[1:])
+    elif words[:1] == ["generate"]:
+        from rnn_tasks.generate import generate
+
+        generate(words[1:])
     elif words[:1] == ["resume"]:
         from rnn_tasks.resume import resume
 

@@ -55,10 +55,12 @@ class CLI(LightningCLI):
     Args:
         resumed: Folder of the run to go on with, or None.
         args: Words of the command line, those of the process if None.
+        only_test: Whether the run has been trained already, and is only to be tested.
     """
 
-    def __init__(self, resumed: Path | None = None, args: list[str] | None = None) -> None:
+    def __init__(self, resumed: Path | None = None, args: list[str] | None = None, only_test: bool = False) -> None:
         self.resumed = resumed
+        self.only_test = only_test
         self.asked = (sys.argv[1:] if args is None else args)[:1]
         defaults = {name: {"default_config_files": [str(CONFIGS / "base.yaml")]} for name in self.subcommands()}
         super().__init__(
@@ -151,6 +153,8 @@ class CLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
+        self.datamodule.trainer = self.trainer  # the number of processes matters
+        self.datamodule.check()
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
                 _ = logger.version  # before other processes are started, which then know it too
@@ -203,6 +207,13 @@ class CLI(LightningCLI):
 
     before_test = before_predict = before_validate
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.only_test:
+            self.before_fit()
+            self.after_fit()
+        else:
+            super()._run_subcommand(subcommand)
+
     def after_fit(self) -> None:
         """Measure the best weights on the test set."""
         folder = run_folder(self.trainer)
@@ -224,12 +235,13 @@ def is_named(value: Any, name: str) -> bool:
     return str(getattr(value, "class_path", "")).rpartition(".")[2] == name
 
 
-def build(args: list[str] | None = None, resumed: Path | None = None) -> CLI:
+def build(args: list[str] | None = None, resumed: Path | None = None, only_test: bool = False) -> CLI:
     """Run a command of the trainer.
 
     Args:
         args: Words of the command line, those of the process if None.
         resumed: Folder of the run to go on with.
+        only_test: Whether it has been trained already, and is only to be tested.
     """
     # Advertisements, and what the closing lines say better.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
@@ -240,4 +252,4 @@ def build(args: list[str] | None = None, resumed: Path | None = None) -> CLI:
         # The words are those of fit and not those of the process; the run is meant to find its own checkpoints.
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
-    return CLI(resumed, args)
+    return CLI(resumed, args, only_test)

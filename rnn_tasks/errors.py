@@ -19,3 +19,9 @@ class InterruptedRunError(RuntimeError):
     def __init__(self, signum: int) -> None:
         self.signum = signum
         super().__init__(f"stopped by signal {signum}")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a UsageError with this message unless the condition holds."""
+    if not condition:
+        raise UsageError(message)

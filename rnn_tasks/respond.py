@@ -38,6 +38,8 @@ def respond(words: list[str]) -> None:
     from rnn_tasks.runs.load import find_run, load_model
 
     model = load_model(find_run(given.run))
+    if model.spec.vocabulary is not None:
+        raise UsageError("this network was trained on text, and goes on with one: use rnn-tasks generate")
     if not isinstance(model, SequenceTagger) or model.spec.codec is None:
         raise UsageError("this network's task has no strings to respond to")
     usual = model.spec.codec.num_letters

@@ -1,11 +1,9 @@
 """``rnn-tasks resume``: go on where a run was interrupted, in its own folder."""
 
-import json
-
 from rnn_tasks.errors import UsageError
 from rnn_tasks.respond import OneLineParser
 from rnn_tasks.runs.closing_lines import closing_lines
-from rnn_tasks.runs.files import CONFIG, SUMMARY
+from rnn_tasks.runs.files import CONFIG, read_summary
 from rnn_tasks.runs.load import find_run
 
 
@@ -24,11 +22,13 @@ def resume(words: list[str]) -> None:
     folder = find_run(given.run).folder
     if not (folder / CONFIG).is_file():
         raise UsageError(f"there is no {folder / CONFIG}, so the run cannot be resumed; train anew")
-    summary = json.loads((folder / SUMMARY).read_text()) if (folder / SUMMARY).is_file() else {}
-    if summary.get("stopped") not in (None, "interrupted", "diverged") and not options:
+    summary = read_summary(folder)
+    trained = summary.get("stopped") not in (None, "interrupted", "diverged") and not options
+    if trained and "test/loss" in summary["metrics"]:
         print(closing_lines(summary, folder))
         return
 
     from rnn_tasks.cli import build
 
-    build(["fit", "--config", str(folder / CONFIG), *options], folder)
+    # Killed between the training and its test: only the test is missing.
+    build(["fit", "--config", str(folder / CONFIG), *options], folder, only_test=trained)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.errors import UsageError
+from rnn_tasks.vocabulary import Vocabulary
 
 NOT_SCORED = -100
 """Target of a step that is not scored: the ``ignore_index`` of torch's losses."""
@@ -174,6 +175,7 @@ class TaskSpec:
         num_conditions: Number of values of ``Batch.condition``, 0 when there is none.
         blank: The input symbol that carries no information, or None.
         codec: The task's strings, or None when it has none.
+        vocabulary: The characters of a task whose sequences are text, or None.
     """
 
     input_size: int
@@ -181,6 +183,7 @@ class TaskSpec:
     num_conditions: int = 0
     blank: int | None = None
     codec: Codec | None = None
+    vocabulary: Vocabulary | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, from which :meth:`from_dict` makes an equal spec."""
@@ -201,16 +204,25 @@ class TaskSpec:
         codec = values["codec"]
         if codec is not None:
             codec = Codec(**{**codec, "cue": tuple(Run(*run) for run in codec["cue"])})
-        return cls(**{**values, "codec": codec})
+        vocabulary = values.get("vocabulary")
+        if vocabulary is not None:
+            vocabulary = Vocabulary(**vocabulary)
+        return cls(**{**values, "codec": codec, "vocabulary": vocabulary})
 
 
 class Baseline(NamedTuple):
-    """What a predictor scores that has learnt nothing but the timing of the task.
+    """What a predictor scores that has learnt nothing but the timing of the task, or for text one that counts.
 
     Attributes:
         loss: Mean loss over the scored steps, nats.
         accuracy: Share of right answers on the steps that need memory.
+        name: What the predictor is.
+        learning_loss: A loss below this one shows that something was learnt; None for 95 % of ``loss``.
+        floor: The least mean loss that any predictor can have, where it is known.
     """
 
     loss: float
     accuracy: float
+    name: str = "chance"
+    learning_loss: float | None = None
+    floor: float | None = None

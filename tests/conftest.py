@@ -1,6 +1,10 @@
 """What all tests share."""
 
+import hashlib
+import os
+import random
 import shutil
+import string
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +14,7 @@ import pytest
 import torch
 
 from rnn_tasks.__main__ import main
+from rnn_tasks.texts.book import NAME, VARIABLE
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +35,44 @@ class Said:
 
 RnnTasks = Callable[..., Said]
 
+SHORT = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--trainer.log_every_n_steps=2"]
 SMALL = [
-    "--trainer.max_steps=4",
-    "--trainer.val_check_interval=2",
-    "--trainer.log_every_n_steps=2",
+    *SHORT,
     "--data.batch_size=4",
     "--data.val_sequences=9",
     "--data.test_sequences=9",
     "--model.core.hidden_size=8",
 ]
-"""What makes a shipped recipe a matter of a moment."""
+"""What makes a recipe with generated sequences a matter of a moment."""
+
+SMALL_TEXT = [*SHORT, "--data.batch_size=4", "--data.sequence_length=8", "--model.core.hidden_size=8"]
+SMALL_TEXT += ["--trainer.limit_val_batches=3", "--trainer.limit_test_batches=3"]
+"""And one that reads a text."""
+
+
+def small(task: str) -> list[str]:
+    """What makes the recipe of a task a matter of a moment."""
+    if task == "text":
+        return [*SMALL_TEXT, f"--data.path={os.environ[VARIABLE]}"]
+    return SMALL_TEXT if task in ("time_machine", "elman_grammar") else SMALL
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text of 40,000 characters in the place of the book: words from few syllables, in lines."""
+    draw = random.Random(0)
+    words = ["".join(draw.choices(["ti", "me", "tra", "vel", "ler", "o", "bscu", "re"], k=3)) for _ in range(300)]
+    lines = [" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(700)]
+    file = tmp_path_factory.mktemp("data") / NAME
+    file.write_text(f"The Time Machine, by H. G. Wells. {string.ascii_lowercase}\n" + "\n".join(lines))
+    return file
+
+
+@pytest.fixture(autouse=True)
+def no_download(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in is the book, for processes that a test starts too."""
+    monkeypatch.setenv(VARIABLE, str(stand_in))
+    monkeypatch.setattr("rnn_tasks.texts.book.SHA1", hashlib.sha1(stand_in.read_bytes()).hexdigest())
 
 
 @pytest.fixture
@@ -62,14 +95,16 @@ def rnn_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 @pytest.fixture(scope="session")
-def trained_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_logs(tmp_path_factory: pytest.TempPathFactory, stand_in: Path) -> Path:
     """A small run of each task, trained once; to be copied, not changed."""
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["rnn-tasks"])
-        for task in ("copy", "echo", "variable_delay_echo"):
-            main(["fit", "--config", task, *SMALL])
+        patch.setenv(VARIABLE, str(stand_in))
+        patch.setattr("rnn_tasks.texts.book.SHA1", hashlib.sha1(stand_in.read_bytes()).hexdigest())
+        for task in ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar"):
+            main(["fit", "--config", task, *small(task)])
     return folder / "lightning_logs"
 
 

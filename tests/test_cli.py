@@ -11,7 +11,7 @@ import yaml
 from torch import Tensor
 
 from rnn_tasks.callbacks import RunSummary
-from tests.conftest import SMALL, RnnTasks
+from tests.conftest import SMALL, RnnTasks, small
 
 ECHO = ("fit", "--config", "echo", *SMALL)
 
@@ -181,6 +181,54 @@ def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks"):
             assert equal(whole[part], resumed[part]), (killed_at, part)
         assert not Path(f"lightning_logs/echo/version_{run + 1}").exists()
+
+
+@pytest.mark.parametrize("task", ["time_machine", "elman_grammar"])
+def test_a_run_on_text_that_is_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(
+    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
+    saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
+    words = ["fit", "--config", task, *small(task), "--trainer.max_steps=10", "--model.dropout=0.4", *saving]
+    words += ["--data.epoch_length=7"] if task == "elman_grammar" else ["--data.batch_size=500"]  # 7 batches
+    assert rnn_tasks(*words).status == 0
+    whole = without_clock(state(Path(f"lightning_logs/{task}/version_0/checkpoints/last.ckpt")))
+    for run, killed_at in enumerate((2, 5, 9), start=1):
+
+        def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
+            if trainer.global_step == step:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunSummary, "on_train_batch_start", kill)
+            with pytest.raises(Killed):
+                rnn_tasks(*words)
+        said = rnn_tasks("resume", task)
+        assert (said.status, said.err) == (0, "")
+        resumed = without_clock(state(Path(f"lightning_logs/{task}/version_{run}/checkpoints/last.ckpt")))
+        for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "rnn_tasks"):
+            assert equal(whole[part], resumed[part]), (killed_at, part)
+
+
+@pytest.mark.parametrize("stopped", ["steps", "accuracy"])
+def test_a_run_killed_between_its_training_and_its_test_is_tested(trained: RnnTasks, stopped: str) -> None:
+    path = Path("lightning_logs/echo/version_0/summary.json")
+    whole = json.loads(path.read_text())
+    metrics = {name: value for name, value in whole["metrics"].items() if not name.startswith("test/")}
+    path.write_text(json.dumps({**whole, "metrics": metrics, "stopped": stopped, "verdict": "learning"}))
+    said = trained("resume", "echo")
+    assert (said.status, said.err) == (0, "")
+    assert "test accuracy" in said.out
+    assert json.loads(path.read_text()) == {**whole, "stopped": stopped}
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}"])
+def test_a_damaged_summary_is_one_line(trained: RnnTasks, damage: str) -> None:
+    Path("lightning_logs/echo/version_0/summary.json").write_text(damage)
+    said = trained("resume", "echo")
+    assert said.status == 2
+    assert "summary.json is damaged; delete it" in said.err
+    assert said.err.count("\n") == 1
 
 
 def test_a_resumed_run_keeps_its_config_and_its_model(trained: RnnTasks) -> None:

@@ -1,5 +1,6 @@
 """Every YAML that a user can run is run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from rnn_tasks.callbacks import Reorthogonalize
 from rnn_tasks.parsing import CONFIGS, shipped_names
-from tests.conftest import SMALL, RnnTasks
+from tests.conftest import RnnTasks, small
 
 TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
 MODELS = sorted(path.stem for path in CONFIGS.glob("models/*.yaml"))
@@ -22,6 +23,11 @@ CONSTRAINTS = {
     "linear_qr": "Reorthogonalize",
     "gru": None,
     "lstm": None,
+    "scratch_rnn": None,
+    "scratch_gru": None,
+    "reset_only_gru": None,
+    "update_only_gru": None,
+    "scratch_lstm": None,
 }
 
 
@@ -33,16 +39,16 @@ def newest_config(folder: Path) -> dict[str, Any]:
 
 def test_no_config_is_left_out() -> None:
     overlays_of_tasks = {path.stem for path in CONFIGS.glob("models/*/*.yaml")}
-    assert {"copy", "echo", "variable_delay_echo"} <= set(TASKS)
+    assert {"copy", "echo", "variable_delay_echo", "time_machine", "text", "elman_grammar"} <= set(TASKS)
     assert set(MODELS) == set(CONSTRAINTS)
-    assert len(SEEDS) == 5
+    assert len(SEEDS) == 19
     assert overlays_of_tasks <= set(TASKS)
     assert {f"seeds/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_trains_and_leaves_a_whole_run_folder(rnn_tasks: RnnTasks, tmp_path: Path, task: str) -> None:
-    said = rnn_tasks("fit", "--config", task, *SMALL)
+    said = rnn_tasks("fit", "--config", task, *small(task))
     assert (said.status, said.err) == (0, "")
     folder = tmp_path / "lightning_logs" / task / "version_0"
     assert {path.name for path in folder.iterdir() if "events" not in path.name} == {
@@ -67,23 +73,25 @@ def test_an_overlay_brings_exactly_the_constraint_that_it_names(
         seen.append(name or ("Reorthogonalize" if Reorthogonalize.__name__ in callbacks else None))
 
     monkeypatch.setattr("rnn_tasks.cli.CLI._run_subcommand", look)
-    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}")
+    options = small(task)[-1:] if task == "text" else []  # its file
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", *options)
     assert said.status == 0, said.err
     assert seen == [CONSTRAINTS[model]]
 
 
 @pytest.mark.parametrize("recipe", SEEDS)
 def test_a_recipe_of_the_seeds_trains(rnn_tasks: RnnTasks, tmp_path: Path, recipe: str) -> None:
-    small = [
-        "--data.epoch_sequences=20",
-        "--data.val_sequences=9",
-        "--data.test_sequences=9",
-        "--trainer.max_epochs=1",
-        "--trainer.log_every_n_steps=1",
-    ]
-    said = rnn_tasks("fit", "--config", f"seeds/{recipe}", *small)
+    data = yaml.safe_load((CONFIGS / f"seeds/{recipe}.yaml").read_text())["data"]["class_path"]
+    options = ["--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2", "--trainer.limit_test_batches=2"]
+    options += ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.check_val_every_n_epoch=1"]
+    if data in ("TimeMachine", "ElmanGrammar"):
+        options += ["--data.sequence_length=7", "--trainer.val_check_interval=1.0"]
+    else:
+        options += ["--data.val_sequences=9", "--data.test_sequences=9"]
+    said = rnn_tasks("fit", "--config", f"seeds/{recipe}", *options)
     assert (said.status, said.err) == (0, "")
-    assert newest_config(tmp_path)["data"]["init_args"]["epoch_sequences"] == 20
+    summary = json.loads(max(tmp_path.glob("lightning_logs/*/version_*/summary.json")).read_text())
+    assert (summary["steps"], summary["stopped"]) == (4, "epochs")
 
 
 def test_an_overlay_has_a_file_of_its_own_for_some_tasks(rnn_tasks: RnnTasks) -> None:

@@ -38,6 +38,8 @@ def imports_of_folder(folder: str) -> set[str]:
         ("tasks", {"cores", "models", "callbacks"}),
         ("cores", {"tasks", "models", "callbacks"}),
         ("models", {"tasks", "callbacks"}),
+        ("texts", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
+        ("manual_bptt", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
     ],
 )
 def test_a_folder_does_not_know_the_folders_above_and_beside_it(folder: str, others: set[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import SMALL
+from tests.conftest import SMALL, small
 
 SPY = """
 import torch
@@ -78,6 +78,35 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path) -> None
     for name, weight in weights[0].items():
         assert torch.allclose(weight, weights[1][name], atol=1e-3), name
     assert [path.name for path in (tmp_path / "two/variable_delay_echo").iterdir()] == ["version_0"]
+
+
+def test_two_processes_read_a_text_as_one_with_twice_the_rows(tmp_path: Path) -> None:
+    (tmp_path / "spy.py").write_text(SPY)
+    words = ["fit", "--config", "time_machine", *small("time_machine"), "--trainer.max_steps=60"]
+    words += ["--trainer.val_check_interval=30", "--trainer.log_every_n_steps=30", "--trainer.accelerator=cpu"]
+    words += ["--data.sequence_length=40", "--trainer.limit_val_batches=1.0", "--trainer.limit_test_batches=1.0"]
+    words += ["--model.dropout=0", "--trainer.callbacks+=spy.Spy"]
+    one = start(tmp_path, *words, "--data.batch_size=16")  # 49 batches in an epoch
+    two = start(tmp_path, *words, "--data.batch_size=8", "--trainer.devices=2", "--trainer.strategy=ddp_fork",
+                "--trainer.logger.save_dir=two")  # fmt: skip
+    for process in (one, two):
+        status, _, err = finish(process)
+        assert status == 0, err
+    alone = torch.load(tmp_path / "spied_1_0.pt")["seen"]
+    ranks = [torch.load(tmp_path / f"spied_2_{rank}.pt") for rank in (0, 1)]
+    assert len(alone) == 60
+    for whole, *parts in zip(alone, *(rank["seen"] for rank in ranks), strict=True):
+        assert torch.equal(whole, torch.cat(parts))
+    runs = [tmp_path / logs / "time_machine/version_0" for logs in ("lightning_logs", "two")]
+    summaries = [json.loads((run / "summary.json").read_text()) for run in runs]
+    assert summaries[0]["baseline"] == summaries[1]["baseline"]
+    assert summaries[0]["time_steps"] == summaries[1]["time_steps"] == 60 * 16 * 40
+    # Equal losses of an epoch: each process carried the states of its own rows.
+    for name, value in summaries[0]["metrics"].items():
+        assert summaries[1]["metrics"][name] == pytest.approx(value, rel=1e-4), name
+    states = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["rnn_tasks"]["train"] for run in runs]
+    for tensor, *parts in zip(states[0][0], *states[1], strict=True):
+        assert torch.allclose(tensor, torch.cat(parts, 1), atol=1e-4)
 
 
 def test_two_that_start_at_the_same_time_have_a_folder_each(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Callbacks that act (on weights, on the run) and callbacks that observe (``...Monitor``, ``RunSummary``)."""
 
 from rnn_tasks.callbacks.exact_resume import ExactResume
+from rnn_tasks.callbacks.generation_monitor import GenerationMonitor
 from rnn_tasks.callbacks.gradient_norm_monitor import GradientNormMonitor
 from rnn_tasks.callbacks.progress import Progress
 from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
@@ -14,6 +15,7 @@ from rnn_tasks.callbacks.throughput_monitor import ThroughputMonitor
 
 __all__ = [
     "ExactResume",
+    "GenerationMonitor",
     "GradientNormMonitor",
     "Progress",
     "Reorthogonalize",

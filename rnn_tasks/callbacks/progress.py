@@ -11,7 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-SHOWN = {"val/loss": "loss", "val/accuracy": "accuracy", "val/worst_accuracy": "worst"}
+SHOWN = {
+    "val/loss": "loss",
+    "val/perplexity": "perplexity",
+    "val/accuracy": "accuracy",
+    "val/worst_accuracy": "worst",
+}
 
 
 def steps_to_go(trainer: Trainer) -> int | None:

@@ -1,7 +1,9 @@
 """What came of a run: ``summary.json`` for programs, the closing lines for people."""
 
 import json
+import math
 import os
+import shlex
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,7 +16,7 @@ from rnn_tasks import __version__
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
 from rnn_tasks.runs.closing_lines import closing_lines
-from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, write_atomically
+from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
 from rnn_tasks.spec import Baseline, Batch
@@ -22,7 +24,7 @@ from rnn_tasks.spec import Baseline, Batch
 LEARNING = 0.95
 """A loss below this share of the baseline's shows that something was learnt."""
 
-ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/loss", "val/accuracy", "val/loss")
+ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """What runs are compared by there."""
 
 
@@ -42,7 +44,21 @@ def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
         return "solved"
     if loss is None:
         return None
-    return "learning" if loss < LEARNING * baseline.loss else "at_baseline"
+    below = LEARNING * baseline.loss if baseline.learning_loss is None else baseline.learning_loss
+    return "learning" if loss < below else "at_baseline"
+
+
+def as_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
+    """A baseline as ``summary.json`` holds it.
+
+    Args:
+        baseline: The baseline.
+        is_text: Whether its loss is one per character.
+    """
+    values = {name: value for name, value in baseline._asdict().items() if value is not None}
+    if baseline.name == "chance":
+        del values["name"]
+    return {**values, "perplexity": math.exp(baseline.loss)} if is_text else values
 
 
 class RunSummary(Callback):
@@ -66,6 +82,7 @@ class RunSummary(Callback):
         self.hyperparameters: dict[str, Any] = {}
         self.solved_at: int | None = None
         self.sequences = 0
+        self.time_steps = 0
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
@@ -77,6 +94,7 @@ class RunSummary(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         self.sequences += len(batch.inputs) * trainer.world_size
+        self.time_steps += batch.inputs.numel() * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -91,6 +109,7 @@ class RunSummary(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop_clock()
+        self._remember(trainer, "train_epoch")
         folder = run_folder(trainer)
         if folder is not None:
             trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)
@@ -117,11 +136,11 @@ class RunSummary(Callback):
             return
         folder = run_folder(trainer)
         if folder is not None and trainer.is_global_zero and (folder / SUMMARY).is_file():
-            summary = json.loads((folder / SUMMARY).read_text())
+            summary = read_summary(folder)
             task = trainer.datamodule  # type: ignore[attr-defined]
             summary["metrics"] |= self.metrics
             solved = summary["solved_at"] is not None and task.solved(self.metrics, "test")
-            summary["verdict"] = verdict(solved, self.metrics["test/loss"], task.baseline)
+            summary["verdict"] = verdict(solved, self.metrics["test/loss"], task.baseline_on("test"))
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
         self._close(trainer, folder)
 
@@ -130,6 +149,7 @@ class RunSummary(Callback):
         return {
             "solved_at": self.solved_at,
             "sequences": self.sequences,
+            "time_steps": self.time_steps,
             "seconds": self.seconds + running,
             "metrics": self.metrics,
         }
@@ -137,6 +157,7 @@ class RunSummary(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.solved_at = state_dict["solved_at"]
         self.sequences = state_dict["sequences"]
+        self.time_steps = state_dict.get("time_steps", 0)
         self.seconds = state_dict["seconds"]
         self.metrics = dict(state_dict["metrics"])
 
@@ -164,17 +185,24 @@ class RunSummary(Callback):
             "steps": trainer.global_step,
             "solved_at": self.solved_at,
             "sequences": self.sequences,
+            "time_steps": self.time_steps,
             "seconds": round(self.seconds, 3),
             "stopped": stopped,
         }
         if task is not None:
             reached = task.solved(self.metrics)
             summary["verdict"] = (
-                "diverged" if stopped == "diverged" else verdict(reached, self.metrics.get("val/loss"), task.baseline)
+                "diverged"
+                if stopped == "diverged"
+                else verdict(reached, self.metrics.get("val/loss"), task.baseline_on("val"))
             )
-            summary["baseline"] = task.baseline._asdict()
-            codec = task.spec.codec
-            summary["example"] = codec.example() if codec is not None else None
+            vocabulary, codec = task.spec.vocabulary, task.spec.codec
+            summary["baseline"] = as_values(task.baseline_on("test"), vocabulary is not None)
+            if vocabulary is not None:
+                summary["baseline"]["val"] = as_values(task.baseline_on("val"), True)
+                summary["example"] = f"--prefix {shlex.quote(vocabulary.prefix)}"
+            else:
+                summary["example"] = codec.example() if codec is not None else None
         summary["metrics"] = self.metrics
         summary["versions"] = {"rnn_tasks": __version__, "torch": str(torch.__version__)}
         write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
@@ -186,7 +214,7 @@ class RunSummary(Callback):
     def _close(self, trainer: Trainer, folder: Path | None) -> None:
         if not trainer.is_global_zero or folder is None or not (folder / SUMMARY).is_file():
             return
-        summary = json.loads((folder / SUMMARY).read_text())
+        summary = read_summary(folder)
         if isinstance(trainer.logger, RunLogger) and self.hyperparameters:
             steps = {"run/steps": summary["steps"], "run/solved_at": summary["solved_at"]}
             trainer.logger.log_metrics(

@@ -41,7 +41,7 @@ class SampleMonitor(Callback):
             return
         self.validations += 1
         if self.validations % self.every_n_validations == 0 and trainer.is_global_zero:
-            answers = pl_module(self.batch.inputs, self.batch.condition).argmax(-1)
+            answers = pl_module.predict_step(self.batch, 0)
             texts = task.show(self.batch, answers)
             if texts:
                 block = "\n\n".join(texts)

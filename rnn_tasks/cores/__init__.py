@@ -1,6 +1,6 @@
 """Recurrent layers, called as ``torch.nn.RNN`` is with ``batch_first=True``, and how their weights start."""
 
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.core import Core, State
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
@@ -13,7 +13,10 @@ from rnn_tasks.cores.recurrent_init import (
     RecurrentInit,
     Xavier,
 )
+from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
+from rnn_tasks.cores.scratch_lstm import ScratchLSTM
 from rnn_tasks.cores.torch_layers import GRU, LSTM, RNN
+from rnn_tasks.cores.unrolled import Unrolled
 
 __all__ = [
     "GRU",
@@ -31,5 +34,11 @@ __all__ = [
     "Normal",
     "Orthogonal",
     "RecurrentInit",
+    "ResetOnlyGRU",
+    "ScratchGRU",
+    "ScratchLSTM",
+    "State",
+    "Unrolled",
+    "UpdateOnlyGRU",
     "Xavier",
 ]

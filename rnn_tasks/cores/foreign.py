@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rnn_tasks.cores.bounds import at_least_1
 from rnn_tasks.cores.core import Core, State, square_blocks
 from rnn_tasks.errors import UsageError
 
@@ -45,13 +46,11 @@ class Foreign(Core):
     ) -> None:
         super().__init__()
         name = f"{layer.__module__}.{layer.__qualname__}"
-        if hidden_size < 1:
-            raise UsageError(f"hidden_size must be at least 1, got {hidden_size}")
+        self.hidden_size = at_least_1(hidden_size, "hidden_size")
         try:
             self.layer = layer(input_size, hidden_size, **(options or {}))
         except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} cannot be built: {error}") from error
-        self.hidden_size = hidden_size
         self.batch_first = bool(getattr(self.layer, "batch_first", batch_first))
         self.recurrent = recurrent
         self.input = input

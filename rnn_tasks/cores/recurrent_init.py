@@ -1,4 +1,4 @@
-"""How a recurrent matrix starts. Each of them fills a square matrix in place."""
+"""How a matrix starts: a recurrent one, which is square, or one that reads the input. It is filled in place."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,22 +7,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from rnn_tasks.cores.bounds import positive
 from rnn_tasks.errors import UsageError
 
 
-def positive(value: float, name: str) -> float:
-    """``value``, if it is above 0."""
-    if value <= 0:
-        raise UsageError(f"{name} must be above 0, got {value}")
-    return value
+def square(weight: Tensor, init: "RecurrentInit") -> Tensor:
+    """``weight``, if it has as many rows as columns."""
+    rows, columns = weight.shape
+    if rows != columns:
+        raise UsageError(
+            f"{type(init).__name__} fills square matrices only, not one of {rows} rows and {columns} columns"
+        )
+    return weight
 
 
 class RecurrentInit(ABC):
-    """Fills a recurrent matrix, ``(hidden, hidden)``, in place, with torch's global random numbers."""
+    """Fills a recurrent matrix, ``(hidden, hidden)``, in place, with torch's global random numbers.
+
+    :class:`Orthogonal`, :class:`Xavier` and :class:`Normal` fill any matrix, so also one that reads the input,
+    ``(hidden, input_size)``.
+    """
 
     @abstractmethod
     def fill(self, weight: Tensor) -> None:
-        """Overwrite ``weight``; gradients are off."""
+        """Overwrite ``weight``; gradients are off.
+
+        Raises:
+            UsageError: An argument outside its bounds, or a shape that this cannot fill.
+        """
 
     @torch.no_grad()
     def __call__(self, weight: Tensor) -> None:
@@ -33,6 +45,8 @@ class RecurrentInit(ABC):
 @dataclass(frozen=True)
 class Orthogonal(RecurrentInit):
     """A random orthogonal matrix, uniformly distributed (Saxe et al. 2014).
+
+    Of a matrix that is not square, the rows or the columns, whichever are fewer, are orthonormal.
 
     Args:
         gain: Every singular value, ``> 0``.
@@ -53,7 +67,7 @@ class Orthogonal(RecurrentInit):
 
 @dataclass(frozen=True)
 class Xavier(RecurrentInit):
-    """Uniform numbers of variance ``gain ** 2 / hidden`` (Glorot and Bengio 2010).
+    """Uniform numbers of variance ``2 * gain ** 2 / (rows + columns)`` (Glorot and Bengio 2010).
 
     Args:
         gain: Factor on the standard deviation, ``> 0``.
@@ -83,7 +97,7 @@ class Normal(RecurrentInit):
 
 @dataclass(frozen=True)
 class Identity(RecurrentInit):
-    """The identity (Le, Jaitly and Hinton 2015).
+    """The identity (Le, Jaitly and Hinton 2015), of a square matrix.
 
     Args:
         scale: Factor on it.
@@ -93,18 +107,21 @@ class Identity(RecurrentInit):
 
     def fill(self, weight: Tensor) -> None:
         """Write it."""
-        nn.init.eye_(weight)
+        nn.init.eye_(square(weight, self))
         weight.mul_(self.scale)
 
 
 @dataclass(frozen=True)
 class Henaff(RecurrentInit):
-    """Rotations in planes by angles of ``-pi..pi``: the exponential of random 2x2 skew blocks (Henaff et al. 2016)."""
+    """Rotations in planes by angles of ``-pi..pi``: the exponential of random 2x2 skew blocks (Henaff et al. 2016).
+
+    For square matrices.
+    """
 
     def fill(self, weight: Tensor) -> None:
         """Draw the angles."""
         angles = torch.empty(len(weight) // 2).uniform_(-math.pi, math.pi)
-        weight.copy_(rotations(angles, len(weight)))
+        square(weight, self).copy_(rotations(angles, len(weight)))
 
 
 @dataclass(frozen=True)
@@ -112,13 +129,13 @@ class Cayley(RecurrentInit):
     """Rotations in planes by angles of ``0..pi / 2``, as scoRNN starts (Helfrich, Willmott and Ye 2018).
 
     The published form is the Cayley transform of skew blocks with entries ``sqrt((1 - cos t) / (1 + cos t))``, which
-    is the rotation by t.
+    is the rotation by t. For square matrices.
     """
 
     def fill(self, weight: Tensor) -> None:
         """Draw the angles."""
         angles = torch.empty(len(weight) // 2).uniform_(0, math.pi / 2)
-        weight.copy_(rotations(angles, len(weight)))
+        square(weight, self).copy_(rotations(angles, len(weight)))
 
 
 def rotations(angles: Tensor, size: int) -> Tensor:

@@ -2,66 +2,15 @@
 
 from typing import Literal
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from rnn_tasks.cores.core import Core, square_blocks
+from rnn_tasks.cores.bounds import at_least_1, share_below_1
 from rnn_tasks.cores.gate_bias import GateBias
 from rnn_tasks.cores.recurrent_init import RecurrentInit
-from rnn_tasks.errors import UsageError
+from rnn_tasks.cores.stacked import Stacked
 
 
-class TorchCore(Core):
-    """What torch's three layers share: stacked gate blocks under the names ``weight_ih_l0``, ``weight_hh_l0``, ..."""
-
-    gates: tuple[str, ...]
-    num_layers: int
-
-    def recurrent_weights(self) -> dict[str, Tensor]:
-        """A block for each gate of each layer, such as ``weight_hh_l0/update``."""
-        blocks: dict[str, Tensor] = {}
-        for layer in range(self.num_layers):
-            name = f"weight_hh_l{layer}"
-            blocks |= square_blocks(name, self.get_parameter(name), self.gates)
-        return blocks
-
-    def input_weights(self) -> list[Tensor]:
-        """The input matrix of the first layer, all gates stacked."""
-        return [self.get_parameter("weight_ih_l0")]
-
-    @torch.no_grad()
-    def initialise(self, recurrent_init: RecurrentInit | None, input_scale: float, gate_bias: GateBias | None) -> None:
-        """Overwrite what torch drew; see the arguments of the layers."""
-        if input_scale <= 0:
-            raise UsageError(f"input_scale must be above 0, got {input_scale}")
-        self.get_parameter("weight_ih_l0").mul_(input_scale)
-        if recurrent_init is not None:
-            for weight in self.recurrent_weights().values():
-                recurrent_init(weight)
-        if gate_bias is not None:
-            for layer in range(self.num_layers):
-                # Both biases are added; the whole start value goes into the first, torch's second is set to zero.
-                for name, scale in ((f"bias_ih_l{layer}", 1.0), (f"bias_hh_l{layer}", 0.0)):
-                    blocks = dict(zip(self.gates, self.get_parameter(name).chunk(len(self.gates)), strict=True))
-                    for gate, bias in gate_bias.values(self.gates, self.hidden_size).items():
-                        blocks[gate].copy_(scale * bias)
-
-
-def checked(size: int, name: str) -> int:
-    """``size``, if it is at least 1."""
-    if size < 1:
-        raise UsageError(f"{name} must be at least 1, got {size}")
-    return size
-
-
-def checked_dropout(share: float) -> float:
-    """``share``, if it is at least 0 and below 1."""
-    if not 0 <= share < 1:
-        raise UsageError(f"dropout must be at least 0 and below 1, got {share}")
-    return share
-
-
-class RNN(nn.RNN, TorchCore):  # type: ignore[misc]  # torch names the argument of forward otherwise
+class RNN(nn.RNN, Stacked):  # type: ignore[misc]  # torch names the argument of forward otherwise
     r"""torch's Elman layer: ``h_t = f(U x_t + b + W h_{t-1} + c)``.
 
     Args:
@@ -91,16 +40,16 @@ class RNN(nn.RNN, TorchCore):  # type: ignore[misc]  # torch names the argument 
     ) -> None:
         super().__init__(
             input_size,
-            checked(hidden_size, "hidden_size"),
-            checked(num_layers, "num_layers"),
+            at_least_1(hidden_size, "hidden_size"),
+            at_least_1(num_layers, "num_layers"),
             nonlinearity=nonlinearity,
-            dropout=checked_dropout(dropout),
+            dropout=share_below_1(dropout, "dropout"),
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, None)
 
 
-class GRU(nn.GRU, TorchCore):  # type: ignore[misc]  # torch names the argument of forward otherwise
+class GRU(nn.GRU, Stacked):  # type: ignore[misc]  # torch names the argument of forward otherwise
     """Gated recurrent unit, torch's form: the reset gate acts after the matrix product (Cho et al. 2014).
 
     Args:
@@ -130,15 +79,15 @@ class GRU(nn.GRU, TorchCore):  # type: ignore[misc]  # torch names the argument 
     ) -> None:
         super().__init__(
             input_size,
-            checked(hidden_size, "hidden_size"),
-            checked(num_layers, "num_layers"),
-            dropout=checked_dropout(dropout),
+            at_least_1(hidden_size, "hidden_size"),
+            at_least_1(num_layers, "num_layers"),
+            dropout=share_below_1(dropout, "dropout"),
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, gate_bias)
 
 
-class LSTM(nn.LSTM, TorchCore):  # type: ignore[misc]  # torch names the argument of forward otherwise
+class LSTM(nn.LSTM, Stacked):  # type: ignore[misc]  # torch names the argument of forward otherwise
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
 
     Args:
@@ -168,9 +117,9 @@ class LSTM(nn.LSTM, TorchCore):  # type: ignore[misc]  # torch names the argumen
     ) -> None:
         super().__init__(
             input_size,
-            checked(hidden_size, "hidden_size"),
-            checked(num_layers, "num_layers"),
-            dropout=checked_dropout(dropout),
+            at_least_1(hidden_size, "hidden_size"),
+            at_least_1(num_layers, "num_layers"),
+            dropout=share_below_1(dropout, "dropout"),
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, gate_bias)

@@ -1,8 +1,17 @@
 """The models: LightningModules around a recurrent layer."""
 
+from rnn_tasks.models.language_model import LanguageModel
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Milestones, Schedule, WarmupLinear
 from rnn_tasks.models.scores import Scores
 from rnn_tasks.models.sequence_tagger import SequenceTagger
 
-__all__ = ["Milestones", "RecurrentModel", "Schedule", "Scores", "SequenceTagger", "WarmupLinear"]
+__all__ = [
+    "LanguageModel",
+    "Milestones",
+    "RecurrentModel",
+    "Schedule",
+    "Scores",
+    "SequenceTagger",
+    "WarmupLinear",
+]

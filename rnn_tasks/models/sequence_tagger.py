@@ -13,8 +13,6 @@ from rnn_tasks.cores import Core
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Schedule
-from rnn_tasks.models.scores import Scores
-from rnn_tasks.runs.trainer_facts import is_logged
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 
 
@@ -82,13 +80,21 @@ class SequenceTagger(RecurrentModel):
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
-        if embedding_size is not None and embedding_size < 1:
-            raise UsageError(f"embedding_size must be at least 1, got {embedding_size}")
         at_input = spec.num_conditions if condition_at in ("input", "both") else 0
         at_readout = spec.num_conditions if condition_at in ("readout", "both") else 0
-        size = spec.input_size + at_input if embedding_size is None else embedding_size * (2 if at_input else 1)
-        super().__init__(core, size, spec, optimizer, recurrent_lr_factor, input_lr_factor, schedule, lr_scheduler)
-        self.symbol_embedding = None if embedding_size is None else nn.Embedding(spec.input_size, embedding_size)
+        told_size = at_input if embedding_size is None or not at_input else embedding_size
+        super().__init__(
+            core,
+            spec,
+            optimizer,
+            embedding_size,
+            told_size,
+            quiet_blank,
+            recurrent_lr_factor,
+            input_lr_factor,
+            schedule,
+            lr_scheduler,
+        )
         self.condition_embedding = (
             nn.Embedding(spec.num_conditions, embedding_size) if embedding_size is not None and at_input else None
         )
@@ -97,11 +103,6 @@ class SequenceTagger(RecurrentModel):
             ConditionalLinear(self.core.hidden_size, spec.output_size, at_readout)
             if at_readout
             else nn.Linear(self.core.hidden_size, spec.output_size)
-        )
-        if quiet_blank and spec.blank is not None:
-            self._quieten(spec.blank)
-        self.scores: nn.ModuleDict = nn.ModuleDict(
-            {f"{stage}_scores": Scores(spec.num_conditions) for stage in ("train", "val", "test")}
         )
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -122,10 +123,7 @@ class SequenceTagger(RecurrentModel):
 
     def encode(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
         """What the layer reads, ``(batch, time, features)``; arguments as in :meth:`forward`."""
-        if self.symbol_embedding is None:
-            encoded = functional.one_hot(inputs, self.spec.input_size).to(self.dtype)
-        else:
-            encoded = self.symbol_embedding(inputs)
+        encoded = self.encode_symbols(inputs)
         if not self.condition_at_input or condition is None:
             return encoded
         if self.condition_embedding is None:
@@ -159,82 +157,7 @@ class SequenceTagger(RecurrentModel):
         lines = [line[:length] for line, length in zip(lines, codec.lengths(several, delay), strict=True)]
         return lines[0] if isinstance(texts, str) else lines
 
-    def stage_scores(self, stage: str) -> Scores:
-        """The scores that are being added up for ``train``, ``val`` or ``test``."""
-        scores = self.scores[f"{stage}_scores"]
-        assert isinstance(scores, Scores)
-        return scores
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss over the scored steps of the global batch."""
-        total, logits = self._loss(batch)
-        if is_logged(self.trainer):
-            scores = self.stage_scores("train")
-            scores.reset()
-            scores.update(total, logits.argmax(-1), batch)
-            self._log_scores("train", scores, len(batch.inputs))
-        count = batch.scored.sum()
-        if self.trainer.world_size > 1:
-            # Lightning averages gradients over processes; what is wanted is the mean over all their steps together.
-            count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
-        return total / count
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the validation scores."""
-        self._add("val", batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the test scores."""
-        self._add("test", batch)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The network's symbols, ``(batch, time)``."""
+    def logits(self, batch: Batch, stage: str) -> Tensor:
+        """Those of :meth:`forward`, in every stage."""
         logits: Tensor = self(batch.inputs, batch.condition)
-        return logits.argmax(-1)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation scores."""
-        self._finish("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test scores."""
-        self._finish("test")
-
-    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Sum of the losses over the scored steps, and the logits."""
-        logits = self(batch.inputs, batch.condition)
-        # A sum in half precision would be off by a percent.
-        flat = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
-        return functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=NOT_SCORED, reduction="sum"), logits
-
-    def _add(self, stage: str, batch: Batch) -> None:
-        total, logits = self._loss(batch)
-        self.stage_scores(stage).update(total, logits.argmax(-1), batch)
-
-    def _finish(self, stage: str) -> None:
-        scores = self.stage_scores(stage)
-        self._log_scores(stage, scores)
-        scores.reset()
-
-    def _log_scores(self, stage: str, scores: Scores, batch_size: int = 1) -> None:
-        values = scores.compute()
-        task = getattr(self.trainer, "datamodule", None)
-        if task is not None:
-            values["excess_loss"] = values["loss"] - task.baseline.loss
-            values["loss_share"] = values["loss"] / task.baseline.loss
-        if stage == "train":
-            values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
-        # The scores are those of all processes already; sync_dist only tells Lightning so.
-        logged = {f"{stage}/{name}": value for name, value in values.items()}
-        self.log_dict(logged, batch_size=batch_size, sync_dist=stage != "train")
-
-    @torch.no_grad()
-    def _quieten(self, blank: int) -> None:
-        if self.symbol_embedding is not None:
-            self.symbol_embedding.weight[blank] = 0
-            return
-        weights = self.core.input_weights()
-        if not weights:
-            raise UsageError("quiet_blank needs to know the layer's input weights, and it names none")
-        for weight in weights:
-            weight[..., blank] = 0
+        return logits

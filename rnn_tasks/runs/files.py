@@ -1,7 +1,11 @@
 """The names in a run folder, and writing that leaves either the old file or the new one."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+from rnn_tasks.errors import UsageError
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
@@ -32,3 +36,21 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)
         raise
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What ``summary.json`` of a run holds; nothing when the run has none yet.
+
+    Raises:
+        UsageError: It is damaged.
+    """
+    path = folder / SUMMARY
+    if not path.is_file():
+        return {}
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again") from error
+    if not isinstance(summary, dict) or not {"metrics", "stopped", "steps"} <= summary.keys():
+        raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again")
+    return summary

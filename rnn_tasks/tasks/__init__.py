@@ -2,8 +2,22 @@
 
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.echo import Echo
+from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.generated import GeneratedTask
+from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.task import Task
+from rnn_tasks.tasks.text import Text
+from rnn_tasks.tasks.time_machine import TimeMachine
 from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
 
-__all__ = ["Copy", "Echo", "GeneratedTask", "Task", "VariableDelayEcho"]
+__all__ = [
+    "Copy",
+    "Echo",
+    "ElmanGrammar",
+    "GeneratedTask",
+    "LanguageTask",
+    "Task",
+    "Text",
+    "TimeMachine",
+    "VariableDelayEcho",
+]

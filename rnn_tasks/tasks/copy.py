@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Run, TaskSpec
-from rnn_tasks.tasks.generated import GeneratedTask, require
+from rnn_tasks.tasks.generated import GeneratedTask
 
 LayoutName = Literal["seed", "arjovsky", "exprnn", "recall"]
 SYMBOLS = string.digits + string.ascii_lowercase + string.ascii_uppercase

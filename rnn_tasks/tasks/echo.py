@@ -6,8 +6,9 @@ import string
 import torch
 from torch import Tensor
 
+from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, TaskSpec
-from rnn_tasks.tasks.generated import GeneratedTask, require
+from rnn_tasks.tasks.generated import GeneratedTask
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 

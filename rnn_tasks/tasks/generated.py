@@ -5,16 +5,10 @@ from functools import cached_property
 
 import torch
 
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import require
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks.stream import Stream, generator_for
 from rnn_tasks.tasks.task import Task
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise a UsageError with this message unless the condition holds."""
-    if not condition:
-        raise UsageError(message)
 
 
 class GeneratedTask(Task):
@@ -73,14 +67,9 @@ class GeneratedTask(Task):
             generator: The source of all randomness.
         """
 
-    @property
-    def world(self) -> tuple[int, int]:
-        """Rank of this process and number of processes."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
     def train_dataloader(self) -> Stream:
         """The training batches of this process, going on where the trainer has got to."""
-        return Stream(self.train_batch, self._trained_batches, self._epoch_batches)
+        return Stream(self.train_batch, self.trained_batches, self._epoch_batches)
 
     def val_dataloader(self) -> Stream:
         """The batches of the validation set, this process's rows of each."""
@@ -114,14 +103,9 @@ class GeneratedTask(Task):
             return None
         return -(-self.epoch_sequences // (self.batch_size * self.world[1]))
 
-    def _trained_batches(self) -> int:
-        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
-
     def _own_rows(self, batch: Batch) -> Batch:
-        rank, world_size = self.world
-        size = len(batch.inputs)
-        require(size >= world_size, f"a batch of {size} sequences cannot be split over {world_size} processes")
-        return batch.rows(rank * size // world_size, (rank + 1) * size // world_size)
+        own = self.own_rows(len(batch.inputs))
+        return batch.rows(own.start, own.stop)
 
     def _evaluation_batches(self, split: str) -> Stream:
         whole = self._evaluation_sets[split]

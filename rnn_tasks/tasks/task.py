@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
 
 
@@ -21,7 +22,15 @@ class Task(LightningDataModule, ABC):
     @property
     @abstractmethod
     def baseline(self) -> Baseline:
-        """What a predictor scores that has learnt nothing but the timing."""
+        """What a predictor scores that has learnt nothing but the timing, on the test set."""
+
+    def baseline_on(self, split: str) -> Baseline:
+        """What such a predictor scores on a split, where that differs.
+
+        Args:
+            split: ``val`` or ``test``.
+        """
+        return self.baseline
 
     @property
     def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute of that name, and does not use it
@@ -33,6 +42,32 @@ class Task(LightningDataModule, ABC):
             'variable_delay_echo'
         """
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+
+    @property
+    def world(self) -> tuple[int, int]:
+        """Rank of this process and number of processes."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def own_rows(self, size: int) -> slice:
+        """Which rows of a global batch of ``size`` sequences belong to this process.
+
+        Raises:
+            UsageError: There are fewer rows than processes.
+        """
+        rank, world_size = self.world
+        require(size >= world_size, f"a batch of {size} sequences cannot be split over {world_size} processes")
+        return slice(rank * size // world_size, (rank + 1) * size // world_size)
+
+    def check(self) -> None:
+        """Look whether training, validation and test can be had, before a run begins.
+
+        Raises:
+            UsageError: Not even one batch can be made.
+        """
+
+    def trained_batches(self) -> int:
+        """Number of batches that the trainer has trained on, over all epochs."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
 
     def solved(self, metrics: Mapping[str, float], stage: str = "val", threshold: float = 0.99) -> bool:
         """Whether the metrics of a stage say that the task is solved.

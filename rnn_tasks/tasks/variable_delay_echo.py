@@ -4,9 +4,10 @@ import math
 
 import torch
 
+from rnn_tasks.errors import require
 from rnn_tasks.spec import Baseline, Batch, Codec, TaskSpec
 from rnn_tasks.tasks.echo import LETTERS, echo
-from rnn_tasks.tasks.generated import GeneratedTask, require
+from rnn_tasks.tasks.generated import GeneratedTask
 
 
 class VariableDelayEcho(GeneratedTask):

@@ -7,7 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
+from rnn_tasks.cores import (
+    GRU,
+    LSTM,
+    RNN,
+    Core,
+    Elman,
+    Foreign,
+    ResetOnlyGRU,
+    ScratchGRU,
+    ScratchLSTM,
+    UpdateOnlyGRU,
+)
 from rnn_tasks.cores.core import square_blocks
 
 FREE: dict[str, Callable[[int], Core]] = {
@@ -16,6 +27,12 @@ FREE: dict[str, Callable[[int], Core]] = {
     "GRU": partial(GRU, hidden_size=5),
     "LSTM": partial(LSTM, hidden_size=5),
     "GRU, 2 layers": partial(GRU, hidden_size=5, num_layers=2),
+    "Elman, 2 layers": partial(Elman, hidden_size=5, num_layers=2),
+    "ScratchGRU": partial(ScratchGRU, hidden_size=5, num_layers=2),
+    "ScratchGRU, reset before": partial(ScratchGRU, hidden_size=5, reset="before"),
+    "ResetOnlyGRU": partial(ResetOnlyGRU, hidden_size=5),
+    "UpdateOnlyGRU": partial(UpdateOnlyGRU, hidden_size=5),
+    "ScratchLSTM": partial(ScratchLSTM, hidden_size=5, num_layers=2),
     "Foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"num_layers": 2}),
 }
 COMPUTED: dict[str, Callable[[int], Core]] = {

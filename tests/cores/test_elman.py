@@ -149,3 +149,44 @@ def test_it_runs_under_autocast_near_its_full_precision(orthogonal_map: Map | No
 def test_a_value_outside_its_bounds_is_refused(hidden_size: int, input_scale: float, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Elman(3, hidden_size, input_scale=input_scale)
+
+
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+def test_the_matrix_of_every_layer_is_mapped(orthogonal_map: Map) -> None:
+    core = Elman(3, 6, num_layers=3, orthogonal_map=orthogonal_map)
+    with torch.no_grad():
+        for name, parameter in core.named_parameters():
+            if "original" in name:
+                parameter.add_(0.3 * torch.randn(6, 6).tril(-1))
+    weights = core.recurrent_weights()
+    assert list(weights) == ["weight_hh_l0", "weight_hh_l1", "weight_hh_l2"]
+    for weight in weights.values():
+        torch.testing.assert_close(weight.T @ weight, torch.eye(6), atol=1e-5, rtol=0)
+    free = Elman(3, 6, num_layers=3)
+    names = [name for name in free.state_dict() if "weight_hh" not in name]
+    free.load_state_dict(weights | {name: core.get_parameter(name) for name in names})
+    inputs = torch.randn(2, 5, 3)
+    torch.testing.assert_close(core(inputs), free(inputs))
+
+
+@pytest.mark.parametrize("orthogonal_map", MAPS)
+def test_a_frozen_mapped_matrix_stays_where_it_starts(orthogonal_map: Map) -> None:
+    core = Elman(3, 6, num_layers=2, orthogonal_map=orthogonal_map, freeze_recurrent=True)
+    start = {name: weight.clone() for name, weight in core.recurrent_weights().items()}
+    frozen = {name for name, parameter in core.named_parameters() if not parameter.requires_grad}
+    assert frozen == {f"parametrizations.weight_hh_l{layer}.original" for layer in (0, 1)}
+    optimizer = torch.optim.SGD([p for p in core.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(2):
+        core(torch.randn(2, 5, 3))[0].square().sum().backward()
+        optimizer.step()
+    assert all(core.get_parameter(name).grad is None for name in frozen)
+    assert all(p.grad is not None and p.grad.any() for p in core.parameters() if p.requires_grad)
+    torch.testing.assert_close(core.recurrent_weights(), start, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_mapped_matrix_of_half_precision_is_refused(dtype: torch.dtype) -> None:
+    core = Elman(3, 6, orthogonal_map="cayley").to(dtype)
+    with pytest.raises(UsageError, match="orthogonal_map needs weights of 32 bits"):
+        core(torch.zeros(2, 5, 3, dtype=dtype))
+    assert Elman(3, 6).to(dtype)(torch.zeros(2, 5, 3, dtype=dtype))[0].dtype == dtype

@@ -5,18 +5,18 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.cores import GRU, LSTM, Chrono, GateBiases, Normal
-from rnn_tasks.cores.torch_layers import TorchCore
+from rnn_tasks.cores.stacked import Stacked
 from rnn_tasks.errors import UsageError
 
 LSTM_GATES = ("input", "forget", "cell", "output")
 GRU_GATES = ("reset", "update", "new")
 
 
-def total_bias(core: TorchCore) -> Tensor:
+def total_bias(core: Stacked) -> Tensor:
     return core.get_parameter("bias_ih_l0") + core.get_parameter("bias_hh_l0")
 
 
-def kept_share(core: TorchCore, proposal: str) -> Tensor:
+def kept_share(core: Stacked, proposal: str) -> Tensor:
     """What is left of a unit of state after a step in which nothing but the gates' biases acts.
 
     ``proposal`` names the block that proposes a new state; it is made to propose zero.

@@ -146,3 +146,33 @@ def test_rotations_turn_each_plane_by_its_angle() -> None:
 def test_a_value_outside_its_bounds_is_refused(init: RecurrentInit, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         init(torch.empty(3, 3))
+
+
+@pytest.mark.parametrize("shape", [(9, 4), (4, 9)])
+def test_of_a_matrix_that_is_not_square_the_shorter_side_is_orthonormal(shape: tuple[int, int]) -> None:
+    weight = torch.empty(shape)
+    Orthogonal(gain=2.0)(weight)
+    torch.testing.assert_close(torch.linalg.svdvals(weight), torch.full((4,), 2.0), atol=1e-5, rtol=0)
+
+
+def test_xaviers_variance_goes_by_rows_and_columns() -> None:
+    weight = torch.empty(300, 100)
+    Xavier(gain=2.0)(weight)
+    assert weight.var().item() == pytest.approx(4 * 2 / 400, rel=0.03)
+
+
+def test_normal_numbers_fill_any_shape() -> None:
+    weight = torch.empty(300, 100)
+    Normal(0.5)(weight)
+    assert weight.std().item() == pytest.approx(0.5, rel=0.03)
+
+
+@pytest.mark.parametrize("init", [Identity(), Henaff(), Cayley()], ids=lambda init: type(init).__name__)
+@pytest.mark.parametrize("shape", [(3, 4), (4, 3)])
+def test_what_needs_a_square_says_so_and_changes_nothing(init: RecurrentInit, shape: tuple[int, int]) -> None:
+    weight = torch.full(shape, 7.0)
+    rows, columns = shape
+    message = f"{type(init).__name__} fills square matrices only, not one of {rows} rows and {columns} columns"
+    with pytest.raises(UsageError, match=message):
+        init(weight)
+    assert (weight == 7).all()

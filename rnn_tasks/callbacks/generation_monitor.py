@@ -1,0 +1,82 @@
+"""What a language model writes, as it learns."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from rnn_tasks.errors import UsageError
+
+
+class GenerationMonitor(Callback):
+    """Lets the network go on with a prefix: after each validation in TensorBoard, now and then on the terminal.
+
+    Written as ``samples``: the likeliest continuation, and one that is drawn. The model is one with a method
+    ``generate(prefix, length, temperature, seed)``; its draws do not touch the random numbers of the training.
+
+    Args:
+        prefix: What the network reads first; None for the task's own.
+        length: Characters to add, ``>= 1``.
+        temperature: Of the drawn continuation, ``> 0``.
+        every_n_validations: Validations between two samples in TensorBoard, ``>= 1``.
+        print_every_n_validations: Validations between two samples on the terminal, ``>= 0``; 0 prints none.
+
+    Raises:
+        UsageError: A value outside its bounds, or a model that does not generate.
+    """
+
+    def __init__(
+        self,
+        prefix: str | None = None,
+        length: int = 60,
+        temperature: float = 0.7,
+        every_n_validations: int = 1,
+        print_every_n_validations: int = 5,
+    ) -> None:
+        if length < 1 or every_n_validations < 1 or print_every_n_validations < 0 or temperature <= 0:
+            raise UsageError(
+                "length and every_n_validations must be at least 1, print_every_n_validations at least 0, and "
+                "temperature above 0"
+            )
+        self.prefix = prefix
+        self.length = length
+        self.temperature = temperature
+        self.every_n_validations = every_n_validations
+        self.print_every_n_validations = print_every_n_validations
+        self.validations = 0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not hasattr(pl_module, "generate"):
+            raise UsageError(f"GenerationMonitor needs a model that generates text, not {type(pl_module).__name__}")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
+            return
+        self.validations += 1
+        logger = trainer.logger if self.validations % self.every_n_validations == 0 else None
+        board = logger.experiment if isinstance(logger, TensorBoardLogger) else None
+        every = self.print_every_n_validations
+        if board is not None or (every and self.validations % every == 0):
+            likeliest, drawn = self.samples(pl_module)
+            if board is not None:
+                block = f"temperature 0\n{likeliest}\n\ntemperature {self.temperature}\n{drawn}"
+                board.add_text("samples", f"```\n{block}\n```", trainer.global_step)
+            if every and self.validations % every == 0:
+                self._print(trainer, drawn)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.print_every_n_validations and trainer.is_global_zero:
+            self._print(trainer, self.samples(pl_module)[1])
+
+    def samples(self, model: Any) -> tuple[str, str]:
+        """The likeliest continuation, and a drawn one."""
+        prefix = model.spec.vocabulary.prefix if self.prefix is None else self.prefix
+        likeliest, drawn = (model.generate(prefix, self.length, heat) for heat in (0.0, self.temperature))
+        return likeliest, drawn
+
+    def _print(self, trainer: Trainer, text: str) -> None:
+        bar = trainer.progress_bar_callback
+        if bar is not None:
+            bar.print(
+                f"sample at step {trainer.global_step:,}: {text!r}", markup=False, highlight=False, soft_wrap=True
+            )

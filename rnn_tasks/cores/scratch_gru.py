@@ -1,0 +1,203 @@
+"""Gated recurrent units, written out: the whole one, and what each of its gates does alone."""
+
+from typing import Literal
+
+import torch
+
+from rnn_tasks.cores.gate_bias import GateBias
+from rnn_tasks.cores.recurrent_init import RecurrentInit
+from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
+from rnn_tasks.errors import UsageError
+
+Reset = Literal["after", "before"]
+
+
+def unfolded_by(reset: Reset) -> tuple[str, ...]:
+    """The gates whose recurrent bias the reset gate multiplies, see :attr:`Unrolled.unfolded`."""
+    if reset not in ("after", "before"):
+        raise UsageError(f"reset must be 'after' or 'before', got {reset!r}")
+    return ("new",) if reset == "after" else ()
+
+
+class ScratchGRU(Unrolled):
+    """Gated recurrent unit (Cho et al. 2014), parameters as in ``torch.nn.GRU``; ``*`` is elementwise.
+
+    - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
+    - ``z = sigmoid(U_z x_t + b_z + W_z h_{t-1} + c_z)``
+    - ``n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))``, torch's form, when the reset gate acts after the product;
+      ``n = tanh(U_n x_t + b_n + W_n (r * h_{t-1}) + c_n)``, the published one, when it acts before it
+    - ``h_t = (1 - z) * n + z * h_{t-1}``
+
+    Args:
+        input_size: Features of each step.
+        hidden_size: Units, ``>= 1``.
+        reset: Whether the reset gate acts ``after`` the product with W_n or ``before`` it.
+        num_layers: Layers on top of one another, ``>= 1``.
+        dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
+        recurrent_init: How the recurrent matrix of each gate starts; None for torch's own.
+        input_init: How the input matrix of each gate starts; None for torch's own.
+        input_scale: Factor on the initial input weights of the first layer, ``> 0``.
+        gate_bias: Where the biases of ``reset``, ``update`` and ``new`` start; None for torch's own.
+        zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
+        single_bias: Whether there is b alone, without c.
+        freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
+
+    Raises:
+        UsageError: A value outside its bounds, or a start that does not fit a matrix.
+
+    Example:
+        >>> outputs, state = ScratchGRU(input_size=3, hidden_size=5, num_layers=2)(torch.zeros(2, 7, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([2, 7, 5]), torch.Size([2, 2, 5]))
+    """
+
+    gates = ("reset", "update", "new")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        reset: Reset = "after",
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        recurrent_init: RecurrentInit | None = None,
+        input_init: RecurrentInit | None = None,
+        input_scale: float = 1.0,
+        gate_bias: GateBias | None = None,
+        zero_bias: bool = False,
+        single_bias: bool = False,
+        freeze_recurrent: bool = False,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            recurrent_init=recurrent_init,
+            input_init=input_init,
+            input_scale=input_scale,
+            gate_bias=gate_bias,
+            zero_bias=zero_bias,
+            single_bias=single_bias,
+            freeze_recurrent=freeze_recurrent,
+        )
+        self.unfolded = unfolded_by(reset)
+        self.reset = reset
+
+    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """The gates, what they let in, and the mixture of new and old."""
+        (hidden,) = state
+        x_reset, x_update, x_new = current
+        w_reset, w_update, w_new = weight
+        reset = torch.sigmoid(torch.addmm(x_reset, hidden, w_reset))
+        update = torch.sigmoid(torch.addmm(x_update, hidden, w_update))
+        if self.reset == "after":
+            (c_new,) = bias
+            new = torch.tanh(x_new + reset * torch.addmm(c_new, hidden, w_new))
+        else:
+            new = torch.tanh(torch.addmm(x_new, reset * hidden, w_new))
+        return (torch.lerp(new, hidden, update),)  # (1 - update) * new + update * hidden
+
+
+class ResetOnlyGRU(Unrolled):
+    """A GRU without its update gate, ``z = 0``: each step writes the whole state anew; ``*`` is elementwise.
+
+    - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
+    - ``h_t = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))``, when the reset gate acts after the product;
+      ``h_t = tanh(U_n x_t + b_n + W_n (r * h_{t-1}) + c_n)``, when it acts before it
+
+    A part of the unit of Cho et al. 2014, see :class:`ScratchGRU`.
+
+    Args:
+        input_size: Features of each step.
+        hidden_size: Units, ``>= 1``.
+        reset: Whether the reset gate acts ``after`` the product with W_n or ``before`` it.
+        num_layers: Layers on top of one another, ``>= 1``.
+        dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
+        recurrent_init: How the recurrent matrix of each gate starts; None for torch's own.
+        input_init: How the input matrix of each gate starts; None for torch's own.
+        input_scale: Factor on the initial input weights of the first layer, ``> 0``.
+        gate_bias: Where the biases of ``reset`` and ``new`` start; None for torch's own.
+        zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
+        single_bias: Whether there is b alone, without c.
+        freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
+
+    Raises:
+        UsageError: A value outside its bounds, or a start that does not fit a matrix.
+
+    Example:
+        >>> outputs, state = ResetOnlyGRU(input_size=3, hidden_size=5, num_layers=2)(torch.zeros(2, 7, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([2, 7, 5]), torch.Size([2, 2, 5]))
+    """
+
+    gates = ("reset", "new")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        reset: Reset = "after",
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        recurrent_init: RecurrentInit | None = None,
+        input_init: RecurrentInit | None = None,
+        input_scale: float = 1.0,
+        gate_bias: GateBias | None = None,
+        zero_bias: bool = False,
+        single_bias: bool = False,
+        freeze_recurrent: bool = False,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers=num_layers,
+            dropout=dropout,
+            recurrent_init=recurrent_init,
+            input_init=input_init,
+            input_scale=input_scale,
+            gate_bias=gate_bias,
+            zero_bias=zero_bias,
+            single_bias=single_bias,
+            freeze_recurrent=freeze_recurrent,
+        )
+        self.unfolded = unfolded_by(reset)
+        self.reset = reset
+
+    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """The gate, and the new state that it lets see more or less of the old."""
+        (hidden,) = state
+        x_reset, x_new = current
+        w_reset, w_new = weight
+        reset = torch.sigmoid(torch.addmm(x_reset, hidden, w_reset))
+        if self.reset == "after":
+            (c_new,) = bias
+            return (torch.tanh(x_new + reset * torch.addmm(c_new, hidden, w_new)),)
+        return (torch.tanh(torch.addmm(x_new, reset * hidden, w_new)),)
+
+
+class UpdateOnlyGRU(Unrolled):
+    """A GRU without its reset gate, ``r = 1``; ``*`` is elementwise. Arguments are those of :class:`Unrolled`.
+
+    - ``z = sigmoid(U_z x_t + b_z + W_z h_{t-1} + c_z)``
+    - ``n = tanh(U_n x_t + b_n + W_n h_{t-1} + c_n)``
+    - ``h_t = (1 - z) * n + z * h_{t-1}``
+
+    A part of the unit of Cho et al. 2014, see :class:`ScratchGRU`.
+
+    Example:
+        >>> outputs, state = UpdateOnlyGRU(input_size=3, hidden_size=5)(torch.zeros(2, 7, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([2, 7, 5]), torch.Size([1, 2, 5]))
+    """
+
+    gates = ("update", "new")
+
+    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """The gate, what is new, and the mixture of new and old."""
+        (hidden,) = state
+        x_update, x_new = current
+        w_update, w_new = weight
+        update = torch.sigmoid(torch.addmm(x_update, hidden, w_update))
+        new = torch.tanh(torch.addmm(x_new, hidden, w_new))
+        return (torch.lerp(new, hidden, update),)  # (1 - update) * new + update * hidden

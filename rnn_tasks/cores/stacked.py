@@ -1,0 +1,72 @@
+"""Layers whose parameters are stacked and named as torch names them."""
+
+from abc import ABC
+
+import torch
+from torch import Tensor
+
+from rnn_tasks.cores.bounds import positive
+from rnn_tasks.cores.core import Core, square_blocks
+from rnn_tasks.cores.gate_bias import GateBias
+from rnn_tasks.cores.recurrent_init import RecurrentInit
+
+
+class Stacked(Core, ABC):
+    """A layer with ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ``weight_ih_l1``, ...
+
+    Each of them stacks a block of ``hidden_size`` rows for each gate. The second biases may be missing.
+
+    Attributes:
+        gates: Names of the blocks, from top to bottom.
+        num_layers: Layers on top of one another.
+    """
+
+    gates: tuple[str, ...]
+    num_layers: int
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
+    def recurrent_weights(self) -> dict[str, Tensor]:
+        """A block for each gate of each layer, such as ``weight_hh_l0/update``; no gate's name if there is one."""
+        blocks: dict[str, Tensor] = {}
+        for layer in range(self.num_layers):
+            name = f"weight_hh_l{layer}"
+            blocks |= square_blocks(name, getattr(self, name), self.gates)
+        return blocks
+
+    def input_weights(self) -> list[Tensor]:
+        """The input matrix of the first layer, all gates stacked."""
+        return [self.weight_ih_l0]
+
+    @torch.no_grad()
+    def initialise(
+        self,
+        recurrent_init: RecurrentInit | None,
+        input_scale: float,
+        gate_bias: GateBias | None,
+        input_init: RecurrentInit | None = None,
+        zero_bias: bool = False,
+    ) -> None:
+        """Overwrite what torch drew; see the arguments of the layers."""
+        positive(input_scale, "input_scale")
+        parameters = dict(self.named_parameters(recurse=False))
+        if input_init is not None:
+            for layer in range(self.num_layers):
+                for block in parameters[f"weight_ih_l{layer}"].chunk(len(self.gates)):
+                    input_init(block)
+        parameters["weight_ih_l0"].mul_(input_scale)
+        if recurrent_init is not None:
+            for block in self.recurrent_weights().values():
+                recurrent_init(block)
+        for layer in range(self.num_layers):
+            starts = {gate: torch.zeros(self.hidden_size) for gate in self.gates} if zero_bias else {}
+            if gate_bias is not None:
+                starts |= gate_bias.values(self.gates, self.hidden_size)
+            # Both biases are added; the whole start value goes into the first, torch's second is set to zero.
+            for name, scale in ((f"bias_ih_l{layer}", 1.0), (f"bias_hh_l{layer}", 0.0)):
+                if name in parameters:
+                    blocks = dict(zip(self.gates, parameters[name].chunk(len(self.gates)), strict=True))
+                    for gate, start in starts.items():
+                        blocks[gate].copy_(scale * start)

@@ -1,0 +1,1 @@
+"""Where characters come from, and what can be known about them without a network; NumPy only."""

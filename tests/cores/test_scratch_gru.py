@@ -1,0 +1,136 @@
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnn_tasks.cores import Chrono, GateBiases, ResetOnlyGRU, ScratchGRU, Unrolled, UpdateOnlyGRU
+from rnn_tasks.cores.scratch_gru import Reset
+from rnn_tasks.errors import UsageError
+
+RESETS: tuple[Reset, ...] = ("after", "before")
+
+
+def gru_by_unit(core: Unrolled, inputs: Tensor, reset: Reset, gates: Callable[[str, float], float]) -> Tensor:
+    """The published equations, one sequence, one step, one unit at a time; ``gates`` may overrule a gate's value."""
+    size, weights = core.hidden_size, core.state_dict()
+    start = {gate: size * index for index, gate in enumerate(core.gates)}
+
+    def at(name: str, gate: str, unit: int) -> list[float]:
+        row = weights[name][start[gate] + unit] if name in weights else torch.zeros(size)
+        values: list[float] = row.reshape(-1).tolist()
+        return values
+
+    def dot(row: list[float], values: list[float]) -> float:
+        return sum(a * b for a, b in zip(row, values, strict=True))
+
+    def gate_of(gate: str, unit: int, x: list[float], old: list[float]) -> float:
+        if gate not in start:
+            return gates(gate, 0.0)
+        read = dot(at("weight_ih_l0", gate, unit), x) + at("bias_ih_l0", gate, unit)[0]
+        kept = dot(at("weight_hh_l0", gate, unit), old) + at("bias_hh_l0", gate, unit)[0]
+        return gates(gate, 1 / (1 + math.exp(-(read + kept))))
+
+    sequences = []
+    for sequence in inputs.tolist():
+        old, outputs = [0.0] * size, []
+        for x in sequence:
+            r = [gate_of("reset", unit, x, old) for unit in range(size)]
+            z = [gate_of("update", unit, x, old) for unit in range(size)]
+            new = []
+            for unit in range(size):
+                read = dot(at("weight_ih_l0", "new", unit), x) + at("bias_ih_l0", "new", unit)[0]
+                row, c = at("weight_hh_l0", "new", unit), at("bias_hh_l0", "new", unit)[0]
+                if reset == "after":
+                    total = read + r[unit] * (dot(row, old) + c)
+                else:
+                    total = read + dot(row, [a * b for a, b in zip(r, old, strict=True)]) + c
+                new.append(math.tanh(total))
+            old = [(1 - z[unit]) * new[unit] + z[unit] * old[unit] for unit in range(size)]
+            outputs.append(old)
+        sequences.append(outputs)
+    return torch.tensor(sequences, dtype=torch.double)
+
+
+def as_it_is(gate: str, value: float) -> float:
+    return value
+
+
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("single_bias", [False, True])
+def test_it_follows_its_equations(reset: Reset, single_bias: bool) -> None:
+    core = ScratchGRU(3, 4, reset=reset, single_bias=single_bias).double()
+    inputs = 3 * torch.randn(2, 6, 3).double()
+    expected = gru_by_unit(core, inputs, reset, as_it_is)
+    torch.testing.assert_close(core(inputs)[0], expected, atol=1e-10, rtol=1e-10)
+
+
+def test_where_the_reset_gate_acts_makes_a_difference() -> None:
+    core, other = ScratchGRU(3, 4), ScratchGRU(3, 4, reset="before")
+    other.load_state_dict(core.state_dict())
+    inputs = 3 * torch.randn(2, 6, 3)
+    first, second = core(inputs)[0], other(inputs)[0]
+    assert not torch.allclose(first[:, 0], second[:, 0])  # the recurrent bias is inside the gate, or not
+    with torch.no_grad():
+        for each in (core, other):
+            each.bias_hh_l0[8:] = 0
+    first, second = core(inputs)[0], other(inputs)[0]
+    torch.testing.assert_close(first[:, 0], second[:, 0])  # nothing to reset yet
+    assert not torch.allclose(first[:, 1], second[:, 1])
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_the_one_without_an_update_gate_is_the_whole_one_with_that_gate_shut(reset: Reset) -> None:
+    whole, part = ScratchGRU(3, 4, reset=reset).double(), ResetOnlyGRU(3, 4, reset=reset).double()
+    kept = torch.tensor([*range(4), *range(8, 12)])
+    part.load_state_dict({name: value[kept] for name, value in whole.state_dict().items()})
+    with torch.no_grad():
+        whole.bias_ih_l0[4:8] = -1e4
+    inputs = torch.randn(2, 9, 3).double()
+    torch.testing.assert_close(part(inputs), whole(inputs), atol=1e-12, rtol=1e-12)
+    expected = gru_by_unit(part, inputs[:1], reset, lambda gate, value: 0.0 if gate == "update" else value)
+    torch.testing.assert_close(part(inputs[:1])[0], expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_the_one_without_a_reset_gate_is_the_whole_one_with_that_gate_open(reset: Reset) -> None:
+    whole, part = ScratchGRU(3, 4, reset=reset).double(), UpdateOnlyGRU(3, 4).double()
+    part.load_state_dict({name: value[4:] for name, value in whole.state_dict().items()})
+    with torch.no_grad():
+        whole.bias_ih_l0[:4] = 1e4
+    inputs = torch.randn(2, 9, 3).double()
+    torch.testing.assert_close(part(inputs), whole(inputs), atol=1e-12, rtol=1e-12)
+    expected = gru_by_unit(part, inputs[:1], reset, lambda gate, value: 1.0 if gate == "reset" else value)
+    torch.testing.assert_close(part(inputs[:1])[0], expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("make", [ScratchGRU, UpdateOnlyGRU])
+def test_with_its_update_gate_open_it_keeps_its_state(make: Callable[..., Unrolled]) -> None:
+    core, state = make(3, 4, gate_bias=GateBiases({"update": 1e4})), torch.randn(1, 2, 4)
+    outputs, end = core(torch.randn(2, 9, 3), state)
+    torch.testing.assert_close(outputs, state[0][:, None].expand_as(outputs), atol=0, rtol=0)
+    torch.testing.assert_close(end, state, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_with_its_reset_gate_shut_the_one_with_that_gate_alone_forgets_at_once(reset: Reset) -> None:
+    core, inputs = ResetOnlyGRU(3, 4, reset=reset, gate_bias=GateBiases({"reset": -1e4})), torch.randn(2, 9, 3)
+    torch.testing.assert_close(core(inputs)[0][:, 8:], core(inputs[:, 8:])[0])
+
+
+def test_chrono_biases_are_for_the_update_gate() -> None:
+    for core in (ScratchGRU(3, 50, gate_bias=Chrono(20)), UpdateOnlyGRU(3, 50, gate_bias=Chrono(20))):
+        start = 50 * core.gates.index("update")
+        memory = (core.bias_ih_l0 + core.bias_hh_l0)[start : start + 50].exp()
+        assert 1 <= memory.min() < 5
+        assert 14 < memory.max() <= 19 + 1e-4
+    with pytest.raises(UsageError, match="a forget or an update gate"):
+        ResetOnlyGRU(3, 50, gate_bias=Chrono(20))
+
+
+@pytest.mark.parametrize("make", [ScratchGRU, ResetOnlyGRU])
+def test_another_place_for_the_reset_gate_is_refused(make: Any) -> None:
+    with pytest.raises(UsageError, match="reset must be 'after' or 'before', got 'beside'"):
+        make(3, 4, reset="beside")

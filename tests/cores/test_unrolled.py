@@ -1,0 +1,403 @@
+"""What the layers that are written out share: parameters, starts, several layers, precision."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrizations, parametrize
+
+from rnn_tasks.cores import (
+    Cayley,
+    Elman,
+    GateBiases,
+    Henaff,
+    Identity,
+    Normal,
+    Orthogonal,
+    RecurrentInit,
+    ResetOnlyGRU,
+    ScratchGRU,
+    ScratchLSTM,
+    Unrolled,
+    UpdateOnlyGRU,
+    Xavier,
+)
+from rnn_tasks.cores.unrolled import Blocks, States
+from rnn_tasks.errors import UsageError
+
+Make = Callable[..., Unrolled]
+LAYERS: dict[str, Make] = {
+    "Elman": Elman,
+    "ScratchGRU": ScratchGRU,
+    "ScratchGRU, before": partial(ScratchGRU, reset="before"),
+    "ResetOnlyGRU": ResetOnlyGRU,
+    "ResetOnlyGRU, before": partial(ResetOnlyGRU, reset="before"),
+    "UpdateOnlyGRU": UpdateOnlyGRU,
+    "ScratchLSTM": ScratchLSTM,
+}
+GATED = [name for name in LAYERS if name != "Elman"]
+TWINS: dict[str, tuple[Make, Callable[..., nn.Module]]] = {
+    "tanh": (Elman, nn.RNN),
+    "relu": (partial(Elman, activation="relu"), partial(nn.RNN, nonlinearity="relu")),
+    "GRU": (ScratchGRU, nn.GRU),
+    "LSTM": (ScratchLSTM, nn.LSTM),
+}
+
+
+class Leaky(Unrolled):
+    """``h_t = (h_{t-1} + tanh(U x_t + b + W h_{t-1} + c)) / 2``: what a layer of one's own has to say."""
+
+    gates = ("hidden",)
+
+    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        (x,), (hidden,), (w,) = current, state, weight
+        return ((hidden + torch.tanh(x + hidden @ w)) / 2,)
+
+
+@pytest.fixture(params=LAYERS)
+def make(request: pytest.FixtureRequest) -> Make:
+    return LAYERS[request.param]
+
+
+@pytest.fixture(params=GATED)
+def make_gated(request: pytest.FixtureRequest) -> Make:
+    return LAYERS[request.param]
+
+
+def tensors(state: Any) -> tuple[Tensor, ...]:
+    return (state,) if isinstance(state, Tensor) else tuple(state)
+
+
+def results(layer: nn.Module, inputs: Tensor, state: Any) -> dict[str, Tensor]:
+    """Outputs, end state, and the gradients of a function of both with respect to all that goes in."""
+    outputs, end = layer(inputs, state)
+    given = () if state is None else tensors(state)
+    loss = (outputs**3).sum() + sum((part**2).sum() for part in tensors(end))
+    parameters = dict(layer.named_parameters())
+    gradients = torch.autograd.grad(loss, [inputs, *given, *parameters.values()])
+    names = ["inputs", *(f"state {index}" for index in range(len(given))), *parameters]
+    ends = {f"end {index}": part for index, part in enumerate(tensors(end))}
+    return {"outputs": outputs, **ends, **dict(zip(names, gradients, strict=True))}
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize("given_state", [False, True])
+@pytest.mark.parametrize("twin", TWINS)
+def test_outputs_states_and_gradients_are_those_of_torch(twin: str, given_state: bool, num_layers: int) -> None:
+    make, make_torchs = TWINS[twin]
+    ours = make(3, 5, num_layers=num_layers).double()
+    theirs = make_torchs(3, 5, num_layers=num_layers, batch_first=True).double()
+    theirs.load_state_dict(ours.state_dict())
+    inputs = torch.randn(4, 11, 3, dtype=torch.double, requires_grad=True)
+    state: Any = None
+    if given_state:
+        parts = [torch.randn(num_layers, 4, 5, dtype=torch.double, requires_grad=True) for _ in range(2)]
+        state = tuple(parts) if twin == "LSTM" else parts[0]
+    got, expected = results(ours, inputs, state), results(theirs, inputs, state)
+    assert len(got) == 2 + given_state + 1 + 4 * num_layers + (1 + given_state) * (twin == "LSTM")
+    torch.testing.assert_close(got, expected, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_it_starts_as_torch_does(twin: str) -> None:
+    ours, theirs = TWINS[twin]
+    torch.manual_seed(1)
+    layer = ours(3, 50, num_layers=2)
+    torch.manual_seed(1)
+    torch.testing.assert_close(layer.state_dict(), theirs(3, 50, num_layers=2).state_dict(), atol=0, rtol=0)
+
+
+def test_a_layer_with_fewer_gates_has_blocks_for_those_alone(make: Make) -> None:
+    core = make(3, 5, num_layers=2)
+    count = len(core.gates)
+    assert {name: tuple(parameter.shape) for name, parameter in core.named_parameters()} == {
+        "weight_ih_l0": (5 * count, 3),
+        "weight_hh_l0": (5 * count, 5),
+        "bias_ih_l0": (5 * count,),
+        "bias_hh_l0": (5 * count,),
+        "weight_ih_l1": (5 * count, 5),
+        "weight_hh_l1": (5 * count, 5),
+        "bias_ih_l1": (5 * count,),
+        "bias_hh_l1": (5 * count,),
+    }
+    assert all(parameter.abs().max() <= 5**-0.5 for parameter in core.parameters())
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_chunks_with_the_state_carried_on_are_the_whole(make: Make, num_layers: int) -> None:
+    core, inputs = make(3, 5, num_layers=num_layers).double(), torch.randn(4, 9, 3).double()
+    whole, end = core(inputs)
+    first, state = core(inputs[:, :1])
+    second, state = core(inputs[:, 1:6], state)
+    third, state = core(inputs[:, 6:], state)
+    torch.testing.assert_close(torch.cat([first, second, third], 1), whole, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(state, end, atol=1e-12, rtol=1e-12)
+    assert not torch.allclose(core(inputs[:, 6:])[0], third)
+
+
+def test_the_state_is_shaped_as_torchs_and_ends_with_the_last_output(make: Make) -> None:
+    core = make(3, 5, num_layers=2)
+    outputs, state = core(torch.randn(4, 7, 3))
+    assert [part.shape for part in tensors(state)] == [(2, 4, 5)] * core.num_states
+    torch.testing.assert_close(tensors(state)[0][1], outputs[:, -1], atol=0, rtol=0)
+    assert isinstance(state, tuple) == (core.num_states > 1)
+
+
+def test_the_second_layer_reads_the_first(make: Make) -> None:
+    core = make(3, 5, num_layers=2)
+    below, above = make(3, 5), make(5, 5)
+    below.load_state_dict({name: core.get_parameter(name) for name in below.state_dict()})
+    above.load_state_dict({name: core.get_parameter(name.replace("_l0", "_l1")) for name in above.state_dict()})
+    inputs = torch.randn(4, 7, 3)
+    torch.testing.assert_close(core(inputs)[0], above(below(inputs)[0])[0])
+    torch.manual_seed(3)
+    core.dropout = 0.6
+    outputs = core(inputs)[0]
+    torch.manual_seed(3)
+    dropped = functional.dropout(below(inputs)[0], 0.6)  # scales what is left by 1 / .4
+    torch.testing.assert_close(outputs, above(dropped)[0])
+    assert not torch.allclose(outputs, core(inputs)[0])
+    core.eval()
+    torch.testing.assert_close(core(inputs)[0], above(below(inputs)[0])[0])
+
+
+def test_dropout_leaves_the_outputs_of_the_last_layer_alone() -> None:
+    core = Elman(3, 5, activation="identity", num_layers=1, dropout=0.9)
+    inputs = torch.randn(4, 7, 3)
+    torch.testing.assert_close(core(inputs), core(inputs), atol=0, rtol=0)
+    assert (core(inputs)[0] != 0).all()
+
+
+def test_what_dropout_leaves_is_scaled_up() -> None:
+    """A first layer of ones, a second that hands on what it reads."""
+    core = Elman(1, 400, activation="identity", num_layers=2, dropout=0.75)
+    with torch.no_grad():
+        for name, parameter in core.named_parameters():
+            parameter.zero_()
+            if name == "bias_ih_l0":
+                parameter.fill_(1)
+            if name == "weight_ih_l1":
+                parameter.copy_(torch.eye(400))
+    outputs = core(torch.zeros(5, 10, 1))[0]
+    assert set(outputs.unique().tolist()) == {0.0, 4.0}
+    assert outputs.mean().item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_frozen_recurrent_weights_are_no_part_of_training(make: Make, num_layers: int) -> None:
+    torch.manual_seed(1)
+    core = make(3, 5, num_layers=num_layers, freeze_recurrent=True)
+    torch.manual_seed(1)
+    free = make(3, 5, num_layers=num_layers)
+    inputs = torch.randn(4, 7, 3)
+    torch.testing.assert_close(core(inputs), free(inputs), atol=0, rtol=0)
+    core(inputs)[0].sum().backward()
+    free(inputs)[0].sum().backward()
+    frozen = {name for name, parameter in core.named_parameters() if not parameter.requires_grad}
+    assert frozen == {f"weight_hh_l{layer}" for layer in range(num_layers)}
+    for name, parameter in core.named_parameters():
+        gradient = free.get_parameter(name).grad
+        assert gradient is not None
+        if name in frozen:
+            assert parameter.grad is None
+            assert gradient.any()
+        else:
+            torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_frozen_recurrent_weights_can_still_be_written(make: Make) -> None:
+    core = make(3, 5, freeze_recurrent=True)
+    for weight in core.recurrent_weights().values():
+        with torch.no_grad():
+            weight.fill_(7)
+    assert (core.weight_hh_l0 == 7).all()
+
+
+def test_a_single_bias_is_one_that_has_the_sum_of_two(make: Make) -> None:
+    core = make(3, 5, num_layers=2, single_bias=True).double()
+    assert not [name for name in core.state_dict() if "bias_hh" in name]
+    double = make(3, 5, num_layers=2, zero_bias=True).double()
+    assert all(not parameter.any() for name, parameter in double.named_parameters() if name.startswith("bias"))
+    double.load_state_dict(core.state_dict(), strict=False)
+    inputs = torch.randn(4, 7, 3).double()
+    torch.testing.assert_close(core(inputs), double(inputs), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("single_bias", [False, True])
+def test_zero_biases_are_zero_and_nothing_else_changes(make: Make, single_bias: bool) -> None:
+    torch.manual_seed(1)
+    plain = make(3, 5, num_layers=2, single_bias=single_bias).state_dict()
+    torch.manual_seed(1)
+    zero = make(3, 5, num_layers=2, single_bias=single_bias, zero_bias=True).state_dict()
+    assert len(zero) == (6 if single_bias else 8)
+    expected = {name: value * (not name.startswith("bias")) for name, value in plain.items()}
+    torch.testing.assert_close(zero, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("single_bias", [False, True])
+@pytest.mark.parametrize("zero_bias", [False, True])
+def test_a_gate_starts_at_its_bias_which_is_the_sum_of_all(
+    make_gated: Make, single_bias: bool, zero_bias: bool
+) -> None:
+    torch.manual_seed(3)
+    plain = make_gated(3, 5, num_layers=2, single_bias=single_bias)
+    torch.manual_seed(3)
+    gate = plain.gates[1]
+    options = {"single_bias": single_bias, "zero_bias": zero_bias}
+    core = make_gated(3, 5, num_layers=2, gate_bias=GateBiases({gate: -2.5}), **options)
+    for layer in (0, 1):
+        total, torchs = (
+            sum(parameter for name, parameter in each.named_parameters() if "bias" in name and f"_l{layer}" in name)
+            for each in (core, plain)
+        )
+        assert isinstance(total, Tensor)
+        assert isinstance(torchs, Tensor)
+        torch.testing.assert_close(total[5:10], torch.full((5,), -2.5))
+        others = torch.ones(len(total), dtype=torch.bool)
+        others[5:10] = False
+        torch.testing.assert_close(total[others], torchs[others] * (not zero_bias))
+
+
+def test_an_unknown_gate_is_refused(make_gated: Make) -> None:
+    with pytest.raises(UsageError, match="this layer has no gate 'peephole'; its gates are"):
+        make_gated(3, 4, gate_bias=GateBiases({"peephole": 1.0}))
+
+
+def test_each_block_of_each_layer_starts_as_told(make: Make) -> None:
+    core = make(3, 6, num_layers=2, recurrent_init=Orthogonal(), input_init=Orthogonal(gain=2.0))
+    recurrent = list(core.recurrent_weights().values())
+    assert len(recurrent) == 2 * len(core.gates)
+    for block in recurrent:
+        torch.testing.assert_close(block.T @ block, torch.eye(6), atol=1e-6, rtol=0)
+    for layer, columns in ((0, 3), (1, 6)):
+        for block in core.get_parameter(f"weight_ih_l{layer}").chunk(len(core.gates)):
+            torch.testing.assert_close(block.T @ block, 4 * torch.eye(columns), atol=1e-5, rtol=0)
+    drawn = [*recurrent, *core.input_weights()[0].chunk(len(core.gates))]
+    assert len({block[0, 0].item() for block in drawn}) == len(drawn)  # one by one
+
+
+def test_the_input_scale_acts_on_the_chosen_start_of_the_first_layer_alone(make: Make) -> None:
+    torch.manual_seed(2)
+    plain = make(3, 6, num_layers=2, input_init=Normal(0.5)).state_dict()
+    torch.manual_seed(2)
+    scaled = make(3, 6, num_layers=2, input_init=Normal(0.5), input_scale=0.125).state_dict()
+    plain["weight_ih_l0"] = 0.125 * plain["weight_ih_l0"]
+    torch.testing.assert_close(scaled, plain, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("init", [Normal(0.5), Xavier(), Orthogonal()])
+def test_an_input_matrix_need_not_be_square(make: Make, init: RecurrentInit) -> None:
+    for size in (2, 9):
+        torch.manual_seed(2)
+        plain = make(size, 4)
+        torch.manual_seed(2)
+        core = make(size, 4, input_init=init)
+        assert core.weight_ih_l0.shape == plain.weight_ih_l0.shape
+        assert not torch.isclose(core.weight_ih_l0, plain.weight_ih_l0).any()
+        torch.testing.assert_close(core.weight_hh_l0, plain.weight_hh_l0, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("init", [Identity(), Henaff(), Cayley()])
+def test_a_start_for_square_matrices_is_refused_for_others(make: Make, init: RecurrentInit) -> None:
+    message = f"{type(init).__name__} fills square matrices only, not one of 4 rows and 3 columns"
+    with pytest.raises(UsageError, match=message):
+        make(3, 4, input_init=init)
+    make(4, 4, input_init=init)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"dropout": -0.5}, r"dropout must be at least 0 and below 1, got -0\.5"),
+        ({"dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
+        ({"input_scale": 0.0}, r"input_scale must be above 0, got 0\.0"),
+        ({"input_scale": -2.0}, r"input_scale must be above 0, got -2\.0"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(make: Make, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make(**{"input_size": 3, "hidden_size": 4, **arguments})
+
+
+@pytest.mark.parametrize("single_bias", [False, True])
+def test_it_runs_under_autocast_near_its_full_precision(make: Make, single_bias: bool) -> None:
+    core, inputs = make(3, 8, num_layers=2, single_bias=single_bias), torch.randn(2, 5, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, state = core(inputs)
+        precise = tuple(part.float() for part in tensors(state))
+        again, _ = core(inputs, precise if core.num_states > 1 else precise[0])
+    assert {outputs.dtype, again.dtype, *(part.dtype for part in tensors(state))} == {torch.bfloat16}
+    torch.testing.assert_close(outputs.float(), core(inputs)[0], atol=0.03, rtol=0.03)
+    gradients = torch.autograd.grad(outputs.sum(), [*core.parameters()])
+    assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
+
+
+def test_a_state_of_another_precision_is_taken(make: Make) -> None:
+    core, inputs = make(3, 8).double(), torch.randn(2, 5, 3).double()
+    parts = tuple(torch.randn(1, 2, 8) for _ in range(core.num_states))
+    single, double = (p if core.num_states > 1 else p[0] for p in (parts, tuple(part.double() for part in parts)))
+    torch.testing.assert_close(core(inputs, single), core(inputs, double), atol=0, rtol=0)
+
+
+class Halved(nn.Module):
+    """Half of a matrix, by a product; notes in which precision it was made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.dtype] = []
+
+    def forward(self, weight: Tensor) -> Tensor:
+        half = weight @ torch.eye(weight.shape[1], dtype=weight.dtype) / 2
+        self.seen.append(half.dtype)
+        return half
+
+
+def test_a_recurrent_weight_can_be_computed_from_another(make: Make) -> None:
+    core, plain, inputs = make(3, 5, num_layers=2), make(3, 5, num_layers=2), torch.randn(2, 6, 3)
+    plain.load_state_dict(core.state_dict())
+    halved = Halved()
+    parametrize.register_parametrization(core, "weight_hh_l1", halved)
+    with torch.no_grad():
+        plain.get_parameter("weight_hh_l1").mul_(0.5)
+    torch.testing.assert_close(core(inputs), plain(inputs))
+    torch.testing.assert_close(core.recurrent_weights(), plain.recurrent_weights())
+    halved.seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        core(inputs)
+    assert halved.seen == [torch.float32]
+
+
+def test_weights_normed_by_torch_act_as_they_say(make: Make) -> None:
+    core, plain = make(3, 5), make(3, 5)
+    for name in ("weight_ih_l0", "weight_hh_l0"):
+        parametrizations.weight_norm(core, name)
+    with torch.no_grad():
+        for name, parameter in core.named_parameters():
+            if "original0" in name:  # the norms
+                parameter.mul_(3)
+    plain.load_state_dict({name: getattr(core, name).detach() for name in plain.state_dict()})
+    inputs = torch.randn(2, 6, 3)
+    torch.testing.assert_close(core(inputs), plain(inputs))
+
+
+def test_a_layer_of_ones_own_is_a_step() -> None:
+    core = Leaky(3, 5, num_layers=2, recurrent_init=Orthogonal()).double()
+    weights = core.state_dict()
+    inputs = torch.randn(1, 6, 3).double()
+    outputs, _ = core(inputs)
+    sequence = list(inputs[0])
+    for layer in (0, 1):
+        hidden, read = torch.zeros(5).double(), sequence
+        sequence = []
+        for x in read:
+            total = weights[f"weight_ih_l{layer}"] @ x + weights[f"bias_ih_l{layer}"]
+            total = total + weights[f"weight_hh_l{layer}"] @ hidden + weights[f"bias_hh_l{layer}"]
+            hidden = 0.5 * hidden + 0.5 * torch.tanh(total)
+            sequence.append(hidden)
+    torch.testing.assert_close(outputs[0], torch.stack(sequence), atol=1e-12, rtol=1e-12)
