@@ -362,7 +362,9 @@ def test_tensorboard_gets_curves_samples_settings_and_final_figures(trained: Rnn
     events = EventAccumulator("lightning_logs/echo/version_0").Reload()
     scalars = set(events.Tags()["scalars"])
     groups = {"val/accuracy", "train/loss", "spectral_norm/weight_hh_l0", "gradient_norm/after_clipping"}
-    assert groups | {"throughput/sequences_per_second"} <= scalars
+    assert groups | {"throughput/sequences_per_second", "val/baseline_loss"} <= scalars
+    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert b"^val/baseline_loss$" in layout
     assert "epoch" not in scalars
     assert "samples/text_summary" in events.Tags()["tensors"]
     content = [

@@ -27,6 +27,16 @@ LEARNING = 0.95
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """What runs are compared by there."""
 
+CONSTANT = ("baseline_loss", "baseline_accuracy", "baseline_perplexity", "floor")
+"""Logged to be drawn as lines; in the summary they stand under ``baseline``."""
+
+CHARTS = {
+    "loss": ["train/loss", "val/loss", "val/baseline_loss", "val/floor"],
+    "accuracy": ["val/accuracy", "val/worst_accuracy", "val/baseline_accuracy"],
+    "perplexity": ["train_epoch/perplexity", "val/perplexity", "val/baseline_perplexity"],
+}
+"""Curves that TensorBoard draws into one chart on its page CUSTOM SCALARS."""
+
 
 def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
     """``solved``, ``learning`` or ``at_baseline``; None when nothing was measured.
@@ -86,6 +96,10 @@ class RunSummary(Callback):
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(trainer.logger, RunLogger) and trainer.is_global_zero:
+            trainer.logger.log_charts(CHARTS)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.resumed_at = perf_counter()
@@ -168,7 +182,11 @@ class RunSummary(Callback):
 
     def _remember(self, trainer: Trainer, stage: str) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.metrics |= {name: value for name, value in metrics.items() if name.startswith(f"{stage}/")}
+        self.metrics |= {
+            name: value
+            for name, value in metrics.items()
+            if name.startswith(f"{stage}/") and name.removeprefix(f"{stage}/") not in CONSTANT
+        }
 
     def _write(self, trainer: Trainer, pl_module: LightningModule, folder: Path, stopped: str) -> None:
         if not trainer.is_global_zero:

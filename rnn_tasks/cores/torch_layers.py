@@ -1,8 +1,9 @@
 """torch's own recurrent layers, typed so that they can be named in YAML; fast paths and parameter names are theirs."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from rnn_tasks.cores.bounds import at_least_1, share_below_1
 from rnn_tasks.cores.gate_bias import GateBias
@@ -87,7 +88,7 @@ class GRU(nn.GRU, Stacked):  # type: ignore[misc]  # torch names the argument of
         self.initialise(recurrent_init, input_scale, gate_bias)
 
 
-class LSTM(nn.LSTM, Stacked):  # type: ignore[misc]  # torch names the argument of forward otherwise
+class LSTM(nn.LSTM, Stacked):
     """Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000).
 
     Args:
@@ -123,3 +124,13 @@ class LSTM(nn.LSTM, Stacked):  # type: ignore[misc]  # torch names the argument 
             batch_first=True,
         )
         self.initialise(recurrent_init, input_scale, gate_bias)
+
+    def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:  # type: ignore[override]  # torch has another name for it
+        """Run over a sequence; on a CPU in whole precision, as torch has no LSTM in half precision on many of them."""
+        if inputs.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            outputs, state = super().forward(inputs, state)
+            return outputs, state
+        with torch.autocast("cpu", enabled=False):
+            given = None if state is None else tuple(part.float() for part in state)
+            outputs, state = super().forward(inputs.float(), given)
+            return outputs, state

@@ -15,7 +15,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
-from rnn_tasks.spec import Batch, TaskSpec
+from rnn_tasks.spec import Baseline, Batch, TaskSpec
 
 
 def mapped(state: State, function: Callable[[Tensor], Tensor]) -> State:
@@ -137,6 +137,11 @@ class LanguageModel(RecurrentModel):
         """Loss, perplexity, bits per character and accuracy."""
         values = scores.compute()
         return {**per_character(values["loss"]), "accuracy": values["accuracy"]}
+
+    def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
+        """The loss, perplexity and accuracy of counting, and the least loss that there can be, where it is known."""
+        values = {"baseline_perplexity": math.exp(baseline.loss), **super().baseline_measures(baseline)}
+        return values if baseline.floor is None else {**values, "floor": baseline.floor}
 
     def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
         """Sum of the losses over the characters, and the logits."""

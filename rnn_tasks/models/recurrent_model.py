@@ -16,7 +16,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
 from rnn_tasks.runs.trainer_facts import is_logged
-from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
 
 CHECKPOINT_KEY = "rnn_tasks"
 """Where a checkpoint holds the task's sizes and the hash of the model section of config.yaml."""
@@ -93,6 +93,10 @@ class RecurrentModel(LightningModule, ABC):
     def measures(self, scores: Scores) -> dict[str, float]:
         """What is logged of a stage, by name."""
         return scores.compute()
+
+    def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
+        """What is logged of a baseline, to be drawn beside the measures of the same name."""
+        return {"baseline_loss": baseline.loss, "baseline_accuracy": baseline.accuracy}
 
     def encode_symbols(self, inputs: Tensor) -> Tensor:
         """Symbols ``(batch, time)`` as one-hot or embedded vectors ``(batch, time, features)``."""
@@ -196,6 +200,8 @@ class RecurrentModel(LightningModule, ABC):
             baseline = task.baseline_on("val" if stage == "train" else stage)
             values["excess_loss"] = values["loss"] - baseline.loss
             values["loss_share"] = values["loss"] / baseline.loss
+            if stage != "train":
+                values |= self.baseline_measures(baseline)
         if stage == "train":
             values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
         # The scores are those of all processes already; sync_dist only tells Lightning so.

@@ -60,6 +60,17 @@ class RunLogger(TensorBoardLogger):
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
     @rank_zero_only
+    def log_charts(self, charts: Mapping[str, Sequence[str]]) -> None:
+        """Let TensorBoard draw several curves into one chart, on its page CUSTOM SCALARS.
+
+        Args:
+            charts: The names of the curves, by the name of the chart.
+        """
+        # The plugin reads names as regular expressions.
+        lines = {name: ["Multiline", [f"^{curve}$" for curve in curves]] for name, curves in charts.items()}
+        self.experiment.add_custom_scalars({"beside the baseline": lines})
+
+    @rank_zero_only
     def log_result(self, hyperparameters: dict[str, Any], names: Sequence[str]) -> None:
         """Enter the run into the HPARAMS page, where its last values of some scalars stand.
 

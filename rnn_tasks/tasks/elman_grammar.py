@@ -112,7 +112,7 @@ class ElmanGrammar(LanguageTask):
         """The text, or the stretch of the stream that an epoch reads."""
         if self.num_sentences is not None:
             return self.symbols("train")
-        of = (epoch, self.seed, self.world)
+        of = (epoch, self.seed, self.world, self.batch_size, self.sequence_length)
         if self._stretch[0] != of:
             size = self.batch_size * self.world[1] * self.sequence_length * self.epoch_length
             self._stretch = (of, self.fresh("train", epoch, size + 1))

@@ -70,7 +70,7 @@ class LanguageTask(Task):
         self.sampling = sampling
         self.batch_size = batch_size
         self.sequence_length = sequence_length
-        self.random_offset = random_offset and sampling != "windows"
+        self.random_offset = random_offset
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self._symbols: dict[str, Tensor] = {}
@@ -198,7 +198,7 @@ class LanguageTask(Task):
 
     def _starts(self, epoch: int) -> Tensor:
         """Where the sequences of an epoch start: of every batch in turn, or of the first one where others follow it."""
-        of = (epoch, self.seed, self.world)
+        of = (epoch, self.seed, self.world, self.batch_size, self.sequence_length)
         if self._drawn[0] != of:
             self._drawn = (of, self._draw_starts(epoch))
         return self._drawn[1]

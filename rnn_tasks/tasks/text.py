@@ -1,5 +1,6 @@
 """A text of the user's own, character by character."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Text(LanguageTask):
     def whole_text(self) -> str:
         """All characters, cleaned."""
         require(bool(self.path), "the task text needs a file: --data.path FILE")
-        raw = read_text(Path(str(self.path)).expanduser())
+        raw = read_text(Path(os.path.expanduser(str(self.path))))
         require(bool(raw.strip()), f"{self.path} is empty")
         text = self.clean(raw)
         require(bool(text.strip()), f"the cleaning leaves nothing of {self.path}: set data.cleaning to none")

@@ -29,7 +29,7 @@ def book(path: str | None = None) -> str:
     named = path or os.environ.get(VARIABLE)
     if not named:
         return read_text(fetched())
-    place = Path(named).expanduser()
+    place = Path(os.path.expanduser(named))
     file = place / NAME if place.is_dir() else place
     if not file.is_file():
         raise UsageError(f"there is no {file}; {'data.path' if path else VARIABLE} must name {NAME} or its folder")

@@ -146,3 +146,14 @@ def test_a_value_outside_its_bounds_is_refused(make: Make, arguments: dict[str, 
 def test_an_unknown_gate_is_refused(make: Make) -> None:
     with pytest.raises(UsageError, match="this layer has no gate 'peephole'"):
         make(3, 4, recurrent_init=Identity(), gate_bias=GateBiases({"peephole": 1.0}))
+
+
+@pytest.mark.parametrize("core", [RNN, GRU, LSTM])
+def test_it_runs_under_autocast_with_a_state_that_is_carried(core: Any) -> None:
+    layer = core(3, 8, num_layers=2)
+    inputs = torch.randn(2, 6, 3)
+    expected, _ = layer(inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        first, state = layer(inputs[:, :4])
+        second, _ = layer(inputs[:, 4:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1).float(), expected, atol=0.05, rtol=0.05)

@@ -491,6 +491,18 @@ def test_processes_need_a_text_for_all_of_them() -> None:
         on_rank(Given(distinct(16)), 0, 2).train_dataloader()
 
 
+@pytest.mark.parametrize(("short", "named"), [(0, "training"), (1, "val"), (2, "test")])
+def test_a_text_that_is_too_short_is_found_before_the_first_step(short: int, named: str) -> None:
+    def task(train: int, val: int, test: int) -> LanguageTask:
+        return Given(distinct(train), distinct(val), distinct(test), random_offset=True)
+
+    sizes = [13, 2, 2]
+    task(*sizes).check()
+    sizes[short] -= 1
+    with pytest.raises(UsageError, match=f"the {named} text has {sizes[short]} characters, too few"):
+        task(*sizes).check()
+
+
 def test_as_many_symbols_go_in_as_out() -> None:
     task = Given("abba", "abc")
     assert task.spec.input_size == task.spec.output_size == 4
