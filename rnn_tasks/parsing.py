@@ -124,7 +124,8 @@ class ConfigByName(ActionConfigFile):
     """``--config echo`` means the shipped ``configs/echo.yaml``; other words are paths.
 
     After an overlay, such as ``--config echo --config models/gru``, the overlay's own file for the task,
-    ``configs/models/gru/echo.yaml``, is read too, if there is one.
+    ``configs/models/gru/echo.yaml``, is read too, if there is one; after the recipe of a task on text, which names the
+    model LanguageModel, otherwise ``configs/models/gru/language_model.yaml``.
     """
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
@@ -136,6 +137,20 @@ class ConfigByName(ActionConfigFile):
         earlier = [Path(str(config)) for config in namespace.get("config") or []]
         read(parser, namespace, str(path or values), option_string)
         if str(values).startswith("models/"):
-            own = [shipped(f"{values}/{config.stem}") for config in earlier]
-            for file in [file for file in own if file is not None][-1:]:
+            own = [path for config in earlier for path in own_files(str(values), config)]
+            for file in own[-1:]:
                 read(parser, namespace, str(file), option_string)
+
+
+def own_files(overlay: str, config: Path) -> list[Path]:
+    """The file that an overlay has for a recipe, if it has one.
+
+    Args:
+        overlay: Name of the overlay, such as ``models/gru``.
+        config: The recipe.
+    """
+    names = [config.stem]
+    if config.parent == CONFIGS and "class_path: LanguageModel" in config.read_text(encoding="utf-8"):
+        names.append("language_model")
+    files = [shipped(f"{overlay}/{name}") for name in names]
+    return [file for file in files if file is not None][:1]

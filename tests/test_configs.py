@@ -42,7 +42,7 @@ def test_no_config_is_left_out() -> None:
     assert {"copy", "echo", "variable_delay_echo", "time_machine", "text", "elman_grammar"} <= set(TASKS)
     assert set(MODELS) == set(CONSTRAINTS)
     assert len(SEEDS) == 19
-    assert overlays_of_tasks <= set(TASKS)
+    assert overlays_of_tasks <= {*TASKS, "language_model"}
     assert {f"seeds/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
 
 
@@ -99,6 +99,23 @@ def test_an_overlay_has_a_file_of_its_own_for_some_tasks(rnn_tasks: RnnTasks) ->
     expected = yaml.safe_load((CONFIGS / "models/linear_qr/copy.yaml").read_text())["model"]["init_args"]
     printed = yaml.safe_load(said.out)["model"]["init_args"]
     assert printed["recurrent_lr_factor"] == expected["recurrent_lr_factor"]
+
+
+def test_an_overlay_has_a_file_of_its_own_for_all_texts(rnn_tasks: RnnTasks) -> None:
+    said = rnn_tasks("fit", "--config", "elman_grammar", "--config", "models/gru", "--print_config")
+    model = yaml.safe_load(said.out)["model"]["init_args"]
+    assert model["optimizer"]["init_args"]["lr"] == 0.02
+    assert model["core"]["init_args"]["gate_bias"] is None
+    said = rnn_tasks("fit", "--config", "seeds/time_machine_windows_gru", "--config", "models/gru", "--print_config")
+    assert yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.SGD"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_overlay_leaves_nothing_of_the_optimizer_that_it_replaces(rnn_tasks: RnnTasks, task: str) -> None:
+    said = rnn_tasks("fit", "--config", task, "--config", "models/rnn", "--print_config")
+    optimizer = yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]
+    assert optimizer["class_path"] == "torch.optim.Adam"
+    assert optimizer["init_args"]["weight_decay"] == 0
 
 
 def test_later_configs_and_then_options_win(rnn_tasks: RnnTasks, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class GenerationMonitor(Callback):
         self.every_n_validations = every_n_validations
         self.print_every_n_validations = print_every_n_validations
         self.validations = 0
+        self.printed_at = -1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not hasattr(pl_module, "generate"):
@@ -65,7 +66,7 @@ class GenerationMonitor(Callback):
                 self._print(trainer, drawn)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.print_every_n_validations and trainer.is_global_zero:
+        if self.print_every_n_validations and trainer.is_global_zero and self.printed_at != trainer.global_step:
             self._print(trainer, self.samples(pl_module)[1])
 
     def samples(self, model: Any) -> tuple[str, str]:
@@ -75,6 +76,7 @@ class GenerationMonitor(Callback):
         return likeliest, drawn
 
     def _print(self, trainer: Trainer, text: str) -> None:
+        self.printed_at = trainer.global_step
         bar = trainer.progress_bar_callback
         if bar is not None:
             bar.print(

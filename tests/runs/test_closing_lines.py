@@ -61,3 +61,51 @@ def test_the_next_step_fits_what_happened(changes: dict[str, Any], said: str) ->
 
 def test_every_verdict_has_words() -> None:
     assert set(VERDICTS) == {"solved", "learning", "at_baseline", "diverged"}
+
+
+TEXT: dict[str, Any] = {
+    "task": "time_machine",
+    "core": "LSTM",
+    "parameters": 300060,
+    "steps": 1000,
+    "solved_at": 600,
+    "sequences": 32000,
+    "time_steps": 2048000,
+    "seconds": 64.0,
+    "stopped": "steps",
+    "verdict": "solved",
+    "example": "--prefix 'time traveller'",
+    "metrics": {
+        "val/loss": 1.3,
+        "val/perplexity": 3.67,
+        "val/bits_per_character": 1.876,
+        "train_epoch/perplexity": 3.125,
+    },
+    "baseline": {
+        "loss": 1.4317,
+        "name": "5-gram",
+        "perplexity": 4.186,
+        "val": {"loss": 1.367, "name": "5-gram", "perplexity": 3.924},
+    },
+}
+
+
+def test_text_stands_beside_the_best_n_gram_of_the_same_part() -> None:
+    text = closing_lines(TEXT, Path("run"))
+    for piece in ("solved (better than counting)", "val perplexity 3.670 (best n-gram, a 5-gram: 3.924)"):
+        assert piece in text
+    for piece in ("1.3000 nats, 1.876 bits per character", "3.125 over the last epoch", "(32,000 characters/s)"):
+        assert piece in text
+    assert "generate run --prefix 'time traveller'" in text
+    tested = {"test/loss": 1.36, "test/perplexity": 3.896, "test/bits_per_character": 1.962}
+    baseline = {**TEXT["baseline"], "floor": 0.5}
+    text = closing_lines({**TEXT, "metrics": {**TEXT["metrics"], **tested}, "baseline": baseline}, Path("run"))
+    assert "test perplexity 3.896 (best n-gram, a 5-gram: 4.186)" in text
+    assert "no predictor is below 0.5000 nats" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"), [("learning", "better than single characters"), ("at_baseline", "no better than single")]
+)
+def test_verdicts_on_text_say_what_was_beaten(verdict: str, said: str) -> None:
+    assert said in closing_lines({**TEXT, "verdict": verdict}, Path("run")).splitlines()[0]
