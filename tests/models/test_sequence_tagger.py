@@ -347,6 +347,8 @@ def test_evaluation_logs_the_scores_of_the_whole_set(stage: str) -> None:
         "sequence_accuracy": (right | ~scored).all(1).float().mean().item(),
         "excess_loss": loss - task.baseline.loss,
         "loss_share": loss / task.baseline.loss,
+        "baseline_loss": task.baseline.loss,
+        "baseline_accuracy": task.baseline.accuracy,
         **{f"accuracy_at/{delay}": accuracy for delay, accuracy in enumerate(by_delay)},
     }
     assert metrics == pytest.approx({f"{stage}/{name}": value for name, value in expected.items()}, rel=1e-5)
