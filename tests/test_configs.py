@@ -85,7 +85,8 @@ def test_a_recipe_of_the_seeds_trains(rnn_tasks: RnnTasks, tmp_path: Path, recip
     options = ["--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2", "--trainer.limit_test_batches=2"]
     options += ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.check_val_every_n_epoch=1"]
     if data in ("TimeMachine", "ElmanGrammar"):
-        options += ["--data.sequence_length=7", "--trainer.val_check_interval=1.0"]
+        options += ["--data.sequence_length=7", "--data.batch_size=16", "--data.eval_batch_size=16"]
+        options += ["--model.core.hidden_size=8", "--trainer.val_check_interval=1.0"]
     else:
         options += ["--data.val_sequences=9", "--data.test_sequences=9"]
     said = rnn_tasks("fit", "--config", f"seeds/{recipe}", *options)

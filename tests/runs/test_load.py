@@ -30,7 +30,9 @@ def test_the_newest_run_is_the_one_with_the_highest_number(tmp_path: Path) -> No
 
 
 def test_an_unknown_run_lists_the_tasks_that_have_runs(run: Path) -> None:
-    with pytest.raises(UsageError, match="there are runs of copy, echo, elman_grammar, time_machine, variable_delay_echo"):
+    with pytest.raises(
+        UsageError, match="there are runs of copy, echo, elman_grammar, time_machine, variable_delay_echo"
+    ):
         find_run("ecko")
     with pytest.raises(UsageError, match="there is no checkpoint"):
         find_run("nothing.ckpt")
