@@ -72,6 +72,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_download(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in is the book, for processes that a test starts too."""
     monkeypatch.setenv(VARIABLE, str(stand_in))
+    monkeypatch.setattr("rnn_tasks.tasks.elman_grammar.COUNTED", 20_000)  # a million take two seconds
     monkeypatch.setattr("rnn_tasks.texts.book.SHA1", hashlib.sha1(stand_in.read_bytes()).hexdigest())
 
 
@@ -102,6 +103,7 @@ def trained_logs(tmp_path_factory: pytest.TempPathFactory, stand_in: Path) -> Pa
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["rnn-tasks"])
         patch.setenv(VARIABLE, str(stand_in))
+        patch.setattr("rnn_tasks.tasks.elman_grammar.COUNTED", 20_000)
         patch.setattr("rnn_tasks.texts.book.SHA1", hashlib.sha1(stand_in.read_bytes()).hexdigest())
         for task in ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar"):
             main(["fit", "--config", task, *small(task)])
