@@ -38,6 +38,8 @@ def imports_of_folder(folder: str) -> set[str]:
         ("tasks", {"cores", "models", "callbacks"}),
         ("cores", {"tasks", "models", "callbacks"}),
         ("models", {"tasks", "callbacks"}),
+        ("analysis", {"tasks", "callbacks"}),
+        ("callbacks", {"tasks", "models"}),
         ("texts", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
         ("manual_bptt", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
     ],
@@ -56,6 +58,16 @@ def test_only_the_doors_know_the_command_line() -> None:
     knowing = {name for name, modules in files.items() if any(m.split(".")[1] == "cli" for m in modules)}
     assert knowing <= DOORS
     assert knowing  # somebody opens the door
+
+
+def test_a_run_starts_without_what_only_pictures_need() -> None:
+    """Modules that take a second to load are imported by the functions that use them."""
+    heavy = {"matplotlib", "scipy", "sklearn"}
+    for path in (PACKAGE / "callbacks").rglob("*.py"):
+        statements = ast.parse(path.read_text(encoding="utf-8")).body
+        loaded = {alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names}
+        loaded |= {str(node.module) for node in statements if isinstance(node, ast.ImportFrom)}
+        assert not {name.split(".")[0] for name in loaded} & heavy, path
 
 
 def test_the_package_itself_is_light() -> None:

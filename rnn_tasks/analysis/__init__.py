@@ -1,0 +1,35 @@
+"""What a trained network does: pure functions of a model and a batch."""
+
+from rnn_tasks.analysis.dynamics import (
+    eigenvalues,
+    gate_activity,
+    jacobian_products,
+    lyapunov_spectrum,
+    saturation,
+    step_jacobian,
+)
+from rnn_tasks.analysis.flow import (
+    encoded,
+    flatten_state,
+    gradient_by_lag,
+    gradient_by_time_step,
+    hidden_states,
+    state_trajectory,
+    unflatten_state,
+)
+
+__all__ = [
+    "eigenvalues",
+    "encoded",
+    "flatten_state",
+    "gate_activity",
+    "gradient_by_lag",
+    "gradient_by_time_step",
+    "hidden_states",
+    "jacobian_products",
+    "lyapunov_spectrum",
+    "saturation",
+    "state_trajectory",
+    "step_jacobian",
+    "unflatten_state",
+]

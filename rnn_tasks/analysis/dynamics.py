@@ -1,0 +1,372 @@
+"""A network as a dynamical system: how one step, and many, stretch and turn small differences between states."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnn_tasks.analysis.flow import (
+    differentiating,
+    encoded,
+    evaluating,
+    flatten_state,
+    state_trajectory,
+    unflatten_state,
+)
+from rnn_tasks.cores import Core, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, State, Unrolled, UpdateOnlyGRU
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models import RecurrentModel
+from rnn_tasks.spec import Batch
+
+
+def step_jacobian(model: RecurrentModel, encoded_input: Tensor, state: Tensor) -> Tensor:
+    """How one step carries small changes of the state on: ``ds_t/ds_{t-1}``, by automatic differentiation.
+
+    For ``h_t = tanh(U x_t + b + W h_{t-1})`` it is ``diag(1 - h_t^2) W`` (Pascanu, Mikolov and Bengio 2013).
+
+    Args:
+        model: The network.
+        encoded_input: What the layer reads in this step, ``(batch, features)``, a step of
+            :func:`rnn_tasks.analysis.flow.encoded`.
+        state: The state before this step, ``(batch, state_size)``, a step of
+            :func:`rnn_tasks.analysis.flow.state_trajectory`.
+
+    Returns:
+        ``(batch, state_size, state_size)``: row i is the gradient of the new state's i-th number. Given without a
+        batch dimension, ``(features,)`` and ``(state_size,)``, it is ``(state_size, state_size)``.
+
+    Raises:
+        UsageError: The layer's state cannot be flattened.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.tasks import Echo
+        >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
+        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
+        >>> inputs, states = encoded(model, task.train_batch(0)), state_trajectory(model, task.train_batch(0))
+        >>> step_jacobian(model, inputs[:, 5], states[:, 4]).shape
+        torch.Size([3, 8, 8])
+    """
+    if state.ndim == 1:
+        return step_jacobian(model, encoded_input[None], state[None])[0]
+    with evaluating(model):
+        return _jacobian(model.core, encoded_input, state, _like(model.core, encoded_input))[0]
+
+
+def jacobian_products(
+    model: RecurrentModel, batch: Batch, steps: int, sequence: int = 0, start: int = 0, state: State = None
+) -> Tensor:
+    """What 1, 2, ... steps make of a small difference between states: singular values of ``ds_{t+k}/ds_t``.
+
+    That is the product of the Jacobians of k steps along a sequence. The largest value is the factor by which the
+    longest surviving difference has grown, and a gradient on its way back at most (Pascanu, Mikolov and Bengio 2013).
+    Values below 1e-16 of the largest are rounding errors; :func:`lyapunov_spectrum` goes further.
+
+    Args:
+        model: The network.
+        batch: Holds the sequence.
+        steps: The largest k, ``1..time - start``.
+        sequence: Which sequence of the batch.
+        start: t, the steps that are read before.
+        state: The layer's state before the first step, of the whole batch; None for zeros.
+
+    Returns:
+        ``(steps, state_size)``, from large to small for each k. Double precision, on the CPU.
+
+    Raises:
+        UsageError: A value outside its bounds, or a state that cannot be flattened.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.tasks import Echo
+        >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
+        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
+        >>> jacobian_products(model, task.train_batch(0), steps=5).shape
+        torch.Size([5, 8])
+    """
+    sequences, time = batch.inputs.shape
+    if not 0 <= sequence < sequences:
+        raise UsageError(f"sequence must be in 0..{sequences - 1}, got {sequence}")
+    if start < 0 or not 1 <= steps <= time - start:
+        raise UsageError(f"start + steps must be within the {time} steps of the batch, got {start} + {steps}")
+    with evaluating(model):
+        inputs = encoded(model, batch)
+        first = None if state is None else flatten_state(state, sequences)[sequence : sequence + 1]
+        values, product = [], None
+        jacobians = _jacobians(model.core, inputs[sequence : sequence + 1, : start + steps], first)
+        for index, (jacobian,) in enumerate(jacobians):
+            if index >= start:
+                product = jacobian if product is None else jacobian @ product
+                values.append(torch.linalg.svdvals(product))
+    return torch.stack(values)
+
+
+def lyapunov_spectrum(model: RecurrentModel, batch: Batch, discard: int = 0, state: State = None) -> Tensor:
+    """The rates at which small differences between states grow or shrink in the long run, given the inputs.
+
+    Exponents above 0: neighbours part, gradients explode; all below 0: the network forgets where it started, at the
+    latest after about ``-1 / exponent`` steps of the largest. By repeated QR decomposition along the trajectory
+    (Benettin et al. 1980; for recurrent networks Engelken, Wolf and Abbott 2023). They are defined for a sequence
+    without end: of a short one these are the rates over its steps. A model in single precision leaves three digits of
+    the smallest; ``model.double()`` does better.
+
+    Args:
+        model: The network.
+        batch: The sequences that it reads, the longer the better.
+        discard: Steps at the beginning that are not counted, until state and directions have settled, ``0..time - 1``.
+        state: The layer's state before the first step; None for zeros.
+
+    Returns:
+        ``(state_size,)``, in nats per step, from large to small, each the mean over the sequences; -inf for
+        directions that a step wipes out. Double precision, on the CPU. The sum is the rate at which volumes grow.
+
+    Raises:
+        UsageError: A value outside its bounds, or a state that cannot be flattened.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import Elman
+        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.tasks import Echo
+        >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
+        >>> core = partial(Elman, hidden_size=8, activation="identity", orthogonal_map="matrix_exp")
+        >>> exponents = lyapunov_spectrum(SequenceTagger(core, task.spec, torch.optim.Adam), task.train_batch(0))
+        >>> exponents.shape, bool(exponents.abs().max() < 1e-5)  # nothing grows, nothing is forgotten
+        (torch.Size([8]), True)
+    """
+    time = batch.inputs.shape[1]
+    if not 0 <= discard < time:
+        raise UsageError(f"discard must be in 0..{time - 1}, got {discard}")
+    with evaluating(model):
+        inputs = encoded(model, batch)
+        first = None if state is None else flatten_state(state, len(inputs))
+        directions, growth = None, torch.zeros(())
+        for index, jacobian in enumerate(_jacobians(model.core, inputs, first)):
+            directions, rates = qr_growth(jacobian if directions is None else jacobian @ directions)
+            if index >= discard:
+                growth = growth + rates
+    return (growth / (time - discard)).mean(0).sort(descending=True).values
+
+
+def qr_growth(stretched: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal directions again, and how much longer each has become beside those before it.
+
+    Args:
+        stretched: Directions after a step, the columns of ``(..., n, n)``.
+
+    Returns:
+        Q ``(..., n, n)``, and ``log |diag R|`` ``(..., n)`` of the decomposition into Q R.
+
+    Example:
+        >>> qr_growth(torch.tensor([[2.0, 5.0], [0.0, 1.0]]))[1]
+        tensor([0.6931, 0.0000])
+    """
+    q, r = torch.linalg.qr(stretched)
+    return q, r.diagonal(dim1=-2, dim2=-1).abs().log()
+
+
+def saturation(states: Tensor, threshold: float = 0.95) -> Tensor:
+    """How often each unit is near its bounds, where tanh is flat and lets no gradient through.
+
+    Args:
+        states: ``(..., units)``, such as those of :func:`rnn_tasks.analysis.flow.hidden_states`.
+        threshold: A unit is saturated where its absolute value is above.
+
+    Returns:
+        ``(units,)``, shares of all steps of all sequences; their mean is the share of the whole layer.
+
+    Example:
+        >>> saturation(torch.tensor([[0.99, 0.1], [-1.0, 0.2], [0.3, 0.96], [0.0, 0.0]]))
+        tensor([0.5000, 0.2500])
+    """
+    return (states.flatten(0, -2).abs() > threshold).to(torch.promote_types(states.dtype, torch.float32)).mean(0)
+
+
+@torch.no_grad()
+def eigenvalues(model: RecurrentModel) -> dict[str, Tensor]:
+    """The eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``.
+
+    Their absolute values are the factors, and their angles the turns, by which a linear network would change its
+    state in a step.
+
+    Args:
+        model: The network.
+
+    Returns:
+        ``(hidden_size,)`` complex each, those with the largest absolute value first. Double precision, on the CPU.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import Elman
+        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.tasks import Echo
+        >>> model = SequenceTagger(partial(Elman, hidden_size=8), Echo().spec, torch.optim.Adam)
+        >>> {name: values.shape for name, values in eigenvalues(model).items()}
+        {'weight_hh_l0': torch.Size([8])}
+    """
+    found = {}
+    for name, weight in model.core.recurrent_weights().items():
+        values = torch.linalg.eigvals(weight.detach().cpu().double())
+        found[name] = values[values.abs().argsort(descending=True, stable=True)]
+    return found
+
+
+@torch.no_grad()
+def gate_activity(model: RecurrentModel, batch: Batch, state: State = None) -> dict[str, Tensor]:
+    """What the gates of a gated layer do at each step of the sequences.
+
+    Known are torch's GRU and LSTM, also as a :class:`~rnn_tasks.cores.Foreign` layer, and the package's own ScratchGRU,
+    ResetOnlyGRU, UpdateOnlyGRU and ScratchLSTM. The convention is torch's, and that of their docstrings:
+
+    - ``update``, z: ``h_t = (1 - z) * new + z * h_{t-1}``, so 1 keeps the state and 0 writes it anew (in Cho et al.
+      2014; some other authors swap the two)
+    - ``reset``, r: 0 hides the old state from ``new``
+    - ``input``, ``forget``, ``output`` of an LSTM: ``m_t = forget * m_{t-1} + input * cell`` and
+      ``h_t = output * tanh(m_t)``, so a ``forget`` of 1 keeps the cell m
+    - ``new`` and ``cell`` are no gates but what the gates let in, from -1 to 1
+
+    Args:
+        model: The network.
+        batch: What it reads.
+        state: The layer's state before the first step; None for zeros.
+
+    Returns:
+        ``(batch, time, hidden_size)`` each, named ``layer0/reset``, ``layer0/update``, ...; empty for other layers.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.tasks import Echo
+        >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
+        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
+        >>> {name: values.shape[1:] for name, values in gate_activity(model, task.train_batch(0)).items()}
+        {'layer0/reset': torch.Size([7, 8]), 'layer0/update': torch.Size([7, 8]), 'layer0/new': torch.Size([7, 8])}
+    """
+    gated = _gated(model.core)
+    if gated is None:
+        return {}
+    layer, gates, reset_first = gated
+    size, inputs = model.core.hidden_size, encoded(model, batch)
+    after = state_trajectory(model, batch, state)
+    first = torch.zeros_like(after[:, 0]) if state is None else flatten_state(state, len(inputs))
+    before = torch.cat([first[:, None], after[:, :-1]], 1)
+    found: dict[str, Tensor] = {}
+    for index in range(layer.num_layers):
+        own = slice(index * size, (index + 1) * size)  # hidden states come first, layer after layer
+        values = gate_values(
+            gates,
+            inputs,
+            before[..., own],
+            getattr(layer, f"weight_ih_l{index}"),
+            getattr(layer, f"weight_hh_l{index}"),
+            getattr(layer, f"bias_ih_l{index}", None),
+            getattr(layer, f"bias_hh_l{index}", None),
+            reset_first,
+        )
+        found |= {f"layer{index}/{gate}": values[gate] for gate in gates}
+        inputs = after[..., own]
+    return found
+
+
+def gate_values(
+    gates: tuple[str, ...],
+    inputs: Tensor,
+    hidden: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None = None,
+    bias_hh: Tensor | None = None,
+    reset_first: bool = False,
+) -> dict[str, Tensor]:
+    """Gates from their equations, see :class:`~rnn_tasks.cores.ScratchGRU` and :class:`~rnn_tasks.cores.ScratchLSTM`.
+
+    Args:
+        gates: Names of the blocks that the weights stack: ``new`` and ``cell`` are a tanh, the others a sigmoid.
+        inputs: What the layer reads, ``(..., input_size)``.
+        hidden: Its hidden states one step before, ``(..., hidden_size)``.
+        weight_ih: ``(gates * hidden_size, input_size)``.
+        weight_hh: ``(gates * hidden_size, hidden_size)``.
+        bias_ih: ``(gates * hidden_size,)``; None for zeros.
+        bias_hh: ``(gates * hidden_size,)``; None for zeros.
+        reset_first: Whether ``reset``, where there is one, acts before the product with the recurrent matrix of
+            ``new``, and not after it.
+
+    Returns:
+        ``(..., hidden_size)`` each.
+
+    Example:
+        >>> values = gate_values(("update", "new"), torch.ones(1), torch.ones(2), torch.zeros(4, 1), torch.zeros(4, 2))
+        >>> values["update"], values["new"]
+        (tensor([0.5000, 0.5000]), tensor([0., 0.]))
+    """
+    read = functional.linear(inputs, weight_ih, bias_ih).chunk(len(gates), -1)
+    kept = functional.linear(hidden, weight_hh, bias_hh).chunk(len(gates), -1)
+    sums = {gate: a + b for gate, a, b in zip(gates, read, kept, strict=True)}
+    values = {gate: torch.tanh(x) if gate in ("new", "cell") else torch.sigmoid(x) for gate, x in sums.items()}
+    if "reset" in gates:
+        new = gates.index("new")
+        if reset_first:
+            bias = None if bias_hh is None else bias_hh.chunk(len(gates))[new]
+            again = functional.linear(values["reset"] * hidden, weight_hh.chunk(len(gates))[new], bias)
+        else:
+            again = values["reset"] * kept[new]
+        values["new"] = torch.tanh(read[new] + again)
+    return values
+
+
+def _gated(core: Core) -> tuple[nn.RNNBase | Unrolled, tuple[str, ...], bool] | None:
+    """The layer, the blocks that its weights stack, whether its reset acts first; None if its gates are not known."""
+    layer = core.layer if isinstance(core, Foreign) else core
+    if isinstance(layer, nn.GRU):
+        return layer, ScratchGRU.gates, False
+    if isinstance(layer, nn.LSTM):
+        return layer, ScratchLSTM.gates, False
+    if isinstance(layer, (ScratchGRU, ResetOnlyGRU)):
+        return layer, layer.gates, layer.reset == "before"
+    if isinstance(layer, (UpdateOnlyGRU, ScratchLSTM)):
+        return layer, layer.gates, False
+    return None
+
+
+@torch.no_grad()
+def _like(core: Core, inputs: Tensor) -> State:
+    """A state of the layer, from one step ``(batch, features)``."""
+    _, state = core(inputs[:, None])
+    return state
+
+
+def _jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Tensor, Tensor]:
+    """Jacobians ``(batch, n, n)`` of a step, and the states ``(batch, n)`` after it.
+
+    Sequences of a batch do not mix. So each is read n times side by side, and of the i-th copy the gradient of the
+    i-th number of its new state is asked: one backward pass that any layer has, and no vmap, which many have not.
+
+    Args:
+        core: The layer.
+        inputs: ``(batch, features)``.
+        flat: The states before, ``(batch, n)``.
+        like: A state, as the layer makes it.
+    """
+    batch_size, size = flat.shape
+    with differentiating():
+        copies = flat.detach().repeat_interleave(size, 0).requires_grad_()
+        _, state = core(inputs.repeat_interleave(size, 0)[:, None], unflatten_state(copies, like))
+        after = flatten_state(state, len(copies)).view(batch_size, size, size)
+        (rows,) = torch.autograd.grad(after.diagonal(dim1=1, dim2=2).sum(), copies, materialize_grads=True)
+    return rows.view(batch_size, size, size), after[:, 0].detach()
+
+
+def _jacobians(core: Core, inputs: Tensor, flat: Tensor | None) -> Iterator[Tensor]:
+    """The Jacobians ``(batch, n, n)`` of each step in double precision on the CPU, from a state, or None for zeros."""
+    like = _like(core, inputs[:, 0])
+    if flat is None:
+        flat = torch.zeros_like(flatten_state(like, len(inputs)))
+    for now in inputs.unbind(1):
+        jacobian, flat = _jacobian(core, now, flat, like)
+        yield jacobian.cpu().double()

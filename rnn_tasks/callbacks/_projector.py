@@ -1,0 +1,138 @@
+"""Hidden states for TensorBoard's projector, with what they stand for."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.spec import Batch
+from rnn_tasks.vocabulary import Vocabulary
+
+MAX_POINTS = 1_000
+"""More can hardly be told apart, and take long to write."""
+
+
+class Points(NamedTuple):
+    """Hidden states with what they stand for.
+
+    Attributes:
+        name: What they are states of.
+        states: ``(points, hidden_size)``.
+        columns: Names of the columns of ``labels``.
+        labels: A row for each point.
+    """
+
+    name: str
+    states: Tensor
+    columns: tuple[str, ...]
+    labels: Sequence[tuple[str, ...]]
+
+    def add_to(self, board: SummaryWriter, step: int) -> None:
+        """Show them in TensorBoard, on its page PROJECTOR."""
+        labels = [list(row) for row in self.labels]
+        board.add_embedding(self.states, labels, None, step, self.name, list(self.columns))
+
+
+def visible(symbol: str) -> str:
+    r"""A symbol as a table can hold it: white space and what cannot be printed is written out.
+
+    Example:
+        >>> print(visible("a"), visible(" "), visible("\n"))
+        a ' ' '\n'
+    """
+    return symbol if symbol.isprintable() and not symbol.isspace() else repr(symbol)
+
+
+def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Points:
+    """The hidden state after each symbol.
+
+    Args:
+        states: ``(batch, time, hidden_size)``.
+        batch: What was read.
+        alphabet: How symbols are shown; as numbers if it is empty.
+
+    Example:
+        >>> batch = Batch(torch.tensor([[1, 2]]), torch.tensor([[-100, 1]]))
+        >>> symbol_points(torch.zeros(1, 2, 3), batch, (" ", "a", "b")).labels
+        [('a', '-', '0', '0'), ('b', 'a', '1', '0')]
+    """
+
+    def shown(symbol: int) -> str:
+        if symbol < 0:
+            return "-"
+        return visible(alphabet[symbol]) if alphabet else str(symbol)
+
+    labels = [
+        (shown(read), shown(target), str(time), str(sequence))
+        for sequence, rows in enumerate(zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True))
+        for time, (read, target) in enumerate(zip(*rows, strict=True))
+    ]
+    columns = ("read", "to answer", "time step", "sequence")
+    return Points("states_after_symbols", states.flatten(0, 1)[:MAX_POINTS], columns, labels[:MAX_POINTS])
+
+
+def word_points(states: Tensor, text: Batch, vocabulary: Vocabulary) -> Points:
+    """The mean hidden state after each word, the commonest words first.
+
+    Args:
+        states: ``(batch, time, hidden_size)``.
+        text: What was read.
+        vocabulary: The characters of its symbols.
+
+    Raises:
+        UsageError: There is no whole word.
+    """
+    from rnn_tasks.analysis.structure import word_states  # SciPy takes a while to load
+
+    found = word_states(states.float().cpu(), text.inputs.cpu(), vocabulary)
+    order = (-found.counts).argsort(kind="stable")[:MAX_POINTS]
+    words = [found.words[index] for index in order]
+    counts = found.counts[order].tolist()
+    labels = [
+        (visible(word), kind, str(count)) for word, kind, count in zip(words, categories(words), counts, strict=True)
+    ]
+    return Points("states_after_words", torch.from_numpy(found.states[order]), ("word", "category", "count"), labels)
+
+
+def categories(words: list[str]) -> list[str]:
+    """The category of each word, where all are words of Elman's grammar; elsewhere words have none that is known.
+
+    Example:
+        >>> categories(["boy", "eat"]), categories(["boy", "traveller"])
+        (['NOUN_HUMAN', 'VERB_TRAN'], ['unknown', 'unknown'])
+    """
+    from rnn_tasks.texts.grammar import ELMAN
+
+    if not ELMAN.lexicon.issuperset(words):
+        return ["unknown"] * len(words)
+    return [ELMAN.word_categories[word] for word in words]
+
+
+def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:
+    """The first batches of a text as one: behind one another where they continue, else below one another.
+
+    Args:
+        batches: The text, at least one batch.
+        max_characters: No more of them when there are so many characters.
+
+    Example:
+        >>> one = Batch(torch.tensor([[1, 2]]), torch.tensor([[2, 3]]))
+        >>> next_one = Batch(torch.tensor([[3, 4]]), torch.tensor([[4, 5]]), continues=True)
+        >>> long_text([one, next_one], 100).inputs
+        tensor([[1, 2, 3, 4]])
+    """
+    parts: list[Batch] = []
+    for batch in batches:
+        if parts and not batch.continues and batch.inputs.shape[1] != parts[0].inputs.shape[1]:
+            break
+        parts.append(batch)
+        if sum(part.inputs.numel() for part in parts) >= max_characters:
+            break
+    if not parts:
+        raise UsageError("there is no validation text")
+    along = 1 if parts[-1].continues else 0
+    inputs, targets = [part.inputs for part in parts], [part.targets for part in parts]
+    return Batch(torch.cat(inputs, along), torch.cat(targets, along))

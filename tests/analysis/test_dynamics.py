@@ -1,0 +1,455 @@
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.optim import Adam
+
+from rnn_tasks.analysis.dynamics import (
+    eigenvalues,
+    gate_activity,
+    gate_values,
+    jacobian_products,
+    lyapunov_spectrum,
+    qr_growth,
+    saturation,
+    step_jacobian,
+)
+from rnn_tasks.analysis.flow import (
+    encoded,
+    flatten_state,
+    gradient_by_lag,
+    hidden_states,
+    state_trajectory,
+    unflatten_state,
+)
+from rnn_tasks.cores import (
+    GRU,
+    LSTM,
+    RNN,
+    Core,
+    Elman,
+    Foreign,
+    ResetOnlyGRU,
+    ScratchGRU,
+    ScratchLSTM,
+    UpdateOnlyGRU,
+)
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
+from rnn_tasks.spec import Batch, TaskSpec
+from rnn_tasks.tasks import VariableDelayEcho
+
+TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=3)
+BATCH = TASK.train_batch(0)
+LSTMS: dict[str, Callable[[int], Core]] = {
+    "LSTM of two layers": partial(LSTM, hidden_size=5, num_layers=2, dropout=0.5),
+    "ScratchLSTM": partial(ScratchLSTM, hidden_size=5),
+    "foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"bias": False}),
+}
+GRUS: dict[str, Callable[[int], Core]] = {
+    "GRU of two layers": partial(GRU, hidden_size=5, num_layers=2, dropout=0.5),
+    "ScratchGRU after": partial(ScratchGRU, hidden_size=5),
+    "ScratchGRU before": partial(ScratchGRU, hidden_size=5, reset="before", num_layers=2),
+    "ScratchGRU of one bias": partial(ScratchGRU, hidden_size=5, reset="before", single_bias=True),
+    "ResetOnlyGRU after": partial(ResetOnlyGRU, hidden_size=5, single_bias=True),
+    "ResetOnlyGRU before": partial(ResetOnlyGRU, hidden_size=5, reset="before"),
+    "UpdateOnlyGRU": partial(UpdateOnlyGRU, hidden_size=5),
+    "foreign GRU": partial(Foreign, hidden_size=5, layer=nn.GRU, options={"num_layers": 2}),
+}
+PLAIN: dict[str, Callable[[int], Core]] = {
+    "Elman": partial(Elman, hidden_size=5),
+    "orthogonal": partial(Elman, hidden_size=5, orthogonal_map="matrix_exp"),
+    "RNN of two layers": partial(RNN, hidden_size=5, num_layers=2),
+    "foreign RNN": partial(Foreign, hidden_size=5, layer=nn.RNN),
+}
+CORES = {**PLAIN, **GRUS, **LSTMS}
+
+
+def tagger(core: Callable[[int], Core], **options: Any) -> SequenceTagger:
+    return SequenceTagger(core, TASK.spec, Adam, **options).double()
+
+
+def reader(core: Callable[[int], Core]) -> LanguageModel:
+    return LanguageModel(core, TaskSpec(4, 4), Adam).double()
+
+
+def text(rows: int, time: int) -> Batch:
+    symbols = torch.randint(4, (rows, time + 1), generator=torch.Generator().manual_seed(1))
+    return Batch(symbols[:, :-1], symbols[:, 1:])
+
+
+def with_weight(model: RecurrentModel, weight: Tensor) -> RecurrentModel:
+    with torch.no_grad():
+        model.core.recurrent_weights()["weight_hh_l0"].copy_(weight)
+    return model
+
+
+def closed_form(model: RecurrentModel, states: Tensor) -> Tensor:
+    """``diag(1 - h^2) W`` at states ``(..., n)``."""
+    return (1 - states**2)[..., None] * model.core.recurrent_weights()["weight_hh_l0"].detach()
+
+
+def gru_step(model: RecurrentModel, inputs: Tensor, hidden: Tensor) -> Tensor:
+    """torch's GRU, one step of one sequence, from its documentation."""
+    weights = model.core.state_dict()
+    x_r, x_z, x_n = linear(inputs, weights["weight_ih_l0"], weights["bias_ih_l0"]).chunk(3)
+    h_r, h_z, h_n = linear(hidden, weights["weight_hh_l0"], weights["bias_hh_l0"]).chunk(3)
+    update = torch.sigmoid(x_z + h_z)
+    return (1 - update) * torch.tanh(x_n + torch.sigmoid(x_r + h_r) * h_n) + update * hidden
+
+
+# --- Jacobians --------------------------------------------------------------------------------------------------------
+
+
+def test_the_jacobian_of_an_elman_step_is_its_closed_form() -> None:
+    model = tagger(PLAIN["Elman"])
+    inputs, states = encoded(model, BATCH), state_trajectory(model, BATCH)
+    found = step_jacobian(model, inputs[:, 4], states[:, 3])
+    assert not found.requires_grad
+    torch.testing.assert_close(found, closed_form(model, states[:, 4]), atol=1e-12, rtol=1e-12)
+    alone = step_jacobian(model, inputs[1, 4], states[1, 3])
+    torch.testing.assert_close(alone, found[1])
+
+
+def test_the_jacobian_of_a_gru_step_is_that_of_its_equations() -> None:
+    model = tagger(partial(GRU, hidden_size=5))
+    inputs, states = encoded(model, BATCH), state_trajectory(model, BATCH)
+    found = step_jacobian(model, inputs[:, 4], states[:, 3])
+    for row in range(3):
+        expected = torch.func.jacrev(partial(gru_step, model, inputs[row, 4]))(states[row, 3])
+        torch.testing.assert_close(found[row], expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_jacobians_are_differences_of_the_next_state(core: str) -> None:
+    model, size = tagger(CORES[core]), 1e-6
+    inputs, states = encoded(model, BATCH), state_trajectory(model, BATCH)
+    found = step_jacobian(model, inputs[:, 4], states[:, 3])
+    model.eval()
+    with torch.no_grad():
+        _, like = model.core(inputs[:, :1])
+
+        def after(flat: Tensor) -> Tensor:
+            return flatten_state(model.core(inputs[:, 4:5], unflatten_state(flat, like))[1], 3)
+
+        for place in range(states.shape[-1]):
+            move = size * torch.eye(states.shape[-1], dtype=torch.double)[place]
+            slopes = (after(states[:, 3] + move) - after(states[:, 3] - move)) / (2 * size)
+            torch.testing.assert_close(found[..., place], slopes, atol=1e-8, rtol=1e-6)
+
+
+def test_the_gradient_by_lag_is_the_readouts_through_the_jacobians() -> None:
+    model, batch = tagger(LSTMS["ScratchLSTM"]), BATCH.rows(0, 1)
+    inputs, states = encoded(model, batch), state_trajectory(model, batch)
+    hidden = hidden_states(model, batch)[0, -1].requires_grad_()
+    loss = nn.functional.cross_entropy(model.readout(hidden), batch.targets[0, -1])
+    (gradient,) = torch.autograd.grad(loss, hidden)
+    gradient = torch.cat([gradient, torch.zeros(5).double()])  # the readout sees no cell
+    norms = [gradient.norm()]
+    for step in range(6, 0, -1):
+        gradient = gradient @ step_jacobian(model, inputs[0, step], states[0, step - 1])
+        norms.append(gradient.norm())
+    torch.testing.assert_close(gradient_by_lag(model, batch), torch.stack(norms))
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_products_have_the_singular_values_of_products_of_the_closed_form(start: int) -> None:
+    model = tagger(PLAIN["Elman"])
+    found = jacobian_products(model, BATCH, steps=5, sequence=1, start=start)
+    assert found.shape == (5, 5)
+    product = np.eye(5)
+    for step, jacobian in enumerate(closed_form(model, state_trajectory(model, BATCH)[1])[start : start + 5].numpy()):
+        product = jacobian @ product
+        np.testing.assert_allclose(found[step].numpy(), np.linalg.svd(product)[1], rtol=1e-6, atol=1e-15)
+
+
+def test_products_are_jacobians_of_many_steps() -> None:
+    """Of a GRU that starts from a state, against differentiation of all steps at once."""
+    model, batch = reader(partial(GRU, hidden_size=5)), text(rows=2, time=4)
+    start = torch.randn(1, 2, 5, dtype=torch.double)
+    inputs = encoded(model, batch)[1]
+    found = jacobian_products(model, batch, steps=4, sequence=1, state=start)
+    for steps in range(1, 5):
+
+        def many(hidden: Tensor, steps: int = steps) -> Tensor:
+            for now in inputs[:steps]:
+                hidden = gru_step(model, now, hidden)
+            return hidden
+
+        expected = torch.linalg.svdvals(torch.func.jacrev(many)(start[0, 1]))
+        torch.testing.assert_close(found[steps - 1], expected)
+
+
+@pytest.mark.parametrize(
+    ("steps", "sequence", "start", "message"),
+    [
+        (1, 3, 0, r"sequence must be in 0\.\.2, got 3"),
+        (1, -1, 0, r"sequence must be in 0\.\.2, got -1"),
+        (0, 0, 0, r"within the 7 steps of the batch, got 0 \+ 0"),
+        (5, 0, 3, r"within the 7 steps of the batch, got 3 \+ 5"),
+        (1, 0, -1, r"within the 7 steps of the batch, got -1 \+ 1"),
+    ],
+)
+def test_products_outside_the_batch_are_one_line(steps: int, sequence: int, start: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        jacobian_products(tagger(PLAIN["Elman"]), BATCH, steps, sequence, start)
+
+
+# --- Lyapunov exponents -----------------------------------------------------------------------------------------------
+
+
+def test_exponents_of_a_linear_layer_are_log_absolute_eigenvalues() -> None:
+    """W is far from normal: its singular values say something else."""
+    weight = torch.randn(5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(3)) / 2
+    weight += 2 * torch.ones(5, 5).triu(1)
+    weight /= torch.linalg.eigvals(weight).abs().max() / 0.98
+    model = with_weight(reader(partial(Elman, hidden_size=5, activation="identity")), weight)
+    expected = np.sort(np.log(np.abs(np.linalg.eigvals(weight.numpy()))))[::-1]
+    assert np.abs(np.log(np.linalg.svd(weight.numpy())[1]) - expected).max() > 0.5
+    found = lyapunov_spectrum(model, text(rows=1, time=1100), discard=100)
+    np.testing.assert_allclose(found.numpy(), expected, atol=5e-3)
+
+
+def test_exponents_of_an_orthogonal_linear_layer_are_zero() -> None:
+    weight = torch.linalg.qr(torch.randn(5, 5, dtype=torch.double))[0]
+    model = with_weight(tagger(partial(Elman, hidden_size=5, activation="identity")), weight)
+    torch.testing.assert_close(lyapunov_spectrum(model, BATCH), torch.zeros(5).double(), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("discard", [0, 2])
+def test_the_sum_of_the_exponents_of_tanh_is_the_mean_log_determinant(discard: int) -> None:
+    model = tagger(PLAIN["Elman"])
+    jacobians = closed_form(model, state_trajectory(model, BATCH))[:, discard:]
+    expected = torch.linalg.slogdet(jacobians).logabsdet.mean()
+    found = lyapunov_spectrum(model, BATCH, discard)
+    torch.testing.assert_close(found.sum(), expected)
+    assert (found.diff() <= 0).all()
+    alone = [lyapunov_spectrum(model, BATCH.rows(row, row + 1), discard).sum() for row in range(3)]
+    torch.testing.assert_close(torch.stack(alone).mean(), expected)
+
+
+def test_the_sum_of_the_exponents_of_a_gru_is_the_mean_log_determinant() -> None:
+    model, batch = reader(partial(GRU, hidden_size=5)), text(rows=2, time=6)
+    start = torch.randn(1, 2, 5, dtype=torch.double)
+    inputs, logs = encoded(model, batch), []
+    for row in range(2):
+        hidden = start[0, row]
+        for now in inputs[row]:
+            logs.append(torch.linalg.slogdet(torch.func.jacrev(partial(gru_step, model, now))(hidden)).logabsdet)
+            hidden = gru_step(model, now, hidden)
+    found = lyapunov_spectrum(model, batch, state=start)
+    torch.testing.assert_close(found.sum(), torch.stack(logs).mean())
+
+
+def test_the_largest_exponent_is_the_rate_at_which_neighbours_part() -> None:
+    """Of a chaotic network: two trajectories, moved close together again after every step (Benettin et al. 1980)."""
+    model, batch = reader(partial(Elman, hidden_size=8)), text(rows=1, time=600)
+    with_weight(model, 2.5 * torch.randn(8, 8, dtype=torch.double, generator=torch.Generator().manual_seed(2)) / 8**0.5)
+    weights = {name: value.numpy() for name, value in model.core.state_dict().items()}
+    bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+    one, size, rates = np.zeros(8), 1e-7, []
+    other = one + size * np.eye(8)[0]
+    for symbol in batch.inputs[0].tolist():
+        current = weights["weight_ih_l0"][:, symbol] + bias
+        one = np.tanh(current + weights["weight_hh_l0"] @ one)
+        other = np.tanh(current + weights["weight_hh_l0"] @ other)
+        distance = float(np.linalg.norm(other - one))
+        rates.append(math.log(distance / size))
+        other = one + (other - one) * size / distance
+    found = lyapunov_spectrum(model, batch, discard=50)
+    assert float(found[0]) == pytest.approx(np.mean(rates[50:]), abs=1e-4)
+
+
+@pytest.mark.parametrize("core", LSTMS)
+def test_there_are_as_many_exponents_as_numbers_in_the_state(core: str) -> None:
+    model = tagger(LSTMS[core])
+    found = lyapunov_spectrum(model, BATCH)
+    assert found.shape == (state_trajectory(model, BATCH).shape[-1],)
+    assert found.isfinite().all()
+
+
+def test_a_direction_that_is_wiped_out_has_no_finite_exponent() -> None:
+    model = with_weight(
+        tagger(partial(Elman, hidden_size=5, activation="identity")), torch.diag(torch.tensor([1.0, 0.5, 0.5, 0, 0]))
+    )
+    half = math.log(0.5)
+    torch.testing.assert_close(
+        lyapunov_spectrum(model, BATCH), torch.tensor([0.0, half, half, -math.inf, -math.inf]).double()
+    )
+
+
+def test_growth_of_several_directions_is_that_of_each_volume() -> None:
+    stretched = torch.randn(4, 3, 3, dtype=torch.double)
+    q, growth = qr_growth(stretched)
+    for columns in (1, 2, 3):
+        part = stretched[..., :columns]
+        volume = torch.linalg.slogdet(part.mT @ part).logabsdet / 2
+        torch.testing.assert_close(growth[:, :columns].sum(1), volume)
+    torch.testing.assert_close(q.mT @ q, torch.eye(3).double().expand(4, 3, 3))
+
+
+@pytest.mark.parametrize("discard", [-1, 7])
+def test_discarding_more_than_there_is_is_one_line(discard: int) -> None:
+    with pytest.raises(UsageError, match=rf"discard must be in 0\.\.6, got {discard}"):
+        lyapunov_spectrum(tagger(PLAIN["Elman"]), BATCH, discard)
+
+
+def test_a_foreign_state_that_cannot_be_flattened_is_one_line() -> None:
+    class Counting(nn.RNN):
+        def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:  # type: ignore[override]
+            outputs, after = super().forward(inputs, None if state is None else state[0])
+            return outputs, (after, 0 if state is None else state[1] + 1)
+
+    model = tagger(partial(Foreign, hidden_size=5, layer=Counting))
+    for ask in (lyapunov_spectrum, partial(jacobian_products, steps=2)):
+        with pytest.raises(UsageError, match="cannot be flattened: a part of it is int"):
+            ask(model, BATCH)
+
+
+# --- units, matrices, gates -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threshold", [0.95, 0.3])
+def test_saturation_is_the_share_of_large_values(threshold: float) -> None:
+    model = tagger(partial(Elman, hidden_size=5, input_scale=4.0))
+    states = hidden_states(model, BATCH)
+    values = np.abs(states.numpy())
+    expected = [[value > threshold for value in values[..., unit].ravel()] for unit in range(5)]
+    found = saturation(states, threshold)
+    np.testing.assert_allclose(found.numpy(), np.mean(expected, axis=1))
+    assert float(found.mean()) == pytest.approx(np.mean(values > threshold))
+    assert 0 < float(found.mean()) < 1
+
+
+@pytest.mark.parametrize("core", ["Elman", "orthogonal", "GRU of two layers", "foreign GRU"])
+def test_eigenvalues_are_numpys_by_their_size(core: str) -> None:
+    model = tagger(CORES[core])
+    found, weights = eigenvalues(model), model.core.recurrent_weights()
+    assert list(found) == list(weights)
+    for name, weight in weights.items():
+        expected = np.linalg.eigvals(weight.detach().numpy())
+        assert len(found[name]) == 5
+        assert (found[name].abs().diff() < 1e-12).all()
+        for value in found[name].numpy():  # in some order, as pairs have one size
+            assert np.abs(expected - value).min() < 1e-10
+        assert complex(found[name].sum()) == pytest.approx(complex(np.trace(weight.detach().numpy())))
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("core", GRUS)
+def test_the_gates_of_a_gru_make_its_states(core: str, given: bool) -> None:
+    model = tagger(GRUS[core])
+    layers = 2 if core in ("GRU of two layers", "ScratchGRU before", "foreign GRU") else 1
+    start = torch.randn(layers, 3, 5, dtype=torch.double) if given else None
+    gates = gate_activity(model, BATCH, start)
+    states = state_trajectory(model, BATCH, start).reshape(3, 7, layers, 5)
+    assert len({name.split("/")[0] for name in gates}) == layers
+    for layer in range(layers):
+        hidden = torch.zeros(3, 5).double() if start is None else start[layer]
+        new = gates[f"layer{layer}/new"]
+        update = gates.get(f"layer{layer}/update", torch.zeros_like(new))
+        for step in range(7):
+            hidden = (1 - update[:, step]) * new[:, step] + update[:, step] * hidden
+            torch.testing.assert_close(hidden, states[:, step, layer], atol=1e-10, rtol=0)
+    for name, values in gates.items():
+        assert values.shape == (3, 7, 5)
+        assert not values.requires_grad
+        assert values.min() > (-1 if name.endswith("/new") else 0)
+        assert values.max() < 1
+
+
+@pytest.mark.parametrize("reset", ["after", "before"])
+def test_the_reset_gate_makes_what_is_new(reset: Any) -> None:
+    """As the equations say, by unit; the states above are made without it."""
+    model = tagger(partial(ScratchGRU, hidden_size=5, reset=reset))
+    gates, weights = gate_activity(model, BATCH), model.core.state_dict()
+    inputs, states = encoded(model, BATCH).numpy(), state_trajectory(model, BATCH).numpy()
+    w, c = weights["weight_hh_l0"][10:].numpy(), weights["bias_hh_l0"][10:].numpy()
+    u, b = weights["weight_ih_l0"][10:].numpy(), weights["bias_ih_l0"][10:].numpy()
+    r, x, h = gates["layer0/reset"][1, 4].numpy(), inputs[1, 4], states[1, 3]
+    expected = np.tanh(u @ x + b + (r * (w @ h + c) if reset == "after" else w @ (r * h) + c))
+    np.testing.assert_allclose(gates["layer0/new"][1, 4].numpy(), expected, atol=1e-12)
+    w_r, u_r = weights["weight_hh_l0"][:5].numpy(), weights["weight_ih_l0"][:5].numpy()
+    both = (weights["bias_hh_l0"][:5] + weights["bias_ih_l0"][:5]).numpy()
+    np.testing.assert_allclose(r, 1 / (1 + np.exp(-(u_r @ x + w_r @ h + both))), atol=1e-12)
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("core", LSTMS)
+def test_the_gates_of_an_lstm_make_its_states(core: str, given: bool) -> None:
+    model = tagger(LSTMS[core])
+    layers = 2 if core == "LSTM of two layers" else 1
+    start = tuple(torch.randn(2, layers, 3, 5, dtype=torch.double)) if given else None
+    gates = gate_activity(model, BATCH, start)
+    states = state_trajectory(model, BATCH, start).reshape(3, 7, 2, layers, 5)
+    assert [name.split("/")[1] for name in gates] == layers * ["input", "forget", "cell", "output"]
+    for layer in range(layers):
+        memory = torch.zeros(3, 5).double() if start is None else start[1][layer]
+        forget, enter = gates[f"layer{layer}/forget"], gates[f"layer{layer}/input"]
+        for step in range(7):
+            memory = forget[:, step] * memory + enter[:, step] * gates[f"layer{layer}/cell"][:, step]
+            hidden = gates[f"layer{layer}/output"][:, step] * torch.tanh(memory)
+            torch.testing.assert_close(memory, states[:, step, 1, layer], atol=1e-10, rtol=0)
+            torch.testing.assert_close(hidden, states[:, step, 0, layer], atol=1e-10, rtol=0)
+
+
+def test_an_open_update_gate_keeps_the_state() -> None:
+    values = gate_values(
+        ("update", "new"), torch.ones(1), torch.ones(1), torch.tensor([[40.0], [0.0]]), torch.zeros(2, 1)
+    )
+    assert values["update"].item() == 1
+
+
+@pytest.mark.parametrize("core", PLAIN)
+def test_layers_without_gates_have_none(core: str) -> None:
+    assert gate_activity(tagger(PLAIN[core]), BATCH) == {}
+
+
+# --- nothing is changed -----------------------------------------------------------------------------------------------
+
+QUESTIONS: dict[str, Callable[[RecurrentModel, Batch], Any]] = {
+    "step_jacobian": lambda model, batch: step_jacobian(
+        model, encoded(model, batch)[:, 1], state_trajectory(model, batch)[:, 0]
+    ),
+    "jacobian_products": lambda model, batch: jacobian_products(model, batch, 3),
+    "lyapunov_spectrum": lyapunov_spectrum,
+    "eigenvalues": lambda model, batch: eigenvalues(model),
+    "gate_activity": gate_activity,
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("core", ["GRU of two layers", "orthogonal"])
+def test_the_model_is_left_as_it_was(question: str, core: str) -> None:
+    model, batch = reader(CORES[core]), text(rows=2, time=5)
+    model.core.eval()  # one part not as the others
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    numbers = torch.get_rng_state()
+    QUESTIONS[question](model, batch)
+    assert torch.equal(torch.get_rng_state(), numbers)
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("question", ["step_jacobian", "jacobian_products", "lyapunov_spectrum"])
+def test_jacobians_are_found_where_there_are_no_gradients(question: str) -> None:
+    model = tagger(CORES["GRU of two layers"])
+    expected = QUESTIONS[question](model, BATCH)
+    with torch.inference_mode():
+        torch.testing.assert_close(QUESTIONS[question](model, TASK.train_batch(0)), expected)
+
+
+def test_frozen_weights_do_not_matter() -> None:
+    model = tagger(PLAIN["Elman"])
+    expected = lyapunov_spectrum(model, BATCH)
+    model.requires_grad_(False)
+    torch.testing.assert_close(lyapunov_spectrum(model, BATCH), expected)
+    assert gradient_by_lag(model, BATCH).isfinite().all()

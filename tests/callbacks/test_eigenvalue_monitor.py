@@ -1,0 +1,86 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from torch import Tensor
+
+from rnn_tasks.callbacks import EigenvalueMonitor
+from rnn_tasks.callbacks.eigenvalue_monitor import draw_eigenvalues
+from rnn_tasks.errors import UsageError
+from tests.callbacks.watched import CORES, STRANGE, echo, events, network, trainer
+
+
+def by_numpy(model: Any) -> dict[str, Any]:
+    weights = model.core.recurrent_weights()
+    return {name: np.linalg.eigvals(weight.detach().double().numpy()) for name, weight in weights.items()}
+
+
+def in_order(values: Any) -> Any:
+    return np.sort_complex(np.asarray(values).round(6))
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_the_eigenvalues_are_those_of_all_recurrent_matrices_at_the_start_and_now(core: str) -> None:
+    model, monitor = network(echo(), CORES[core]), EigenvalueMonitor()
+    started = by_numpy(model)
+    trainer(monitor, max_steps=2).fit(model, echo())
+    for found, expected in ((monitor.first, started), (monitor.now, by_numpy(model))):
+        assert found.keys() == expected.keys()
+        for name, values in found.items():
+            np.testing.assert_allclose(in_order(values), in_order(expected[name]), atol=1e-5)
+
+
+def test_a_resumed_run_knows_where_it_started(tmp_path: Path) -> None:
+    first = EigenvalueMonitor()
+    run = trainer(first, folder=tmp_path)
+    run.fit(network(echo()), echo())
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    second = EigenvalueMonitor()
+    trainer(second, folder=tmp_path, max_steps=8).fit(network(echo()), echo(), ckpt_path=str(tmp_path / "last.ckpt"))
+    assert second.first_step == 0
+    assert torch.equal(second.first["weight_hh_l0"], first.first["weight_hh_l0"])
+    assert [image.step for image in events(tmp_path).Images("eigenvalues")] == [6, 8]
+
+
+def test_a_fit_of_its_own_starts_anew() -> None:
+    monitor = EigenvalueMonitor()
+    for _ in range(2):
+        model = network(echo())
+        torch.nn.init.normal_(model.core.weight_hh_l0)  # type: ignore[arg-type]
+        started = by_numpy(model)["weight_hh_l0"]
+        trainer(monitor, max_steps=2).fit(model, echo())
+        np.testing.assert_allclose(in_order(monitor.first["weight_hh_l0"]), in_order(started), atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_the_picture_shows_each_matrix_with_the_unit_circle_and_old_behind_new(count: int) -> None:
+    draw = np.random.default_rng(0)
+    values: list[dict[str, Tensor]] = [
+        {f"w{i}": torch.from_numpy(draw.normal(size=5) + 1j * draw.normal(size=5)) for i in range(count)}
+        for _ in range(2)
+    ]
+    figure = draw_eigenvalues(values[0], 70, values[1], 0)
+    fields = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title() for axes in fields] == [f"w{i}" for i in range(count)]
+    for axes in fields:
+        old, new = axes.lines
+        name = axes.get_title()
+        np.testing.assert_array_equal(np.asarray(new.get_xdata()) + 1j * np.asarray(new.get_ydata()), values[0][name])
+        np.testing.assert_array_equal(np.asarray(old.get_xdata()) + 1j * np.asarray(old.get_ydata()), values[1][name])
+        assert [line.get_label() for line in (old, new)] == ["step 0", "step 70"]
+        grey, black = (to_rgb(line.get_color()) for line in (old, new))
+        assert black == (0, 0, 0)
+        assert len(set(grey)) == 1  # seen in black and white too
+        (circle,) = axes.patches
+        assert circle.get_radius() == 1  # type: ignore[attr-defined]
+        low, high = axes.get_xlim()
+        assert -low == high >= max(1, *(float(v[name].abs().max()) for v in values))
+        assert axes.get_xlabel() == "real part"
+
+
+def test_a_layer_without_recurrent_matrices_is_refused() -> None:
+    with pytest.raises(UsageError, match="EigenvalueMonitor found no recurrent matrix in Strange"):
+        trainer(EigenvalueMonitor()).fit(network(echo(), STRANGE), echo())

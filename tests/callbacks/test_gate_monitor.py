@@ -1,0 +1,80 @@
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from torch import nn
+
+from rnn_tasks.analysis import gate_activity
+from rnn_tasks.callbacks import GateMonitor
+from rnn_tasks.callbacks.gate_monitor import draw_gates
+from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
+from rnn_tasks.errors import UsageError
+from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, both, echo, events, grammar, network, trainer
+
+LAYERS: dict[str, tuple[Any, set[str]]] = {
+    "GRU of two layers": (GATED, {"layer0/reset", "layer0/update", "layer1/reset", "layer1/update"}),
+    "LSTM": (partial(LSTM, hidden_size=5), {"layer0/input", "layer0/forget", "layer0/output"}),
+    "ScratchGRU": (partial(ScratchGRU, hidden_size=5), {"layer0/reset", "layer0/update"}),
+    "ScratchLSTM": (partial(ScratchLSTM, hidden_size=5), {"layer0/input", "layer0/forget", "layer0/output"}),
+    "ResetOnlyGRU": (partial(ResetOnlyGRU, hidden_size=5), {"layer0/reset"}),
+    "UpdateOnlyGRU": (partial(UpdateOnlyGRU, hidden_size=5), {"layer0/update"}),
+    "Foreign": (partial(Foreign, hidden_size=5, layer=nn.GRU), {"layer0/reset", "layer0/update"}),
+}
+
+
+@pytest.mark.parametrize(("make", "layer"), both(LAYERS))
+def test_what_is_logged_is_mean_and_standard_deviation_of_each_gate(make: Any, layer: str) -> None:
+    core, gates = LAYERS[layer]
+    task, notebook = make(), Notebook()
+    model = network(task, core)
+    trainer(GateMonitor(num_sequences=2), notebook=notebook, max_steps=2).fit(model, task)
+    activity = gate_activity(model, next(iter(task.val_dataloader())).rows(0, 2))
+    names = {name for name in notebook.names() if name.startswith("gate/")}
+    assert names == {f"gate/{gate}/{quantity}" for gate in gates for quantity in ("mean", "std")}
+    for gate in gates:
+        values = activity[gate].double().numpy()
+        assert notebook.values(f"gate/{gate}/mean")[-1] == pytest.approx(values.mean(), rel=1e-4)
+        assert notebook.values(f"gate/{gate}/std")[-1] == pytest.approx(values.std(), rel=1e-4)
+
+
+def test_the_picture_is_of_the_first_sequence(tmp_path: Path) -> None:
+    task = grammar()
+    model, monitor = network(task, GATED), GateMonitor()
+    trainer(monitor, folder=tmp_path).fit(model, task)
+    batch = next(iter(task.val_dataloader()))
+    expected = gate_activity(model, batch)["layer1/update"][0]
+    torch.testing.assert_close(monitor.gates["layer1/update"], expected)
+    assert "".join(monitor.read) == task.vocabulary.decode(batch.inputs[0].tolist())
+    assert [image.step for image in events(tmp_path).Images("gates")] == [6]
+
+
+@pytest.mark.parametrize(("time", "read"), [(9, "the boy  "), (9, ""), (200, "x" * 200)])
+def test_units_are_sorted_and_symbols_are_written_where_there_is_room(time: int, read: str) -> None:
+    values = torch.sigmoid(torch.randn(time, 6) * 3)
+    figure = draw_gates({"layer0/reset": values, "layer0/other": values}, 1200, list(read))
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    above, below, bar = figure.axes
+    image = np.asarray(above.images[0].get_array())
+    assert image.shape == (6, time)
+    assert (np.diff(image.mean(1)) >= 0).all()
+    assert sorted(image[:, 0].tolist()) == sorted(values[0].tolist())
+    assert above.images[0].get_clim() == (0, 1)
+    assert above.get_title(loc="left") == "layer0/reset: 0 hides the old state"
+    assert below.get_title(loc="left") == "layer0/other"
+    assert "shut" in bar.get_ylabel()
+    labels = [label.get_text() for label in below.get_xticklabels()]
+    if time == 9 and read:
+        assert "".join(labels) == "the␣boy␣␣"
+        assert "symbol" in below.get_xlabel()
+    else:
+        assert below.get_xlabel() == "time step"
+
+
+@pytest.mark.parametrize(("core", "name"), [(CORES["Elman"], "Elman"), (CORES["RNN"], "RNN"), (STRANGE, "Strange")])
+def test_a_layer_without_gates_is_refused(core: Any, name: str) -> None:
+    with pytest.raises(UsageError, match=f"GateMonitor knows no gates in {name}:"):
+        trainer(GateMonitor()).fit(network(echo(), core), echo())

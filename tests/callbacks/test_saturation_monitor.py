@@ -1,0 +1,61 @@
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rnn_tasks.callbacks import SaturationMonitor
+from rnn_tasks.cores import RNN, Elman, Foreign
+from rnn_tasks.errors import UsageError
+from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, network, trainer
+
+BOUNDED = {name: core for name, core in CORES.items() if name != "RNN"} | {
+    "sigmoid": partial(Elman, hidden_size=6, activation="sigmoid"),
+    "strange": STRANGE,
+}
+
+
+@pytest.mark.parametrize(("make", "core"), both(BOUNDED))
+def test_what_is_logged_is_the_share_of_states_above_the_threshold(make: Any, core: str) -> None:
+    task, notebook = make(), Notebook()
+    model = network(task, BOUNDED[core])
+    threshold = 0.5 if core == "sigmoid" else 0.2
+    monitor = SaturationMonitor(threshold=threshold, num_sequences=2)
+    trainer(monitor, notebook=notebook, max_steps=2).fit(model, task)
+    model.eval()
+    with torch.no_grad():
+        states, _ = model.core(model.encode_symbols(next(iter(task.val_dataloader())).inputs[:2]))
+    above = (states.abs() > threshold).float()
+    assert notebook.values("saturation/share")[-1] == pytest.approx(above.mean().item())
+    assert 0 < above.mean() < 1
+    assert monitor.shares is not None
+    torch.testing.assert_close(monitor.shares, above.flatten(0, 1).mean(0))
+
+
+def test_the_histogram_counts_every_unit_at_every_validation(tmp_path: Path) -> None:
+    trainer(SaturationMonitor(), folder=tmp_path).fit(network(echo()), echo())
+    written = events(tmp_path).Histograms("saturation/units")
+    assert [histogram.step for histogram in written] == [2, 4, 6]
+    assert {histogram.histogram_value.num for histogram in written} == {7}
+
+
+@pytest.mark.parametrize(
+    "core",
+    [
+        partial(Elman, hidden_size=6, activation="relu"),
+        partial(Elman, hidden_size=6, activation="identity"),
+        partial(RNN, hidden_size=6, nonlinearity="relu"),
+        partial(Foreign, hidden_size=6, layer=nn.RNN, options={"nonlinearity": "relu"}),
+    ],
+)
+def test_a_layer_without_bounds_is_refused(core: Any) -> None:
+    with pytest.raises(UsageError, match=r"cannot leave -1\.\.1; those of this (Elman|RNN) can"):
+        trainer(SaturationMonitor()).fit(network(echo(), core), echo())
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_a_threshold_outside_its_bounds_is_refused(threshold: float) -> None:
+    with pytest.raises(UsageError, match="threshold must be above 0 and below 1"):
+        SaturationMonitor(threshold=threshold)

@@ -1,0 +1,409 @@
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
+
+from rnn_tasks.analysis import hidden_states
+from rnn_tasks.analysis.snapshots import Snapshots, read_snapshots, write_snapshots
+from rnn_tasks.callbacks import ExactResume, Reorthogonalize, SnapshotRecorder, StopOnSignal
+from rnn_tasks.callbacks.snapshot_recorder import is_due
+from rnn_tasks.cores import Elman
+from rnn_tasks.errors import InterruptedRunError, UsageError
+from rnn_tasks.tasks import Text
+from rnn_tasks.texts.grammar import ELMAN
+from tests.callbacks.watched import CORES, GATED, STRANGE, both, echo, grammar, network, trainer
+
+EVERY_STEP: dict[str, Any] = {"dense_steps": 1000, "dense_every": 1, "sample_length": 3}
+
+
+def recorded(folder: Path) -> Snapshots:
+    return read_snapshots(folder / "run/version_0/snapshots.pt")
+
+
+def assert_same(one: Snapshots, other: Snapshots) -> None:
+    for name, value in vars(one).items():
+        if isinstance(value, torch.Tensor | dict):
+            torch.testing.assert_close(vars(other)[name], value, rtol=0, atol=0, equal_nan=True)
+        else:
+            assert vars(other)[name] == value, name
+
+
+class Witness(Callback):
+    """Keeps weights and gradients, by another way."""
+
+    def __init__(self) -> None:
+        self.weights: dict[int, dict[str, torch.Tensor]] = {}
+        self.norms: dict[int, dict[str, float]] = {}
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        self.norms[trainer.global_step + 1] = {
+            name: 0.0 if parameter.grad is None else float(parameter.grad.square().sum().sqrt())
+            for name, parameter in pl_module.named_parameters()
+        }
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.weights[trainer.global_step] = {
+            name: weight.detach().clone() for name, weight in pl_module.named_parameters()
+        }
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "expected"),
+    [
+        ({"dense_steps": 4, "dense_every": 2, "every": 3}, 11, [0, 2, 4, 6, 9, 11]),
+        ({"dense_steps": 0, "every": 5}, 10, [0, 5, 10]),
+        ({}, 11, [0, 10, 11]),
+    ],
+)
+def test_it_records_densely_then_every_few_steps_and_at_the_end(
+    tmp_path: Path, settings: dict[str, int], steps: int, expected: list[int]
+) -> None:
+    trainer(SnapshotRecorder(**settings), folder=tmp_path, max_steps=steps).fit(network(echo()), echo())
+    assert recorded(tmp_path).steps.tolist() == expected
+
+
+def test_steps_are_the_optimizer_s_also_where_gradients_are_accumulated(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"accumulate_grad_batches": 3, "max_steps": 4, "val_check_interval": 1}
+    witness = Witness()
+    trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, **options).fit(network(echo()), echo())
+    found = recorded(tmp_path)
+    assert found.steps.tolist() == [0, 1, 2, 3, 4]
+    for index, step in enumerate(found.steps.tolist()[1:], 1):
+        assert torch.equal(found.weights["readout.weight"][index], witness.weights[step]["readout.weight"])
+
+
+@pytest.mark.parametrize(("make", "core"), both(CORES))
+def test_a_record_is_the_network_after_the_step_and_the_gradient_before_clipping(
+    tmp_path: Path, make: Any, core: str
+) -> None:
+    task, witness = make(), Witness()
+    model = network(task, CORES[core])
+    run = trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, max_steps=2, gradient_clip_val=0.01)
+    run.fit(model, task)
+    found = recorded(tmp_path)
+    for step in (1, 2):
+        for name, norm in witness.norms[step].items():
+            assert found.gradient_norms[name][step] == pytest.approx(norm, rel=1e-4)
+            if name in found.weights:
+                assert torch.equal(found.weights[name][step], witness.weights[step][name])
+    assert all(norms[0].isnan() for norms in found.gradient_norms.values())
+    probe = next(iter(task.val_dataloader())).rows(0, 1)
+    torch.testing.assert_close(found.states[-1:], hidden_states(model, probe))
+    assert torch.equal(found.inputs, probe.inputs[0])
+    if make is grammar:
+        assert found.samples[-1] == model.generate("the boy", 3)  # type: ignore[operator]
+
+
+def test_weights_are_recorded_after_a_projection_whatever_the_order(tmp_path: Path) -> None:
+    for order in (1, -1):
+        callbacks = [SnapshotRecorder(**EVERY_STEP), Reorthogonalize()][::order]
+        trainer(*callbacks, folder=tmp_path / str(order), max_steps=2).fit(network(echo()), echo())
+        weight = recorded(tmp_path / str(order)).weights["core.weight_hh_l0"]
+        assert (weight @ weight.mT - torch.eye(7)).abs().max() < 1e-5
+
+
+def test_the_last_record_has_a_gradient_where_the_last_step_is_known(tmp_path: Path) -> None:
+    trainer(SnapshotRecorder(every=100), folder=tmp_path, max_steps=3).fit(network(echo()), echo())
+    assert recorded(tmp_path).gradient_norms["readout.bias"][-1].isfinite()
+
+
+# --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+class Leave(Callback):
+    """Ends the process, as far as the other callbacks can know."""
+
+    def __init__(self, step: int, error: BaseException, save_at: int | None = None) -> None:
+        self.step, self.error, self.save_at = step, error, save_at
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if self.save_at == trainer.global_step:
+            trainer.save_checkpoint(Path(str(trainer.log_dir)) / "last.ckpt")
+        if trainer.global_step == self.step:
+            raise self.error
+
+
+def fit(
+    folder: Path, *callbacks: Callback, steps: int, resumed: bool = False, make: Any = echo, **settings: Any
+) -> None:
+    recorder = SnapshotRecorder(**{**EVERY_STEP, **settings})
+    rare: dict[str, Any] = {"val_check_interval": 50, "log_every_n_steps": 10}
+    run = trainer(ExactResume(), recorder, *callbacks, folder=folder, max_steps=steps, **rare)
+    checkpoint = str(folder / "run/version_0/last.ckpt") if resumed else None
+    task = make()
+    run.fit(network(task), task, ckpt_path=checkpoint)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    """A run that nobody killed."""
+    folder = tmp_path_factory.mktemp("whole")
+    fit(folder, steps=27, make=grammar)
+    return recorded(folder)
+
+
+class Kill(BaseException):
+    """SIGKILL: nobody is asked, so nothing is written any more."""
+
+
+@pytest.mark.parametrize(("save_at", "killed_at"), [(17, 17), (3, 24)])
+def test_a_run_that_was_killed_goes_on_without_a_gap_and_has_no_step_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Snapshots, save_at: int, killed_at: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(SnapshotRecorder, "on_exception", lambda *_: None)
+        with pytest.raises(Kill):
+            fit(tmp_path, Leave(killed_at, Kill(), save_at), steps=27, make=grammar)
+    left = recorded(tmp_path).steps.tolist()
+    assert left == list(range(len(left)))
+    assert len(left) >= 0.85 * killed_at
+    fit(tmp_path, steps=27, resumed=True, make=grammar)
+    assert recorded(tmp_path).steps.tolist() == list(range(28))
+    assert_same(recorded(tmp_path), whole)
+
+
+def test_what_came_after_the_checkpoint_is_recorded_again(tmp_path: Path) -> None:
+    class Freeze(Callback):
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            for group in trainer.optimizers[0].param_groups:
+                group["lr"] = 0.0
+
+    fit(tmp_path, Leave(-1, Kill(), save_at=3), steps=8)
+    fit(tmp_path, Freeze(), steps=8, resumed=True)
+    found = recorded(tmp_path)
+    assert found.steps.tolist() == list(range(9))
+    bias = found.weights["readout.bias"]
+    assert not torch.equal(bias[2], bias[3])
+    assert torch.equal(bias[3:], bias[3].expand(6, -1))
+
+
+def test_new_snapshots_are_in_the_checkpoint_until_they_are_in_the_file(tmp_path: Path) -> None:
+    fit(tmp_path, Leave(-1, Kill(), save_at=17), steps=18)
+    states = torch.load(tmp_path / "run/version_0/last.ckpt", weights_only=True)["callbacks"]
+    (waiting,) = [state["waiting"] for name, state in states.items() if name.startswith("SnapshotRecorder")]
+    assert 0 < len(waiting) <= 3
+    assert waiting[-1]["steps"].tolist() == [17]
+
+
+def test_a_signal_between_two_steps_leaves_a_file_with_both(tmp_path: Path) -> None:
+    # The one that stops the run is asked first, and the recorder not at all.
+    recorder = SnapshotRecorder(**EVERY_STEP)
+    leave = Leave(11, InterruptedRunError(15))
+    with pytest.raises(InterruptedRunError):
+        trainer(leave, recorder, folder=tmp_path, max_steps=20).fit(network(echo()), echo())
+    found = recorded(tmp_path)
+    assert found.steps.tolist() == list(range(12))
+    assert found.gradient_norms["readout.bias"][-1].isfinite()
+
+
+def test_an_error_leaves_a_file_with_all_that_was_recorded(tmp_path: Path) -> None:
+    leave = Leave(11, RuntimeError("something else"))
+    with pytest.raises(RuntimeError, match="something else"):
+        trainer(SnapshotRecorder(**EVERY_STEP), leave, folder=tmp_path, max_steps=20).fit(network(echo()), echo())
+    assert recorded(tmp_path).steps.tolist() == list(range(12))
+
+
+def test_a_run_that_starts_over_in_its_folder_begins_a_new_file(tmp_path: Path) -> None:
+    fit(tmp_path, steps=5)
+    fit(tmp_path, steps=2)
+    assert recorded(tmp_path).steps.tolist() == [0, 1, 2]
+
+
+def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(tmp_path, Leave(-1, Kill(), save_at=4), steps=4)
+    old = recorded(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            fit(tmp_path, steps=9, resumed=True)
+    assert_same(recorded(tmp_path), old)
+    assert [path.name for path in (tmp_path / "run/version_0").glob("*snapshots*")] == ["snapshots.pt"]
+    fit(tmp_path, steps=9, resumed=True)
+    assert recorded(tmp_path).steps.tolist() == list(range(10))
+
+
+def test_a_damaged_file_ends_a_resumed_run_in_one_line_and_stays(tmp_path: Path) -> None:
+    fit(tmp_path, Leave(-1, Kill(), save_at=4), steps=4)
+    path = tmp_path / "run/version_0/snapshots.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UsageError, match=r"damaged.*; move it away") as caught:
+        fit(tmp_path, steps=9, resumed=True)
+    assert "\n" not in str(caught.value)
+    assert path.stat().st_size == 1000
+    path.unlink()
+    fit(tmp_path, steps=6, resumed=True)
+    assert recorded(tmp_path).steps.tolist() == [4, 5, 6]
+
+
+def test_a_file_of_another_network_ends_a_resumed_run_in_one_line_and_stays(tmp_path: Path) -> None:
+    fit(tmp_path, Leave(-1, Kill(), save_at=17), steps=17)  # some are in the checkpoint
+    path = tmp_path / "run/version_0/snapshots.pt"
+    other = tmp_path / "other"
+    run = trainer(SnapshotRecorder(**EVERY_STEP), folder=other, max_steps=1)
+    run.fit(network(echo(), partial(Elman, hidden_size=3)), echo())
+    path.write_bytes((other / "run/version_0/snapshots.pt").read_bytes())
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"cannot be gone on with.*different networks"):
+        fit(tmp_path, steps=19, resumed=True)
+    assert path.read_bytes() == before
+
+
+# --- size -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_grows_too_large_keeps_the_moments_of_longer_intervals(tmp_path: Path) -> None:
+    fit(tmp_path, steps=41, max_snapshots=12, dense_steps=8, dense_every=1, every=2)
+    found = recorded(tmp_path)
+    assert len(found) <= 12
+    assert found.thinning == 4
+    assert found.steps.tolist() == [0, 4, 8, 16, 24, 32, 40, 41]
+
+
+def test_the_file_is_never_larger_than_asked_for_and_the_bytes_that_are_written_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def spy(path: Path, snapshots: Snapshots) -> None:
+        write_snapshots(path, snapshots)
+        sizes.append(snapshots.nbytes)
+
+    monkeypatch.setattr("rnn_tasks.callbacks.snapshot_recorder.write_snapshots", spy)
+    fit(tmp_path, steps=40)
+    one = recorded(tmp_path).nbytes / 41
+    assert sum(sizes) < 8 * 41 * one  # when it is written at every step, 21 * 41
+    sizes.clear()
+    fit(tmp_path, steps=40, max_megabytes=20.5 * one / 1e6)
+    assert max(sizes) <= 20.5 * one
+    found = recorded(tmp_path)
+    assert 10 <= len(found) <= 20
+    assert found.steps[[0, -1]].tolist() == [0, 40]
+
+
+def test_two_snapshots_are_kept_whatever_their_size(tmp_path: Path) -> None:
+    fit(tmp_path, steps=9, max_megabytes=1e-6)
+    assert recorded(tmp_path).steps.tolist() == [0, 9]
+
+
+def test_a_resumed_run_is_thinned_as_it_was(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"max_snapshots": 10}
+    fit(tmp_path / "whole", steps=30, **settings)
+    fit(tmp_path / "twice", Leave(-1, Kill(), save_at=16), steps=16, **settings)
+    fit(tmp_path / "twice", steps=30, resumed=True, **settings)
+    assert_same(recorded(tmp_path / "twice"), recorded(tmp_path / "whole"))
+
+
+def test_a_run_that_is_recorded_from_its_middle_keeps_its_last_moments_too(tmp_path: Path) -> None:
+    fit(tmp_path, Leave(-1, Kill(), save_at=5), steps=5)
+    (tmp_path / "run/version_0/snapshots.pt").unlink()
+    fit(tmp_path, steps=9, resumed=True, max_snapshots=2, dense_steps=0, every=7)
+    assert recorded(tmp_path).steps.tolist() == [7, 9]
+    fit(tmp_path, steps=9, resumed=True, max_snapshots=2)
+    assert recorded(tmp_path).steps.tolist() == [8, 9]
+
+
+def test_moments_of_the_beginning_and_of_later() -> None:
+    steps = [step for step in range(1001) if is_due(step, 200, 10, 100)]
+    assert steps == [*range(0, 201, 10), *range(300, 1001, 100)]
+
+
+# --- what a run cannot have -------------------------------------------------------------------------------------------
+
+
+def test_what_a_layer_does_not_have_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(echo(), STRANGE), echo())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("SnapshotRecorder")]
+    assert lines == [
+        "SnapshotRecorder: without eigenvalues (it names no recurrent matrix), gradient by time step (its state is "
+        "not made of tensors); this Strange has none"
+    ]
+    found = recorded(tmp_path)
+    assert found.eigenvalues == {}
+    assert found.gradient_by_time_step is None
+
+
+def test_nothing_is_said_of_a_layer_that_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(echo(), GATED), echo())
+    assert "SnapshotRecorder" not in capsys.readouterr().out
+
+
+def test_a_run_without_a_folder_is_refused_and_a_fast_one_records_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a run without a logger has none"):
+        trainer(SnapshotRecorder()).fit(network(echo()), echo())
+    run = trainer(SnapshotRecorder(), folder=tmp_path, fast_dev_run=True, val_check_interval=1)
+    run.fit(network(echo()), echo())
+    assert not list(tmp_path.rglob("snapshots.pt"))
+
+
+@pytest.mark.parametrize("name", ["dense_steps", "dense_every", "every", "max_snapshots", "sample_length"])
+def test_counts_outside_their_bounds_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} must be at least"):
+        SnapshotRecorder(**{name: -1})
+    with pytest.raises(UsageError, match="max_megabytes must be above 0"):
+        SnapshotRecorder(max_megabytes=0)
+
+
+# --- the projector ----------------------------------------------------------------------------------------------------
+
+
+def labels(folder: Path) -> list[list[str]]:
+    (path,) = (folder / "run/version_0").rglob("metadata.tsv")
+    return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_words_of_the_grammar_are_in_the_projector_with_their_categories(tmp_path: Path) -> None:
+    task = grammar()
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(task), task)
+    header, *rows = labels(tmp_path)
+    assert header == ["word", "category", "count"]
+    text = task.text("val").split()
+    assert {word for word, _, _ in rows} <= set(text)
+    assert len(rows) > 8
+    for word, category, count in rows:
+        assert category == ELMAN.word_categories[word]
+        assert int(count) <= text.count(word)
+
+
+def test_symbols_are_in_the_projector_where_there_are_no_words(tmp_path: Path) -> None:
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(echo()), echo())
+    header, *rows = labels(tmp_path)
+    assert header == ["read", "to answer", "time step", "sequence"]
+    assert len(rows) == 8 * 6
+    assert {row[0] for row in rows} <= {"a", "b", "c", "' '"}
+
+
+def test_symbols_are_in_the_projector_where_a_text_has_no_white_space(tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("abcacb" * 60)
+    task = Text(str(file), cleaning="none", batch_size=3, sequence_length=8, prefix="a")
+    trainer(SnapshotRecorder(sample_length=2), folder=tmp_path, max_steps=1).fit(network(task), task)
+    header, *rows = labels(tmp_path)
+    assert header[0] == "read"
+    assert {row[0] for row in rows} == {"a", "b", "c"}
+
+
+def test_a_signal_stops_a_run_whose_recorder_comes_later_in_the_list(tmp_path: Path) -> None:
+    """The order of the shipped configs, where what is appended comes after StopOnSignal."""
+
+    class Send(Callback):
+        def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
+            if trainer.global_step == 4:
+                stop.received = 15
+
+    stop = StopOnSignal()
+    run = trainer(stop, SnapshotRecorder(**EVERY_STEP), Send(), folder=tmp_path, max_steps=9)
+    with pytest.raises(InterruptedRunError):
+        run.fit(network(echo()), echo())
+    assert recorded(tmp_path).steps.tolist() == [0, 1, 2, 3, 4, 5]
+    more = trainer(StopOnSignal(), SnapshotRecorder(**EVERY_STEP), folder=tmp_path, max_steps=9)
+    more.fit(network(echo()), echo(), ckpt_path=str(tmp_path / "run/version_0/checkpoints/last.ckpt"))
+    assert recorded(tmp_path).steps.tolist() == list(range(10))
