@@ -99,10 +99,10 @@ def boards(trainer: Trainer) -> list[SummaryWriter]:
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
-def log_scalars(trainer: Trainer, values: Mapping[str, Tensor]) -> None:
-    """Give values to the loggers, at the step at which they write those of a validation.
+def log_scalars(trainer: Trainer, values: Mapping[str, Tensor | float]) -> None:
+    """Give values to the loggers, at the step at which they write those of this step or of a validation.
 
-    Not by the model's ``log``, which would have to be called on all ranks.
+    Not by the model's ``log``, which would have to be called on all ranks, and takes several times as long.
     """
     for logger in trainer.loggers:
         logger.log_metrics(
@@ -136,12 +136,20 @@ class Observer(Callback, ABC):
         picture_every_n_validations: Validations between two pictures in TensorBoard, ``>= 1``; there is one more when
             training ends.
         num_sequences: Sequences at most, ``>= 1``.
+        optional: Whether a network that does not have what is measured is trained without it, after a line that says
+            so, and not refused.
 
     Raises:
         UsageError: A value outside its bounds.
     """
 
-    def __init__(self, every_n_validations: int, picture_every_n_validations: int, num_sequences: int = 1) -> None:
+    def __init__(
+        self,
+        every_n_validations: int,
+        picture_every_n_validations: int,
+        num_sequences: int = 1,
+        optional: bool = False,
+    ) -> None:
         counts = {
             "every_n_validations": every_n_validations,
             "picture_every_n_validations": picture_every_n_validations,
@@ -153,6 +161,7 @@ class Observer(Callback, ABC):
         self.every_n_validations = every_n_validations
         self.picture_every_n_validations = picture_every_n_validations
         self.num_sequences = num_sequences
+        self.optional = optional
         self.validations = 0
         self.shown_at: int | None = None
         self.probe: Batch | None = None
@@ -184,7 +193,14 @@ class Observer(Callback, ABC):
         layer_of(pl_module, type(self).__name__)
         with observing(pl_module):  # on every rank, so that a layer that is refused stops all of them
             self.probe = probe_of(trainer, pl_module, self.num_sequences, type(self).__name__)
-            self.refuse(pl_module, self.probe)
+            try:
+                self.refuse(pl_module, self.probe)
+            except UsageError as error:
+                if not self.optional:
+                    raise
+                self.probe = None
+                if trainer.is_global_zero:
+                    print(f"{error}: left out", flush=True)
 
     def refuse(self, model: Any, probe: Batch) -> None:
         """Look whether there is something to be measured.
@@ -229,7 +245,7 @@ class Observer(Callback, ABC):
             log_scalars(trainer, values)
 
     def _show(self, trainer: Trainer) -> None:
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.probe is not None:
             self.shown_at = trainer.global_step
             for board in boards(trainer):
                 self.show(board, trainer.global_step)

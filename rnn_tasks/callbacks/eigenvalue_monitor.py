@@ -64,13 +64,14 @@ class EigenvalueMonitor(Observer):
 
     Args:
         every_n_validations: Validations between two pictures, ``>= 1``; there is one more when training ends.
+        optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
         UsageError: A value outside its bounds, or a layer that names no recurrent matrix.
     """
 
-    def __init__(self, every_n_validations: int = 5) -> None:
-        super().__init__(every_n_validations, every_n_validations)
+    def __init__(self, every_n_validations: int = 5, optional: bool = False) -> None:
+        super().__init__(every_n_validations, every_n_validations, optional=optional)
         self.first: dict[str, Tensor] = {}
         self.first_step = 0
         self.now: dict[str, Tensor] = {}

@@ -96,15 +96,20 @@ class GateMonitor(Observer):
         every_n_validations: Validations between two measurements, ``>= 1``.
         num_sequences: Sequences that are looked at, ``>= 1``.
         picture_every_n_validations: Validations between two pictures, ``>= 1``; there is one more when training ends.
+        optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
         UsageError: A value outside its bounds, or a layer whose gates are not known.
     """
 
     def __init__(
-        self, every_n_validations: int = 1, num_sequences: int = 8, picture_every_n_validations: int = 5
+        self,
+        every_n_validations: int = 1,
+        num_sequences: int = 8,
+        picture_every_n_validations: int = 5,
+        optional: bool = False,
     ) -> None:
-        super().__init__(every_n_validations, picture_every_n_validations, num_sequences)
+        super().__init__(every_n_validations, picture_every_n_validations, num_sequences, optional)
         self.gates: dict[str, Tensor] = {}
         self.read: list[str] = []
 

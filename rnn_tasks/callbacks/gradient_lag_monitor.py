@@ -99,6 +99,7 @@ class GradientLagMonitor(Observer):
         max_lag: The largest lag that is shown, ``>= 1``; None for all of the sequence.
         num_sequences: Sequences that the mean is over, ``>= 1``.
         picture_every_n_validations: Validations between two pictures, ``>= 1``; there is one more when training ends.
+        optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
         UsageError: A value outside its bounds, or a layer whose state is not made of tensors.
@@ -110,8 +111,9 @@ class GradientLagMonitor(Observer):
         max_lag: int | None = None,
         num_sequences: int = 8,
         picture_every_n_validations: int = 5,
+        optional: bool = False,
     ) -> None:
-        super().__init__(every_n_validations, picture_every_n_validations, num_sequences)
+        super().__init__(every_n_validations, picture_every_n_validations, num_sequences, optional)
         if max_lag is not None and max_lag < 1:
             raise UsageError(f"max_lag must be at least 1, got {max_lag}")
         self.max_lag = max_lag

@@ -9,6 +9,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from rnn_tasks.callbacks._hooks import AfterEachStep
+from rnn_tasks.callbacks._observing import log_scalars
 from rnn_tasks.runs.trainer_facts import is_logged
 
 
@@ -69,5 +70,5 @@ class GradientNormMonitor(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         if self.values:
-            pl_module.log_dict(self.values, batch_size=1)
+            log_scalars(trainer, self.values)
             self.values = {}

@@ -13,13 +13,13 @@ class SampleMonitor(Callback):
 
     Args:
         num_sequences: How many, ``>= 1``.
-        every_n_validations: Validations between two samples, ``>= 1``.
+        every_n_validations: Validations from one sample to the next, ``>= 1``; the first one has one.
 
     Raises:
         UsageError: A value outside its bounds.
     """
 
-    def __init__(self, num_sequences: int = 9, every_n_validations: int = 1) -> None:
+    def __init__(self, num_sequences: int = 9, every_n_validations: int = 4) -> None:
         if num_sequences < 1 or every_n_validations < 1:
             raise UsageError("num_sequences and every_n_validations must be at least 1")
         self.num_sequences = num_sequences
@@ -39,8 +39,9 @@ class SampleMonitor(Callback):
         logger = trainer.logger
         if trainer.sanity_checking or self.batch is None or not isinstance(logger, TensorBoardLogger) or task is None:
             return
+        due = self.validations % self.every_n_validations == 0
         self.validations += 1
-        if self.validations % self.every_n_validations == 0 and trainer.is_global_zero:
+        if due and trainer.is_global_zero:
             answers = pl_module.predict_step(self.batch, 0)
             texts = task.show(self.batch, answers)
             if texts:

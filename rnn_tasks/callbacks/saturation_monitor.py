@@ -22,13 +22,20 @@ class SaturationMonitor(Observer):
         threshold: A unit is saturated where its absolute value is above, ``0 < threshold < 1``.
         every_n_validations: Validations between two measurements, ``>= 1``.
         num_sequences: Sequences that are looked at, ``>= 1``.
+        optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
         UsageError: A value outside its bounds, or a layer without bounds.
     """
 
-    def __init__(self, threshold: float = 0.95, every_n_validations: int = 1, num_sequences: int = 8) -> None:
-        super().__init__(every_n_validations, every_n_validations, num_sequences)
+    def __init__(
+        self,
+        threshold: float = 0.95,
+        every_n_validations: int = 1,
+        num_sequences: int = 8,
+        optional: bool = False,
+    ) -> None:
+        super().__init__(every_n_validations, every_n_validations, num_sequences, optional)
         if not 0 < threshold < 1:
             raise UsageError(f"threshold must be above 0 and below 1, got {threshold}")
         self.threshold = threshold

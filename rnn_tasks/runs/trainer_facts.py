@@ -25,3 +25,9 @@ def is_logged(trainer: Trainer) -> bool:
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     # As Lightning counts; its public global_step has moved on already when a step's hooks run.
     return every > 0 and (trainer.fit_loop.epoch_loop._batches_that_stepped + 1) % every == 0
+
+
+def logged_before(trainer: Trainer) -> int:
+    """How many steps the loggers have written before this one, for which :func:`is_logged` holds."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    return trainer.fit_loop.epoch_loop._batches_that_stepped // every

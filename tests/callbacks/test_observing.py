@@ -22,7 +22,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.spec import NOT_SCORED, Batch
-from tests.callbacks.watched import CORES, GATED, Notebook, echo, events, grammar, network, trainer
+from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, echo, events, grammar, network, trainer
 
 NAMES = ("gradient_by_lag/", "saturation/", "gate/")
 
@@ -208,9 +208,23 @@ def test_a_run_without_a_datamodule_is_refused() -> None:
 def test_counts_below_one_are_refused(monitor: type[Observer], name: str) -> None:
     if name in monitor.__init__.__annotations__:
         with pytest.raises(UsageError, match="must be at least 1, got 0"):
-            monitor(**{name: 0})
+            monitor(**{name: 0})  # type: ignore[arg-type]
 
 
 def test_an_unwatched_model_is_a_recurrent_one() -> None:
     """So the comparisons above are of models of both kinds."""
     assert all(isinstance(network(make()), RecurrentModel) for make in (echo, grammar))
+
+
+@pytest.mark.parametrize("monitor", [EigenvalueMonitor, GateMonitor, GradientLagMonitor])
+def test_an_optional_monitor_leaves_a_network_alone_that_does_not_have_it(
+    monitor: type[Observer], capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = echo()
+    with pytest.raises(UsageError) as refused:
+        trainer(monitor()).fit(network(task, STRANGE), task)  # type: ignore[call-arg]
+    notebook = Notebook()
+    alone = monitor(optional=True)  # type: ignore[call-arg]
+    trainer(alone, notebook=notebook).fit(network(task, STRANGE), task)
+    assert f"{refused.value}: left out" in capsys.readouterr().out
+    assert not any(name.startswith(("gate", "gradient_by_lag")) for name in notebook.names())
