@@ -38,21 +38,24 @@ def spectrum(weight: Tensor, radius: bool = True) -> dict[str, Tensor]:
 
 
 class SpectralNormMonitor(Callback):
-    """Logs spectral norm and orthogonality error of each recurrent matrix at every logged step, now and then its radius.
+    """Logs spectral norm and orthogonality error of each recurrent matrix, and less often its spectral radius.
 
     Logged as ``spectral_norm/<weight>``, ``spectral_radius/<weight>`` and ``orthogonality_error/<weight>``. Where a
-    callback changes the weights after the optimizer has, ``spectral_norm_before_projection/<weight>`` and the error show
-    them as the optimizer left them.
+    callback changes the weights after the optimizer has, ``spectral_norm_before_projection/<weight>`` and the like of
+    the error show them as the optimizer left them.
 
     Args:
-        radius_every: The spectral radius is logged at the first of so many logged steps, ``>= 1``.
+        every_n_logs: Steps that the loggers write from one measurement to the next, ``>= 1``; the first one has one.
+        radius_every: Measurements from one with the spectral radius, which takes longest, to the next, ``>= 1``.
 
     Raises:
         UsageError: A value outside its bounds.
     """
 
-    def __init__(self, radius_every: int = 10) -> None:
+    def __init__(self, every_n_logs: int = 3, radius_every: int = 4) -> None:
+        require(every_n_logs >= 1, f"every_n_logs must be at least 1, got {every_n_logs}")
         require(radius_every >= 1, f"radius_every must be at least 1, got {radius_every}")
+        self.every_n_logs = every_n_logs
         self.radius_every = radius_every
         self.module: LightningModule | None = None
         self.trainer: Trainer | None = None
@@ -69,10 +72,13 @@ class SpectralNormMonitor(Callback):
         self.module = self.trainer = None
 
     def remember(self) -> None:
-        """Keep the weights as the optimizer left them, if this step is logged."""
-        if self.module is not None and self.trainer is not None and is_logged(self.trainer):
+        """Keep the weights as the optimizer left them, if this step is measured."""
+        if self.module is None or self.trainer is None or not is_logged(self.trainer):
+            return
+        measurement, rest = divmod(logged_before(self.trainer), self.every_n_logs)
+        if rest == 0:
             self.stepped = {name: weight.detach().clone() for name, weight in recurrent_weights(self.module).items()}
-            self.with_radius = logged_before(self.trainer) % self.radius_every == 0
+            self.with_radius = measurement % self.radius_every == 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -84,6 +90,8 @@ class SpectralNormMonitor(Callback):
             values |= {f"{quantity}/{name}": value for quantity, value in spectrum(weight, self.with_radius).items()}
             stepped = self.stepped[name]
             if not torch.equal(stepped, weight.detach()):
-                values |= {f"{key}_before_projection/{name}": value for key, value in spectrum(stepped, radius=False).items()}
+                values |= {
+                    f"{key}_before_projection/{name}": value for key, value in spectrum(stepped, radius=False).items()
+                }
         self.stepped = {}
         log_scalars(trainer, values)

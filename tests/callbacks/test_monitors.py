@@ -63,7 +63,7 @@ def test_gradient_norm_is_what_clipping_measures() -> None:
 
 
 def test_spectral_norm_is_logged_before_and_after_the_projection(fit: Any, notebook: Notebook) -> None:
-    fit(SpectralNormMonitor(), Reorthogonalize(), logger=notebook)
+    fit(SpectralNormMonitor(every_n_logs=1), Reorthogonalize(), logger=notebook)
     assert notebook.values("spectral_norm/weight_hh_l0") == pytest.approx([1.0] * 6, abs=1e-5)
     assert max(notebook.values("orthogonality_error/weight_hh_l0")) < 1e-5
     assert min(notebook.values("orthogonality_error_before_projection/weight_hh_l0")) > 1e-4
@@ -73,13 +73,22 @@ def test_spectral_norm_is_logged_before_and_after_the_projection(fit: Any, noteb
 def test_the_order_of_monitor_and_constraint_does_not_matter(
     fit: Any, notebook: Notebook, constraint_first: bool
 ) -> None:
-    pair: list[Callback] = [SpectralNormMonitor(), Reorthogonalize()]
+    pair: list[Callback] = [SpectralNormMonitor(every_n_logs=1), Reorthogonalize()]
     fit(*(reversed(pair) if constraint_first else pair), logger=notebook)
     assert len(notebook.values("spectral_norm_before_projection/weight_hh_l0")) == 6
 
 
+def test_the_spectrum_is_measured_now_and_then_and_the_radius_less_often(fit: Any, notebook: Notebook) -> None:
+    fit(SpectralNormMonitor(every_n_logs=2, radius_every=2), logger=notebook)
+    assert len(notebook.values("spectral_norm/weight_hh_l0")) == 3  # steps 1, 3 and 5
+    assert len(notebook.values("spectral_radius/weight_hh_l0")) == 2  # steps 1 and 5
+    for wrong in ({"every_n_logs": 0}, {"radius_every": 0}):
+        with pytest.raises(UsageError, match="must be at least 1, got 0"):
+            SpectralNormMonitor(**wrong)
+
+
 def test_without_a_constraint_there_is_no_before(fit: Any, notebook: Notebook, gru: Callable[[int], Any]) -> None:
-    fit(SpectralNormMonitor(), logger=notebook, core=gru)
+    fit(SpectralNormMonitor(every_n_logs=1), logger=notebook, core=gru)
     names = notebook.names(["spectral_norm"])
     assert names == {f"spectral_norm/weight_hh_l0/{gate}" for gate in ("reset", "update", "new")}
 
@@ -105,7 +114,7 @@ def test_gradient_norm_before_and_after_clipping(fit: Any, notebook: Notebook) -
 
 
 def test_monitors_log_once_for_each_logged_optimizer_step(fit: Any, notebook: Notebook) -> None:
-    monitors = (GradientNormMonitor(), SpectralNormMonitor(), ThroughputMonitor())
+    monitors = (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), ThroughputMonitor())
     fit(*monitors, logger=notebook, accumulate_grad_batches=2, log_every_n_steps=3, val_check_interval=100)
     for name in ("gradient_norm/after_clipping", "spectral_norm/weight_hh_l0"):
         assert len(notebook.values(name)) == 2
@@ -113,7 +122,7 @@ def test_monitors_log_once_for_each_logged_optimizer_step(fit: Any, notebook: No
 
 def test_observing_changes_no_weight(fit: Any, notebook: Notebook) -> None:
     weights = []
-    for monitors in ((), (GradientNormMonitor(), SpectralNormMonitor(), ThroughputMonitor())):
+    for monitors in ((), (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), ThroughputMonitor())):
         torch.manual_seed(1)
         weights.append(fit(*monitors, logger=notebook)[1].state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
