@@ -2,10 +2,11 @@
 
 TASK =
 MODEL =
+RUN =
 ARGS =
 PYTHON ?= python3
 
-TASKS = $(sort $(filter-out base,$(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))))
+TASKS = $(sort $(filter-out base watch,$(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))))
 RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(wildcard configs/*/*.yaml))))
 MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.yaml)))
 
@@ -22,7 +23,7 @@ exec "$$python" tools/install.py
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install train resume board test check clean
+.PHONY: help install train resume analyze board test check clean
 
 help:  ## show this text
 	@echo 'make TARGET [NAME=value ...]'
@@ -46,6 +47,11 @@ resume:  ## go on with the newest run of a task: TASK=echo
 	$(if $(strip $(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks resume '$(strip $(TASK))' $(ARGS)
+
+analyze:  ## write a report of a trained network: TASK=echo, or RUN="FOLDER [FOLDER]" ARGS="--output FOLDER"
+	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
+	$(SETUP)
+	@exec .venv/bin/rnn-tasks analyze $(or $(strip $(RUN)),'$(strip $(TASK))') $(ARGS)
 
 board:  ## look at all runs in TensorBoard
 	$(SETUP)

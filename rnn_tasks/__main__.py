@@ -9,6 +9,7 @@ from rnn_tasks import __version__
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
 
 COMMANDS = {
+    "analyze": "Write a report of what trained networks remember, for a browser.",
     "generate": "Let a trained language model go on with a text.",
     "respond": "Give strings to a trained network and print its answers.",
     "resume": "Go on with a run that was interrupted or that is to be longer.",
@@ -61,6 +62,10 @@ def dispatch(words: list[str], from_shell: bool) -> None:
         from rnn_tasks.generate import generate
 
         generate(words[1:])
+    elif words[:1] == ["analyze"]:
+        from rnn_tasks.analyze import analyze
+
+        analyze(words[1:])
     elif words[:1] == ["resume"]:
         from rnn_tasks.resume import resume
 

@@ -12,7 +12,7 @@ from rnn_tasks.callbacks import Reorthogonalize
 from rnn_tasks.parsing import CONFIGS, shipped_names
 from tests.conftest import RnnTasks, small
 
-TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
+TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "watch"))
 MODELS = sorted(path.stem for path in CONFIGS.glob("models/*.yaml"))
 SEEDS = sorted(path.stem for path in CONFIGS.glob("seeds/*.yaml"))
 CONSTRAINTS = {
@@ -44,6 +44,22 @@ def test_no_config_is_left_out() -> None:
     assert len(SEEDS) == 19
     assert overlays_of_tasks <= {*TASKS, "language_model"}
     assert {f"seeds/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "left_out"),
+    [
+        ("echo", "linear_qr", {"SaturationMonitor", "GateMonitor"}),
+        ("copy", "cayley_rnn", {"GateMonitor"}),
+        ("variable_delay_echo", "gru", set()),
+        ("time_machine", "scratch_lstm", set()),
+    ],
+)
+def test_every_network_can_be_watched(rnn_tasks: RnnTasks, task: str, model: str, left_out: set[str]) -> None:
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", "--config", "watch", *small(task))
+    assert (said.status, said.err) == (0, "")
+    assert {line.split()[0] for line in said.out.splitlines() if line.endswith("left out")} == left_out
+    assert Path(f"lightning_logs/{task}/version_0/snapshots.pt").is_file()
 
 
 @pytest.mark.parametrize("task", TASKS)

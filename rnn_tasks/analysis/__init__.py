@@ -2,7 +2,6 @@
 
 from rnn_tasks.analysis.dynamics import (
     eigenvalues,
-    gate_activity,
     jacobian_products,
     lyapunov_spectrum,
     saturation,
@@ -17,8 +16,10 @@ from rnn_tasks.analysis.flow import (
     state_trajectory,
     unflatten_state,
 )
+from rnn_tasks.analysis.gates import carried, gate_activity
 
 __all__ = [
+    "carried",
     "eigenvalues",
     "encoded",
     "flatten_state",

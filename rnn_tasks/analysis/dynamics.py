@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from rnn_tasks.analysis.flow import (
     differentiating,
     encoded,
     evaluating,
     flatten_state,
-    state_trajectory,
     unflatten_state,
 )
-from rnn_tasks.cores import Core, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, State, Unrolled, UpdateOnlyGRU
+from rnn_tasks.cores import Core, State
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.spec import Batch
@@ -41,6 +39,7 @@ def step_jacobian(model: RecurrentModel, encoded_input: Tensor, state: Tensor) -
 
     Example:
         >>> from functools import partial
+        >>> from rnn_tasks.analysis import state_trajectory
         >>> from rnn_tasks.cores import GRU
         >>> from rnn_tasks.models import SequenceTagger
         >>> from rnn_tasks.tasks import Echo
@@ -57,7 +56,13 @@ def step_jacobian(model: RecurrentModel, encoded_input: Tensor, state: Tensor) -
 
 
 def jacobian_products(
-    model: RecurrentModel, batch: Batch, steps: int, sequence: int = 0, start: int = 0, state: State = None
+    model: RecurrentModel,
+    batch: Batch,
+    steps: int,
+    sequence: int = 0,
+    start: int = 0,
+    state: State = None,
+    every: int = 1,
 ) -> Tensor:
     """What 1, 2, ... steps make of a small difference between states: singular values of ``ds_{t+k}/ds_t``.
 
@@ -72,9 +77,10 @@ def jacobian_products(
         sequence: Which sequence of the batch.
         start: t, the steps that are read before.
         state: The layer's state before the first step, of the whole batch; None for zeros.
+        every: Only for every so many k, ``1..steps``: singular values take longer than the product.
 
     Returns:
-        ``(steps, state_size)``, from large to small for each k. Double precision, on the CPU.
+        ``(steps // every, state_size)``, from large to small for each k. Double precision, on the CPU.
 
     Raises:
         UsageError: A value outside its bounds, or a state that cannot be flattened.
@@ -94,6 +100,8 @@ def jacobian_products(
         raise UsageError(f"sequence must be in 0..{sequences - 1}, got {sequence}")
     if start < 0 or not 1 <= steps <= time - start:
         raise UsageError(f"start + steps must be within the {time} steps of the batch, got {start} + {steps}")
+    if not 1 <= every <= steps:
+        raise UsageError(f"every must be in 1..{steps}, the steps, got {every}")
     with evaluating(model):
         inputs = encoded(model, batch)
         first = None if state is None else flatten_state(state, sequences)[sequence : sequence + 1]
@@ -102,7 +110,8 @@ def jacobian_products(
         for index, (jacobian,) in enumerate(jacobians):
             if index >= start:
                 product = jacobian if product is None else jacobian @ product
-                values.append(torch.linalg.svdvals(product))
+                if (index - start + 1) % every == 0:
+                    values.append(torch.linalg.svdvals(product))
     return torch.stack(values)
 
 
@@ -214,124 +223,6 @@ def eigenvalues(model: RecurrentModel) -> dict[str, Tensor]:
         values = torch.linalg.eigvals(weight.detach().cpu().double())
         found[name] = values[values.abs().argsort(descending=True, stable=True)]
     return found
-
-
-@torch.no_grad()
-def gate_activity(model: RecurrentModel, batch: Batch, state: State = None) -> dict[str, Tensor]:
-    """What the gates of a gated layer do at each step of the sequences.
-
-    Known are torch's GRU and LSTM, also as a :class:`~rnn_tasks.cores.Foreign` layer, and the package's own ScratchGRU,
-    ResetOnlyGRU, UpdateOnlyGRU and ScratchLSTM. The convention is torch's, and that of their docstrings:
-
-    - ``update``, z: ``h_t = (1 - z) * new + z * h_{t-1}``, so 1 keeps the state and 0 writes it anew (in Cho et al.
-      2014; some other authors swap the two)
-    - ``reset``, r: 0 hides the old state from ``new``
-    - ``input``, ``forget``, ``output`` of an LSTM: ``m_t = forget * m_{t-1} + input * cell`` and
-      ``h_t = output * tanh(m_t)``, so a ``forget`` of 1 keeps the cell m
-    - ``new`` and ``cell`` are no gates but what the gates let in, from -1 to 1
-
-    Args:
-        model: The network.
-        batch: What it reads.
-        state: The layer's state before the first step; None for zeros.
-
-    Returns:
-        ``(batch, time, hidden_size)`` each, named ``layer0/reset``, ``layer0/update``, ...; empty for other layers.
-
-    Example:
-        >>> from functools import partial
-        >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.models import SequenceTagger
-        >>> from rnn_tasks.tasks import Echo
-        >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> {name: values.shape[1:] for name, values in gate_activity(model, task.train_batch(0)).items()}
-        {'layer0/reset': torch.Size([7, 8]), 'layer0/update': torch.Size([7, 8]), 'layer0/new': torch.Size([7, 8])}
-    """
-    gated = _gated(model.core)
-    if gated is None:
-        return {}
-    layer, gates, reset_first = gated
-    size, inputs = model.core.hidden_size, encoded(model, batch)
-    after = state_trajectory(model, batch, state)
-    first = torch.zeros_like(after[:, 0]) if state is None else flatten_state(state, len(inputs))
-    before = torch.cat([first[:, None], after[:, :-1]], 1)
-    found: dict[str, Tensor] = {}
-    for index in range(layer.num_layers):
-        own = slice(index * size, (index + 1) * size)  # hidden states come first, layer after layer
-        values = gate_values(
-            gates,
-            inputs,
-            before[..., own],
-            getattr(layer, f"weight_ih_l{index}"),
-            getattr(layer, f"weight_hh_l{index}"),
-            getattr(layer, f"bias_ih_l{index}", None),
-            getattr(layer, f"bias_hh_l{index}", None),
-            reset_first,
-        )
-        found |= {f"layer{index}/{gate}": values[gate] for gate in gates}
-        inputs = after[..., own]
-    return found
-
-
-def gate_values(
-    gates: tuple[str, ...],
-    inputs: Tensor,
-    hidden: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None = None,
-    bias_hh: Tensor | None = None,
-    reset_first: bool = False,
-) -> dict[str, Tensor]:
-    """Gates from their equations, see :class:`~rnn_tasks.cores.ScratchGRU` and :class:`~rnn_tasks.cores.ScratchLSTM`.
-
-    Args:
-        gates: Names of the blocks that the weights stack: ``new`` and ``cell`` are a tanh, the others a sigmoid.
-        inputs: What the layer reads, ``(..., input_size)``.
-        hidden: Its hidden states one step before, ``(..., hidden_size)``.
-        weight_ih: ``(gates * hidden_size, input_size)``.
-        weight_hh: ``(gates * hidden_size, hidden_size)``.
-        bias_ih: ``(gates * hidden_size,)``; None for zeros.
-        bias_hh: ``(gates * hidden_size,)``; None for zeros.
-        reset_first: Whether ``reset``, where there is one, acts before the product with the recurrent matrix of
-            ``new``, and not after it.
-
-    Returns:
-        ``(..., hidden_size)`` each.
-
-    Example:
-        >>> values = gate_values(("update", "new"), torch.ones(1), torch.ones(2), torch.zeros(4, 1), torch.zeros(4, 2))
-        >>> values["update"], values["new"]
-        (tensor([0.5000, 0.5000]), tensor([0., 0.]))
-    """
-    read = functional.linear(inputs, weight_ih, bias_ih).chunk(len(gates), -1)
-    kept = functional.linear(hidden, weight_hh, bias_hh).chunk(len(gates), -1)
-    sums = {gate: a + b for gate, a, b in zip(gates, read, kept, strict=True)}
-    values = {gate: torch.tanh(x) if gate in ("new", "cell") else torch.sigmoid(x) for gate, x in sums.items()}
-    if "reset" in gates:
-        new = gates.index("new")
-        if reset_first:
-            bias = None if bias_hh is None else bias_hh.chunk(len(gates))[new]
-            again = functional.linear(values["reset"] * hidden, weight_hh.chunk(len(gates))[new], bias)
-        else:
-            again = values["reset"] * kept[new]
-        values["new"] = torch.tanh(read[new] + again)
-    return values
-
-
-def _gated(core: Core) -> tuple[nn.RNNBase | Unrolled, tuple[str, ...], bool] | None:
-    """The layer, the blocks that its weights stack, whether its reset acts first; None if its gates are not known."""
-    layer = core.layer if isinstance(core, Foreign) else core
-    if isinstance(layer, nn.GRU):
-        return layer, ScratchGRU.gates, False
-    if isinstance(layer, nn.LSTM):
-        return layer, ScratchLSTM.gates, False
-    if isinstance(layer, (ScratchGRU, ResetOnlyGRU)):
-        return layer, layer.gates, layer.reset == "before"
-    if isinstance(layer, (UpdateOnlyGRU, ScratchLSTM)):
-        return layer, layer.gates, False
-    return None
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.analysis import gate_activity
+from rnn_tasks.analysis.gates import MEANING, gate_activity, gates_only
 from rnn_tasks.analysis.snapshots import alphabet
 from rnn_tasks.callbacks._observing import Observer, add_picture, layer_name
 from rnn_tasks.errors import UsageError
@@ -15,32 +15,10 @@ from rnn_tasks.spec import Batch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NO_GATES = ("new", "cell")
-"""What the gates let in."""
-
 MAX_SYMBOLS = 64
 """So many can be read below a picture."""
 
 BLANK = "\N{OPEN BOX}"
-
-MEANING = {
-    "update": "1 keeps the state",
-    "reset": "0 hides the old state",
-    "input": "1 lets in",
-    "forget": "1 keeps the cell",
-    "output": "1 shows the cell",
-}
-
-
-def gates_only(activity: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gates among what :func:`rnn_tasks.analysis.gate_activity` returns.
-
-    Example:
-        >>> from torch import zeros
-        >>> list(gates_only({"layer0/reset": zeros(1), "layer0/new": zeros(1)}))
-        ['layer0/reset']
-    """
-    return {name: values for name, values in activity.items() if name.rpartition("/")[2] not in NO_GATES}
 
 
 def draw_gates(gates: dict[str, Tensor], step: int, read: Sequence[str] = ()) -> "Figure":

@@ -12,6 +12,7 @@ from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST
 
 if TYPE_CHECKING:
     from rnn_tasks.models import RecurrentModel
+    from rnn_tasks.spec import TaskSpec
 
 
 class RunPlace(NamedTuple):
@@ -87,10 +88,8 @@ def load_model(place: RunPlace) -> "RecurrentModel":
     Raises:
         UsageError: Something is missing, damaged, or does not belong together.
     """
-    import torch
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError
 
-    from rnn_tasks.models import RecurrentModel
     from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
     from rnn_tasks.parsing import brief
     from rnn_tasks.runs.checkpoint_io import read_checkpoint
@@ -105,18 +104,41 @@ def load_model(place: RunPlace) -> "RecurrentModel":
     if stored.get("config") != config_hash(section):
         raise UsageError(f"{path} does not belong to {place.folder / CONFIG}: the model section is another one")
     try:
-        spec = TaskSpec.from_dict(stored["spec"])
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(RecurrentModel, "model")
-        init_args = {**section.get("init_args", {}), "spec": spec.to_dict()}
-        built = parser.parse_object({"model": {**section, "init_args": init_args}})
-        with torch.random.fork_rng(devices=[]):  # the weights that it starts with are overwritten
-            model: RecurrentModel = parser.instantiate(built).model
+        model = build_model(section, TaskSpec.from_dict(stored["spec"]))
         model.load_state_dict(checkpoint["state_dict"])
     except ArgumentError as error:
         raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
     except (KeyError, TypeError, RuntimeError) as error:
         raise UsageError(f"{path} does not fit the model of {place.folder / CONFIG}") from error
+    return model.eval()
+
+
+def build_model(section: dict[str, Any], spec: "TaskSpec", seed: int = 0) -> "RecurrentModel":
+    """The model of a config section, with the weights that training may begin with.
+
+    Args:
+        section: The section ``model``.
+        spec: Sizes and strings of the task.
+        seed: Of the weights.
+
+    Returns:
+        The model, on the CPU, in evaluation mode.
+
+    Raises:
+        jsonargparse.ArgumentError: The section names a class or an option that is not there.
+    """
+    import torch
+    from jsonargparse import ArgumentParser
+
+    from rnn_tasks.models import RecurrentModel
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(RecurrentModel, "model")
+    init_args = {**section.get("init_args", {}), "spec": spec.to_dict()}
+    built = parser.parse_object({"model": {**section, "init_args": init_args}})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model: RecurrentModel = parser.instantiate(built).model
     return model.eval()
 
 

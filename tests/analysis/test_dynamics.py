@@ -8,12 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.optim import Adam
 
 from rnn_tasks.analysis.dynamics import (
     eigenvalues,
-    gate_activity,
-    gate_values,
     jacobian_products,
     lyapunov_spectrum,
     qr_growth,
@@ -28,60 +25,16 @@ from rnn_tasks.analysis.flow import (
     state_trajectory,
     unflatten_state,
 )
+from rnn_tasks.analysis.gates import gate_activity
 from rnn_tasks.cores import (
     GRU,
-    LSTM,
-    RNN,
-    Core,
     Elman,
     Foreign,
-    ResetOnlyGRU,
-    ScratchGRU,
-    ScratchLSTM,
-    UpdateOnlyGRU,
 )
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.spec import Batch, TaskSpec
-from rnn_tasks.tasks import VariableDelayEcho
-
-TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=3)
-BATCH = TASK.train_batch(0)
-LSTMS: dict[str, Callable[[int], Core]] = {
-    "LSTM of two layers": partial(LSTM, hidden_size=5, num_layers=2, dropout=0.5),
-    "ScratchLSTM": partial(ScratchLSTM, hidden_size=5),
-    "foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"bias": False}),
-}
-GRUS: dict[str, Callable[[int], Core]] = {
-    "GRU of two layers": partial(GRU, hidden_size=5, num_layers=2, dropout=0.5),
-    "ScratchGRU after": partial(ScratchGRU, hidden_size=5),
-    "ScratchGRU before": partial(ScratchGRU, hidden_size=5, reset="before", num_layers=2),
-    "ScratchGRU of one bias": partial(ScratchGRU, hidden_size=5, reset="before", single_bias=True),
-    "ResetOnlyGRU after": partial(ResetOnlyGRU, hidden_size=5, single_bias=True),
-    "ResetOnlyGRU before": partial(ResetOnlyGRU, hidden_size=5, reset="before"),
-    "UpdateOnlyGRU": partial(UpdateOnlyGRU, hidden_size=5),
-    "foreign GRU": partial(Foreign, hidden_size=5, layer=nn.GRU, options={"num_layers": 2}),
-}
-PLAIN: dict[str, Callable[[int], Core]] = {
-    "Elman": partial(Elman, hidden_size=5),
-    "orthogonal": partial(Elman, hidden_size=5, orthogonal_map="matrix_exp"),
-    "RNN of two layers": partial(RNN, hidden_size=5, num_layers=2),
-    "foreign RNN": partial(Foreign, hidden_size=5, layer=nn.RNN),
-}
-CORES = {**PLAIN, **GRUS, **LSTMS}
-
-
-def tagger(core: Callable[[int], Core], **options: Any) -> SequenceTagger:
-    return SequenceTagger(core, TASK.spec, Adam, **options).double()
-
-
-def reader(core: Callable[[int], Core]) -> LanguageModel:
-    return LanguageModel(core, TaskSpec(4, 4), Adam).double()
-
-
-def text(rows: int, time: int) -> Batch:
-    symbols = torch.randint(4, (rows, time + 1), generator=torch.Generator().manual_seed(1))
-    return Batch(symbols[:, :-1], symbols[:, 1:])
+from rnn_tasks.models import RecurrentModel
+from rnn_tasks.spec import Batch
+from tests.analysis.layers import BATCH, CORES, LSTMS, PLAIN, TASK, reader, tagger, text
 
 
 def with_weight(model: RecurrentModel, weight: Tensor) -> RecurrentModel:
@@ -312,7 +265,7 @@ def test_a_foreign_state_that_cannot_be_flattened_is_one_line() -> None:
             ask(model, BATCH)
 
 
-# --- units, matrices, gates -------------------------------------------------------------------------------------------
+# --- units and matrices -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("threshold", [0.95, 0.3])
@@ -339,76 +292,6 @@ def test_eigenvalues_are_numpys_by_their_size(core: str) -> None:
         for value in found[name].numpy():  # in some order, as pairs have one size
             assert np.abs(expected - value).min() < 1e-10
         assert complex(found[name].sum()) == pytest.approx(complex(np.trace(weight.detach().numpy())))
-
-
-@pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("core", GRUS)
-def test_the_gates_of_a_gru_make_its_states(core: str, given: bool) -> None:
-    model = tagger(GRUS[core])
-    layers = 2 if core in ("GRU of two layers", "ScratchGRU before", "foreign GRU") else 1
-    start = torch.randn(layers, 3, 5, dtype=torch.double) if given else None
-    gates = gate_activity(model, BATCH, start)
-    states = state_trajectory(model, BATCH, start).reshape(3, 7, layers, 5)
-    assert len({name.split("/")[0] for name in gates}) == layers
-    for layer in range(layers):
-        hidden = torch.zeros(3, 5).double() if start is None else start[layer]
-        new = gates[f"layer{layer}/new"]
-        update = gates.get(f"layer{layer}/update", torch.zeros_like(new))
-        for step in range(7):
-            hidden = (1 - update[:, step]) * new[:, step] + update[:, step] * hidden
-            torch.testing.assert_close(hidden, states[:, step, layer], atol=1e-10, rtol=0)
-    for name, values in gates.items():
-        assert values.shape == (3, 7, 5)
-        assert not values.requires_grad
-        assert values.min() > (-1 if name.endswith("/new") else 0)
-        assert values.max() < 1
-
-
-@pytest.mark.parametrize("reset", ["after", "before"])
-def test_the_reset_gate_makes_what_is_new(reset: Any) -> None:
-    """As the equations say, by unit; the states above are made without it."""
-    model = tagger(partial(ScratchGRU, hidden_size=5, reset=reset))
-    gates, weights = gate_activity(model, BATCH), model.core.state_dict()
-    inputs, states = encoded(model, BATCH).numpy(), state_trajectory(model, BATCH).numpy()
-    w, c = weights["weight_hh_l0"][10:].numpy(), weights["bias_hh_l0"][10:].numpy()
-    u, b = weights["weight_ih_l0"][10:].numpy(), weights["bias_ih_l0"][10:].numpy()
-    r, x, h = gates["layer0/reset"][1, 4].numpy(), inputs[1, 4], states[1, 3]
-    expected = np.tanh(u @ x + b + (r * (w @ h + c) if reset == "after" else w @ (r * h) + c))
-    np.testing.assert_allclose(gates["layer0/new"][1, 4].numpy(), expected, atol=1e-12)
-    w_r, u_r = weights["weight_hh_l0"][:5].numpy(), weights["weight_ih_l0"][:5].numpy()
-    both = (weights["bias_hh_l0"][:5] + weights["bias_ih_l0"][:5]).numpy()
-    np.testing.assert_allclose(r, 1 / (1 + np.exp(-(u_r @ x + w_r @ h + both))), atol=1e-12)
-
-
-@pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("core", LSTMS)
-def test_the_gates_of_an_lstm_make_its_states(core: str, given: bool) -> None:
-    model = tagger(LSTMS[core])
-    layers = 2 if core == "LSTM of two layers" else 1
-    start = tuple(torch.randn(2, layers, 3, 5, dtype=torch.double)) if given else None
-    gates = gate_activity(model, BATCH, start)
-    states = state_trajectory(model, BATCH, start).reshape(3, 7, 2, layers, 5)
-    assert [name.split("/")[1] for name in gates] == layers * ["input", "forget", "cell", "output"]
-    for layer in range(layers):
-        memory = torch.zeros(3, 5).double() if start is None else start[1][layer]
-        forget, enter = gates[f"layer{layer}/forget"], gates[f"layer{layer}/input"]
-        for step in range(7):
-            memory = forget[:, step] * memory + enter[:, step] * gates[f"layer{layer}/cell"][:, step]
-            hidden = gates[f"layer{layer}/output"][:, step] * torch.tanh(memory)
-            torch.testing.assert_close(memory, states[:, step, 1, layer], atol=1e-10, rtol=0)
-            torch.testing.assert_close(hidden, states[:, step, 0, layer], atol=1e-10, rtol=0)
-
-
-def test_an_open_update_gate_keeps_the_state() -> None:
-    values = gate_values(
-        ("update", "new"), torch.ones(1), torch.ones(1), torch.tensor([[40.0], [0.0]]), torch.zeros(2, 1)
-    )
-    assert values["update"].item() == 1
-
-
-@pytest.mark.parametrize("core", PLAIN)
-def test_layers_without_gates_have_none(core: str) -> None:
-    assert gate_activity(tagger(PLAIN[core]), BATCH) == {}
 
 
 # --- nothing is changed -----------------------------------------------------------------------------------------------

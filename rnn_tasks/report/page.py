@@ -1,0 +1,295 @@
+"""A page for a browser: one file with everything in it, its pictures and its numbers beside it."""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from rnn_tasks.runs.files import write_atomically
+
+PAGE, NUMBERS, PICTURES = "index.html", "analysis.json", "pictures"
+
+WIDE, NARROW = 7.6, 3.7
+"""Widths that a picture is drawn at, inches: for a page of a book or a desktop, and for a telephone."""
+
+NARROW_SCREEN = 620
+"""Pixels of the window below which the narrow picture is shown."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with what it shows.
+
+    Args:
+        name: Stem of its files, ``name.png`` and ``name.svg``; each once on a page.
+        draw: Draws it at a width in inches.
+        caption: What is to be seen, and how to read it.
+    """
+
+    name: str
+    draw: Callable[[float], Figure]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and columns; numbers are shown as they are written here.
+
+    Args:
+        caption: What is to be seen.
+        columns: Their names.
+        rows: As many cells as columns each; the first one names the row.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A sentence or some."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Text in letters of one width, in which some characters are marked as wrong.
+
+    Args:
+        caption: What is to be seen.
+        lines: The lines.
+        marked: For each line the places of the characters that are marked; missing lines have none.
+    """
+
+    caption: str
+    lines: Sequence[str]
+    marked: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+
+Block: TypeAlias = Picture | Table | Paragraph | Lines
+
+
+@dataclass(frozen=True)
+class Section:
+    """An answer to one question.
+
+    Args:
+        key: Its name in the file of numbers.
+        title: The question.
+        blocks: What is shown; an empty section is left out.
+        numbers: Every number that is shown, and more: plain values, arrays and tensors, by name.
+        missing: What could not be shown and why, a line each.
+    """
+
+    key: str
+    title: str
+    blocks: Sequence[Block]
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+
+
+def write_page(
+    folder: Path, title: str, lead: Sequence[Block], sections: Sequence[Section], numbers: Mapping[str, Any]
+) -> Path:
+    """Write a page, its pictures and its numbers into a folder; what else is in there stays.
+
+    Args:
+        folder: Where; it is made if it is not there.
+        title: Of the page.
+        lead: What stands above the sections.
+        sections: In their order; those without blocks and without a line of what is missing are left out.
+        numbers: What belongs to the whole page.
+
+    Returns:
+        The page.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    shown = [section for section in sections if section.blocks or section.missing]
+    pictures = folder / PICTURES
+    pictures.mkdir(parents=True, exist_ok=True)
+    body = [f"<h1>{escape(title)}</h1>", *(html(block, pictures) for block in lead)]
+    links = "".join(f'<li><a href="#{section.key}">{escape(section.title)}</a></li>' for section in shown)
+    body.append(f"<nav><ol>{links}</ol></nav>")
+    for section in shown:
+        body.append(f'<section id="{section.key}"><h2>{escape(section.title)}</h2>')
+        body += [html(block, pictures) for block in section.blocks]
+        if section.missing:
+            lines = "".join(f"<li>{escape(line)}</li>" for line in section.missing)
+            body.append(f'<div class="missing"><p>Not shown:</p><ul>{lines}</ul></div>')
+        body.append("</section>")
+    everything = {**numbers, **{section.key: section.numbers for section in shown}}
+    write_atomically(folder / NUMBERS, json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
+    write_atomically(
+        folder / PAGE, TEMPLATE.format(title=escape(title), style=STYLE.strip(), body="\n".join(body)).strip() + "\n"
+    )
+    return folder / PAGE
+
+
+def html(block: Block, pictures: Path) -> str:
+    """What a browser reads.
+
+    Args:
+        block: A part of the page.
+        pictures: Where pictures are written to.
+    """
+    if isinstance(block, Paragraph):
+        return f"<p>{escape(block.text)}</p>"
+    caption = f"<figcaption>{escape(block.caption)}</figcaption>"
+    if isinstance(block, Table):
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in block.columns)
+        rows = "".join(
+            f'<tr><th scope="row">{escape(row[0])}</th>'
+            + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+            + "</tr>"
+            for row in block.rows
+        )
+        content = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    elif isinstance(block, Lines):
+        lines = "\n".join(marked(line, block.marked.get(index, ())) for index, line in enumerate(block.lines))
+        content = f'<pre class="wide">{lines}</pre>'
+    else:
+        wide, narrow = save(block, pictures), data_address(vector(block.draw(NARROW)))
+        content = (
+            f'<picture><source media="print" srcset="{wide}">'
+            f'<source media="(max-width: {NARROW_SCREEN}px)" srcset="{narrow}">'
+            f'<img src="{wide}" alt="{escape(block.caption)}"></picture>'
+        )
+    return f"<figure>{content}{caption}</figure>"
+
+
+def marked(line: str, places: Sequence[int]) -> str:
+    """A line of HTML with some characters marked.
+
+    Example:
+        >>> marked("a<b", [1])
+        'a<mark>&lt;</mark>b'
+    """
+    wrong = set(places)
+    return "".join(f"<mark>{escape(c)}</mark>" if i in wrong else escape(c) for i, c in enumerate(line))
+
+
+def save(picture: Picture, folder: Path) -> str:
+    """Write a picture as PNG and SVG, and return an address that holds the latter.
+
+    Args:
+        picture: The picture.
+        folder: Where.
+    """
+    figure = picture.draw(WIDE)
+    lines = vector(figure)
+    write_atomically(folder / f"{picture.name}.svg", lines)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+    write_atomically(folder / f"{picture.name}.png", buffer.getvalue())
+    return data_address(lines)
+
+
+def vector(figure: Figure) -> bytes:
+    """A picture as SVG, the same bytes for the same picture."""
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "rnn_tasks", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def data_address(svg: bytes) -> str:
+    """A picture as an address that holds all of it."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: lists for arrays, objects for named tuples, pairs for complex numbers.
+
+    What is no finite number becomes null.
+
+    Example:
+        >>> plain({"a": torch.tensor([1.0, float("nan")]), "b": np.array([1 + 2j]), 3: Path("c")})
+        {'a': [1.0, None], 'b': [[1.0, 2.0]], '3': 'c'}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, torch.Tensor):
+        return plain(value.detach().cpu().tolist())
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, tuple) and type(value) is not tuple:
+        named: Any = value
+        return plain(named._asdict())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, complex):
+        return [plain(value.real), plain(value.imag)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+TEMPLATE = """
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+STYLE = """
+:root { color-scheme: light; }
+body { margin: 0; background: #fff; color: #1a1a1a; font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 52rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; overflow-wrap: break-word; }
+h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.3rem; line-height: 1.3; margin: 2.5rem 0 .75rem; border-bottom: 2px solid #1a1a1a; }
+nav ol { padding-left: 1.4rem; }
+a { color: #0b4f7d; }
+figure { margin: 1.25rem 0; }
+figcaption { font-size: .9rem; color: #333; margin-top: .4rem; max-width: 46rem; }
+img { display: block; width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem .9rem .25rem 0; vertical-align: top; border-bottom: 1px solid #ccc; }
+thead th { border-bottom: 1.5px solid #1a1a1a; }
+pre { margin: 0; padding: .6rem .8rem; background: #f4f4f4; font: .82rem/1.45 ui-monospace, monospace; }
+mark { background: #1a1a1a; color: #fff; }
+.missing { font-size: .9rem; border-left: 3px solid #999; padding: .1rem .8rem; }
+.missing p, .missing ul { margin: .2rem 0; }
+@media (max-width: 620px) {
+  th, td { padding-right: .5rem; }
+  table { font-size: .8rem; }
+  pre { font-size: .72rem; }
+}
+@media print {
+  body { font-size: 10.5pt; }
+  main { max-width: none; padding: 0; }
+  nav { display: none; }
+  figure, tr { break-inside: avoid; }
+  h2 { break-after: avoid; }
+  .wide { overflow: visible; }
+  pre { white-space: pre-wrap; }
+  mark { border: 1px solid #000; background: none; color: #000; font-weight: bold; }
+}
+"""

@@ -1,0 +1,103 @@
+"""The report as a whole: its runs, its sections, its files."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from rnn_tasks import __version__
+from rnn_tasks.report.flowing import flowing
+from rnn_tasks.report.learning import learning
+from rnn_tasks.report.page import Section, Table, write_page
+from rnn_tasks.report.remembering import remembering
+from rnn_tasks.report.states import states
+from rnn_tasks.report.subject import Subject, load_subjects
+from rnn_tasks.report.weights import weights
+from rnn_tasks.runs.load import RunPlace
+
+SECTIONS: tuple[Callable[[Sequence[Subject]], Section], ...] = (learning, remembering, flowing, weights, states)
+"""In the order in which a person asks."""
+
+
+def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
+    """Look at runs and write what is seen; each part is announced, since some take a while.
+
+    Args:
+        places: The runs, at least one.
+        folder: Where the report goes; it is made if it is not there.
+
+    Returns:
+        The page to open.
+
+    Raises:
+        UsageError: A run is broken, or they do not belong side by side.
+        OSError: The folder cannot be written to.
+    """
+    subjects = load_subjects(places)
+    folder.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be made
+    sections = []
+    with one_thread():
+        for section in SECTIONS:
+            start = time.perf_counter()
+            sections.append(section(subjects))
+            print(f"{sections[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
+    missing = [
+        f"{subject.label}: {line}" if len(subjects) > 1 else line for subject in subjects for line in subject.missing
+    ]
+    if missing:
+        title = "What this run does not have" if len(subjects) == 1 else "What these runs do not have"
+        sections.append(Section("missing", title, (), {"lines": missing}, missing))
+    task = subjects[0].folder.absolute().parent.name
+    what = "what the network remembers" if len(subjects) == 1 else f"{len(subjects)} networks compared"
+    start = time.perf_counter()
+    page = write_page(folder, f"{task}: {what}", [overview(subjects)], sections, numbers(subjects))
+    print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
+    return page
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """All in one thread: matrices are small, and threads that wait for one another take many times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def overview(subjects: Sequence[Subject]) -> Table:
+    """Which runs these are, a column each."""
+
+    def said(subject: Subject, name: str) -> str:
+        value = subject.summary.get(name)
+        return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+    rows = [
+        ["verdict", *(said(subject, "verdict").replace("_", " ") for subject in subjects)],
+        ["network", *(subject.core for subject in subjects)],
+        ["units", *(f"{subject.model.core.hidden_size:,}" for subject in subjects)],
+        ["parameters", *(f"{sum(p.numel() for p in subject.model.parameters()):,}" for subject in subjects)],
+        ["optimizer steps", *(said(subject, "steps") for subject in subjects)],
+        ["solved at step", *(said(subject, "solved_at") for subject in subjects)],
+        ["seed", *(said(subject, "seed") for subject in subjects)],
+        ["run folder", *(subject.folder.absolute().name for subject in subjects)],
+    ]
+    names = [subject.label for subject in subjects] if len(subjects) > 1 else [""]
+    caption = "All that follows was measured on the best weights of a run, those with the lowest validation loss."
+    return Table(caption, ["", *names], rows)
+
+
+def numbers(subjects: Sequence[Subject]) -> dict[str, object]:
+    """What belongs to the whole report."""
+    return {
+        "versions": {"rnn_tasks": __version__, "torch": torch.__version__},
+        "runs": [
+            {"label": subject.label, "folder": str(subject.folder), "network": subject.core, "summary": subject.summary}
+            for subject in subjects
+        ],
+    }

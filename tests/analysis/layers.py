@@ -1,0 +1,63 @@
+"""Small networks with every kind of layer."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from rnn_tasks.cores import (
+    GRU,
+    LSTM,
+    RNN,
+    Core,
+    Elman,
+    Foreign,
+    ResetOnlyGRU,
+    ScratchGRU,
+    ScratchLSTM,
+    UpdateOnlyGRU,
+)
+from rnn_tasks.models import LanguageModel, SequenceTagger
+from rnn_tasks.spec import Batch, TaskSpec
+from rnn_tasks.tasks import VariableDelayEcho
+
+TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=3)
+BATCH = TASK.train_batch(0)
+LSTMS: dict[str, Callable[[int], Core]] = {
+    "LSTM of two layers": partial(LSTM, hidden_size=5, num_layers=2, dropout=0.5),
+    "ScratchLSTM": partial(ScratchLSTM, hidden_size=5),
+    "foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"bias": False}),
+}
+GRUS: dict[str, Callable[[int], Core]] = {
+    "GRU of two layers": partial(GRU, hidden_size=5, num_layers=2, dropout=0.5),
+    "ScratchGRU after": partial(ScratchGRU, hidden_size=5),
+    "ScratchGRU before": partial(ScratchGRU, hidden_size=5, reset="before", num_layers=2),
+    "ScratchGRU of one bias": partial(ScratchGRU, hidden_size=5, reset="before", single_bias=True),
+    "ResetOnlyGRU after": partial(ResetOnlyGRU, hidden_size=5, single_bias=True),
+    "ResetOnlyGRU before": partial(ResetOnlyGRU, hidden_size=5, reset="before"),
+    "UpdateOnlyGRU": partial(UpdateOnlyGRU, hidden_size=5),
+    "foreign GRU": partial(Foreign, hidden_size=5, layer=nn.GRU, options={"num_layers": 2}),
+}
+PLAIN: dict[str, Callable[[int], Core]] = {
+    "Elman": partial(Elman, hidden_size=5),
+    "orthogonal": partial(Elman, hidden_size=5, orthogonal_map="matrix_exp"),
+    "RNN of two layers": partial(RNN, hidden_size=5, num_layers=2),
+    "foreign RNN": partial(Foreign, hidden_size=5, layer=nn.RNN),
+}
+CORES = {**PLAIN, **GRUS, **LSTMS}
+
+
+def tagger(core: Callable[[int], Core], **options: Any) -> SequenceTagger:
+    return SequenceTagger(core, TASK.spec, Adam, **options).double()
+
+
+def reader(core: Callable[[int], Core]) -> LanguageModel:
+    return LanguageModel(core, TaskSpec(4, 4), Adam).double()
+
+
+def text(rows: int, time: int) -> Batch:
+    symbols = torch.randint(4, (rows, time + 1), generator=torch.Generator().manual_seed(1))
+    return Batch(symbols[:, :-1], symbols[:, 1:])

@@ -1,0 +1,143 @@
+import json
+import math
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from rnn_tasks.report.page import (
+    NARROW,
+    NUMBERS,
+    PICTURES,
+    WIDE,
+    Lines,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+    plain,
+    write_page,
+)
+
+UNSAFE = "<script>alert('a & b')</script>"
+
+
+class Reader(HTMLParser):
+    """What a browser would find."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img", "source"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def line(width: float) -> Figure:
+    figure = Figure(figsize=(width, 1))
+    figure.subplots().plot([0, 1])
+    return figure
+
+
+def read(page: Path) -> Reader:
+    reader = Reader()
+    reader.feed(page.read_text(encoding="utf-8"))
+    assert not reader.open
+    return reader
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    shown = Section(
+        "one",
+        "What is it?",
+        [
+            Paragraph(UNSAFE),
+            Table("A table.", ["", "value"], [[UNSAFE, "3"]]),
+            Lines("Some text.", ["abc", "<d>"], {1: [0]}),
+            Picture("rising", line, 'A line that "rises".'),
+        ],
+        {"slope": torch.tensor([1.0, math.inf])},
+        [UNSAFE],
+    )
+    empty = Section("two", "Not asked", ())
+    return write_page(tmp_path / "report", UNSAFE, [Paragraph("lead")], [shown, empty], {"of": np.int64(3)})
+
+
+def test_a_page_holds_everything_and_nothing_that_runs(page: Path) -> None:
+    reader = read(page)
+    assert UNSAFE in reader.text
+    assert not reader.all("script")
+    addresses = [a.get("src") or a.get("srcset") or "" for tag in ("img", "source") for a in reader.all(tag)]
+    assert addresses
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in addresses)
+    assert len(set(addresses)) == 2  # a wide and a narrow one
+    assert all(str(a["href"]).startswith(("#", "data:")) for tag in ("a", "link") for a in reader.all(tag))
+    assert [a["alt"] for a in reader.all("img")] == ['A line that "rises".']
+
+
+def test_an_empty_section_is_absent(page: Path) -> None:
+    reader = read(page)
+    assert [a["id"] for a in reader.all("section")] == ["one"]
+    assert "Not asked" not in reader.text
+
+
+def test_wrong_characters_are_marked(page: Path) -> None:
+    assert "abc\n<mark>&lt;</mark>d&gt;" in page.read_text()
+
+
+def test_numbers_are_strict_json(page: Path) -> None:
+    def refuse(word: str) -> float:
+        raise ValueError(word)
+
+    numbers = json.loads((page.parent / NUMBERS).read_text(), parse_constant=refuse)
+    assert numbers == {"of": 3, "one": {"slope": [1.0, None]}}
+
+
+def test_pictures_stand_beside_the_page(page: Path) -> None:
+    folder = page.parent / PICTURES
+    assert {path.name for path in folder.iterdir()} == {"rising.png", "rising.svg"}
+    assert (folder / "rising.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "rising.svg").read_text().startswith("<?xml")
+
+
+def test_the_same_page_is_the_same_bytes(page: Path, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in page.parent.rglob("*.*")}
+    section = Section("one", "t", [Picture("rising", line, "c")])
+    one, two = (write_page(tmp_path / name, "t", [], [section], {}) for name in "ab")
+    for path in one.parent.rglob("*.*"):
+        assert path.read_bytes() == (two.parent / path.relative_to(one.parent)).read_bytes()
+    assert {path.name: path.read_bytes() for path in page.parent.rglob("*.*")} == before  # other folders are left alone
+
+
+def test_a_picture_is_drawn_for_both_screens(tmp_path: Path) -> None:
+    widths: list[float] = []
+
+    def draw(width: float) -> Figure:
+        widths.append(width)
+        return line(width)
+
+    write_page(tmp_path, "t", [], [Section("one", "t", [Picture("p", draw, "c")])], {})
+    assert set(widths) == {WIDE, NARROW}
+
+
+def test_plain_values() -> None:
+    values = {"a": (1, 2.5), "b": np.float32("nan"), "c": torch.tensor(2), "d": -math.inf, "e": True, "f": None}
+    assert plain(values) == {"a": [1, 2.5], "b": None, "c": 2, "d": None, "e": True, "f": None}
+    assert plain(np.array([complex(1, math.nan)])) == [[1.0, None]]
