@@ -207,15 +207,10 @@ def numbers(flows: Sequence[Flow]) -> dict[str, Any]:
     """Every number, by run."""
     return {
         flow.subject.label: {
-            "gradient_by_lag": flow.by_lag and flow.by_lag._asdict(),
-            "clipping": flow.clipping and {**flow.clipping._asdict(), **curves_of(flow.clipping)},
-            "stretching": flow.stretching
-            and {name: part._asdict() for name, part in flow.stretching._asdict().items()},
+            "gradient_by_lag": flow.by_lag,
+            "gradient_in_training": gradients_while_learning(flow.subject),
+            "clipping": flow.clipping,
+            "stretching": flow.stretching,
         }
         for flow in flows
     }
-
-
-def curves_of(known: Clipping) -> dict[str, Any]:
-    """The norms by their names."""
-    return {"before": known.before._asdict(), "after": known.after._asdict()}

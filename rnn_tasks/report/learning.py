@@ -196,8 +196,8 @@ def numbers(subjects: Sequence[Subject], found: Sequence[Figures]) -> dict[str, 
             "solved_at": subject.summary.get("solved_at"),
             "measured_on": f.stage,
             "metrics": f.metrics,
-            "baseline": None if f.baseline is None else f.baseline._asdict(),
-            "curves": {name: curve._asdict() for name, curve in curves(subject).items()},
+            "baseline": f.baseline,
+            "curves": curves(subject),
         }
         for subject, f in zip(subjects, found, strict=True)
     }

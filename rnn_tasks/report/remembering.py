@@ -161,12 +161,9 @@ def remembering(subjects: Sequence[Subject]) -> Section:
     if found:
         blocks.append(Picture("memory_capacity", partial(draw_capacities, found), caption_of_capacities(found)))
     numbers: dict[str, Any] = {
-        "accuracy_by_delay": {subject.label: share._asdict() for subject, share in shares},
+        "accuracy_by_delay": {subject.label: share for subject, share in shares},
         "probe": {name: {part: as_numbers(p) for part, p in both._asdict().items()} for name, both in probes},
-        "memory_capacity": {
-            name: {"trained": both.trained._asdict(), "untrained": both.untrained._asdict(), "units": both.units}
-            for name, both in found
-        },
+        "memory_capacity": dict(found),
     }
     return Section("remembering", "What does it remember?", blocks, numbers, missing)
 

@@ -101,13 +101,10 @@ def weights(subjects: Sequence[Subject]) -> Section:
     numbers: dict[str, Any] = {
         "eigenvalues": eigenvalues,
         "over_training": {
-            subject.label: {
-                quantity: {name: curve._asdict() for name, curve in over_training(subject, quantity).items()}
-                for quantity in QUANTITIES
-            }
+            subject.label: {quantity: over_training(subject, quantity) for quantity in QUANTITIES}
             for subject in subjects
         },
-        "saturation": {name: share._asdict() for name, share in full},
+        "saturation": dict(full),
         "gates": of_gates,
     }
     return Section("weights", "What do its weights do?", blocks, numbers, missing)

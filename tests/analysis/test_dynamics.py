@@ -34,7 +34,7 @@ from rnn_tasks.cores import (
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.spec import Batch
-from tests.analysis.layers import BATCH, CORES, LSTMS, PLAIN, TASK, reader, tagger, text
+from tests.analysis.layers import BATCH, CORES, GRUS, LSTMS, PLAIN, TASK, reader, tagger, text
 
 
 def with_weight(model: RecurrentModel, weight: Tensor) -> RecurrentModel:
@@ -137,6 +137,15 @@ def test_products_are_jacobians_of_many_steps() -> None:
 
         expected = torch.linalg.svdvals(torch.func.jacrev(many)(start[0, 1]))
         torch.testing.assert_close(found[steps - 1], expected)
+
+
+def test_some_products_are_those_of_all() -> None:
+    model = tagger(GRUS["ScratchGRU after"])
+    every_third = jacobian_products(model, BATCH, steps=7, every=3)
+    assert torch.equal(every_third, jacobian_products(model, BATCH, steps=7)[[2, 5]])
+    for every in (0, 8):
+        with pytest.raises(UsageError, match=rf"every must be in 1\.\.7, the steps, got {every}"):
+            jacobian_products(model, BATCH, steps=7, every=every)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ def made(task: Task, label: str = "made/version_0", **parts: Any) -> Subject:
         label: Of the run.
         **parts: Of the subject, instead of its own.
     """
-    own = {"summary": {}, "model": model_of(task), "untrained": model_of(task), "batch": sequences(task), "curves": {}}
-    return Subject(label=label, folder=Path(), config={}, task=task, snapshots=None, **{**own, **parts})
+    own = {"config": {}, "summary": {}, "model": model_of(task), "untrained": model_of(task), "batch": sequences(task)}
+    own |= {"snapshots": None, "curves": {}}
+    return Subject(label=label, folder=Path(), task=task, **{**own, **parts})
 
 
 def curve(*values: float) -> Curve:
