@@ -18,6 +18,7 @@ SEEDS = sorted(path.stem for path in CONFIGS.glob("seeds/*.yaml"))
 CONSTRAINTS = {
     "rnn": None,
     "ortho_init": None,
+    "reservoir": None,
     "qr_rnn": "Reorthogonalize",
     "cayley_rnn": "cayley",
     "linear_qr": "Reorthogonalize",

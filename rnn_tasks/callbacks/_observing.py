@@ -133,8 +133,8 @@ class Observer(Callback, ABC):
 
     Args:
         every_n_validations: Validations between two measurements, ``>= 1``.
-        picture_every_n_validations: Validations between two pictures in TensorBoard, ``>= 1``; there is one more when
-            training ends.
+        first_picture_after: Validations before the first picture in TensorBoard, ``>= 1``; the next ones come after
+            twice, four times, ... as many, since a picture takes as long as many steps, and one when training ends.
         num_sequences: Sequences at most, ``>= 1``.
         optional: Whether a network that does not have what is measured is trained without it, after a line that says
             so, and not refused.
@@ -146,20 +146,20 @@ class Observer(Callback, ABC):
     def __init__(
         self,
         every_n_validations: int,
-        picture_every_n_validations: int,
+        first_picture_after: int,
         num_sequences: int = 1,
         optional: bool = False,
     ) -> None:
         counts = {
             "every_n_validations": every_n_validations,
-            "picture_every_n_validations": picture_every_n_validations,
+            "first_picture_after": first_picture_after,
             "num_sequences": num_sequences,
         }
         for name, count in counts.items():
             if count < 1:
                 raise UsageError(f"{name} must be at least 1, got {count}")
         self.every_n_validations = every_n_validations
-        self.picture_every_n_validations = picture_every_n_validations
+        self.first_picture_after = first_picture_after
         self.num_sequences = num_sequences
         self.optional = optional
         self.validations = 0
@@ -222,11 +222,16 @@ class Observer(Callback, ABC):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self.validations += 1
-        drawn = self.validations % self.picture_every_n_validations == 0
+        drawn = self.is_drawn(self.validations)
         if drawn or self.validations % self.every_n_validations == 0:
             self._measure(trainer, pl_module)
         if drawn:
             self._show(trainer)
+
+    def is_drawn(self, validations: int) -> bool:
+        """Whether there is a picture after so many validations."""
+        times, rest = divmod(validations, self.first_picture_after)
+        return rest == 0 and times.bit_count() == 1
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.shown_at != trainer.global_step:

@@ -63,15 +63,16 @@ class EigenvalueMonitor(Observer):
     :class:`~rnn_tasks.callbacks.SpectralNormMonitor`'s.
 
     Args:
-        every_n_validations: Validations between two pictures, ``>= 1``; there is one more when training ends.
+        first_picture_after: Validations before the first picture, ``>= 1``; the next ones come after twice, four times,
+            ... as many, and one when training ends.
         optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
         UsageError: A value outside its bounds, or a layer that names no recurrent matrix.
     """
 
-    def __init__(self, every_n_validations: int = 5, optional: bool = False) -> None:
-        super().__init__(every_n_validations, every_n_validations, optional=optional)
+    def __init__(self, first_picture_after: int = 5, optional: bool = False) -> None:
+        super().__init__(first_picture_after, first_picture_after, optional=optional)
         self.first: dict[str, Tensor] = {}
         self.first_step = 0
         self.now: dict[str, Tensor] = {}

@@ -73,7 +73,8 @@ class GateMonitor(Observer):
     Args:
         every_n_validations: Validations between two measurements, ``>= 1``.
         num_sequences: Sequences that are looked at, ``>= 1``.
-        picture_every_n_validations: Validations between two pictures, ``>= 1``; there is one more when training ends.
+        first_picture_after: Validations before the first picture, ``>= 1``; the next ones come after twice, four times,
+            ... as many, and one when training ends.
         optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
@@ -84,10 +85,10 @@ class GateMonitor(Observer):
         self,
         every_n_validations: int = 1,
         num_sequences: int = 8,
-        picture_every_n_validations: int = 5,
+        first_picture_after: int = 5,
         optional: bool = False,
     ) -> None:
-        super().__init__(every_n_validations, picture_every_n_validations, num_sequences, optional)
+        super().__init__(every_n_validations, first_picture_after, num_sequences, optional)
         self.gates: dict[str, Tensor] = {}
         self.read: list[str] = []
 

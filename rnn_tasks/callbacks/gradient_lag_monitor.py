@@ -98,7 +98,8 @@ class GradientLagMonitor(Observer):
         every_n_validations: Validations between two measurements, ``>= 1``.
         max_lag: The largest lag that is shown, ``>= 1``; None for all of the sequence.
         num_sequences: Sequences that the mean is over, ``>= 1``.
-        picture_every_n_validations: Validations between two pictures, ``>= 1``; there is one more when training ends.
+        first_picture_after: Validations before the first picture, ``>= 1``; the next ones come after twice, four times,
+            ... as many, and one when training ends.
         optional: Whether a network without it is trained all the same, and not refused.
 
     Raises:
@@ -110,10 +111,10 @@ class GradientLagMonitor(Observer):
         every_n_validations: int = 1,
         max_lag: int | None = None,
         num_sequences: int = 8,
-        picture_every_n_validations: int = 5,
+        first_picture_after: int = 5,
         optional: bool = False,
     ) -> None:
-        super().__init__(every_n_validations, picture_every_n_validations, num_sequences, optional)
+        super().__init__(every_n_validations, first_picture_after, num_sequences, optional)
         if max_lag is not None and max_lag < 1:
             raise UsageError(f"max_lag must be at least 1, got {max_lag}")
         self.max_lag = max_lag

@@ -41,6 +41,10 @@ class SaturationMonitor(Observer):
         self.threshold = threshold
         self.shares: Tensor | None = None
 
+    def is_drawn(self, validations: int) -> bool:
+        """Whenever it is measured: a histogram is no more than a scalar."""
+        return validations % self.every_n_validations == 0
+
     def refuse(self, model: Any, probe: Batch) -> None:
         """Refuse a layer whose states can grow for ever."""
         if not has_bounds(model.core):

@@ -143,9 +143,16 @@ def test_scalars_are_logged_before_training_and_where_those_of_validations_are(e
 def test_pictures_are_drawn_every_few_validations_and_when_training_ends(
     tmp_path: Path, every: int, expected: list[int]
 ) -> None:
-    run = trainer(EigenvalueMonitor(every_n_validations=every), folder=tmp_path)
+    run = trainer(EigenvalueMonitor(first_picture_after=every), folder=tmp_path)
     run.fit(network(echo()), echo())
     assert [image.step for image in events(tmp_path).Images("eigenvalues")] == expected
+
+
+def test_later_pictures_are_further_apart() -> None:
+    monitor = EigenvalueMonitor(first_picture_after=5)
+    assert [count for count in range(1, 100) if monitor.is_drawn(count)] == [5, 10, 20, 40, 80]
+    histograms = SaturationMonitor(every_n_validations=3)
+    assert [count for count in range(1, 10) if histograms.is_drawn(count)] == [3, 6, 9]
 
 
 def test_a_picture_is_what_the_figure_shows(tmp_path: Path) -> None:
@@ -204,7 +211,7 @@ def test_a_run_without_a_datamodule_is_refused() -> None:
 
 
 @pytest.mark.parametrize("monitor", [GradientLagMonitor, EigenvalueMonitor, SaturationMonitor, GateMonitor])
-@pytest.mark.parametrize("name", ["every_n_validations", "picture_every_n_validations", "num_sequences"])
+@pytest.mark.parametrize("name", ["every_n_validations", "first_picture_after", "num_sequences"])
 def test_counts_below_one_are_refused(monitor: type[Observer], name: str) -> None:
     if name in monitor.__init__.__annotations__:
         with pytest.raises(UsageError, match="must be at least 1, got 0"):

@@ -1,12 +1,10 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from rnn_tasks.analysis.memory import Probe, linear_probe
-from rnn_tasks.models import SequenceTagger
 from rnn_tasks.report import probing
 from rnn_tasks.report.page import NARROW, WIDE, Picture
 from rnn_tasks.report.probing import (
@@ -24,12 +22,7 @@ from rnn_tasks.report.subject import load_subjects
 from rnn_tasks.runs.load import RunPlace
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, VariableDelayEcho
-from tests.report.made import Register, made, model_of
-
-
-def remembers(task: Any, length: int) -> SequenceTagger:
-    """A network whose layer holds the inputs of the last steps."""
-    return SequenceTagger(lambda size: Register(size, length), task.spec, torch.optim.Adam).eval()
+from tests.report.made import made, model_of, remembers
 
 
 def test_probes_read_what_a_register_holds_and_no_more() -> None:
@@ -177,7 +170,7 @@ def test_the_section_of_a_run(trained_logs: Path) -> None:
     of = section.numbers["probe"][subject.label]["trained"]
     assert len(of["accuracy"]) == len(of["lags"])
     assert f"{len(of['lags_above_chance'])} of {len(of['lags'])} lags" in section.blocks[1].caption  # type: ignore[union-attr]
-    capacity = section.numbers["memory_capacity"][subject.label]["trained"]["total"]
+    capacity = section.numbers["memory_capacity"][subject.label].trained.total
     assert f"{capacity:.1f} of 8" in section.blocks[2].caption  # type: ignore[union-attr]
 
 

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import numpy as np
+
+from rnn_tasks.report.page import Picture
+from rnn_tasks.report.subject import load_subjects
+from rnn_tasks.report.weights import weights
+from rnn_tasks.runs.load import RunPlace
+from rnn_tasks.tasks import Echo
+from tests.report.made import made, remembers
+
+ECHO = Echo(delay=1, alphabet_size=4, test_sequences=20)
+
+
+def test_the_section_of_a_run(trained_logs: Path) -> None:
+    (subject,) = load_subjects([RunPlace(trained_logs / "time_machine" / "version_0")])
+    section = weights([subject])
+    pictures = {block.name: block.caption for block in section.blocks if isinstance(block, Picture)}
+    assert list(pictures) == ["eigenvalues", "recurrent_matrices", "saturation", "gates"]
+    assert section.missing == []
+    found = section.numbers["eigenvalues"][subject.label]
+    assert list(found) == [f"weight_hh_l0/{gate}" for gate in ("input", "forget", "cell", "output")]
+    cell = found["weight_hh_l0/cell"]
+    assert f"cell {np.abs(cell.first).max():.3f}, then {np.abs(cell.last).max():.3f}" in pictures["eigenvalues"]
+    share = section.numbers["saturation"][subject.label].trained.mean()
+    assert f"trained {share:.1%}" in pictures["saturation"]
+    means = section.numbers["gates"][subject.label]["mean"]
+    assert list(means) == ["layer0/input", "layer0/forget", "layer0/output"]
+
+
+def test_runs_side_by_side_are_named_in_every_field() -> None:
+    section = weights([made(ECHO, "A: one"), made(ECHO, "B: two")])
+    picture = next(block for block in section.blocks if isinstance(block, Picture))
+    titles = [field.get_title(loc="left") for field in picture.draw(7).axes]
+    assert titles == ["A: one", "B: two"]
+    assert "A: one 0." in picture.caption
+    assert "B: two 0." in picture.caption
+
+
+def test_a_layer_that_names_no_matrix_has_no_eigenvalues() -> None:
+    section = weights([made(ECHO, model=remembers(ECHO, 2), untrained=remembers(ECHO, 2))])
+    assert section.missing == ["eigenvalues: its layer names no recurrent matrix"]
+    assert "eigenvalues" not in [block.name for block in section.blocks if isinstance(block, Picture)]
