@@ -35,11 +35,12 @@ def imports_of_folder(folder: str) -> set[str]:
 @pytest.mark.parametrize(
     ("folder", "others"),
     [
-        ("tasks", {"cores", "models", "callbacks"}),
-        ("cores", {"tasks", "models", "callbacks"}),
-        ("models", {"tasks", "callbacks"}),
-        ("analysis", {"tasks", "callbacks"}),
-        ("callbacks", {"tasks", "models"}),
+        ("tasks", {"cores", "models", "callbacks", "report"}),
+        ("cores", {"tasks", "models", "callbacks", "report"}),
+        ("models", {"tasks", "callbacks", "report"}),
+        ("analysis", {"tasks", "callbacks", "report"}),
+        ("callbacks", {"tasks", "models", "report"}),
+        ("report", {"callbacks"}),
         ("texts", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
         ("manual_bptt", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
     ],

@@ -287,6 +287,7 @@ mark { background: #1a1a1a; color: #fff; }
   main { max-width: none; padding: 0; }
   nav { display: none; }
   figure, tr { break-inside: avoid; }
+  img { width: auto; max-width: 100%; max-height: 21cm; }
   h2 { break-after: avoid; }
   .wide { overflow: visible; }
   pre { white-space: pre-wrap; }

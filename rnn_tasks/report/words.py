@@ -295,7 +295,7 @@ def lexicon_table(subjects: Sequence[Subject]) -> tuple[Table | None, dict[str, 
         )
     caption = (
         f"Share of the words it writes that are words of the grammar, or of the training text: {WRITTEN:,} characters "
-        "at each temperature, seed 0."
+        "at each temperature T, seed 0; the untrained network at T 1."
     )
     columns = ["", *(f"temperature {t:g}" for t in TEMPERATURES), "untrained, temperature 1"]
     return (Table(caption, columns, rows) if rows else None), numbers

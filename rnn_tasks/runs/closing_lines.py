@@ -41,7 +41,7 @@ def command() -> str:
 
 
 def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
-    """A run in a few lines: verdict, figures beside the baseline, steps, where it is, what to type next.
+    """A run in a few lines: verdict, figures beside the baseline, steps, where it is, what to type next and for a report.
 
     Args:
         summary: The contents of summary.json.
@@ -63,6 +63,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     lines.append(f"  {'network':{len(stage) + 10}}{summary['core']}, {summary['parameters']:,} parameters")
     lines.append(f"  {'run':{len(stage) + 10}}{place}")
     lines.append(f"  {'next':{len(stage) + 10}}{next_step(summary, place)}")
+    lines.append(f"  {'report':{len(stage) + 10}}{command()} analyze {place}")
     return "\n".join(lines)
 
 

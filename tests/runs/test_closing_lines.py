@@ -36,6 +36,7 @@ def test_figures_stand_beside_their_baselines() -> None:
         "64,000 sequences",
         "80,412 parameters",
         "lightning_logs/echo/version_0",
+        "analyze lightning_logs/echo/version_0",
     ):
         assert piece in text
 
