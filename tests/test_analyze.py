@@ -1,14 +1,20 @@
 import json
+import math
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
 from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES
+from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.runs.load import config_hash
-from tests.conftest import RnnTasks, small
+from tests.conftest import SMALL_TEXT, RnnTasks, small
 
 SECTIONS = {"learning", "remembering", "flowing", "weights", "states"}
 
@@ -97,12 +103,166 @@ def test_without_the_data_a_report_is_shorter(trained: RnnTasks, monkeypatch: py
     assert "/nowhere" in Path("lightning_logs/time_machine/version_0/report", PAGE).read_text()
 
 
+def page_of(task: str) -> str:
+    return Path(f"lightning_logs/{task}/version_0/report", PAGE).read_text()
+
+
+def change_checkpoints(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    for path in (run / "checkpoints").iterdir():
+        checkpoint = torch.load(path, weights_only=True)
+        change(checkpoint)
+        torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e30, 0.0])
+@pytest.mark.parametrize("task", ["copy", "elman_grammar"])
+def test_a_network_that_has_diverged_or_is_dead_is_shown_as_far_as_it_can(
+    trained: RnnTasks, task: str, factor: float
+) -> None:
+    def multiply(checkpoint: dict[str, Any]) -> None:
+        for weight in checkpoint["state_dict"].values():
+            weight *= factor
+
+    change_checkpoints(Path(f"lightning_logs/{task}/version_0"), multiply)
+    said = trained("analyze", task)
+    assert (said.status, said.err) == (0, "")
+    page = page_of(task)
+    assert "cannot be drawn" not in page
+    assert ("diverged" in page) == (not math.isfinite(factor))
+    json.loads(Path(f"lightning_logs/{task}/version_0/report", NUMBERS).read_text())
+
+
+def test_a_layer_that_forgets_all_in_a_step_has_exponents_of_minus_infinity(
+    rnn_tasks: RnnTasks, tmp_path: Path
+) -> None:
+    (tmp_path / "their_layer.py").write_text(
+        "import torch\n"
+        "class Forgets(torch.nn.Module):\n"
+        "    def __init__(self, input_size, hidden_size):\n"
+        "        super().__init__()\n"
+        "        self.read = torch.nn.Linear(input_size, hidden_size)\n"
+        "    def forward(self, inputs, state=None):\n"
+        "        outputs = torch.tanh(self.read(inputs))\n"
+        "        return outputs, outputs[:, -1]\n"
+        "class Picky(Forgets):\n"
+        "    def forward(self, inputs, state=None):\n"
+        "        if inputs.dtype != torch.float32:\n"
+        "            raise KeyError(inputs.dtype)\n"
+        "        return super().forward(inputs, state)\n"
+    )
+    for number, name in enumerate(("Forgets", "Picky")):
+        core = {"class_path": "Foreign", "init_args": {"layer": f"their_layer.{name}", "hidden_size": 8}}
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"core": core}}, "constraint": None}))
+        words = [word for word in small("echo") if "hidden_size" not in word]
+        assert rnn_tasks("fit", "--config", "echo", "--config", "own.yaml", *words).status == 0
+        said = rnn_tasks("analyze", "echo", "--output", name)
+        assert (said.status, said.err) == (0, ""), number
+    found: Any = numbers("Forgets")["flowing"]
+    assert set(found["echo/version_0"]["stretching"]["trained"]["exponents"]) == {None}  # -inf is no JSON
+    assert "gradient by lag: this layer cannot be looked at so" in Path("Picky", PAGE).read_text()
+
+
+def test_data_that_has_changed_is_not_shown_to_the_network(trained: RnnTasks) -> None:
+    run = Path("lightning_logs/echo/version_0")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["init_args"]["delay"] = 1
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    assert trained("analyze", "echo").status == 0
+    assert "not what the network was trained on" in page_of("echo")
+    assert "accuracy_by_delay" not in page_of("echo")
+
+
+def test_a_text_of_formulas_and_long_words(rnn_tasks: RnnTasks, recwarn: pytest.WarningsRecorder) -> None:
+    text = "$x^$ costs US$5-$10 $\\undefined{$ \N{CJK UNIFIED IDEOGRAPH-4E00} <script>alert(1)</script> " + "w" * 150
+    Path("odd.txt").write_text(f"{text} " * 60)
+    words = [*SMALL_TEXT, "--data.path=odd.txt", "--data.cleaning=none"]
+    assert rnn_tasks("fit", "--config", "text", *words).status == 0
+    said = rnn_tasks("analyze", "text")
+    assert (said.status, said.err) == (0, "")
+    assert "cannot be drawn" not in page_of("text")
+    assert "<script>" not in page_of("text")
+    assert [str(warning.message) for warning in recwarn if warning.category is UserWarning] == []
+
+
+def test_a_text_without_words(rnn_tasks: RnnTasks) -> None:
+    Path("odd.txt").write_text("abcab" * 600)
+    assert rnn_tasks("fit", "--config", "text", *SMALL_TEXT, "--data.path=odd.txt").status == 0
+    assert rnn_tasks("analyze", "text").status == 0
+    assert "nan" not in page_of("text").replace("nanmean", "")
+    assert "words: the text has no whole word" in page_of("text")
+
+
+def test_a_named_checkpoint_is_what_is_shown(trained: RnnTasks) -> None:
+    said = trained("analyze", "lightning_logs/echo/version_0/checkpoints/last.ckpt")
+    assert said.status == 0
+    assert "last.ckpt" in page_of("echo")
+    assert numbers("lightning_logs/echo/version_0/report")["runs"][0]["checkpoint"] == "last.ckpt"  # type: ignore[index]
+
+
+def test_a_full_disk_leaves_nothing(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+
+    def full(path: Path, content: str | bytes) -> None:
+        written.append(path)
+        if len(written) > 4:
+            raise OSError(28, "No space left on device", str(path))
+        write_atomically(path, content)
+
+    monkeypatch.setattr("rnn_tasks.report.page.write_atomically", full)
+    said = trained("analyze", "echo", "--output", "new")
+    assert (said.status, len(said.err.splitlines())) == (1, 1)
+    assert len(written) > 4
+    assert not Path("new").exists()
+
+
 def spoil_nothing(run: Path) -> None:
     shutil.rmtree(run)
 
 
 def spoil_config(run: Path) -> None:
     (run / "config.yaml").write_text("model: [")
+
+
+def spoil_data(run: Path) -> None:
+    change_config(run, "data", "x")
+
+
+def spoil_trainer(run: Path) -> None:
+    change_config(run, "trainer", "x")
+
+
+def spoil_seed(run: Path) -> None:
+    change_config(run, "seed_everything", "abc")
+
+
+def spoil_nesting(run: Path) -> None:
+    (run / "config.yaml").write_text("[" * 5000)
+
+
+def spoil_metrics(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "metrics": None}))
+
+
+def spoil_baseline(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps({**summary, "baseline": {"loss": 0}}))
+
+
+def spoil_spec(run: Path) -> None:
+    def change(checkpoint: dict[str, Any]) -> None:
+        checkpoint[CHECKPOINT_KEY]["spec"]["input_size"] = -1
+
+    change_checkpoints(run, change)
+
+
+def spoil_names(run: Path) -> None:
+    change_checkpoints(run, lambda checkpoint: checkpoint.update(state_dict={1: 2}))
+
+
+def change_config(run: Path, name: str, value: object) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, name: value}))
 
 
 def spoil_class(run: Path) -> None:
@@ -130,7 +290,15 @@ def spoil_snapshots(run: Path) -> None:
     [
         (spoil_nothing, "not a run folder"),
         (spoil_config, "not valid YAML"),
+        (spoil_nesting, "not valid YAML"),
+        (spoil_data, "data is no section"),
+        (spoil_trainer, "trainer is no section"),
+        (spoil_seed, "seed_everything is no number"),
         (spoil_class, "model section is another one"),
+        (spoil_spec, "does not fit"),
+        (spoil_names, "does not fit"),
+        (spoil_metrics, "summary.json is damaged"),
+        (spoil_baseline, "summary.json is damaged"),
         (spoil_checkpoints, "checkpoints"),
         (spoil_summary, "summary.json"),
         (spoil_snapshots, "snapshots.pt"),

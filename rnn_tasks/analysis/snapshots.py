@@ -254,11 +254,14 @@ def read_snapshots(path: Path | str) -> Snapshots:
     """
     path = Path(path)
     require(path.is_file(), f"there is no file of snapshots {path}; the callback SnapshotRecorder writes it")
-    values = read_tensors(path)
+    try:
+        values = read_tensors(path)
+    except UsageError as error:
+        raise UsageError(f"{error}; move it away to do without") from error
     try:
         return from_values(values)
     except UsageError as error:
-        raise UsageError(f"{path} cannot be used: {error}") from error
+        raise UsageError(f"{path} cannot be used: {error}; move it away to do without") from error
 
 
 def _kept(tensor: Tensor) -> Tensor:
@@ -339,6 +342,9 @@ def _check(snapshots: Snapshots) -> None:
             isinstance(name, str) and fits(tensor, kind, *shape) for name, tensor in value.items()
         )
 
+    def flat(tensor: Any, size: int) -> bool:
+        return fits(tensor, real, n, size) and tensor.ndim == 2
+
     def texts(value: Any) -> bool:
         return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
 
@@ -346,20 +352,24 @@ def _check(snapshots: Snapshots) -> None:
         fits(steps, whole, n)
         and steps.ndim == 1
         and n >= 1
+        and time >= 1
         and bool((steps.diff() > 0).all())
         and fits(snapshots.inputs, whole, time)
         and fits(snapshots.targets, whole, time)
         and snapshots.inputs.ndim == snapshots.targets.ndim == 1
         and (snapshots.condition is None or type(snapshots.condition) is int)
         and texts(snapshots.alphabet)
+        and int(snapshots.inputs.min()) >= 0
+        and (not snapshots.alphabet or int(snapshots.inputs.max()) < len(snapshots.alphabet))
         and named(snapshots.weights, real, n)
         and named(snapshots.eigenvalues, lambda dtype: dtype.is_complex, n, hidden)
+        and all(values.ndim == 2 for values in snapshots.eigenvalues.values())
         and named(snapshots.gradient_norms, real, n)
         and fits(snapshots.states, real, n, time, hidden)
         and fits(snapshots.predictions, real, n, time)
         and snapshots.states.ndim == snapshots.predictions.ndim == 3
-        and (snapshots.saturation is None or fits(snapshots.saturation, real, n, hidden))
-        and (snapshots.gradient_by_time_step is None or fits(snapshots.gradient_by_time_step, real, n, time))
+        and (snapshots.saturation is None or flat(snapshots.saturation, hidden))
+        and (snapshots.gradient_by_time_step is None or flat(snapshots.gradient_by_time_step, time))
         and texts(snapshots.samples)
         and len(snapshots.samples) in (0, n)
         and type(snapshots.thinning) is int

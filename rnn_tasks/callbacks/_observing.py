@@ -195,7 +195,7 @@ class Observer(Callback, ABC):
             self.probe = probe_of(trainer, pl_module, self.num_sequences, type(self).__name__)
             try:
                 self.refuse(pl_module, self.probe)
-            except UsageError as error:
+            except Exception as error:  # a layer of somebody's own may raise anything
                 if not self.optional:
                     raise
                 self.probe = None

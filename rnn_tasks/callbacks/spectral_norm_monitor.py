@@ -28,6 +28,9 @@ def spectrum(weight: Tensor, radius: bool = True) -> dict[str, Tensor]:
     """
     weight = weight.detach().float()
     product = weight.T @ weight
+    if not product.isfinite().all():  # the run is about to be stopped
+        names = ("spectral_norm", "orthogonality_error", *(("spectral_radius",) if radius else ()))
+        return dict.fromkeys(names, torch.tensor(torch.nan))
     values = {
         "spectral_norm": torch.linalg.eigvalsh(product)[-1].clamp(min=0).sqrt(),  # sooner there than by svdvals
         "orthogonality_error": (product - torch.eye(len(weight), device=weight.device)).abs().max(),

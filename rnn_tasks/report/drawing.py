@@ -1,6 +1,6 @@
 """How pictures look: sizes, lines that can be told apart in black and white, and names on axes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def name_axes(field: Axes, x: str, y: str, title: str = "") -> None:
     field.set_xlabel(x, fontsize=9)
     field.set_ylabel(y, fontsize=9)
     if title:
-        field.set_title(title, fontsize=9.5, loc="left", wrap=True)
+        field.set_title(title, fontsize=9.5, loc="left", wrap=True, parse_math=False)
 
 
 def legend(field: Axes, **options: Any) -> None:
@@ -186,6 +186,16 @@ def colour_bar(figure: Figure, image: AxesImage, fields: Sequence[Axes], label: 
     bar.set_label(label, fontsize=9)
 
 
+def visible(symbols: Iterable[str]) -> list[str]:
+    """Symbols as labels, with a space where it can be seen.
+
+    Example:
+        >>> visible("a b")
+        ['a', '␣', 'b']
+    """
+    return [SPACE if symbol.isspace() else symbol for symbol in symbols]
+
+
 def symbols_below(field: Axes, symbols: Sequence[str], width: float) -> None:
     """Write the symbols that are read below the steps, where there is room for them.
 
@@ -195,8 +205,7 @@ def symbols_below(field: Axes, symbols: Sequence[str], width: float) -> None:
         width: Of the field, inches.
     """
     if symbols and len(symbols) <= 12 * width:
-        shown = [SPACE if symbol.isspace() else symbol for symbol in symbols]
-        field.set_xticks(range(len(shown)), shown, fontsize=7)
+        field.set_xticks(range(len(symbols)), visible(symbols), fontsize=7, parse_math=False)
         field.set_xlabel(f"symbol that is read, step by step ({SPACE}: space or blank)", fontsize=9)
     else:
         whole(field)

@@ -241,6 +241,6 @@ def samples(subjects: Sequence[Subject]) -> Lines | None:
         lines += [""] if lines else []
         lines += [subject.label] if len(subjects) > 1 else []
         lines += [text[start : start + LINE] for start in range(0, len(text), LINE)]
-    caption = f"{SAMPLED} characters that the network makes up behind “{prefix}”, drawn with temperature "
+    caption = f"{SAMPLED} characters that the network makes up behind “{written(prefix)}”, drawn with temperature "
     caption += f"{TEMPERATURE} and seed 0: it is given its own characters to read."
     return Lines(caption, lines) if lines else None

@@ -11,7 +11,7 @@ from rnn_tasks.analysis.structure import Distributions, next_character_distribut
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.report.answering import written
-from rnn_tasks.report.drawing import SPACE, colour_bar, heat_map, name_axes, panels
+from rnn_tasks.report.drawing import colour_bar, heat_map, name_axes, panels, visible
 from rnn_tasks.report.subject import Subject
 from rnn_tasks.tasks import ElmanGrammar
 from rnn_tasks.tasks.language_task import LanguageTask
@@ -20,8 +20,8 @@ from rnn_tasks.texts.grammar import ELMAN
 PREFIX = 32
 """Characters of the text."""
 
-SEEN, MOST = 0.03, 24
-"""A character is shown if it is expected with such a probability anywhere, at most so many of them."""
+SEEN, FEWEST, MOST = 0.03, 6, 24
+"""A character is shown if it is expected with such a probability anywhere, at least and at most so many of them."""
 
 
 class Expected(NamedTuple):
@@ -81,7 +81,8 @@ def draw_expected(found: Sequence[tuple[str, Expected]], width: float) -> Figure
         width: Inches.
     """
     likely = np.max([e.probabilities.max(axis=0) for _, e in found], axis=0)
-    shown = np.sort((-likely).argsort(kind="stable")[: min(MOST, int((likely > SEEN).sum()))])[::-1]
+    count = min(MOST, max(FEWEST, int((likely > SEEN).sum())))
+    shown = np.sort((-likely).argsort(kind="stable")[:count])[::-1]
     names = [written([found[0][1].characters[index]]) for index in shown]
     figure, fields = panels(width, len(found), height=0.9 + 0.125 * len(names), least=width)
     for field, (title, (text, characters, probabilities)) in zip(fields, found, strict=True):
@@ -90,8 +91,8 @@ def draw_expected(found: Sequence[tuple[str, Expected]], width: float) -> Figure
         behind = [(step, rows[c]) for step, c in enumerate(text[1:]) if c in rows]
         if behind:
             field.plot(*zip(*behind, strict=True), "o", color="white", markeredgecolor="black", markersize=3.2)
-        field.set_yticks(range(len(names)), [SPACE if name.isspace() else name for name in names], fontsize=6.5)
-        field.set_xticks(range(len(text)), [SPACE if c.isspace() else c for c in written(text)], fontsize=7)
+        field.set_yticks(range(len(names)), visible(names), fontsize=6.5, parse_math=False)
+        field.set_xticks(range(len(text)), visible(written(text)), fontsize=7, parse_math=False)
         name_axes(field, "character that is read", "next character", title)
     colour_bar(figure, image, fields, "probability")
     return figure

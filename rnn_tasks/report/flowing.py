@@ -9,6 +9,7 @@ import numpy as np
 from rnn_tasks.report.answering import about
 from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
+    VANISHED,
     ByLag,
     Clipping,
     InTraining,
@@ -29,7 +30,7 @@ from rnn_tasks.report.stretching import (
     forgotten_after,
     stretching,
 )
-from rnn_tasks.report.subject import Subject, attempt, doubled
+from rnn_tasks.report.subject import Subject, attempt
 
 
 class Flow(NamedTuple):
@@ -55,7 +56,13 @@ def at_the_answer(flow: Flow) -> str | None:
     """The gradient where the answer was read, as a share of the one at the loss."""
     if flow.by_lag is None or flow.subject.wait is None or flow.subject.wait >= len(flow.by_lag.trained):
         return None
-    return f"{flow.by_lag.trained[flow.subject.wait] / flow.by_lag.trained[0]:.2g}"
+    return share_at(flow.by_lag, flow.subject.wait)
+
+
+def share_at(by_lag: ByLag, lag: int) -> str | None:
+    """A gradient as a share of that at the loss; None where that is 0."""
+    first = by_lag.trained[0]
+    return f"{by_lag.trained[lag] / first:.2g}" if first > 0 else None
 
 
 def lasting(flow: Flow) -> str | None:
@@ -68,9 +75,7 @@ def lasting(flow: Flow) -> str | None:
 
 ROWS: dict[str, Cell] = {
     "gradient where the answer was read, share of that at the loss": at_the_answer,
-    "gradient at the longest lag, share of that at the loss": lambda flow: (
-        flow.by_lag and f"{flow.by_lag.trained[-1] / flow.by_lag.trained[0]:.2g}"
-    ),
+    "gradient at the longest lag, share of that at the loss": lambda flow: flow.by_lag and share_at(flow.by_lag, -1),
     "steps in which the gradient was clipped, of those logged": lambda flow: (
         flow.clipping and f"{flow.clipping.clipped:.0%} of {len(flow.clipping.before.steps)}"
     ),
@@ -112,7 +117,7 @@ def caption_of_lags(found: Sequence[tuple[Subject, ByLag]]) -> str:
     text = (
         "How far back one loss can see: the length of the gradient of the last scored step's loss by the hidden state "
         f"k steps before, mean over {GRADIENT_SEQUENCES} sequences at most. Where it vanishes, nothing can be learnt "
-        "about what was read there."
+        f"about what was read there. Less than {VANISHED:.0e} of the longest is drawn there."
     )
     if any(subject.wait is not None for subject, _ in found):
         text += " The upright line: where the symbol was read that the last answer has to give."
@@ -153,7 +158,8 @@ def caption_of_exponents(found: Sequence[tuple[str, BothStretchings]]) -> str:
     return (
         "Lyapunov exponents: the rates at which differences in each direction grow (above 0) or shrink (below), from "
         f"the most lasting direction to the least, along {SEQUENCES} sequences of {steps} steps. Near 0 a difference "
-        "lasts: that is memory. The lowest exponents may be cut off."
+        "lasts: that is memory. The lowest exponents may be cut off; those of minus infinity, of directions that a "
+        "step wipes out, are left out."
     )
 
 
@@ -194,12 +200,11 @@ def flow_of(subject: Subject, what: Callable[[str], str], missing: list[str]) ->
     by_lag = attempt(missing, what("gradient by lag"), partial(lags, subject))
     stretched = None
     if subject.batch is not None:
-        models = doubled(subject.model), doubled(subject.untrained)
-        measure = partial(stretching, *models, subject.batch)
+        measure = partial(stretching, subject.model, subject.untrained, subject.batch)
         stretched = attempt(missing, what("Jacobian products and Lyapunov exponents"), measure)
     known = clipping(subject)
     if known is None:
-        missing.append(what("norm of the gradient: it was not logged (GradientNormMonitor)"))
+        missing.append(what("norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"))
     return Flow(subject, by_lag, known, stretched)
 
 

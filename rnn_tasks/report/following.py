@@ -1,7 +1,7 @@
 """The hidden state along one sequence: followed through training by its principal components, and unit by unit."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import Trajectory, pca_trajectory
+from rnn_tasks.errors import require
 from rnn_tasks.report.answering import is_text
-from rnn_tasks.report.drawing import MAP, SPACE, colour_bar, heat_map, name_axes, panels, symbols_below, whole
+from rnn_tasks.report.drawing import MAP, colour_bar, heat_map, name_axes, panels, symbols_below, visible, whole
 from rnn_tasks.report.subject import Subject
 
 MOMENTS = 4
@@ -60,6 +61,7 @@ def followed(subject: Subject) -> Followed | None:
         read = subject.shown(one.inputs[0, :MAX_STEPS].tolist())
     else:
         return None
+    require(min(states.shape[1:]) >= 2, "a trajectory in a plane needs two units and two steps")
     return Followed(names, pca_trajectory(states, states[-1]), read)
 
 
@@ -80,10 +82,9 @@ def draw_followed(found: Followed, width: float) -> Figure:
         share = [f"{value:.0%}" for value in found.points.explained[:2]]
         name_axes(field, f"PC 1 ({share[0]})", f"PC 2 ({share[1]})", name)
     if found.read and len(time) <= NAMED:
-        for symbol, place in zip(found.read, points[-1], strict=True):
-            fields[-1].annotate(
-                SPACE if symbol.isspace() else symbol, place, (3, 3), textcoords="offset points", fontsize=7
-            )
+        beside: dict[str, Any] = {"xytext": (3, 3), "textcoords": "offset points", "fontsize": 7, "parse_math": False}
+        for symbol, place in zip(visible(found.read), points[-1], strict=True):
+            fields[-1].annotate(symbol, place, **beside)
     bar = figure.colorbar(drawn, ax=fields, pad=0.02)
     bar.ax.tick_params(labelsize=8)
     bar.set_label("time step", fontsize=9)
@@ -122,6 +123,7 @@ def units(subject: Subject) -> Units | None:
         return None
     one, shown = subject.batch.rows(0, 1), MAX_CHARACTERS if is_text(subject) else MAX_STEPS
     states = hidden_states(subject.model, one)[0, :shown].double().numpy()
+    require(bool(np.isfinite(states).all()), "the states are not finite: the network has diverged")
     return Units(states[:, states.mean(0).argsort()], subject.shown(one.inputs[0, :shown].tolist()))
 
 

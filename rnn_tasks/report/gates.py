@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis.gates import MEANING, carried, gate_activity, gates_only
+from rnn_tasks.errors import require
 from rnn_tasks.report.answering import about, is_text, stem
 from rnn_tasks.report.drawing import (
     BASELINE,
@@ -62,12 +63,14 @@ class Gates(NamedTuple):
     Attributes:
         values: ``(time, hidden_size)`` each, by ``layer/gate``, of some steps of the sequence.
         read: The symbol of each step; empty if the task does not say.
+        means: Of each gate, over all units and all steps of the sequence.
         carrier: None where no gate keeps anything, or the sequence is too short.
         first: The step of the sequence that is the first one here.
     """
 
     values: dict[str, NDArray[np.float64]]
     read: list[str]
+    means: dict[str, float]
     carrier: Carrier | None
     first: int = 0
 
@@ -99,8 +102,10 @@ def gates_of(subject: Subject) -> Gates | None:
     if is_text(subject):
         first = max(0, (0 if carrier is None else carrier.start) - SHOWN_OF_TEXT // 3)
         last = first + SHOWN_OF_TEXT
+    require(all(bool(values.isfinite().all()) for values in gates.values()), "the network has diverged")
     shown = {name: values[first:last].numpy() for name, values in gates.items()}
-    return Gates(shown, read[first:last], carrier, first)
+    means = {name: float(values.mean()) for name, values in gates.items()}
+    return Gates(shown, read[first:last], means, carrier, first)
 
 
 def draw_gates(found: Gates, width: float) -> Figure:
@@ -203,10 +208,5 @@ def gate_blocks(subjects: Sequence[Subject], missing: list[str]) -> tuple[list[B
             continue
         caption = about(subjects, subject, caption_of_gates(found))
         blocks.append(Picture(stem(subjects, subject, "gates"), partial(draw_gates, found), caption))
-        numbers[subject.label] = {
-            "mean": {gate: float(values.mean()) for gate, values in found.values.items()},
-            "values": found.values,
-            "read": found.read,
-            "carrier": found.carrier,
-        }
+        numbers[subject.label] = found
     return blocks, numbers

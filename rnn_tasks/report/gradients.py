@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis import gradient_by_lag
+from rnn_tasks.errors import require
 from rnn_tasks.report.drawing import (
     BASELINE,
     LINES,
@@ -81,6 +82,7 @@ def lags(subject: Subject) -> ByLag | None:
     scored = subject.batch.scored.any(1).nonzero()[:GRADIENT_SEQUENCES, 0]
     few = subject.batch.rows(0, int(scored[-1]) + 1)
     both = [gradient_by_lag(doubled(model), few).numpy() for model in (subject.model, subject.untrained)]
+    require(all(np.isfinite(norms).all() for norms in both), "it is not finite: the network has diverged")
     return ByLag(*both)
 
 

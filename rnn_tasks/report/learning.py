@@ -41,9 +41,10 @@ def figures(subject: Subject) -> Figures:
     stage = next((stage for stage in STAGES if f"{stage}/loss" in metrics), None)
     if stage is None:
         return Figures(None, {}, baseline(subject, "val"))
-    found = {name.removeprefix(f"{stage}/"): value for name, value in metrics.items() if name.startswith(f"{stage}/")}
-    if "train_epoch/perplexity" in metrics:
-        found["perplexity_in_training"] = metrics["train_epoch/perplexity"]
+    known = {name: value for name, value in metrics.items() if isinstance(value, int | float) and math.isfinite(value)}
+    found = {name.removeprefix(f"{stage}/"): value for name, value in known.items() if name.startswith(f"{stage}/")}
+    if "train_epoch/perplexity" in known:
+        found["perplexity_in_training"] = known["train_epoch/perplexity"]
     return Figures(stage, found, baseline(subject, stage))
 
 
@@ -55,7 +56,7 @@ def baseline(subject: Subject, stage: str) -> Baseline | None:
         stage: ``val`` or ``test``.
     """
     values = subject.summary.get("baseline")
-    if values:
+    if values and "accuracy" in values:
         values = values.get("val", values) if stage == "val" else values
         return Baseline(**{name: value for name, value in values.items() if name in Baseline._fields})
     if subject.task is not None:
@@ -81,7 +82,10 @@ def verdict(subject: Subject, found: Figures) -> str:
     if found.stage is None or against is None:
         return " ".join([*words, *(["It was never validated."] if found.stage is None else [])])
     on = STAGES[found.stage]
-    if is_text(subject):
+    needed = {"perplexity"} if is_text(subject) else {"accuracy", "loss"}
+    if not needed <= metrics.keys():
+        words.append("Its figures are not all there, or no longer finite.")
+    elif is_text(subject):
         words.append(f"Its perplexity is {metrics['perplexity']:.3f} on the {on} text, where the best n-gram, a")
         words.append(f"{against.name}, has {math.exp(against.loss):.3f}.")
         if against.floor is not None:
@@ -168,7 +172,7 @@ def learning(subjects: Sequence[Subject]) -> Section:
         blocks.append(table(subjects, found))
     for subject in subjects:
         if not curves(subject):
-            missing.append(about(subjects, subject, "learning curves: nothing was logged"))
+            missing.append(about(subjects, subject, "learning curves: they are not in TensorBoard files of the run"))
     drawn = [subject for subject in subjects if curves(subject)]
     if drawn:
         known = [baseline(subject, "val") for subject in drawn]

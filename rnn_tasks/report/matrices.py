@@ -1,6 +1,7 @@
 """Recurrent matrices: their eigenvalues, and their norms over training."""
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis import eigenvalues
+from rnn_tasks.errors import require
 from rnn_tasks.report.drawing import LINES, legend_below, level, logarithmic, name_axes, panels, whole
 from rnn_tasks.report.subject import Curve, Subject
 
@@ -40,6 +42,9 @@ def spectra(subject: Subject) -> list[Spectrum]:
     Args:
         subject: The run.
     """
+    for model in (subject.model, subject.untrained):
+        finite = all(bool(weight.isfinite().all()) for weight in model.core.recurrent_weights().values())
+        require(finite, "the weights are not finite: the network has diverged")
     last = {name: values.numpy() for name, values in eigenvalues(subject.model).items()}
     first = {name: values.numpy() for name, values in eigenvalues(subject.untrained).items()}
     kept = subject.snapshots
@@ -112,8 +117,10 @@ def largest(curves: dict[str, Curve]) -> Curve:
         >>> largest({"a": Curve(steps, np.array([1.0, 4.0])), "b": Curve(steps, np.array([3.0, 2.0]))}).values.tolist()
         [3.0, 4.0]
     """
-    first = next(iter(curves.values()))
-    return Curve(first.steps, np.max([curve.values for curve in curves.values()], axis=0))
+    # The last moment of a run that was killed may lack some.
+    steps = reduce(np.intersect1d, [curve.steps for curve in curves.values()])
+    values = [curve.values[np.isin(curve.steps, steps)] for curve in curves.values()]
+    return Curve(steps, np.max(values, axis=0))
 
 
 def lines_of(subjects: Sequence[Subject], quantity: str) -> dict[str, Curve]:

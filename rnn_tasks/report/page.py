@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -105,6 +106,8 @@ def write_page(
 ) -> Path:
     """Write a page, its pictures and its numbers into a folder; what else is in there stays.
 
+    All is made before any of it is written. A picture that cannot be drawn is named among what is missing.
+
     Args:
         folder: Where; it is made if it is not there.
         title: Of the page.
@@ -116,35 +119,73 @@ def write_page(
         The page.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; no new file is left.
     """
     shown = [section for section in sections if section.blocks or section.missing]
-    pictures = folder / PICTURES
-    pictures.mkdir(parents=True, exist_ok=True)
-    body = [f"<h1>{escape(title)}</h1>", *(html(block, pictures) for block in lead)]
+    files: dict[str, bytes] = {}
+    body = [f"<h1>{escape(title)}</h1>", *(html(block, files) for block in lead)]
     links = "".join(f'<li><a href="#{section.key}">{escape(section.title)}</a></li>' for section in shown)
     body.append(f"<nav><ol>{links}</ol></nav>")
     for section in shown:
         body.append(f'<section id="{section.key}"><h2>{escape(section.title)}</h2>')
-        body += [html(block, pictures) for block in section.blocks]
-        if section.missing:
-            lines = "".join(f"<li>{escape(line)}</li>" for line in section.missing)
+        missing = list(section.missing)
+        for block in section.blocks:
+            try:
+                body.append(html(block, files))
+            except Exception as error:  # matplotlib refuses numbers in many ways
+                name = block.name if isinstance(block, Picture) else type(block).__name__
+                missing.append(f"{name.replace('_', ' ')}: it cannot be drawn ({' '.join(str(error).split())})")
+        if missing:
+            lines = "".join(f"<li>{escape(line)}</li>" for line in missing)
             body.append(f'<div class="missing"><p>Not shown:</p><ul>{lines}</ul></div>')
         body.append("</section>")
     everything = {**numbers, **{section.key: section.numbers for section in shown}}
-    write_atomically(folder / NUMBERS, json.dumps(plain(everything), indent=1, allow_nan=False) + "\n")
-    write_atomically(
-        folder / PAGE, TEMPLATE.format(title=escape(title), style=STYLE.strip(), body="\n".join(body)).strip() + "\n"
-    )
+    files[NUMBERS] = (json.dumps(plain(everything), indent=1, allow_nan=False) + "\n").encode()
+    page = TEMPLATE.format(title=escape(title), style=STYLE.strip(), body="\n".join(body)).strip() + "\n"
+    files[PAGE] = page.encode()
+    write_all(folder, files)
     return folder / PAGE
 
 
-def html(block: Block, pictures: Path) -> str:
+def write_all(folder: Path, files: Mapping[str, bytes], keep: bool = True) -> None:
+    """Write files, or none of those that were not there before.
+
+    Args:
+        folder: Where; made if it is not there.
+        files: Contents by names, which may be in a folder below.
+        keep: Whether new files stay; else it is only tried.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    made: list[Path] = []
+    done = False
+    try:
+        for name, content in files.items():
+            path = folder / name
+            for parent in reversed(path.parents):
+                if not parent.exists():
+                    parent.mkdir()
+                    made.append(parent)
+            new = not path.exists()
+            write_atomically(path, content)
+            if new:
+                made.append(path)
+        done = keep
+    finally:
+        for path in reversed([] if done else made):
+            if path.is_dir():
+                path.rmdir()
+            else:
+                path.unlink()
+
+
+def html(block: Block, files: dict[str, bytes]) -> str:
     """What a browser reads.
 
     Args:
         block: A part of the page.
-        pictures: Where pictures are written to.
+        files: Files beside the page, to which those of a picture are added.
     """
     if isinstance(block, Paragraph):
         return f"<p>{escape(block.text)}</p>"
@@ -162,11 +203,13 @@ def html(block: Block, pictures: Path) -> str:
         lines = "\n".join(marked(line, block.marked.get(index, ())) for index, line in enumerate(block.lines))
         content = f'<pre class="wide">{lines}</pre>'
     else:
-        wide, narrow = save(block, pictures), data_address(vector(block.draw(NARROW)))
+        wide, narrow = drawn(block)
+        files |= wide
+        addresses = [data_address(svg) for svg in (wide[f"{PICTURES}/{block.name}.svg"], narrow)]
         content = (
-            f'<picture><source media="print" srcset="{wide}">'
-            f'<source media="(max-width: {NARROW_SCREEN}px)" srcset="{narrow}">'
-            f'<img src="{wide}" alt="{escape(block.caption)}"></picture>'
+            f'<picture><source media="print" srcset="{addresses[0]}">'
+            f'<source media="(max-width: {NARROW_SCREEN}px)" srcset="{addresses[1]}">'
+            f'<img src="{addresses[0]}" alt="{escape(block.caption)}"></picture>'
         )
     return f"<figure>{content}{caption}</figure>"
 
@@ -182,20 +225,20 @@ def marked(line: str, places: Sequence[int]) -> str:
     return "".join(f"<mark>{escape(c)}</mark>" if i in wrong else escape(c) for i, c in enumerate(line))
 
 
-def save(picture: Picture, folder: Path) -> str:
-    """Write a picture as PNG and SVG, and return an address that holds the latter.
+def drawn(picture: Picture) -> tuple[dict[str, bytes], bytes]:
+    """The files of a picture, PNG and SVG, by name, and the SVG of its narrow form.
 
     Args:
         picture: The picture.
-        folder: Where.
     """
-    figure = picture.draw(WIDE)
-    lines = vector(figure)
-    write_atomically(folder / f"{picture.name}.svg", lines)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
-    write_atomically(folder / f"{picture.name}.png", buffer.getvalue())
-    return data_address(lines)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # it is drawn as a box
+        figure = picture.draw(WIDE)
+        lines = vector(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
+        stem = f"{PICTURES}/{picture.name}"
+        return {f"{stem}.svg": lines, f"{stem}.png": buffer.getvalue()}, vector(picture.draw(NARROW))
 
 
 def vector(figure: Figure) -> bytes:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from rnn_tasks.analysis import hidden_states, saturation
 from rnn_tasks.analysis.snapshots import has_bounds
+from rnn_tasks.errors import require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.report.drawing import LINES, UNTRAINED, legend_below, name_axes, panels, whole
 from rnn_tasks.report.subject import Curve, Subject
+from rnn_tasks.spec import Batch
 
 THRESHOLD = 0.95
 """A unit is saturated where its absolute value is above."""
@@ -45,6 +47,8 @@ def saturated(subject: Subject) -> Saturated | None:
     def of(model: RecurrentModel) -> NDArray[np.float64]:
         return np.sort(saturation(hidden_states(model, batch), THRESHOLD).double().numpy())[::-1].copy()
 
+    if not stays_within_bounds(subject.model, batch):
+        return None
     kept = subject.snapshots
     curve = None
     if kept is not None and kept.saturation is not None and len(kept) > 1:
@@ -53,6 +57,21 @@ def saturated(subject: Subject) -> Saturated | None:
         logged = subject.curves["saturation/share"]
         curve = Curve(logged.steps + 1, logged.values)
     return Saturated(of(subject.model), of(subject.untrained), curve)
+
+
+def stays_within_bounds(model: RecurrentModel, batch: Batch) -> bool:
+    """Whether the states stay within -1..1, as those of a layer of somebody's own need not.
+
+    Args:
+        model: The network.
+        batch: What it reads.
+
+    Raises:
+        UsageError: They are not finite.
+    """
+    states = hidden_states(model, batch)
+    require(bool(states.isfinite().all()), "the states are not finite: the network has diverged")
+    return bool(states.abs().max() <= 1)
 
 
 def draw_saturated(found: Sequence[tuple[str, Saturated]], width: float) -> Figure:

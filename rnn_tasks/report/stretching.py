@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis import jacobian_products, lyapunov_spectrum, state_trajectory
+from rnn_tasks.errors import require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.report.drawing import LINES, UNTRAINED, legend_below, level, name_axes, panels, whole
+from rnn_tasks.report.subject import doubled
 from rnn_tasks.spec import Batch
 
 LONGEST = 250
@@ -60,13 +62,14 @@ def stretching(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch)
     """How two networks with states of the same size stretch differences, along the same sequences.
 
     Args:
-        trained: The network, in double precision.
-        untrained: One as training began, in double precision.
+        trained: The network.
+        untrained: One as training began.
         batch: What they read.
 
     Raises:
         UsageError: A state that cannot be flattened.
     """
+    trained, untrained = doubled(trained), doubled(untrained)
     few = batch.rows(0, SEQUENCES)
     size = state_trajectory(trained, few.rows(0, 1)._replace(inputs=few.inputs[:1, :1])).shape[-1]
     steps = min(few.inputs.shape[1], LONGEST, max(LEAST_STEPS, int(WORK / size**3)))
@@ -78,7 +81,10 @@ def stretching(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch)
         exponents = lyapunov_spectrum(model, few, discard=steps // SETTLING)
         return Stretching(every * np.arange(1, len(factors) + 1), factors.numpy(), exponents.numpy(), steps)
 
-    return BothStretchings(of(trained), of(untrained))
+    both = BothStretchings(of(trained), of(untrained))
+    finite = all(np.isfinite(s.factors).all() and not np.isnan(s.exponents).any() for s in both)
+    require(finite, "they are not finite: the network has diverged")
+    return both
 
 
 def forgotten_after(exponents: NDArray[np.float64]) -> float:
@@ -136,9 +142,9 @@ def draw_exponents(found: Sequence[tuple[str, BothStretchings]], width: float) -
         level(field, 0.0, "neither grows nor shrinks")
         name_axes(field, "direction, from the most lasting", "exponent, nats a step", name if len(found) > 1 else "")
         whole(field)
-    middle = [float(np.quantile(s.exponents[np.isfinite(s.exponents)], 0.25)) for _, both in found for s in both]
-    highest = max(float(s.exponents[0]) for _, both in found for s in both)
-    lowest = min([*middle, -0.05])
+    finite = [s.exponents[np.isfinite(s.exponents)] for _, both in found for s in both]
+    highest = max((float(values[0]) for values in finite if len(values)), default=0.0)
+    lowest = min([*(float(np.quantile(values, 0.25)) for values in finite if len(values)), -0.05])
     fields[0].set_ylim(1.6 * lowest, max(0.15 * -lowest, 1.2 * highest))
     legend_below(figure, fields[0], width)
     return figure

@@ -18,8 +18,8 @@ from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.parsing import brief
 from rnn_tasks.runs.files import SUMMARY, read_summary
-from rnn_tasks.runs.load import RunPlace, build_model, load_model, read_config
-from rnn_tasks.spec import Batch
+from rnn_tasks.runs.load import RunPlace, best_checkpoint, build_model, load_model, read_config
+from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask, cut
@@ -54,8 +54,9 @@ class Subject:
         folder: The run folder.
         config: Its config.yaml.
         summary: Its summary.json; empty if it has none.
-        model: The network with its best weights, on the CPU, in evaluation mode.
+        model: The network, on the CPU, in evaluation mode.
         untrained: One of the same kind as training begins.
+        checkpoint: The file that its weights are from.
         task: Its task; None if it cannot be built.
         batch: Test sequences that the network is looked at on; None without a task.
         snapshots: What a recorder has kept; None if there was none.
@@ -69,6 +70,7 @@ class Subject:
     summary: dict[str, Any]
     model: RecurrentModel
     untrained: RecurrentModel
+    checkpoint: Path
     task: Task | None
     batch: Batch | None
     snapshots: Snapshots | None
@@ -79,6 +81,12 @@ class Subject:
     def letter(self) -> str:
         """What its label begins with among others, for narrow places."""
         return self.label.partition(":")[0]
+
+    @property
+    def task_name(self) -> str:
+        """The name of its task, or else the class of its data."""
+        data = section(self.config, "data").get("class_path")
+        return str(self.summary.get("task") or data or "an unknown task")
 
     @property
     def core(self) -> str:
@@ -117,8 +125,18 @@ def doubled(model: RecurrentModel) -> RecurrentModel:
 
 def constraint_of(config: dict[str, Any]) -> str:
     """The class of a run's constraint; empty without one."""
-    constraint = config.get("constraint")
-    return str(constraint["class_path"]).rpartition(".")[2] if isinstance(constraint, dict) else ""
+    return str(section(config, "constraint").get("class_path", "")).rpartition(".")[2]
+
+
+def section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """A section of a config; an empty one if there is none.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    found = config.get(name)
+    require(found is None or isinstance(found, dict), f"config.yaml is damaged: {name} is no section")
+    return found or {}
 
 
 def load_subjects(places: Sequence[RunPlace]) -> list[Subject]:
@@ -131,8 +149,8 @@ def load_subjects(places: Sequence[RunPlace]) -> list[Subject]:
         UsageError: One is broken, or they are of different tasks.
     """
     subjects = [load_subject(place, letter) for place, letter in zip(places, labels(places), strict=True)]
-    tasks = {read_config(subject.folder)["data"].get("class_path") for subject in subjects}
-    require(len(tasks) == 1, f"side by side are runs of one task, not of {', '.join(sorted(map(str, tasks)))}")
+    tasks = sorted({str(section(subject.config, "data").get("class_path")) for subject in subjects})
+    require(len(tasks) == 1, f"side by side are runs of one task, not of {', '.join(tasks)}")
     return subjects
 
 
@@ -144,14 +162,14 @@ def labels(places: Sequence[RunPlace]) -> list[str]:
         ['echo/version_3']
     """
     if len(places) == 1:
-        return ["/".join(places[0].folder.absolute().parts[-2:])]
+        return ["/".join(places[0].folder.resolve().parts[-2:])]
     return [f"{chr(ord('A') + index)}: {network_of(read_config(place.folder))}" for index, place in enumerate(places)]
 
 
 def network_of(config: dict[str, Any]) -> str:
     """The layer and the constraint of a run, in short."""
-    core = (config["model"].get("init_args") or {}).get("core") or {}
-    options = core.get("init_args") or {}
+    core = section(section(config["model"], "init_args"), "core")
+    options = section(core, "init_args")
     name = str(options.get("layer") or core.get("class_path", "network")).rpartition(".")[2]
     constraint = constraint_of(config) or (options.get("orthogonal_map") or "")
     if options.get("freeze_recurrent"):
@@ -171,11 +189,15 @@ def load_subject(place: RunPlace, label: str) -> Subject:
     """
     missing: list[str] = []
     config = read_config(place.folder)
+    for name in ("data", "trainer", "constraint"):
+        section(config, name)
+    seed = config.get("seed_everything") or 0
+    require(type(seed) is int and seed >= 0, "config.yaml is damaged: seed_everything is no number")
     model = load_model(place)
     summary = read_summary(place.folder)
     if not summary:
         missing.append(f"verdict and test figures: there is no {SUMMARY} yet; resume the run to have it ended")
-    task = attempt(missing, "what needs the task's data", lambda: build_task(config))
+    task = attempt(missing, "what needs the task's data", lambda: build_task(config, model.spec))
     snapshots = None
     if (place.folder / SNAPSHOTS).exists():
         snapshots = read_snapshots(place.folder / SNAPSHOTS)
@@ -187,7 +209,8 @@ def load_subject(place: RunPlace, label: str) -> Subject:
         config=config,
         summary=summary,
         model=model,
-        untrained=build_model(config["model"], model.spec, seed=int(config.get("seed_everything") or 0)),
+        untrained=build_model(config["model"], model.spec, seed=seed),
+        checkpoint=place.checkpoint or best_checkpoint(place.folder),
         task=task,
         batch=None if task is None else attempt(missing, "what needs test sequences", lambda: sequences(task)),
         snapshots=snapshots,
@@ -196,24 +219,29 @@ def load_subject(place: RunPlace, label: str) -> Subject:
     )
 
 
-def build_task(config: dict[str, Any]) -> Task:
+def build_task(config: dict[str, Any], spec: TaskSpec) -> Task:
     """The task of a run, with the run's seed.
 
     Args:
         config: Its config.yaml.
+        spec: The symbols that its network knows.
 
     Raises:
-        UsageError: It cannot be built, or its data is not there.
+        UsageError: It cannot be built, its data is not there, or it is not what the network was trained on.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Task, "data")
     try:
         task: Task = parser.instantiate(parser.parse_object({"data": config.get("data")})).data
         if isinstance(task, GeneratedTask | LanguageTask) and task.seed is None:
-            task.seed = int(config.get("seed_everything") or 0)
+            task.seed = config.get("seed_everything") or 0
         task.prepare_data()
         task.setup("test")
         task.check()
+        require(
+            task.spec == spec,
+            "it is not what the network was trained on: the text, or the section data of config.yaml, has changed",
+        )
     except ArgumentError as error:
         raise UsageError(f"section data of config.yaml: {brief(str(error))}") from error
     except ValueError as error:
@@ -285,10 +313,12 @@ def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None
     Args:
         missing: Lines, to which one is added.
         what: What cannot be shown then.
-        compute: Raises UsageError where the run does not have it; layers of others may raise RuntimeError.
+        compute: Raises UsageError where the run does not have it; layers of others may raise anything.
     """
     try:
         return compute()
-    except (UsageError, RuntimeError) as error:
+    except UsageError as error:
         missing.append(f"{what}: {brief(str(error))}")
-        return None
+    except Exception as error:  # a layer of somebody's own may raise anything
+        missing.append(f"{what}: this layer cannot be looked at so ({brief(str(error)) or type(error).__name__})")
+    return None

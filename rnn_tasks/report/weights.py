@@ -82,8 +82,9 @@ def weights(subjects: Sequence[Subject]) -> Section:
     found: list[tuple[str, Spectrum]] = []
     full: list[tuple[str, Saturated]] = []
     for subject in subjects:
-        own = attempt(missing, about(subjects, subject, "eigenvalues"), partial(spectra, subject)) or []
-        if not own:
+        known = attempt(missing, about(subjects, subject, "eigenvalues"), partial(spectra, subject))
+        own = known or []
+        if known == []:
             missing.append(about(subjects, subject, "eigenvalues: its layer names no recurrent matrix"))
         eigenvalues[subject.label] = {spectrum.name: spectrum for spectrum in own}
         found += [(title_of(subjects, subject, own, spectrum), spectrum) for spectrum in own]

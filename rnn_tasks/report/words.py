@@ -1,5 +1,6 @@
 """Words in the hidden state of a network that reads characters, and words that it writes."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,19 +22,23 @@ from rnn_tasks.analysis.structure import (
     word_states,
 )
 from rnn_tasks.models import LanguageModel, RecurrentModel
-from rnn_tasks.report.answering import answers
+from rnn_tasks.report.answering import STRANGE, answers, written
 from rnn_tasks.report.drawing import LINES, MARKERS, SPACE, UNTRAINED, legend_below, level, name_axes, panels
 from rnn_tasks.report.page import Table
 from rnn_tasks.report.subject import TEXT_LENGTH, Subject
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks.language_task import LanguageTask, cut
 from rnn_tasks.texts.grammar import ELMAN
+from rnn_tasks.vocabulary import UNKNOWN
 
 MAX_CHARACTERS = 60_000
 """Characters of the test text that are read for the states of words."""
 
 MAX_WORDS = 48
 """Words that are looked at, the commonest ones."""
+
+LONGEST_WORD = 20
+"""Characters of a word that are written."""
 
 LEAST_COUNT = 30
 """Characters at a place in the word from which on its accuracy is shown."""
@@ -167,6 +172,17 @@ def categories(words: Sequence[str]) -> list[str]:
     return [known[word] for word in words] if ELMAN.lexicon.issuperset(words) else []
 
 
+def short_word(word: str) -> str:
+    """A word as a label: each character as wide as one, and not too many of them.
+
+    Example:
+        >>> short_word("a<unk>b"), short_word("honorificabilitudinitatibus")
+        ('a□b', 'honorificabilitudin…')
+    """
+    plain = written(word.replace(UNKNOWN, STRANGE))
+    return plain if len(plain) <= LONGEST_WORD else plain[: LONGEST_WORD - 1] + "…"
+
+
 def draw_tree(tree: Dendrogram, width: float) -> Figure:
     """Which words are nearest one another; words of a grammar with their categories.
 
@@ -178,8 +194,9 @@ def draw_tree(tree: Dendrogram, width: float) -> Figure:
     for places, heights in zip(tree.places, tree.heights, strict=True):
         field.plot(heights, places, color=LINES[0]["color"], linewidth=1.1)
     kinds = categories(tree.words) or [""] * len(tree.words)
-    names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(tree.words, kinds, strict=True)]
-    field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5)
+    words = [short_word(word) for word in tree.words]
+    names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(words, kinds, strict=True)]
+    field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)
     field.set_ylim(0, 10 * len(names))
     field.invert_xaxis()
     name_axes(field, "1 - cosine of the angle between mean states (average linkage)", "")
@@ -286,13 +303,9 @@ def lexicon_table(subjects: Sequence[Subject]) -> tuple[Table | None, dict[str, 
         shares = {t: lexicon_share(model.generate(prefix, WRITTEN, t, seed=0), lexicon) for t in TEMPERATURES}
         before = lexicon_share(untrained.generate(prefix, WRITTEN, 1.0, seed=0), lexicon)
         numbers[subject.label] = {"temperature": {str(t): share for t, share in shares.items()}, "untrained": before}
-        rows.append(
-            [
-                subject.label if len(subjects) > 1 else "words in the lexicon",
-                *(f"{s:.1%}" for s in shares.values()),
-                f"{before:.1%}",
-            ]
-        )
+        if not all(math.isnan(share) for share in shares.values()):
+            who = subject.label if len(subjects) > 1 else "words in the lexicon"
+            rows.append([who, *("-" if math.isnan(s) else f"{s:.1%}" for s in (*shares.values(), before))])
     caption = (
         f"Share of the words it writes that are words of the grammar, or of the training text: {WRITTEN:,} characters "
         "at each temperature T, seed 0; the untrained network at T 1."

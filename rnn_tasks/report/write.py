@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from rnn_tasks import __version__
 from rnn_tasks.report.flowing import flowing
 from rnn_tasks.report.learning import learning
-from rnn_tasks.report.page import Section, Table, write_page
+from rnn_tasks.report.page import Section, Table, write_all, write_page
 from rnn_tasks.report.remembering import remembering
 from rnn_tasks.report.states import states
 from rnn_tasks.report.subject import Subject, load_subjects
@@ -37,7 +38,7 @@ def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
         OSError: The folder cannot be written to.
     """
     subjects = load_subjects(places)
-    folder.mkdir(parents=True, exist_ok=True)  # before the work, in case it cannot be made
+    require_writable(folder)  # before the work
     sections = []
     with one_thread():
         for section in SECTIONS:
@@ -50,12 +51,24 @@ def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
     if missing:
         title = "What this run does not have" if len(subjects) == 1 else "What these runs do not have"
         sections.append(Section("missing", title, (), {"lines": missing}, missing))
-    task = subjects[0].folder.absolute().parent.name
+    task = subjects[0].task_name
     what = "what the network remembers" if len(subjects) == 1 else f"{len(subjects)} networks compared"
     start = time.perf_counter()
     page = write_page(folder, f"{task}: {what}", [overview(subjects)], sections, numbers(subjects))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
+
+
+def require_writable(folder: Path) -> None:
+    """Raise if a folder cannot be made or written to; nothing is left behind.
+
+    Args:
+        folder: The folder, which need not be there.
+
+    Raises:
+        OSError: It cannot.
+    """
+    write_all(folder, {f".{uuid4().hex}": b""}, keep=False)
 
 
 @contextmanager
@@ -85,10 +98,14 @@ def overview(subjects: Sequence[Subject]) -> Table:
         ["optimizer steps", *(said(subject, "steps") for subject in subjects)],
         ["solved at step", *(said(subject, "solved_at") for subject in subjects)],
         ["seed", *(said(subject, "seed") for subject in subjects)],
-        ["run folder", *(subject.folder.absolute().name for subject in subjects)],
+        ["run folder", *(subject.folder.resolve().name for subject in subjects)],
+        ["weights", *(subject.checkpoint.name for subject in subjects)],
     ]
     names = [subject.label for subject in subjects] if len(subjects) > 1 else [""]
-    caption = "All that follows was measured on the best weights of a run, those with the lowest validation loss."
+    caption = (
+        "What follows was measured on these weights; best.ckpt has those with the lowest validation loss, and the "
+        "figures of the test are theirs."
+    )
     return Table(caption, ["", *names], rows)
 
 
@@ -97,7 +114,13 @@ def numbers(subjects: Sequence[Subject]) -> dict[str, object]:
     return {
         "versions": {"rnn_tasks": __version__, "torch": torch.__version__},
         "runs": [
-            {"label": subject.label, "folder": str(subject.folder), "network": subject.core, "summary": subject.summary}
+            {
+                "label": subject.label,
+                "folder": str(subject.folder),
+                "checkpoint": subject.checkpoint.name,
+                "network": subject.core,
+                "summary": subject.summary,
+            }
             for subject in subjects
         ],
     }

@@ -1,6 +1,7 @@
 """Checkpoints that are whole or not there."""
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def read_tensors(path: Path) -> Any:
         UsageError: It is missing, damaged, or holds more than that.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
+            return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"there is no checkpoint {path}") from error
     except IsADirectoryError as error:

@@ -41,7 +41,7 @@ def command() -> str:
 
 
 def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
-    """A run in a few lines: verdict, figures beside the baseline, steps, where it is, what to type next and for a report.
+    """A run in a few lines: verdict, figures beside the baseline, steps, where it is, and what to type next.
 
     Args:
         summary: The contents of summary.json.

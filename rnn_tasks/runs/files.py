@@ -51,6 +51,25 @@ def read_summary(folder: Path) -> dict[str, Any]:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again") from error
-    if not isinstance(summary, dict) or not {"metrics", "stopped", "steps"} <= summary.keys():
+    if not isinstance(summary, dict) or not is_whole(summary):
         raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again")
     return summary
+
+
+def is_whole(summary: dict[str, Any]) -> bool:
+    """Whether a summary holds what its readers rely on, each of the kind that it has to be."""
+
+    def numbers(value: Any) -> bool:
+        return isinstance(value, dict) and all(isinstance(v, int | float | str | dict) for v in value.values())
+
+    baseline = summary.get("baseline", {"loss": 1.0})
+    return (
+        {"metrics", "stopped", "steps"} <= summary.keys()
+        and numbers(summary["metrics"])
+        and isinstance(summary["steps"], int)
+        and isinstance(summary.get("verdict"), str | None)
+        and isinstance(summary.get("solved_at"), int | None)
+        and numbers(baseline)
+        and isinstance(baseline.get("loss"), int | float)
+        and baseline["loss"] > 0
+    )

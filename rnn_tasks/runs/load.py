@@ -64,9 +64,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(f"there is no {path}; without it the model cannot be built") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder; without the file the model cannot be built") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not valid YAML") from error
-    if not isinstance(config, dict) or "model" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise UsageError(f"{path} has no section 'model'")
     return config
 
@@ -108,7 +110,7 @@ def load_model(place: RunPlace) -> "RecurrentModel":
         model.load_state_dict(checkpoint["state_dict"])
     except ArgumentError as error:
         raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
         raise UsageError(f"{path} does not fit the model of {place.folder / CONFIG}") from error
     return model.eval()
 
@@ -152,4 +154,4 @@ def best_checkpoint(folder: Path) -> Path:
         path = folder / CHECKPOINTS / name
         if path.is_file():
             return path
-    raise UsageError(f"{folder} has no checkpoint yet")
+    raise UsageError(f"{folder} has no checkpoint: resume the run, or train anew")

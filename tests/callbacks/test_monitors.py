@@ -55,6 +55,13 @@ def test_spectrum_against_numpy() -> None:
         assert value.item() == pytest.approx(expected[name], rel=1e-4)
 
 
+def test_the_spectrum_of_what_is_no_number_is_none() -> None:
+    for value in (float("nan"), 1e30):
+        found = spectrum(torch.full((3, 3), value))
+        assert set(found) == {"spectral_norm", "orthogonality_error", "spectral_radius"}
+        assert all(bool(number.isnan()) for number in found.values())
+
+
 def test_gradient_norm_is_what_clipping_measures() -> None:
     layer = torch.nn.GRU(3, 4)
     layer(torch.randn(5, 2, 3))[0].square().sum().backward()

@@ -30,7 +30,7 @@ def made(task: Task, label: str = "made/version_0", **parts: Any) -> Subject:
         **parts: Of the subject, instead of its own.
     """
     own = {"config": {}, "summary": {}, "model": model_of(task), "untrained": model_of(task), "batch": sequences(task)}
-    own |= {"snapshots": None, "curves": {}}
+    own |= {"snapshots": None, "curves": {}, "checkpoint": Path("best.ckpt")}
     return Subject(label=label, folder=Path(), task=task, **{**own, **parts})
 
 

@@ -65,5 +65,7 @@ def test_only_likely_characters_are_shown_and_not_too_many(monkeypatch: pytest.M
     assert len(field.get_yticklabels()) == 3
     monkeypatch.setattr(expecting, "MOST", 99)
     sure = along._replace(probabilities=np.eye(len(along.characters))[np.full(PREFIX, 4)])
+    monkeypatch.setattr(expecting, "FEWEST", 1)
+    shown = [along.characters[4]]
     field = draw_expected([("the network", sure)], WIDE).axes[0]
-    assert [label.get_text() for label in field.get_yticklabels()] == [along.characters[4]]
+    assert [label.get_text() for label in field.get_yticklabels()] == shown

@@ -63,7 +63,8 @@ def test_what_cannot_be_shown_is_said(several: bool) -> None:
     subjects = [made(ECHO, "A: one", batch=None), *([made(ECHO, "B: two", curves=NORMS)] if several else [])]
     section = flowing(subjects)
     who = "A: one: " if several else ""
-    assert section.missing == [f"{who}norm of the gradient: it was not logged (GradientNormMonitor)"]
+    lacks = "norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"
+    assert section.missing == [f"{who}{lacks}"]
     assert bool(section.blocks) == several
     if several:
         assert section.numbers["A: one"] == dict.fromkeys(NAMES)

@@ -88,7 +88,7 @@ def test_pictures(width: float) -> None:
 def test_a_network_of_one_unit_has_no_trajectory_and_is_no_traceback() -> None:
     from rnn_tasks.errors import UsageError
 
-    with pytest.raises(UsageError, match="num_components"):
+    with pytest.raises(UsageError, match="two units"):
         followed(made(ECHO, model=model_of(ECHO, 1), untrained=model_of(ECHO, 1)))
     with torch.no_grad():
         model = model_of(ECHO)

@@ -95,7 +95,7 @@ def test_where_a_baseline_comes_from(echo: Subject) -> None:
 
 def test_a_run_without_anything_says_so() -> None:
     section = learning([made(Copy(test_sequences=20))])
-    assert section.missing == ["learning curves: nothing was logged"]
+    assert section.missing == ["learning curves: they are not in TensorBoard files of the run"]
     assert "never validated" in section.blocks[0].text  # type: ignore[union-attr]
     assert not any(isinstance(block, Picture | Table) for block in section.blocks)
 
@@ -243,3 +243,13 @@ def test_answers_are_the_models_and_leave_it_as_it_was() -> None:
         assert getattr(subject.model, "carried", {}) == before
         logits = subject.model.eval().logits(subject.batch, "predict")
         assert torch.equal(found, logits.argmax(-1))
+
+
+def test_figures_that_are_not_all_there_are_no_traceback() -> None:
+    subject = made(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
+    found = figures(subject)
+    assert "Its figures are not all there" in verdict(subject, found)
+    assert table([subject], [found]).rows
+    summary = {"metrics": {"test/loss": math.nan, "test/accuracy": 0.5}, "baseline": {"loss": 1.0, "accuracy": 0.1}}
+    subject = made(Copy(test_sequences=20), summary=summary)
+    assert "nan" not in verdict(subject, figures(subject))

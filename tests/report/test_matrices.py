@@ -9,7 +9,7 @@ import torch
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
 from rnn_tasks.cores import GRU, LSTM, RNN
 from rnn_tasks.models import RecurrentModel, SequenceTagger
-from rnn_tasks.report.matrices import LEAST_ERROR, draw_norms, draw_spectra, lines_of, over_training, spectra
+from rnn_tasks.report.matrices import LEAST_ERROR, draw_norms, draw_spectra, largest, lines_of, over_training, spectra
 from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.tasks import Copy
 from tests.report.made import curve, made
@@ -66,6 +66,11 @@ def test_one_run_has_a_line_for_each_matrix_and_several_have_one_each() -> None:
     many = {f"spectral_norm/weight_hh_l{k}/{g}": curve(1.0) for k in (0, 1) for g in ("input", "forget", "output")}
     deep = made(COPY, model=with_layer(LSTM, num_layers=2), curves=many)
     assert list(lines_of([deep], "spectral_norm")) == ["largest of all matrices"]
+
+
+def test_a_last_moment_that_not_all_matrices_have_is_left_out() -> None:
+    found = largest({"a": curve(1.0, 4.0), "b": curve(3.0)})
+    assert (found.steps.tolist(), found.values.tolist()) == ([9], [3.0])
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

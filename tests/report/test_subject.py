@@ -148,11 +148,13 @@ def test_curves_of_a_resumed_run_are_one(tmp_path: Path) -> None:
 
 def test_a_task_has_the_seed_of_its_run() -> None:
     config = {"data": {"class_path": "Echo", "init_args": {"delay": 2}}, "seed_everything": 5}
-    task = build_task(config)
+    task = build_task(config, Echo(delay=2).spec)
     assert isinstance(task, Echo)
     assert (task.delay, task.seed) == (2, 5)
     with pytest.raises(UsageError, match="section data"):
-        build_task({"data": {"class_path": "Echoes"}})
+        build_task({"data": {"class_path": "Echoes"}}, Echo().spec)
+    with pytest.raises(UsageError, match="not what the network was trained on"):
+        build_task(config, Echo(delay=3).spec)
 
 
 def test_what_cannot_be_had_is_a_line() -> None:
@@ -163,4 +165,4 @@ def test_what_cannot_be_had_is_a_line() -> None:
 
     assert attempt(missing, "gates", lambda: 3) == 3
     assert attempt(missing, "gates", fail) is None
-    assert missing == ["gates: no: such thing"]
+    assert missing == ["gates: this layer cannot be looked at so (no: such thing)"]

@@ -24,7 +24,7 @@ def test_the_section_of_a_run(trained_logs: Path) -> None:
     assert f"cell {np.abs(cell.first).max():.3f}, then {np.abs(cell.last).max():.3f}" in pictures["eigenvalues"]
     share = section.numbers["saturation"][subject.label].trained.mean()
     assert f"trained {share:.1%}" in pictures["saturation"]
-    means = section.numbers["gates"][subject.label]["mean"]
+    means = section.numbers["gates"][subject.label].means
     assert list(means) == ["layer0/input", "layer0/forget", "layer0/output"]
 
 

@@ -102,5 +102,5 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path) -> None:
 def test_a_run_without_a_checkpoint_says_so(run: Path) -> None:
     for name in ("best", "last"):
         (run / "checkpoints" / f"{name}.ckpt").unlink()
-    with pytest.raises(UsageError, match="no checkpoint yet"):
+    with pytest.raises(UsageError, match="has no checkpoint: resume"):
         load_model(find_run(str(run)))
