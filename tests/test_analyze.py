@@ -11,12 +11,23 @@ import torch
 import yaml
 
 from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
-from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES
+from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES, Picture
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.runs.load import config_hash
 from tests.conftest import SMALL_TEXT, RnnTasks, small
 
 SECTIONS = {"learning", "remembering", "flowing", "weights", "states"}
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures take most of the time of a report; where they do not matter they are empty."""
+
+    def empty(picture: Picture) -> tuple[dict[str, bytes], bytes]:
+        stem = f"{PICTURES}/{picture.name}"
+        return {f"{stem}.svg": b"<svg/>", f"{stem}.png": b""}, b"<svg/>"
+
+    monkeypatch.setattr("rnn_tasks.report.page.drawn", empty)
 
 
 def numbers(folder: str | Path) -> dict[str, object]:
@@ -39,6 +50,7 @@ def test_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
     assert len(list((folder / PICTURES).glob("*.png"))) == page.count("<picture>") > 5
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_side_by_side(rnn_tasks: RnnTasks) -> None:
     for model in ("rnn", "gru"):
         said = rnn_tasks("fit", "--config", "echo", "--config", f"models/{model}", "--config", "watch", *small("echo"))
@@ -89,6 +101,7 @@ def test_a_layer_of_ones_own(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
     assert "Not shown:" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_that_was_killed_is_shown(trained: RnnTasks) -> None:
     Path("lightning_logs/echo/version_0/summary.json").unlink()
     said = trained("analyze", "echo")
@@ -96,6 +109,7 @@ def test_a_run_that_was_killed_is_shown(trained: RnnTasks) -> None:
     assert "resume the run" in Path("lightning_logs/echo/version_0/report", PAGE).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_the_data_a_report_is_shorter(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "/nowhere")
     said = trained("analyze", "time_machine")
@@ -114,7 +128,7 @@ def change_checkpoints(run: Path, change: Callable[[dict[str, Any]], None]) -> N
         torch.save(checkpoint, path)
 
 
-@pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e30, 0.0])
+@pytest.mark.parametrize("factor", [float("nan"), 1e30, 0.0])
 @pytest.mark.parametrize("task", ["copy", "elman_grammar"])
 def test_a_network_that_has_diverged_or_is_dead_is_shown_as_far_as_it_can(
     trained: RnnTasks, task: str, factor: float
@@ -132,10 +146,11 @@ def test_a_network_that_has_diverged_or_is_dead_is_shown_as_far_as_it_can(
     json.loads(Path(f"lightning_logs/{task}/version_0/report", NUMBERS).read_text())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_layer_that_forgets_all_in_a_step_has_exponents_of_minus_infinity(
     rnn_tasks: RnnTasks, tmp_path: Path
 ) -> None:
-    (tmp_path / "their_layer.py").write_text(
+    (tmp_path / "forgetful_layer.py").write_text(
         "import torch\n"
         "class Forgets(torch.nn.Module):\n"
         "    def __init__(self, input_size, hidden_size):\n"
@@ -151,7 +166,7 @@ def test_a_layer_that_forgets_all_in_a_step_has_exponents_of_minus_infinity(
         "        return super().forward(inputs, state)\n"
     )
     for number, name in enumerate(("Forgets", "Picky")):
-        core = {"class_path": "Foreign", "init_args": {"layer": f"their_layer.{name}", "hidden_size": 8}}
+        core = {"class_path": "Foreign", "init_args": {"layer": f"forgetful_layer.{name}", "hidden_size": 8}}
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"core": core}}, "constraint": None}))
         words = [word for word in small("echo") if "hidden_size" not in word]
         assert rnn_tasks("fit", "--config", "echo", "--config", "own.yaml", *words).status == 0
@@ -162,6 +177,7 @@ def test_a_layer_that_forgets_all_in_a_step_has_exponents_of_minus_infinity(
     assert "gradient by lag: this layer cannot be looked at so" in Path("Picky", PAGE).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_data_that_has_changed_is_not_shown_to_the_network(trained: RnnTasks) -> None:
     run = Path("lightning_logs/echo/version_0")
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -184,6 +200,7 @@ def test_a_text_of_formulas_and_long_words(rnn_tasks: RnnTasks, recwarn: pytest.
     assert [str(warning.message) for warning in recwarn if warning.category is UserWarning] == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_text_without_words(rnn_tasks: RnnTasks) -> None:
     Path("odd.txt").write_text("abcab" * 600)
     assert rnn_tasks("fit", "--config", "text", *SMALL_TEXT, "--data.path=odd.txt").status == 0
@@ -192,6 +209,7 @@ def test_a_text_without_words(rnn_tasks: RnnTasks) -> None:
     assert "words: the text has no whole word" in page_of("text")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_named_checkpoint_is_what_is_shown(trained: RnnTasks) -> None:
     said = trained("analyze", "lightning_logs/echo/version_0/checkpoints/last.ckpt")
     assert said.status == 0
@@ -199,6 +217,7 @@ def test_a_named_checkpoint_is_what_is_shown(trained: RnnTasks) -> None:
     assert numbers("lightning_logs/echo/version_0/report")["runs"][0]["checkpoint"] == "last.ckpt"  # type: ignore[index]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_full_disk_leaves_nothing(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Path] = []
 
