@@ -63,7 +63,8 @@ def of_words(subjects: Sequence[Subject], missing: list[str]) -> tuple[list[Bloc
     for subject, words in found:
         caption = (
             "Which words have states near one another, in the trained network: mean hidden state of each of the "
-            f"{len(words.trained.tree.words)} commonest words of the test text, read {DRAWN[0]}, less the mean of all."
+            f"{len(words.trained.tree.words)} commonest words of the test text, read {DRAWN[0]}, less the mean of all. "
+            "Groups are joined at the mean of 1 - cosine of the angles between their words."
         )
         name = stem(subjects, subject, "words")
         blocks.append(Picture(name, partial(draw_tree, words.trained.tree), about(subjects, subject, caption)))

@@ -199,7 +199,7 @@ def draw_tree(tree: Dendrogram, width: float) -> Figure:
     field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)
     field.set_ylim(0, 10 * len(names))
     field.invert_xaxis()
-    name_axes(field, "1 - cosine of the angle between mean states (average linkage)", "")
+    name_axes(field, "1 - cosine between mean states", "")
     field.spines["left"].set_visible(False)
     field.tick_params(left=False)
     return figure
@@ -234,7 +234,7 @@ def draw_positions(found: Sequence[tuple[Subject, Words]], width: float) -> Figu
         found: The runs with their words.
         width: Inches.
     """
-    figure, (field,) = panels(width, 1)
+    figure, (field,) = panels(width, 1, height=2.8)
     longest = 0
     for index, (subject, words) in enumerate(found):
         label = subject.label if len(found) > 1 else "trained"
@@ -251,7 +251,7 @@ def draw_positions(found: Sequence[tuple[Subject, Words]], width: float) -> Figu
         level(field, value, "" if index else "n-gram, all characters")
     field.set_xticks(range(1, longest + 2), [*map(str, range(1, longest + 1)), SPACE])
     field.set_ylim(-0.03, 1.03)
-    name_axes(field, f"place of the letter in its word ({SPACE}: the space behind it)", "share predicted rightly")
+    name_axes(field, f"place of the letter in its word ({SPACE}: space)", "share predicted rightly")
     legend_below(figure, field, width)
     return figure
 
@@ -310,5 +310,5 @@ def lexicon_table(subjects: Sequence[Subject]) -> tuple[Table | None, dict[str, 
         f"Share of the words it writes that are words of the grammar, or of the training text: {WRITTEN:,} characters "
         "at each temperature T, seed 0; the untrained network at T 1."
     )
-    columns = ["", *(f"temperature {t:g}" for t in TEMPERATURES), "untrained, temperature 1"]
+    columns = ["", *(f"T {t:g}" for t in TEMPERATURES), "untrained"]
     return (Table(caption, columns, rows) if rows else None), numbers
