@@ -3,11 +3,13 @@
 TASK =
 MODEL =
 RUN =
+STUDY =
 ARGS =
 PYTHON ?= python3
 
 TASKS = $(sort $(filter-out base watch,$(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))))
 RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(wildcard configs/*/*.yaml))))
+STUDIES = $(sort $(patsubst configs/studies/%.yaml,%,$(wildcard configs/studies/*.yaml)))
 MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.yaml)))
 
 # $(call one_of,NAME,values): stop with one line, unless the variable NAME holds one of the values.
@@ -23,7 +25,7 @@ exec "$$python" tools/install.py
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install train resume analyze board test check clean
+.PHONY: help install train resume analyze study board test check clean
 
 help:  ## show this text
 	@echo 'make TARGET [NAME=value ...]'
@@ -31,6 +33,7 @@ help:  ## show this text
 	@echo 'TASK    $(TASKS)'
 	@echo '        $(RECIPES)'
 	@echo 'MODEL   $(MODELS)'
+	@echo 'STUDY   $(STUDIES)'
 	@echo 'ARGS    further arguments, as in ARGS="--trainer.max_steps 500"'
 	@echo 'PYTHON  the Python that .venv is made with (python3)'
 
@@ -52,6 +55,11 @@ analyze:  ## write a report of a trained network: TASK=echo, or RUN="FOLDER [FOL
 	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks analyze $(or $(strip $(RUN)),'$(strip $(TASK))') $(ARGS)
+
+study:  ## many runs compared: STUDY=copy_constraints [ARGS="--jobs 2"]
+	$(call one_of,STUDY,$(STUDIES))
+	$(SETUP)
+	@exec .venv/bin/rnn-tasks study run $(STUDY) $(ARGS)
 
 board:  ## look at all runs in TensorBoard
 	$(SETUP)

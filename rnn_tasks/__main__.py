@@ -13,6 +13,7 @@ COMMANDS = {
     "generate": "Let a trained language model go on with a text.",
     "respond": "Give strings to a trained network and print its answers.",
     "resume": "Go on with a run that was interrupted or that is to be longer.",
+    "study": "Compare many runs: variants times seeds, resumable.",
 }
 
 
@@ -70,6 +71,10 @@ def dispatch(words: list[str], from_shell: bool) -> None:
         from rnn_tasks.resume import resume
 
         resume(words[1:])
+    elif words[:1] == ["study"]:
+        from rnn_tasks.study import study
+
+        study(words[1:])
     else:
         from rnn_tasks.cli import build
         from rnn_tasks.parsing import Parser

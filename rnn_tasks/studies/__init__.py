@@ -1,0 +1,1 @@
+"""Many runs compared: planned, done once each, put into a table, shown."""

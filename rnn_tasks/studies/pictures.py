@@ -1,0 +1,153 @@
+"""Pictures of a study: curves with seeds as a band, steps to solve over an axis of numbers, and heat maps."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from rnn_tasks.report.drawing import LINES, MARKERS, colour_bar, heat_map, legend_below, level, name_axes, panels
+from rnn_tasks.studies.plan import Plan
+from rnn_tasks.studies.table import Row, groups_of, number, share_of_baseline
+
+
+class Band(NamedTuple):
+    """A quantity over training, of several seeds.
+
+    Attributes:
+        steps: Optimizer steps, ``(n,)``.
+        low: Least value over the seeds that are still trained, ``(n,)``.
+        middle: Their median.
+        high: Greatest value.
+    """
+
+    steps: NDArray[np.float64]
+    low: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def band(rows: Sequence[Row], name: str) -> Band | None:
+    """A curve of some runs; one that has ended counts with its last value. None if none has it.
+
+    Args:
+        rows: The runs.
+        name: Of the curve, such as ``val/loss``.
+    """
+    curves = [np.array(row.result["curves"][name], dtype=float) for row in rows if name in row.result.get("curves", {})]
+    curves = [curve for curve in curves if curve.size]
+    if not curves:
+        return None
+    steps = reduce(np.union1d, [curve[0] for curve in curves])
+    values = np.array([np.interp(steps, *curve) for curve in curves])
+    return Band(steps, values.min(0), np.median(values, 0), values.max(0))
+
+
+def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, logarithmic: bool, width: float) -> Figure:
+    """A field for each combination of variants, with the seeds as a band and the baseline.
+
+    Args:
+        plan: The study.
+        rows: Its runs.
+        name: Of the curve.
+        label: Of the vertical axis.
+        logarithmic: Whether that axis is.
+        width: Inches.
+    """
+    groups = {group: found for group, of in groups_of(rows).items() if (found := band(of, name)) is not None}
+    figure, fields = panels(width, len(groups), height=2.0, least=2.3, sharey=True, sharex=True)
+    for field, (group, (steps, low, middle, high)) in zip(fields, groups.items(), strict=True):
+        field.fill_between(steps, low, high, color="0.75", linewidth=0, label="range of the seeds")
+        field.plot(steps, middle, **LINES[0], linewidth=1.6, label="median of the seeds")
+        known = [r.result.get("baseline") or {} for r in rows if r.cell.group == group]
+        key = name.rpartition("/")[2].removeprefix("worst_")
+        values = [b[key] for b in known if key in b]
+        if values:
+            level(field, float(values[0]), "baseline")
+        if logarithmic:
+            field.set_yscale("log")
+        name_axes(field, "optimizer steps", label, ", ".join(group))
+    legend_below(figure, fields[0], width)
+    return figure
+
+
+def numeric_axis(plan: Plan) -> str | None:
+    """The first axis whose variants are numbers; None if none is."""
+    numeric = (axis for axis, variants in plan.axes.items() if all(v.value is not None for v in variants))
+    return next((axis for axis in numeric if len(plan.axes[axis]) > 1), None)
+
+
+def draw_steps_to_solve(plan: Plan, rows: Sequence[Row], axis: str, width: float) -> Figure:
+    """Steps to solve over an axis of numbers, a line for each combination of the others; censored ones are open.
+
+    Args:
+        plan: The study.
+        rows: Its runs.
+        axis: The axis.
+        width: Inches.
+    """
+    figure, (field,) = panels(width, 1, height=3.6)
+    others: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        others.setdefault(tuple(v.name for a, v in row.cell.variants.items() if a != axis), []).append(row)
+    for index, (group, of) in enumerate(others.items()):
+        style, marker = LINES[index % len(LINES)], [*MARKERS, "v", "P", "X", "*"][index % 8]
+        points = []
+        for variant in plan.axes[axis]:
+            here = [row for row in of if row.cell.variants[axis] == variant and row.result]
+            for row in here:
+                steps = number(row, "steps") if row.solved_at is None else row.solved_at
+                face = "none" if row.solved_at is None else style["color"]
+                place = np.array([variant.value, steps], dtype=float)[:, None]
+                field.plot(*place, marker, color=style["color"], markerfacecolor=face, markersize=4)
+            if here and sum(row.solved_at is not None for row in here) * 2 > len(here):
+                known = sorted(float("inf") if row.solved_at is None else row.solved_at for row in here)
+                points.append((variant.value, known[len(known) // 2]))
+        shown = np.array(points, dtype=float).reshape(-1, 2)
+        field.plot(shown[:, 0], shown[:, 1], marker=marker, markersize=4, label=", ".join(group), **style)
+    field.set_xscale("log")
+    field.set_yscale("log")
+    name_axes(field, axis, "optimizer steps to solve (open: not solved after so many)")
+    legend_below(figure, field, width)
+    return figure
+
+
+def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
+    """A heat map of a figure over the last two axes, a field for each combination of the others.
+
+    Args:
+        plan: The study.
+        rows: Its runs.
+        of: ``loss``, ``perplexity`` or ``seconds``.
+        width: Inches.
+    """
+    *first, down, across = plan.axes
+    down_names, across_names = ([v.name for v in plan.axes[axis]] for axis in (down, across))
+    fields_of: dict[tuple[str, ...], NDArray[np.float64]] = {}
+    for group, group_rows in groups_of(rows).items():
+        values = [value for row in group_rows if (value := figure_of(row, of)) is not None]
+        grid = fields_of.setdefault(group[: len(first)], np.full((len(down_names), len(across_names)), np.nan))
+        grid[down_names.index(group[-2]), across_names.index(group[-1])] = np.median(values) if values else np.nan
+    figure, fields = panels(width, len(fields_of), height=0.9 + 0.35 * len(down_names), least=2.6)
+    every = np.concatenate([grid.ravel() for grid in fields_of.values()])
+    low, high = (float(f(every)) for f in (np.nanmin, np.nanmax)) if np.isfinite(every).any() else (0.0, 1.0)
+    for field, (group, grid) in zip(fields, fields_of.items(), strict=True):
+        image = heat_map(field, grid, low, high)
+        for (y, x), value in np.ndenumerate(grid):
+            dark = np.isfinite(value) and value < (low + high) / 2
+            text = f"{value:.3g}" if np.isfinite(value) else "-"
+            field.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+        field.set_xticks(range(len(across_names)), across_names, fontsize=7)
+        field.set_yticks(range(len(down_names)), down_names, fontsize=7)
+        name_axes(field, across, down, ", ".join(group))
+    colour_bar(figure, image, fields, of)
+    return figure
+
+
+def figure_of(row: Row, of: str) -> float | None:
+    """A figure of a run by the name that a heat map has."""
+    if of == "seconds":
+        return number(row, "seconds")
+    return row.metric("test/perplexity") if of == "perplexity" else share_of_baseline(row)

@@ -1,0 +1,112 @@
+"""What a study has found: a page for a browser, CSV and Markdown."""
+
+import math
+import platform
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from rnn_tasks import __version__
+from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table, write_all, write_page
+from rnn_tasks.studies.ledger import State
+from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
+from rnn_tasks.studies.plan import Plan
+from rnn_tasks.studies.table import Row, as_csv, as_markdown, summary_table
+
+RUNS, SUMMARY = "runs.csv", "summary.md"
+
+CAPTION = (
+    "Each row is a combination of variants; figures are medians over its seeds, with their range. Steps to solve: the "
+    "first validation that said solved; a run that was not solved counts as more than the steps it did, and is never "
+    "averaged away."
+)
+
+CURVES = {
+    "val/loss": ("validation loss, nats", True),
+    "val/accuracy": ("validation accuracy", False),
+    "val/perplexity": ("validation perplexity", False),
+    "gradient_norm/before_clipping": ("gradient norm", True),
+    "spectral_norm/weight_hh_l0": ("spectral norm", False),
+}
+MOST_FIELDS = 16
+"""Curves are drawn of so many combinations at most."""
+
+
+def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> Path:
+    """Write what a study has found so far.
+
+    Args:
+        plan: The study.
+        rows: Its runs.
+        folder: Where.
+        command: What makes it again.
+
+    Returns:
+        The page to open.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    columns, body = summary_table(plan, rows)
+    markdown = as_markdown(columns, body)
+    facts = (
+        f"rnn_tasks {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}"
+    )
+    lead: list[Block] = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
+    sections = [
+        Section("summary", "What came of it", [Table(CAPTION, columns, body)], {"columns": columns, "rows": body}),
+        Section("pictures", "How it went", pictures(plan, rows)),
+        failures(rows),
+    ]
+    page = write_page(folder, plan.name, lead, sections, {"plan": {"name": plan.name, "about": plan.about}})
+    text = f"# {plan.name}\n\n{plan.about}\n\n{markdown}\n\n{CAPTION}\n\n{standing(rows)}\n\n{facts}\n\n    {command}\n"
+    write_all(folder, {RUNS: as_csv(plan, rows).encode(), SUMMARY: text.encode()})
+    return page
+
+
+def standing(rows: Sequence[Row]) -> str:
+    """How many runs are done, and how many not."""
+    counts = {state: sum(row.state is state for row in rows) for state in State}
+    return f"{len(rows)} runs: " + ", ".join(f"{count} {state.value}" for state, count in counts.items() if count) + "."
+
+
+def failures(rows: Sequence[Row]) -> Section:
+    """The runs that failed, with their reasons."""
+    failed = [[*row.cell.group, str(row.cell.seed), row.reason] for row in rows if row.state is State.FAILED]
+    if not failed:
+        return Section("failed", "Failed runs", ())
+    names = list(rows[0].cell.variants)
+    return Section("failed", "Failed runs", [Table("Why runs have no result.", [*names, "seed", "reason"], failed)])
+
+
+GRIDS = {
+    "perplexity": "Test perplexity",
+    "loss": "Loss as a share of the baseline",
+    "seconds": "Seconds of training",
+}
+
+
+def pictures(plan: Plan, rows: Sequence[Row]) -> list[Block]:
+    """What can be drawn of a study."""
+    blocks: list[Block] = []
+    axis = numeric_axis(plan)
+    values = [] if axis is None else [variant.value or 0 for variant in plan.axes[axis]]
+    if axis is not None and min(values) > 0 and any(row.solved for row in rows):
+        caption = f"Optimizer steps to solve over {axis}, both logarithmic: a mark a run, the line through the medians."
+        blocks.append(Picture("steps_to_solve", partial(draw_steps_to_solve, plan, rows, axis), caption))
+    if len(plan.axes) >= 2:
+        for of, what in GRIDS.items():
+            if of != "perplexity" or any(row.metric("test/perplexity") is not None for row in rows):
+                blocks.append(
+                    Picture(f"grid_{of}", partial(draw_grid, plan, rows, of), f"{what}, median of the seeds.")
+                )
+    if math.prod(len(variants) for variants in plan.axes.values()) <= MOST_FIELDS:
+        for name, (label, logarithmic) in CURVES.items():
+            if any(name in row.result.get("curves", {}) for row in rows):
+                caption = f"{label.capitalize()} over optimizer steps: median and range of the seeds. A run that has "
+                caption += "ended counts with its last value."
+                draw = partial(draw_curves, plan, rows, name, label, logarithmic)
+                blocks.append(Picture(name.replace("/", "_"), draw, caption))
+    return blocks

@@ -1,0 +1,105 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.studies.plan import STUDIES, as_time, as_word, read_plan, study_names
+
+SMALL: dict[str, Any] = {
+    "about": "Which is it?",
+    "configs": "echo",
+    "set": {"data.batch_size": 8, "trainer.val_check_interval": None},
+    "axes": {
+        "network": {
+            "rnn": {"configs": "models/rnn"},
+            "gru": {"configs": ["models/gru"], "set": {"data.batch_size": 4}, "overlay": {"model": {"a": 1}}},
+            "plain": None,
+        },
+        "delay": {"option": "data.delay", "values": [1, 2]},
+    },
+    "seeds": [0, 3],
+    "budget": {"steps": 20, "minutes": 1.5},
+}
+
+
+def written(folder: Path, values: object) -> str:
+    path = folder / "small.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values, sort_keys=False))
+    return str(path)
+
+
+def test_a_run_for_each_combination_and_seed(tmp_path: Path) -> None:
+    plan = read_plan(written(tmp_path, SMALL))
+    cells = plan.cells()
+    assert [cell.name for cell in cells][:5] == [
+        "rnn-1-seed0", "rnn-1-seed3", "rnn-2-seed0", "rnn-2-seed3", "gru-1-seed0",
+    ]  # fmt: skip
+    assert len(cells) == 12
+    assert plan.words(cells[4], ["own.yaml"]) == [
+        "fit", "--config", "echo", "--config", "models/gru", "--config", "own.yaml",
+        "--data.batch_size=4", "--trainer.val_check_interval=null", "--data.delay=1",
+        "--trainer.max_steps=20", "--trainer.max_time=00:00:01:30", "--seed_everything=0",
+    ]  # fmt: skip
+    assert plan.overlay(cells[4]) == {"model": {"a": 1}}
+    assert plan.overlay(cells[0]) == {}
+    assert [variant.value for variant in plan.axes["delay"]] == [1, 2]
+
+
+def test_a_larger_setting_replaces_parts_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, {**SMALL, "large": {"seeds": [0, 1, 2]}})
+    assert (read_plan(path).name, read_plan(path, large=True).name) == ("small", "small_large")
+    assert len(read_plan(path, large=True).cells()) == 18
+    with pytest.raises(UsageError, match="no larger setting"):
+        read_plan(written(tmp_path, SMALL), large=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sedes": [1]}, "does not know sedes"),
+        ({"axes": {}}, "at least one axis"),
+        ({"axes": {"a": {"x": {"sett": 1}}}}, "does not know sett"),
+        ({"axes": {"a": {"option": "data.delay", "values": 3}}}, "values must be a list"),
+        ({"axes": {"a": {"x y": None, "x_y": None}}}, "the same name"),
+        ({"axes": {"a": 3}}, "must be variants"),
+        ({"seeds": [-1]}, "seeds must be numbers"),
+        ({"seeds": [1, 1]}, "each once"),
+        ({"budget": {"hours": 1}}, "does not know hours"),
+        ({"configs": 3}, "names of configs"),
+        ({"set": [1]}, "dotted names"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_plan(written(tmp_path, {**SMALL, **change}))
+
+
+def test_what_is_no_study_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no study nothing: give a file, or one of copy_constraints"):
+        read_plan("nothing")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        read_plan(written(tmp_path, "axes: ["))
+    with pytest.raises(UsageError, match="must be a section"):
+        read_plan(written(tmp_path, "- 1"))
+
+
+def test_words_and_times() -> None:
+    assert [as_word(value) for value in ("a b", 3, None, True, [1, 2], 0.5)] == [
+        "a b",
+        "3",
+        "null",
+        "true",
+        "[1, 2]",
+        "0.5",
+    ]
+    assert [as_time(minutes) for minutes in (3, 0.5, 90)] == ["00:00:03:00", "00:00:00:30", "00:01:30:00"]
+
+
+def test_all_shipped_studies_can_be_read() -> None:
+    assert study_names() == sorted(path.stem for path in STUDIES.glob("*.yaml")) != []
+    for name in study_names():
+        plan = read_plan(name)
+        assert plan.about
+        assert len(plan.cells()) > 1
