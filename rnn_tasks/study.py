@@ -36,7 +36,8 @@ def study(words: list[str]) -> None:
     if given.action == "list":
         for name in study_names():
             plan = read_plan(name)
-            print(f"{name}  {len(plan.cells())} runs  {plan.about}")
+            takes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
+            print(f"{name}  {len(plan.cells())} runs{takes}  {plan.about}")
         return
     plan = read_plan(given.name, given.large)
     require(given.action == "report" or given.jobs >= 1, "jobs must be at least 1")

@@ -106,9 +106,7 @@ def categories(words: list[str]) -> list[str]:
     """
     from rnn_tasks.texts.grammar import ELMAN
 
-    if not ELMAN.lexicon.issuperset(words):
-        return ["unknown"] * len(words)
-    return [ELMAN.word_categories[word] for word in words]
+    return ELMAN.kinds(words) or ["unknown"] * len(words)
 
 
 def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:

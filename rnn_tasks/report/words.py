@@ -134,7 +134,7 @@ def read_by(model: RecurrentModel, text: Batch, task: LanguageTask) -> Read:
     found = {place: commonest(word_states(states, text.inputs, task.vocabulary, p)) for place, p in PLACES.items()}
     drawn = found[DRAWN[0]]
     tree = dendrogram(word_linkage(centred(drawn), METRICS[DRAWN[1]]), drawn.words)
-    kinds = {place: categories(words.words) for place, words in found.items()}
+    kinds = {place: ELMAN.kinds(words.words) for place, words in found.items()}
     if not all(kinds.values()):
         return Read(found, tree, None)
     purity = {
@@ -161,17 +161,6 @@ def centred(words: WordStates) -> Any:
     return words.states - words.states.mean(axis=0)
 
 
-def categories(words: Sequence[str]) -> list[str]:
-    """The category of each word, where all are words of Elman's grammar; else none.
-
-    Example:
-        >>> categories(["boy", "eat"]), categories(["boy", "traveller"])
-        (['NOUN_HUMAN', 'VERB_TRAN'], [])
-    """
-    known = ELMAN.word_categories
-    return [known[word] for word in words] if ELMAN.lexicon.issuperset(words) else []
-
-
 def short_word(word: str) -> str:
     """A word as a label: each character as wide as one, and not too many of them.
 
@@ -193,7 +182,7 @@ def draw_tree(tree: Dendrogram, width: float) -> Figure:
     figure, (field,) = panels(width, 1, height=0.9 + 0.155 * len(tree.words))
     for places, heights in zip(tree.places, tree.heights, strict=True):
         field.plot(heights, places, color=LINES[0]["color"], linewidth=1.1)
-    kinds = categories(tree.words) or [""] * len(tree.words)
+    kinds = ELMAN.kinds(tree.words) or [""] * len(tree.words)
     words = [short_word(word) for word in tree.words]
     names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(words, kinds, strict=True)]
     field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)

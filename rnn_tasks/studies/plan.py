@@ -73,6 +73,7 @@ class Plan:
         seeds: Seeds of each combination.
         max_steps: Optimizer steps of a run at most; None for those of its config.
         minutes: Minutes of a run at most; None for no limit.
+        takes: Minutes that the whole study takes on two cores; None if it does not say.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Plan:
     seeds: tuple[int, ...]
     max_steps: int | None
     minutes: float | None
+    takes: float | None = None
 
     def cells(self) -> list[Cell]:
         """All runs: every combination of variants with every seed, the seeds of a combination one after another."""
@@ -186,6 +188,11 @@ def read_plan(name: str, large: bool = False) -> Plan:
     seeds = values.get("seeds", [0])
     require(isinstance(seeds, list) and all(type(s) is int and s >= 0 for s in seeds), f"{path}: seeds must be numbers")
     require(len(set(seeds)) == len(seeds) > 0, f"{path}: seeds must be numbers, each once")
+    numbers = (values.get("minutes"), *budget.values())
+    require(
+        all(number is None or (type(number) in (int, float) and number > 0) for number in numbers),
+        f"{path}: minutes and the budget must be numbers above 0",
+    )
     plan = Plan(
         name=path.stem if not large else f"{path.stem}_large",
         about=str(values.get("about", "")),
@@ -195,6 +202,7 @@ def read_plan(name: str, large: bool = False) -> Plan:
         seeds=tuple(seeds),
         max_steps=budget.get("steps"),
         minutes=budget.get("minutes"),
+        takes=values.get("minutes"),
     )
     names = [cell.name for cell in plan.cells()]
     require(len(set(names)) == len(names), f"{path}: two runs have the same name: give variants other names")

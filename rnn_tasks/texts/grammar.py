@@ -86,6 +86,15 @@ class Grammar:
         """All words."""
         return frozenset(self.word_categories)
 
+    def kinds(self, words: Sequence[str]) -> list[str]:
+        """The category of each word, where all are words of the grammar; else none.
+
+        Example:
+            >>> ELMAN.kinds(["boy", "eat"]), ELMAN.kinds(["boy", "traveller"])
+            (['NOUN_HUMAN', 'VERB_TRAN'], [])
+        """
+        return [self.word_categories[word] for word in words] if self.lexicon.issuperset(words) else []
+
     @cached_property
     def mean_length(self) -> float:
         """Expected characters of a sentence with its space."""

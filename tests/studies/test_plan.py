@@ -68,6 +68,8 @@ def test_a_larger_setting_replaces_parts_and_has_a_name_of_its_own(tmp_path: Pat
         ({"seeds": [1, 1]}, "each once"),
         ({"budget": {"hours": 1}}, "does not know hours"),
         ({"configs": 3}, "names of configs"),
+        ({"minutes": "long"}, "numbers above 0"),
+        ({"budget": {"steps": 0}}, "numbers above 0"),
         ({"set": [1]}, "dotted names"),
     ],
 )

@@ -155,4 +155,4 @@ def test_a_mistake_is_one_line(rnn_tasks: RnnTasks, words: list[str], said: str)
 
 
 def test_the_list_says_what_there_is(rnn_tasks: RnnTasks) -> None:
-    assert rnn_tasks("study", "list").out.startswith("copy_constraints  24 runs  Which constraint")
+    assert rnn_tasks("study", "list").out.startswith("copy_constraints  24 runs, 15 minutes on two cores  ")
