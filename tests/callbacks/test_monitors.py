@@ -136,11 +136,18 @@ def test_observing_changes_no_weight(fit: Any, notebook: Notebook) -> None:
 
 
 def test_throughput_counts_every_sequence_and_scored_step(fit: Any, notebook: Notebook) -> None:
-    fit(ThroughputMonitor(), logger=notebook)
+    fit(ThroughputMonitor(every_n_logs=1), logger=notebook)
     steps = np.array(notebook.values("throughput/scored_steps_per_second"))
     sequences = np.array(notebook.values("throughput/sequences_per_second"))
     assert len(steps) == 6
     assert steps / sequences == pytest.approx(np.full(6, 4))  # length 5, delay 1
+
+
+def test_throughput_is_logged_now_and_then_and_counts_what_was_in_between(fit: Any, notebook: Notebook) -> None:
+    fit(ThroughputMonitor(every_n_logs=4), logger=notebook)
+    assert len(notebook.values("throughput/sequences_per_second")) == 2  # of the first and the fifth of six
+    with pytest.raises(UsageError, match="every_n_logs"):
+        ThroughputMonitor(every_n_logs=0)
 
 
 def test_samples_show_what_the_network_answers(fit: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
