@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/monitor_cost.py [--turns 11] [--steps 300]
 
 The recipe of ``copy`` is trained without any monitor, with those that every run has, and with those of ``watch.yaml``
-too; every other callback is the same. Of each turn the three are run one after the other, so that whatever else the
+too; every other callback is the same. Of each turn the three are run one after the other, in the next turn backwards, so that whatever else the
 machine does meets all of them, and the ratios of a turn are compared, not its times.
 """
 
@@ -79,7 +79,8 @@ def main() -> None:
     found: dict[str, list[float]] = {name: [] for name in variants()}
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(given.turns):
-            for name, used in variants().items():
+            every = list(variants().items())
+            for name, used in every if turn % 2 == 0 else reversed(every):
                 found[name].append(seconds(Path(folder), name, used, given.task, given.steps))
             print(f"turn {turn + 1} of {given.turns}", file=sys.stderr, flush=True)
     print(
