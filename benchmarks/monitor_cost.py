@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/monitor_cost.py [--turns 11] [--steps 300]
 
 The recipe of ``copy`` is trained without any monitor, with those that every run has, and with those of ``watch.yaml``
-too; every other callback is the same. Of each turn the three are run one after the other, in the next turn backwards, so that whatever else the
-machine does meets all of them, and the ratios of a turn are compared, not its times.
+too; every other callback is the same. In each turn the three are run one after the other, in the next turn backwards,
+so that whatever else the machine does meets all of them, and the ratios of a turn are compared, not its times.
 """
 
 import argparse
