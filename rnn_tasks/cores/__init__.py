@@ -13,6 +13,7 @@ from rnn_tasks.cores.recurrent_init import (
     RecurrentInit,
     Xavier,
 )
+from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
 from rnn_tasks.cores.torch_layers import GRU, LSTM, RNN
@@ -41,4 +42,5 @@ __all__ = [
     "Unrolled",
     "UpdateOnlyGRU",
     "Xavier",
+    "differentiable_twice",
 ]

@@ -5,11 +5,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.cores.core import State
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
+from rnn_tasks.cores.scan import ElmanScan, is_transformed
 from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
 from rnn_tasks.errors import UsageError
 
@@ -24,6 +26,9 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 class Elman(Unrolled):
     """``h_t = f(U x_t + b + W h_{t-1} + c)`` (Elman 1990), parameters as in ``torch.nn.RNN``.
+
+    Its gradient over a sequence is written by hand (:class:`~rnn_tasks.cores.scan.ElmanScan`), and has no second
+    derivative but within :func:`~rnn_tasks.cores.differentiable_twice`.
 
     Args:
         input_size: Features of each step.
@@ -95,3 +100,13 @@ class Elman(Unrolled):
         if is_parametrized(self) and self.bias_ih_l0.dtype in (torch.bfloat16, torch.float16):
             raise UsageError("orthogonal_map needs weights of 32 bits: use --trainer.precision bf16-mixed")
         return super().forward(inputs, state)
+
+    def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
+        if inputs.shape[1] < 2 or is_transformed():
+            return super()._run(layer, inputs, state)
+        (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
+        currents = functional.linear(inputs.transpose(0, 1), weight_ih, bias)
+        weight = self._recurrent_weight(layer).to(currents.dtype)
+        start = currents.new_zeros(currents.shape[1:]) if state is None else state[0].to(currents.dtype)
+        states: Tensor = ElmanScan.apply(currents, start, weight, self.activation)  # type: ignore[no-untyped-call]
+        return states.transpose(0, 1), (states[-1],)

@@ -1,9 +1,11 @@
 """What a study is: a YAML with base configs, axes and seeds, and the runs that follow from it."""
 
+import contextlib
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from rnn_tasks.errors import UsageError, require
 from rnn_tasks.parsing import CONFIGS
 
 STUDIES = CONFIGS / "studies"
-KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "large"}
+KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}
 BUDGET_KEYS = {"steps", "minutes"}
+SEARCH_KEYS = {"sampler", "runs", "objective"}
+SAMPLERS, OBJECTIVES = ("random", "tpe"), ("loss", "steps")
 
 
 @dataclass(frozen=True)
@@ -37,20 +41,66 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Range:
+    """An axis of a search whose values are drawn.
+
+    Args:
+        option: The dotted name that takes the value.
+        low: The least value.
+        high: The greatest.
+        log: Whether equal ratios are equally likely, not equal differences.
+    """
+
+    option: str
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def variant(self, drawn: float) -> Variant:
+        """What a drawn number stands for: four digits of it, so that tables show the very value that was used."""
+        value = int(drawn) if self.whole else min(max(float(f"{drawn:.4g}"), self.low), self.high)
+        return Variant(str(value), options={self.option: value}, value=value)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the values of a search are drawn.
+
+    Args:
+        sampler: ``random``, or ``tpe``, which prefers what has been good so far.
+        runs: How many there are.
+        objective: What is to be small: ``loss`` or ``steps`` to solve, both of the validation.
+    """
+
+    sampler: str
+    runs: int
+    objective: str
+
+
+@dataclass(frozen=True)
 class Cell:
     """One run of a study.
 
     Args:
         variants: A variant of each axis, by the axis' name.
         seed: Seed of the run.
+        label: Its name in a search; empty in a grid, where variants and seed name it.
     """
 
     variants: Mapping[str, Variant]
     seed: int
+    label: str = ""
 
     @property
     def name(self) -> str:
         """The name of its run folder, unlike that of every other cell."""
+        if self.label:
+            return self.label
         parts = [*(variant.name for variant in self.variants.values()), f"seed{self.seed}"]
         return "-".join(re.sub(r"[^\w.+]", "_", part) for part in parts)
 
@@ -74,6 +124,8 @@ class Plan:
         max_steps: Optimizer steps of a run at most; None for those of its config.
         minutes: Minutes of a run at most; None for no limit.
         takes: Minutes that the whole study takes on two cores; None if it does not say.
+        ranges: Axes whose values are drawn, by name; they have no variants among ``axes``.
+        search: How values are drawn; None for a grid.
     """
 
     name: str
@@ -85,13 +137,40 @@ class Plan:
     max_steps: int | None
     minutes: float | None
     takes: float | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    search: Search | None = None
 
     def cells(self) -> list[Cell]:
-        """All runs: every combination of variants with every seed, the seeds of a combination one after another."""
+        """All runs: every combination of variants with every seed, the seeds of a combination one after another.
+
+        Those of a search are numbered, and have no values before they are :meth:`drawn`.
+        """
+        if self.search is not None:
+            names = [f"run{number:04}" for number in range(1, self.search.runs + 1)]
+            return [self.drawn(Cell({}, self.seeds[0], name), {}) for name in names]
         combinations = itertools.product(*self.axes.values())
         return [
             Cell(dict(zip(self.axes, variants, strict=True)), seed) for variants in combinations for seed in self.seeds
         ]
+
+    def drawn(self, cell: Cell, values: Mapping[str, Any]) -> Cell:
+        """A run of a search with its values.
+
+        Args:
+            cell: The run.
+            values: A number or the name of a variant for each axis; without one, a variant without a name.
+        """
+        if self.search is None:
+            return cell
+        named = {axis: {variant.name: variant for variant in variants} for axis, variants in self.axes.items()}
+
+        def variant(axis: str) -> Variant:
+            if axis not in values:
+                return Variant("")
+            value = values[axis]
+            return self.ranges[axis].variant(value) if axis in self.ranges else named[axis].get(value, Variant(value))
+
+        return replace(cell, variants={axis: variant(axis) for axis in self.axes})
 
     def overlay(self, cell: Cell) -> dict[str, Any]:
         """The config that the variants of a run bring with them; empty if they bring none."""
@@ -176,7 +255,22 @@ def read_plan(name: str, large: bool = False) -> Plan:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid YAML") from error
-    checked(values, KEYS, str(path))
+    return plan_of(values, path.stem, str(path), large)
+
+
+def plan_of(values: Any, name: str, path: str, large: bool = False) -> Plan:
+    """The study that a YAML describes.
+
+    Args:
+        values: What the YAML holds.
+        name: Of the study.
+        path: How a message calls the YAML.
+        large: Whether its larger setting is meant.
+
+    Raises:
+        UsageError: It describes none.
+    """
+    checked(values, KEYS, path)
     if large:
         require("large" in values, f"{path} has no larger setting")
         checked(values["large"], KEYS - {"large"}, f"{path}: large")
@@ -188,21 +282,27 @@ def read_plan(name: str, large: bool = False) -> Plan:
     seeds = values.get("seeds", [0])
     require(isinstance(seeds, list) and all(type(s) is int and s >= 0 for s in seeds), f"{path}: seeds must be numbers")
     require(len(set(seeds)) == len(seeds) > 0, f"{path}: seeds must be numbers, each once")
+    search = search_of(values, f"{path}: search")
+    drawn = {str(axis): given for axis, given in axes.items() if isinstance(given, dict) and "low" in given}
+    require(search is not None or not drawn, f"{path}: axes: {', '.join(drawn)}: low and high need a search")
+    ranges = {axis: range_of(given, f"{path}: axes: {axis}") for axis, given in drawn.items()}
     numbers = (values.get("minutes"), *budget.values())
     require(
         all(number is None or (type(number) in (int, float) and number > 0) for number in numbers),
         f"{path}: minutes and the budget must be numbers above 0",
     )
     plan = Plan(
-        name=path.stem if not large else f"{path.stem}_large",
+        name=name if not large else f"{name}_large",
         about=str(values.get("about", "")),
         configs=names_of(values.get("configs"), f"{path}: configs"),
         options=options_of(values.get("set"), f"{path}: set"),
-        axes={str(axis): variants_of(given, f"{path}: axes: {axis}") for axis, given in axes.items()},
+        axes={str(a): () if a in ranges else variants_of(given, f"{path}: axes: {a}") for a, given in axes.items()},
         seeds=tuple(seeds),
         max_steps=budget.get("steps"),
         minutes=budget.get("minutes"),
         takes=values.get("minutes"),
+        ranges=ranges,
+        search=search,
     )
     names = [cell.name for cell in plan.cells()]
     require(len(set(names)) == len(names), f"{path}: two runs have the same name: give variants other names")
@@ -234,6 +334,58 @@ def options_of(values: Any, where: str) -> dict[str, Any]:
     values = values or {}
     require(isinstance(values, dict), f"{where} must be values by dotted names, such as data.delay: 4")
     return {str(name): value for name, value in values.items()}
+
+
+def search_of(values: Mapping[str, Any], where: str) -> Search | None:
+    """How a study draws its values; None for a grid.
+
+    Args:
+        values: What the YAML holds.
+        where: How a message calls its section.
+    """
+    given = values.get("search")
+    if given is None:
+        return None
+    checked(given, SEARCH_KEYS, where)
+    search = Search(given.get("sampler", "tpe"), given.get("runs", 40), given.get("objective", "loss"))
+    require(search.sampler in SAMPLERS, f"{where}: sampler must be {' or '.join(SAMPLERS)}")
+    require(search.objective in OBJECTIVES, f"{where}: objective must be {' or '.join(OBJECTIVES)}")
+    require(type(search.runs) is int and 0 < search.runs < 10_000, f"{where}: runs must be a number from 1 to 9,999")
+    require(len(values.get("seeds", [0])) == 1, f"{where}: all runs have one seed: give seeds a single number")
+    steps = (values.get("budget") or {}).get("steps")
+    require(search.objective != "steps" or steps is not None, f"{where}: objective steps needs budget: {{steps: ...}}")
+    return search
+
+
+def range_of(given: Mapping[str, Any], where: str) -> Range:
+    """An axis whose values are drawn.
+
+    Args:
+        given: As in the YAML: ``{option: ..., low: ..., high: ..., log: true}``.
+        where: How a message calls it.
+    """
+    checked(given, {"option", "low", "high", "log"}, where)
+    low, high, log = number_of(given["low"]), number_of(given.get("high")), given.get("log", False)
+    require("option" in given, f"{where}: option must name what takes the value")
+    require(
+        math.isfinite(low) and math.isfinite(high) and low < high,
+        f"{where}: low and high must be numbers, low the lesser",
+    )
+    require(type(log) is bool and (not log or low > 0), f"{where}: log must be true or false, and low above 0 for it")
+    return Range(str(given["option"]), low, high, log)
+
+
+def number_of(value: Any) -> float:
+    """A number of a YAML, which takes 1e-4 for a word; not a number if it is none.
+
+    Example:
+        >>> number_of(2), number_of("1e-4"), number_of("one")
+        (2, 0.0001, nan)
+    """
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value if type(value) in (int, float) else math.nan
 
 
 def variants_of(given: Any, where: str) -> tuple[Variant, ...]:

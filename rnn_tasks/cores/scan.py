@@ -1,0 +1,118 @@
+"""The Elman recurrence over a sequence, with its gradient written by hand.
+
+Autograd would keep a graph of every step and multiply a small matrix for each of them. Here the gradient of W is one
+matrix product over all steps, and the states are written where the input's part stood.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnn_tasks.errors import UsageError
+
+TWICE: ContextVar[bool] = ContextVar("differentiable_twice", default=False)
+
+BACKWARD: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "tanh": lambda gradient, state: torch.ops.aten.tanh_backward.grad_input(gradient, state, grad_input=gradient),
+    "sigmoid": lambda gradient, state: torch.ops.aten.sigmoid_backward.grad_input(gradient, state, grad_input=gradient),
+    "relu": lambda gradient, state: gradient.mul_(state > 0),
+    "identity": lambda gradient, state: gradient,
+}
+"""The gradient behind each activation from that before it, in place; ``f'`` is known from the state ``f(a)`` alone."""
+
+
+@contextmanager
+def differentiable_twice() -> Iterator[None]:
+    """Let layers keep a graph of every step, so that second derivatives and transforms of ``torch.func`` exist.
+
+    Example:
+        >>> from rnn_tasks.cores import Elman
+        >>> layer, inputs = Elman(2, 3), torch.zeros(1, 4, 2, requires_grad=True)
+        >>> with differentiable_twice():
+        ...     outputs, _ = layer(inputs)
+        >>> (slope,) = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)
+        >>> slope.requires_grad
+        True
+    """
+    token = TWICE.set(True)
+    try:
+        yield
+    finally:
+        TWICE.reset(token)
+
+
+def is_transformed() -> bool:
+    """Whether every step must be visible: as :func:`differentiable_twice` says, or to a transform of ``torch.func``."""
+    return TWICE.get() or torch._C._are_functorch_transforms_active()
+
+
+class ElmanScan(torch.autograd.Function):
+    """``h_t = f(a_t + W h_{t-1})`` for all t; ``apply(a, h_0, W, f)`` returns every state.
+
+    ``a`` is ``(time, batch, hidden)`` and is overwritten by the states; ``h_0`` is ``(batch, hidden)``, W
+    ``(hidden, hidden)``, f one of ``tanh``, ``sigmoid``, ``relu`` and ``identity``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, currents: Tensor, start: Tensor, weight: Tensor, activation: str) -> Tensor:
+        """The states, ``(time, batch, hidden)``."""
+        advance(currents, start, weight.t(), activation)
+        ctx.mark_dirty(currents)
+        ctx.save_for_backward(currents, start, weight)
+        ctx.activation = activation
+        return currents
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        """The gradients of ``a``, ``h_0`` and W."""
+        if torch.is_grad_enabled():
+            raise UsageError("this gradient has no second derivative: call the layer within differentiable_twice()")
+        (given,) = gradients
+        states, start, weight = ctx.saved_tensors
+        behind = BACKWARD[ctx.activation]
+        result = torch.empty_like(states)
+        slots = result.unbind(0)
+        later = slots[-1].copy_(given[-1])
+        behind(later, states[-1])
+        for slot, own, state in zip(slots[-2::-1], given.unbind(0)[-2::-1], states.unbind(0)[-2::-1], strict=True):
+            torch.addmm(own, later, weight, out=slot)
+            behind(slot, state)
+            later = slot
+        of_weight = None
+        if ctx.needs_input_grad[2]:
+            of_weight = slots[0].t() @ start
+            if len(slots) > 1:
+                of_weight.addmm_(result[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
+        return result, slots[0] @ weight if ctx.needs_input_grad[1] else None, of_weight, None
+
+
+def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) -> None:
+    """Write the states over ``a``, step by step.
+
+    Args:
+        currents: ``a``, ``(time, batch, hidden)``.
+        state: ``h_0``, ``(batch, hidden)``.
+        weight: W, transposed.
+        activation: f.
+    """
+    if activation == "tanh" and currents.device.type == "cpu" and currents.dtype in (torch.float32, torch.float64):
+        # tanh(a) = 2 sigmoid(2 a) - 1 to within rounding of 1, and torch's tanh takes three times as long on a CPU.
+        minus_one = currents.new_tensor(-1.0)
+        for current in currents.unbind(0):
+            current.addmm_(state, weight, beta=2, alpha=2).sigmoid_()
+            state = torch.add(minus_one, current, alpha=2, out=current)
+        return
+    in_place: dict[str, Callable[[Tensor], Any]] = {
+        "tanh": Tensor.tanh_,
+        "sigmoid": Tensor.sigmoid_,
+        "relu": Tensor.relu_,
+        "identity": lambda values: values,
+    }
+    apply = in_place[activation]
+    for current in currents.unbind(0):
+        state = current.addmm_(state, weight)
+        apply(state)
