@@ -48,7 +48,8 @@ def test_a_frozen_matrix_has_no_gradient_and_the_rest_has() -> None:
     layer = Elman(3, 6, freeze_recurrent=True)
     layer(torch.randn(2, 5, 3))[0].sum().backward()
     assert layer.weight_hh_l0.grad is None
-    assert layer.weight_ih_l0.grad is not None and layer.weight_ih_l0.grad.abs().sum() > 0
+    assert layer.weight_ih_l0.grad is not None
+    assert layer.weight_ih_l0.grad.abs().sum() > 0
 
 
 def test_tanh_is_torchs_to_within_rounding() -> None:
