@@ -25,11 +25,11 @@ exec "$$python" tools/install.py
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help install train resume analyze study board test check clean
+.PHONY: help install train resume analyze study reproduce board test check bench clean
 
 help:  ## show this text
 	@echo 'make TARGET [NAME=value ...]'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s%s\n", $$1, $$2 }' Makefile
 	@echo 'TASK    $(TASKS)'
 	@echo '        $(RECIPES)'
 	@echo 'MODEL   $(MODELS)'
@@ -61,6 +61,10 @@ study:  ## many runs compared: STUDY=copy_constraints [ARGS="--jobs 2"]
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks study run $(STUDY) $(ARGS)
 
+reproduce:  ## published figures beside ours, in 25 minutes: [ARGS="--all"]
+	$(SETUP)
+	@exec .venv/bin/rnn-tasks reproduce --jobs 2 $(ARGS)
+
 board:  ## look at all runs in TensorBoard
 	$(SETUP)
 	@exec .venv/bin/tensorboard --logdir lightning_logs $(ARGS)
@@ -75,6 +79,10 @@ check:  ## check format, lint and types
 	@.venv/bin/ruff format --check --quiet . || { echo 'format: run .venv/bin/ruff format .' >&2; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@exec .venv/bin/mypy
+
+bench:  ## what things cost, against peers, by turns: [ARGS="--quick"]
+	$(SETUP)
+	@exec .venv/bin/python -m benchmarks $(ARGS)
 
 clean:  ## remove .venv, caches and what was built; never a run
 	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist

@@ -11,6 +11,7 @@ from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
 COMMANDS = {
     "analyze": "Write a report of what trained networks remember, for a browser.",
     "generate": "Let a trained language model go on with a text.",
+    "reproduce": "Run what published figures need, and print them beside ours.",
     "respond": "Give strings to a trained network and print its answers.",
     "resume": "Go on with a run that was interrupted or that is to be longer.",
     "study": "Compare many runs: variants times seeds, resumable.",
@@ -71,6 +72,10 @@ def dispatch(words: list[str], from_shell: bool) -> None:
         from rnn_tasks.resume import resume
 
         resume(words[1:])
+    elif words[:1] == ["reproduce"]:
+        from rnn_tasks.reproduce import reproduce
+
+        reproduce(words[1:])
     elif words[:1] == ["study"]:
         from rnn_tasks.study import study
 

@@ -24,6 +24,7 @@ from rnn_tasks.runs.hyperparameters import hyperparameters
 from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
+from rnn_tasks.sizing import hidden_size_within
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "build"]
@@ -100,6 +101,8 @@ class CLI(LightningCLI):
         parser.add_argument("--constraint", type=Callback | None, default=None, help=help_text)
         threads_help = "CPU threads of torch, or null for torch's choice. Small networks are fastest with one."
         parser.add_argument("--num_threads", type=int | None, default=1, help=threads_help)
+        size_help = "Choose the largest hidden_size with which the model has no more parameters than this, or null."
+        parser.add_argument("--max_parameters", type=int | None, default=None, help=size_help)
         parser.link_arguments("data.spec", "model.init_args.spec", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
@@ -133,6 +136,8 @@ class CLI(LightningCLI):
         """Build everything; a value that a class refuses is a mistake of the user's."""
         try:
             super().instantiate_classes()
+            if self._get(self.config, "max_parameters", default=None) is not None:
+                self.fill_hidden_size()
         except (ValueError, ArgumentError) as error:
             raise UsageError(brief(str(error))) from error
         constraint = self._get(self.config_init, "constraint", default=None)
@@ -144,6 +149,16 @@ class CLI(LightningCLI):
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger) and not logger.name:
                 logger._name = self.datamodule.name
+
+    def fill_hidden_size(self) -> None:
+        """Put the hidden size that ``max_parameters`` allows into the configuration, and build everything again."""
+        config = self.config[str(self.subcommand)]
+        section = config.model.clone().as_dict()
+        size = hidden_size_within(section, self.datamodule.spec, config.max_parameters)
+        config.model.init_args.core.init_args.hidden_size = size
+        config.max_parameters = None
+        self._set_seed()
+        super().instantiate_classes()
 
     @cached_property
     def config_text(self) -> str:

@@ -1,5 +1,6 @@
 """``rnn-tasks study``: many runs compared."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def study(words: list[str]) -> None:
         action.add_argument("--large", action="store_true", help="the larger setting of the study")
         action.add_argument("--storage", help="address of a database that several machines share (a SQLite file)")
     run.add_argument("--jobs", type=int, default=1, help="runs at a time on this machine (1)")
+    run.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="do failed runs again, from the beginning; one that lacked room on the disk or was killed always is",
+    )
     given = parser.parse_args(words)
 
     from rnn_tasks.studies.plan import read_plan, study_names
@@ -48,7 +54,7 @@ def study(words: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     address = given.storage or f"sqlite:///{local}"
 
-    from rnn_tasks.studies.ledger import Ledger
+    from rnn_tasks.studies.ledger import Ledger, told_in_one_line
     from rnn_tasks.studies.report import write_study
     from rnn_tasks.studies.table import rows_of
 
@@ -56,9 +62,9 @@ def study(words: list[str]) -> None:
     if given.action == "run":
         from rnn_tasks.studies.work import work_on
 
-        good = work_on(plan, address, folder / "runs", given.jobs)
-    ledger = Ledger(plan, address)
-    rows = rows_of(plan, ledger.states(), ledger.results())
+        good = work_on(plan, address, folder / "runs", given.jobs, given.retry_failed)
+    with told_in_one_line(address), contextlib.closing(Ledger(plan, address)) as ledger:
+        rows = rows_of(plan, ledger.states(), ledger.results())
     command = f"rnn-tasks study run {given.name}{' --large' if given.large else ''}"
     page = write_study(plan, rows, folder / "report", command)
     print((folder / "report" / "summary.md").read_text())

@@ -29,6 +29,9 @@ T = TypeVar("T")
 MAX_SEQUENCES, MIN_SEQUENCES, MAX_STEPS = 512, 16, 60_000
 """Sequences that a network is looked at on, and about how many time steps they may have in all."""
 
+TEXT = "/text_summary"
+"""What TensorBoard adds to the name of a text."""
+
 TEXT_ROWS, TEXT_LENGTH = 40, 256
 """Pieces of a text, and their characters."""
 
@@ -288,8 +291,29 @@ def joined(batches: Sequence[Batch]) -> Batch:
     )
 
 
+class Log(NamedTuple):
+    """What a run has logged into TensorBoard's files.
+
+    Attributes:
+        curves: Numbers over training, by name.
+        texts: The last text of each name.
+    """
+
+    curves: dict[str, Curve]
+    texts: dict[str, str]
+
+
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """What a run has logged into TensorBoard's files, by name.
+    """The numbers that a run has logged into TensorBoard's files, by name.
+
+    Args:
+        folder: The run folder; without such a file there is nothing.
+    """
+    return read_log(folder).curves
+
+
+def read_log(folder: Path) -> Log:
+    """What a run has logged into TensorBoard's files.
 
     Args:
         folder: The run folder; without such a file there is nothing.
@@ -299,12 +323,17 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of files that a killed run has cut
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "histograms": 1, "tensors": 1})
     events.Reload()
-    found = {}
-    for name in events.Tags()["scalars"]:
+    found, tags = {}, events.Tags()
+    for name in tags["scalars"]:
         by_step = {event.step: event.value for event in events.Scalars(name)}  # a resumed run repeats some steps
         steps = sorted(by_step)
         found[name] = Curve(np.array(steps), np.array([by_step[step] for step in steps], dtype=np.float64))
-    return found
+    texts = {}
+    for name in tags["tensors"]:
+        if name.endswith(TEXT):
+            last = events.Tensors(name)[-1].tensor_proto.string_val[0].decode(errors="replace")
+            texts[name.removesuffix(TEXT)] = last.strip().removeprefix("```").removesuffix("```").strip()
+    return Log(found, texts)
 
 
 def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None:

@@ -20,7 +20,9 @@ def main() -> None:
     threading.Thread(target=end_with_the_worker, daemon=True).start()
     from rnn_tasks.__main__ import main as door
 
-    door(sys.argv[1:])
+    words = sys.argv[1:]
+    del sys.argv[1:]  # Lightning warns where it is given words that the process was given as well
+    door(words)
 
 
 if __name__ == "__main__":

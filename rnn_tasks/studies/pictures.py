@@ -150,4 +150,4 @@ def figure_of(row: Row, of: str) -> float | None:
     """A figure of a run by the name that a heat map has."""
     if of == "seconds":
         return number(row, "seconds")
-    return row.metric("test/perplexity") if of == "perplexity" else share_of_baseline(row)
+    return row.metric("test/perplexity", "val/perplexity") if of == "perplexity" else share_of_baseline(row)

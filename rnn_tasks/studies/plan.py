@@ -16,7 +16,7 @@ from rnn_tasks.parsing import CONFIGS
 
 STUDIES = CONFIGS / "studies"
 KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}
-BUDGET_KEYS = {"steps", "minutes"}
+BUDGET_KEYS = {"steps", "minutes", "parameters"}
 SEARCH_KEYS = {"sampler", "runs", "objective"}
 SAMPLERS, OBJECTIVES = ("random", "tpe"), ("loss", "steps")
 
@@ -123,6 +123,7 @@ class Plan:
         seeds: Seeds of each combination.
         max_steps: Optimizer steps of a run at most; None for those of its config.
         minutes: Minutes of a run at most; None for no limit.
+        max_parameters: Parameters of a network at most, which its hidden size is chosen by; None for its config's.
         takes: Minutes that the whole study takes on two cores; None if it does not say.
         ranges: Axes whose values are drawn, by name; they have no variants among ``axes``.
         search: How values are drawn; None for a grid.
@@ -139,6 +140,7 @@ class Plan:
     takes: float | None = None
     ranges: Mapping[str, Range] = field(default_factory=dict)
     search: Search | None = None
+    max_parameters: int | None = None
 
     def cells(self) -> list[Cell]:
         """All runs: every combination of variants with every seed, the seeds of a combination one after another.
@@ -194,6 +196,8 @@ class Plan:
             options["trainer.max_steps"] = self.max_steps
         if self.minutes is not None:
             options["trainer.max_time"] = as_time(self.minutes)
+        if self.max_parameters is not None:
+            options["max_parameters"] = self.max_parameters
         options["seed_everything"] = cell.seed
         words = ["fit", *(word for name in configs for word in ("--config", name))]
         return [*words, *(f"--{name}={as_word(value)}" for name, value in options.items())]
@@ -300,6 +304,7 @@ def plan_of(values: Any, name: str, path: str, large: bool = False) -> Plan:
         seeds=tuple(seeds),
         max_steps=budget.get("steps"),
         minutes=budget.get("minutes"),
+        max_parameters=budget.get("parameters"),
         takes=values.get("minutes"),
         ranges=ranges,
         search=search,

@@ -11,9 +11,10 @@ import torch
 from rnn_tasks import __version__
 from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table, write_all, write_page
 from rnn_tasks.studies.ledger import State
-from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
+from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, figure_of, numeric_axis
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.table import Row, as_csv, as_markdown, summary_table
+from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
+from rnn_tasks.studies.table import Row, as_csv, as_markdown, groups_of, steps_table, summary_table
 
 RUNS, SUMMARY = "runs.csv", "summary.md"
 
@@ -22,6 +23,17 @@ CAPTION = (
     "first validation that said solved; a run that was not solved counts as more than the steps it did, and is never "
     "averaged away."
 )
+
+SEARCH_CAPTION = (
+    f"Each row is a run of the search, the best {SHOWN} first by what it made small, which is of the validation alone; "
+    "the CSV has all."
+)
+
+SOLVED_BY = "Optimizer steps to solve by"
+
+CENSORED = "The median of the seeds, and its range; > is more than the steps that were done."
+
+WRITTEN = "After the last validation, with the first seed."
 
 CURVES = {
     "val/loss": ("validation loss, nats", True),
@@ -49,19 +61,27 @@ def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> 
     Raises:
         OSError: It cannot be written.
     """
-    columns, body = summary_table(plan, rows)
-    markdown = as_markdown(columns, body)
+    searched = plan.search is not None
+    rows, caption = (ranked(plan, rows), SEARCH_CAPTION) if searched else (rows, CAPTION)
+    columns, body = search_table(plan, rows) if searched else summary_table(plan, rows)
+    axis = None if searched or not any(row.solved for row in rows) else numeric_axis(plan)
+    delays = [] if axis is None else [Table(f"{SOLVED_BY} {axis}. {CENSORED}", *steps_table(plan, rows, axis))]
+    samples = written(rows)
     facts = (
         f"rnn_tasks {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}"
     )
     lead: list[Block] = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
     sections = [
-        Section("summary", "What came of it", [Table(CAPTION, columns, body)], {"columns": columns, "rows": body}),
-        Section("pictures", "How it went", pictures(plan, rows)),
+        Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
+        Section("steps", "Steps to solve", delays),
+        Section("pictures", "How it went", [] if searched else pictures(plan, rows)),
+        samples,
         failures(rows),
     ]
     page = write_page(folder, plan.name, lead, sections, {"plan": {"name": plan.name, "about": plan.about}})
-    text = f"# {plan.name}\n\n{plan.about}\n\n{markdown}\n\n{CAPTION}\n\n{standing(rows)}\n\n{facts}\n\n    {command}\n"
+    blocks = [block for block in (*sections[0].blocks, *delays, *samples.blocks) if isinstance(block, Table)]
+    tables = "\n\n".join(f"{as_markdown(block.columns, block.rows)}\n\n{block.caption}" for block in blocks)
+    text = f"# {plan.name}\n\n{plan.about}\n\n{tables}\n\n{standing(rows)}\n\n{facts}\n\n    {command}\n"
     write_all(folder, {RUNS: as_csv(plan, rows).encode(), SUMMARY: text.encode()})
     return page
 
@@ -70,6 +90,25 @@ def standing(rows: Sequence[Row]) -> str:
     """How many runs are done, and how many not."""
     counts = {state: sum(row.state is state for row in rows) for state in State}
     return f"{len(rows)} runs: " + ", ".join(f"{count} {state.value}" for state, count in counts.items() if count) + "."
+
+
+def written(rows: Sequence[Row]) -> Section:
+    """What networks wrote after the last validation, of each combination of variants that with its first seed."""
+    first = [of[0] for of in groups_of(rows).values() if of[0].result.get("sample")]
+    names = list(rows[0].cell.variants)
+    body = [[*row.cell.group, sample_line(row.result["sample"])] for row in first]
+    return Section("samples", "What they write", [Table(WRITTEN, [*names, "sample"], body)] if body else [])
+
+
+def sample_line(sample: str) -> str:
+    r"""What a sample says in one line: the likeliest continuation of a text, or the first string with its answer.
+
+    Example:
+        >>> sample_line("temperature 0\\nit has been\\n\\ntemperature 0.7\\nit hax")
+        'it has been'
+    """
+    lines = sample.split("\n\n")[0].splitlines()
+    return " / ".join(lines[1:] if lines[0].startswith("temperature") else lines)
 
 
 def failures(rows: Sequence[Row]) -> Section:
@@ -98,7 +137,7 @@ def pictures(plan: Plan, rows: Sequence[Row]) -> list[Block]:
         blocks.append(Picture("steps_to_solve", partial(draw_steps_to_solve, plan, rows, axis), caption))
     if len(plan.axes) >= 2:
         for of, what in GRIDS.items():
-            if of != "perplexity" or any(row.metric("test/perplexity") is not None for row in rows):
+            if of != "perplexity" or any(figure_of(row, of) is not None for row in rows):
                 blocks.append(
                     Picture(f"grid_{of}", partial(draw_grid, plan, rows, of), f"{what}, median of the seeds.")
                 )

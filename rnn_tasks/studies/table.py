@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnn_tasks.studies.ledger import REASON, RESULT, State
+from rnn_tasks.studies.ledger import DRAWN, REASON, RESULT, State
 from rnn_tasks.studies.plan import Cell, Plan
 
 
@@ -56,7 +56,8 @@ def rows_of(plan: Plan, states: Mapping[str, State], results: Mapping[str, Mappi
     found = []
     for cell in plan.cells():
         ended = results.get(cell.name, {})
-        found.append(Row(cell, states[cell.name], ended.get(RESULT, {}), str(ended.get(REASON, ""))))
+        drawn = plan.drawn(cell, ended.get(DRAWN, {}))
+        found.append(Row(drawn, states[cell.name], ended.get(RESULT, {}), str(ended.get(REASON, ""))))
     return found
 
 
@@ -121,7 +122,8 @@ COLUMNS: dict[str, Callable[[Sequence[Row]], str]] = {
         [row.solved_at for row in rows if row.result], [number(row, "steps") or 0 for row in rows if row.result]
     ),
     "accuracy": lambda rows: spread([row.metric("test/worst_accuracy", "test/accuracy") for row in rows], ".4f"),
-    "perplexity": lambda rows: spread([row.metric("test/perplexity") for row in rows], ".3f"),
+    "training perplexity": lambda rows: spread([row.metric("train_epoch/perplexity") for row in rows], ".3f"),
+    "perplexity": lambda rows: spread([row.metric("test/perplexity", "val/perplexity") for row in rows], ".3f"),
     "loss / baseline": lambda rows: spread([share_of_baseline(row) for row in rows], ".3f"),
     "parameters": lambda rows: spread([number(row, "parameters") for row in rows], ",.0f"),
     "seconds": lambda rows: spread([number(row, "seconds") for row in rows], ".1f"),
@@ -140,6 +142,46 @@ def summary_table(plan: Plan, rows: Sequence[Row]) -> tuple[list[str], list[list
     kept = {name: values for name, values in cells.items() if set(values) != {"-"}}
     body = [[*group, *(values[index] for values in kept.values())] for index, group in enumerate(groups)]
     return [*plan.axes, *kept], body
+
+
+def steps_table(plan: Plan, rows: Sequence[Row], axis: str) -> tuple[list[str], list[list[str]]]:
+    """Steps to solve, a column for each value of an axis and a row for each combination of the others.
+
+    Args:
+        plan: The study.
+        rows: Its runs.
+        axis: The axis.
+
+    Returns:
+        Column names, and the rows.
+    """
+    others = [name for name in plan.axes if name != axis]
+    values = [variant.name for variant in plan.axes[axis]]
+    lines: dict[tuple[str, ...], dict[str, list[Row]]] = {}
+    for row in rows:
+        key = tuple(row.cell.variants[name].name for name in others)
+        lines.setdefault(key, {}).setdefault(row.cell.variants[axis].name, []).append(row)
+    body = [[*key, *(censored_spread(of.get(value, [])) for value in values)] for key, of in lines.items()]
+    return [*others, *values], body
+
+
+def censored_spread(rows: Sequence[Row]) -> str:
+    """The median of the steps to solve and its range, where ``>`` marks runs that were not solved.
+
+    Args:
+        rows: Runs that differ in their seed alone.
+    """
+    known = [row for row in rows if row.result]
+    solved = [row.solved_at for row in known]
+    budgets = [number(row, "steps") or 0 for row in known]
+    median = censored_median(solved, budgets)
+    found = sorted(steps for steps in solved if steps is not None)
+    if not found:
+        return median
+    low, high = censored_median([found[0]], [0]), censored_median([found[-1]], [0])
+    if len(found) < len(known):
+        high = censored_median([None], [min(b for s, b in zip(solved, budgets, strict=True) if s is None)])
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def as_markdown(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,20 @@ import pytest
 from optuna.trial import TrialState
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.ledger import CELL, REASON, WORKER, Ledger, State, is_dead, started
+from rnn_tasks.studies.ledger import (
+    ANEW,
+    ATTEMPT,
+    CELL,
+    PASSING,
+    REASON,
+    WORKER,
+    Ledger,
+    State,
+    is_dead,
+    lives_here,
+    shown,
+    started,
+)
 from rnn_tasks.studies.plan import Cell, Plan, Variant
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
@@ -22,13 +35,15 @@ def address(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'study.db'}"
 
 
-def take(ledger: Ledger, value: float | None = 1.0, reason: str = "") -> str | None:
+def take(ledger: Ledger, value: float | None = 1.0, reason: str = "", passing: bool = False) -> str | None:
     """Do one run: its name, or None for a trial that stands for none."""
     names: list[str] = []
 
     def do(trial: optuna.Trial, cell: Cell) -> float:
         names.append(cell.name)
         if reason:
+            if passing:
+                trial.set_user_attr(PASSING, True)
             trial.set_user_attr(REASON, reason)
             raise ValueError(reason)
         assert value is not None
@@ -101,12 +116,104 @@ def test_a_run_whose_worker_died_is_done_again(address: str) -> None:
     assert sorted(str(take(ledger)) for _ in range(4)) == sorted(NAMES)
 
 
+def test_a_run_that_failed_for_a_reason_that_may_have_passed_is_tried_again_and_others_if_asked(address: str) -> None:
+    ledger = Ledger(PLAN, address)
+    ledger.enqueue_missing()
+    assert take(ledger, reason="it diverged") == NAMES[0]
+    assert take(ledger, reason="no space", passing=True) == NAMES[1]
+    assert [take(ledger) for _ in range(2)] == NAMES[2:]
+    ledger.retry()
+    states = ledger.states()
+    assert (states[NAMES[0]], states[NAMES[1]]) == (State.FAILED, State.TO_COME)
+    assert take(ledger) == NAMES[1]
+    ledger.retry(all_of_them=True)
+    ledger.retry(all_of_them=True)  # once: it waits
+    ledger.enqueue_missing()
+    waiting = [trial for trial in ledger.trials() if trial.state == TrialState.WAITING]
+    assert [(t.user_attrs[CELL], t.user_attrs[ATTEMPT], t.user_attrs[ANEW]) for t in waiting] == [(NAMES[0], 1, 1)]
+    assert take(ledger) == NAMES[0]
+    assert set(ledger.states().values()) == {State.DONE}
+    assert REASON not in ledger.results()[NAMES[0]]
+
+
+def test_a_new_attempt_whose_worker_died_stays_one(address: str) -> None:
+    ledger = Ledger(replace(PLAN, axes={"network": (Variant("rnn"),)}, seeds=(0,)), address)
+    ledger.enqueue_missing()
+    assert take(ledger, reason="it diverged") == NAMES[0]
+    ledger.retry(all_of_them=True)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.do_next(interrupted)
+    ledger.enqueue_missing()
+    attempts = [(trial.state, trial.user_attrs[ATTEMPT], trial.user_attrs[ANEW]) for trial in ledger.trials()]
+    assert attempts == [(TrialState.FAIL, 0, 0), (TrialState.FAIL, 1, 1), (TrialState.WAITING, 1, 1)]
+    assert take(ledger) == NAMES[0]
+
+
+def interrupted(trial: optuna.Trial, cell: Cell) -> float:
+    raise KeyboardInterrupt
+
+
+def test_a_trial_whose_worker_died_before_it_said_so_is_given_out_again(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(PLAN, address)
+    ledger.enqueue_missing()
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = ledger.study.ask()
+    lock, ledger.lock = ledger.lock, None  # as with a database that locks rows itself: it may be claiming just now
+    ledger.release_dead()
+    assert ledger.trials()[trial.number].state == TrialState.RUNNING
+    monkeypatch.setattr("rnn_tasks.studies.ledger.GRACE", -1)
+    ledger.release_dead()
+    assert ledger.trials()[trial.number].state == TrialState.FAIL
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        trial = ledger.study.ask()
+    monkeypatch.undo()
+    ledger.lock = lock
+    ledger.release_dead()
+    assert ledger.trials()[trial.number].state == TrialState.FAIL
+    ledger.enqueue_missing()
+    assert sorted(str(take(ledger)) for _ in range(4)) == sorted(NAMES)
+
+
+def test_a_study_with_more_seeds_and_variants_than_before_does_what_is_new(address: str) -> None:
+    ledger = Ledger(PLAN, address)
+    ledger.enqueue_missing()
+    assert [take(ledger) for _ in range(4)] == NAMES
+    longer = replace(PLAN, axes={"network": (*PLAN.axes["network"], Variant("gru"))}, seeds=(0, 1, 2))
+    ledger = Ledger(longer, address)
+    ledger.enqueue_missing()
+    new = [cell.name for cell in longer.cells() if cell.name not in NAMES]
+    assert [take(ledger) for _ in new] == new
+    assert set(ledger.states().values()) == {State.DONE}
+
+
+def test_a_worker_that_was_taken_for_dead_leaves_its_run_to_others(address: str) -> None:
+    ledger = Ledger(PLAN, address)
+    ledger.enqueue_missing()
+
+    def do(trial: optuna.Trial, cell: Cell) -> float:
+        ledger.study.tell(trial.number, state=TrialState.FAIL)
+        return 1.0
+
+    ledger.do_next(do)
+    ledger.enqueue_missing()
+    assert sorted(str(take(ledger)) for _ in range(4)) == sorted(NAMES)
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    assert shown("postgresql://me:se:cret@host:5432/db?a=b") == "postgresql://me:***@host:5432/db"
+    assert shown("sqlite:///a/study.db") == "sqlite:///a/study.db"
+
+
 def test_who_is_dead() -> None:
     import socket
 
     here, me = socket.gethostname(), os.getpid()
     assert not is_dead(f"{here}:{me}:{started(me)}")
     assert is_dead(f"{here}:{me}:1") == bool(started(me))  # a number that was given out again
+    assert lives_here(f"{here}:{me}:{started(me)}")
+    assert not lives_here(f"elsewhere:{me}:{started(me)}")
     assert not is_dead(f"elsewhere:{me}:1")
     assert not is_dead("")
 

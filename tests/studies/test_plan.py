@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.plan import STUDIES, as_time, as_word, read_plan, study_names
+from rnn_tasks.studies.plan import STUDIES, Search, as_time, as_word, read_plan, study_names
 
 SMALL: dict[str, Any] = {
     "about": "Which is it?",
@@ -22,6 +22,9 @@ SMALL: dict[str, Any] = {
     "seeds": [0, 3],
     "budget": {"steps": 20, "minutes": 1.5},
 }
+
+
+RATE = {"option": "model.optimizer.lr", "low": "1e-4", "high": 0.1, "log": True}
 
 
 def written(folder: Path, values: object) -> str:
@@ -71,11 +74,34 @@ def test_a_larger_setting_replaces_parts_and_has_a_name_of_its_own(tmp_path: Pat
         ({"minutes": "long"}, "numbers above 0"),
         ({"budget": {"steps": 0}}, "numbers above 0"),
         ({"set": [1]}, "dotted names"),
+        ({"axes": {"rate": RATE}}, "need a search"),
+        ({"search": {}}, "give seeds a single number"),
+        ({"search": {"sampler": "grid"}, "seeds": [0]}, "random or tpe"),
+        ({"search": {"objective": "test"}, "seeds": [0]}, "loss or steps"),
+        ({"search": {"objective": "steps"}, "seeds": [0], "budget": {}}, "needs budget"),
+        ({"search": {"runs": 0}, "seeds": [0]}, "runs must be a number"),
+        ({"search": {"trials": 3}, "seeds": [0]}, "does not know trials"),
+        ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "high": 1.0e-5}}}, "low the lesser"),
+        ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "high": "ten"}}}, "must be numbers"),
+        ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "low": 0}}}, "above 0"),
+        ({"search": {}, "seeds": [0], "axes": {"rate": {"low": 0, "high": 1}}}, "option must name"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read_plan(written(tmp_path, {**SMALL, **change}))
+
+
+def test_a_search_has_numbered_runs_whose_values_are_drawn_later(tmp_path: Path) -> None:
+    axes = {"network": SMALL["axes"]["network"], "rate": RATE}
+    plan = read_plan(written(tmp_path, {**SMALL, "axes": axes, "seeds": [3], "search": {"runs": 2}}))
+    assert plan.search == Search("tpe", 2, "loss")
+    assert [(cell.name, cell.group, cell.seed) for cell in plan.cells()] == [
+        ("run0001", ("", ""), 3), ("run0002", ("", ""), 3),
+    ]  # fmt: skip
+    cell = plan.drawn(plan.cells()[1], {"network": "gru", "rate": 0.02})
+    assert (cell.name, cell.group) == ("run0002", ("gru", "0.02"))
+    assert {"models/gru", "--model.optimizer.lr=0.02", "--data.batch_size=4"} <= {*plan.words(cell)}
 
 
 def test_what_is_no_study_is_one_line(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import yaml
 
 from rnn_tasks.report.page import NUMBERS, PAGE
 from rnn_tasks.studies.ledger import Ledger, State
-from rnn_tasks.studies.plan import read_plan
+from rnn_tasks.studies.plan import Plan, Variant, read_plan
+from rnn_tasks.studies.work import Failure, Progress, Worker
 from tests.conftest import RnnTasks
 
 TINY: dict[str, Any] = {
@@ -44,6 +47,8 @@ def test_a_study_is_run_and_written_down_and_not_run_again(rnn_tasks: RnnTasks) 
     path = plan_file()
     said = rnn_tasks("study", "run", path, "--jobs", "2")
     assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("tiny: 2 of 2 runs to do, 0 done already\n")
+    assert re.search(r"; 2 done; 0:00:00 left; best (qr|rnn)-seed0: \d\.\d+ of the baseline's loss\n", said.out)
     assert "2 runs: 2 done." in said.out
     folder = Path("lightning_logs/studies/tiny")
     assert sorted(p.name for p in (folder / "runs").iterdir() if p.is_dir()) == ["qr-seed0", "rnn-seed0"]
@@ -57,7 +62,7 @@ def test_a_study_is_run_and_written_down_and_not_run_again(rnn_tasks: RnnTasks) 
     assert page.count("<picture>") >= 2  # loss and accuracy
     said = rnn_tasks("study", "run", path)
     assert "(0 s)" not in said.out  # nothing was run
-    assert said.out.startswith("# tiny")
+    assert said.out.startswith("tiny: 0 of 2 runs to do, 2 done already\n# tiny")
     assert rnn_tasks("respond", "echo", "abc").status == 2  # a run of a study is nobody's newest run
 
 
@@ -82,6 +87,28 @@ def test_runs_that_fail_are_rows_and_do_not_stop_the_others(rnn_tasks: RnnTasks)
     assert len(rows) == 5
 
 
+def test_a_run_that_is_done_again_begins_anew_once_beside_what_it_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan("small", "", ("echo",), {}, {"network": (Variant("rnn"),)}, (0,), None, None)
+    (cell,) = plan.cells()
+    worker = Worker(plan, "", tmp_path, Progress(plan, 1), threading.Event())
+    given: list[list[str]] = []
+
+    def train(self: Worker, words: list[str], place: Path) -> Failure:
+        given.append(words)
+        return Failure("it failed")
+
+    monkeypatch.setattr(Worker, "train", train)
+    place = tmp_path / cell.name
+    for left in ("first", "second"):
+        place.mkdir()
+        (place / "config.yaml").write_text(left)
+        worker.run(cell, anew=1)
+    assert [words[0] for words in given] == ["fit", "resume"]  # the second time its worker had been killed
+    assert (tmp_path / "rnn-seed0.failed1/config.yaml").read_text() == "first"
+
+
 def start(*words: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "rnn_tasks", "study", "run", "tiny.yaml", *words]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -92,38 +119,6 @@ def wait_until(there: Any, seconds: float = 60) -> None:
     while not there():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def test_a_killed_study_goes_on_where_it_was(rnn_tasks: RnnTasks) -> None:
-    plan_file(budget={"steps": 60})
-    runs = Path("lightning_logs/studies/tiny/runs")
-    for number in range(2):
-        worker = start()
-        wait_until(lambda count=number: len(list(runs.glob("*/config.yaml"))) > count)
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
-    said = rnn_tasks("study", "run", "tiny.yaml")
-    assert (said.status, set(states().values())) == (0, {State.DONE})
-    assert sorted(p.name for p in runs.iterdir() if p.is_dir()) == ["qr-seed0", "rnn-seed0"]
-    killed = Path("lightning_logs/studies/tiny/report/runs.csv").read_text()
-    Path("lightning_logs").rename("killed")
-    assert rnn_tasks("study", "run", "tiny.yaml").status == 0
-    undisturbed = Path("lightning_logs/studies/tiny/report/runs.csv").read_text()
-
-    def without_times(text: str) -> list[list[str]]:
-        rows = [line.split(",") for line in text.splitlines()]
-        return [[cell for cell, name in zip(row, rows[0], strict=True) if name != "seconds"] for row in rows]
-
-    assert without_times(killed) == without_times(undisturbed)
-
-
-def test_two_workers_share_the_runs(rnn_tasks: RnnTasks) -> None:
-    plan_file()
-    workers = [start(), start()]
-    assert [worker.wait(timeout=180) for worker in workers] == [0, 0]
-    trials = Ledger(read_plan("tiny.yaml"), "sqlite:///lightning_logs/studies/tiny/study.db").trials()
-    done = [trial.user_attrs["cell"] for trial in trials if trial.state.name == "COMPLETE"]
-    assert sorted(done) == ["qr-seed0", "rnn-seed0"]
 
 
 def test_ctrl_c_ends_the_run_that_is_under_way(rnn_tasks: RnnTasks) -> None:

@@ -1,0 +1,55 @@
+"""Data made one sequence at a time, as the recipes do."""
+
+import random
+import string
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+LETTERS = string.ascii_lowercase
+
+
+class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
+    """Letters as 1..26, a delay, and the letters that much later behind zeros.
+
+    Args:
+        count: Sequences.
+        length: Of a sequence.
+        delays: Shortest and longest delay; one between them is drawn for each sequence.
+    """
+
+    def __init__(self, count: int, length: int, delays: tuple[int, int]) -> None:
+        self.count, self.length, self.delays = count, length, delays
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int, Tensor]]:
+        for _ in range(self.count):
+            letters = torch.tensor([random.randint(1, len(LETTERS)) for _ in range(self.length)])
+            delay = random.randint(*self.delays)
+            late = torch.cat([torch.zeros(delay, dtype=torch.long), letters[: self.length - delay]])
+            yield letters, delay, late
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class CopySamples(Dataset[tuple[Tensor, Tensor]]):
+    """Symbols, a blank, and as many blanks as symbols; the target is the symbols behind blanks; drawn at every read.
+
+    Args:
+        count: Sequences.
+        size: Symbols to remember.
+        alphabet: Number of different symbols; the next number is the blank.
+    """
+
+    def __init__(self, count: int, size: int = 10, alphabet: int = 8) -> None:
+        self.count, self.size, self.alphabet = count, size, alphabet
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        symbols = torch.randint(self.alphabet, (self.size,))
+        blanks = torch.full((self.size + 1,), self.alphabet)
+        return torch.cat([symbols, blanks]), torch.cat([blanks, symbols])

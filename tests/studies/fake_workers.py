@@ -1,0 +1,106 @@
+"""Workers in processes of their own that train nothing; a program, so that it may fork.
+
+python -m tests.studies.fake_workers ADDRESS FOLDER
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # once, not in each process
+
+import rnn_tasks.report.subject  # noqa: F401
+from rnn_tasks.runs.files import CONFIG, SUMMARY, write_atomically
+from rnn_tasks.studies import ledger, work
+from rnn_tasks.studies.plan import Cell, Plan, Variant
+from rnn_tasks.studies.work import Failure, Progress, Worker
+
+AXES = {"network": tuple(Variant(name) for name in "abcd")}
+TOGETHER, KILLED = (Plan(name, "", (), {}, AXES, tuple(range(3)), None, None) for name in ("together", "killed"))
+TRAINED = "trained"
+"""The file with a line for each time that a run was trained to its end."""
+
+STATEMENTS = (10, 200)
+"""After so many statements to the database a process is killed."""
+
+PAIRS = 4
+"""Of processes that are killed."""
+
+
+class FakeWorker(Worker):
+    """Writes the summary of a run where there is none, as ``rnn-tasks resume`` would."""
+
+    def run(self, cell: Cell, anew: int = 0) -> Failure | None:
+        place = self.folder / cell.name
+        if not (place / SUMMARY).is_file():
+            place.mkdir(parents=True, exist_ok=True)
+            (place / CONFIG).touch()
+            with (self.folder.parent / TRAINED).open("a") as file:
+                file.write(f"{cell.name}\n")
+            loss = ord(cell.group[0]) + cell.seed / 10
+            summary = {"metrics": {"val/loss": loss}, "stopped": "max_steps", "steps": 100 + cell.seed}
+            write_atomically(place / SUMMARY, json.dumps(summary))
+        return None
+
+
+def fork(plan: Plan, address: str, folder: Path, statements: int = 0) -> int:
+    """Start a worker.
+
+    Args:
+        plan: The study.
+        address: Of the database.
+        folder: That of the study.
+        statements: After how many to the database it is killed; 0 for never.
+
+    Returns:
+        The number of its process.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    if statements:
+        count = 0
+
+        def kill(*_: Any) -> None:
+            nonlocal count
+            count += 1
+            if count == statements:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", kill)
+    status = 1
+    try:
+        FakeWorker(plan, address, folder / "runs", Progress(plan, 1), threading.Event()).work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def ended(*workers: int) -> list[int]:
+    """The exit statuses of workers, less than 0 for a signal."""
+    return [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
+
+
+def main() -> None:
+    """Work, and print how the processes ended: two that shared one study, those killed at another, and the last two."""
+    address, folder = sys.argv[1], Path(sys.argv[2])
+    work.POLL = 0.02
+    ledger.HEARTBEAT, ledger.GRACE = 1, 2  # the dead are found soon
+    # What is imported late is imported once, before all forks.
+    ledger.Ledger(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
+    draw, killed = random.Random(0), list[int]()
+    shared = ended(*(fork(TOGETHER, address, folder / TOGETHER.name) for _ in range(2)))
+    for _ in range(PAIRS):
+        killed += ended(*(fork(KILLED, address, folder / KILLED.name, draw.randint(*STATEMENTS)) for _ in range(2)))
+    last = ended(*(fork(KILLED, address, folder / KILLED.name) for _ in range(2)))
+    print(json.dumps([shared, killed, last]))
+
+
+if __name__ == "__main__":
+    main()
