@@ -17,13 +17,14 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from rnn_tasks.callbacks import RunSummary
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
-from rnn_tasks.parsing import CONFIGS, ConfigByName, Parser, brief, shipped_names
+from rnn_tasks.parsing import ConfigByName, Parser, brief
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
 from rnn_tasks.runs.hyperparameters import hyperparameters
 from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
+from rnn_tasks.shipped import CONFIGS, shipped_names
 from rnn_tasks.sizing import hidden_size_within
 from rnn_tasks.tasks import Task
 

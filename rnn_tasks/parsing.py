@@ -12,14 +12,11 @@ from typing import Any, ClassVar, NoReturn
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 from lightning.pytorch.cli import LightningArgumentParser
 
+from rnn_tasks.shipped import CONFIGS, shipped, shipped_names
 from rnn_tasks.spec import TaskSpec
 
 # One value for the parser, not a group of options: it is linked as a whole from the task to the model.
 set_parsing_settings(subclasses_enabled=[TaskSpec])
-
-PACKAGE = Path(__file__).parent
-CONFIGS = next((path for path in (PACKAGE / "configs", PACKAGE.parent / "configs") if path.is_dir()), PACKAGE)
-"""The shipped configs: inside the package in a wheel, beside it in a checkout."""
 
 NOISE = re.compile(
     r"\s*(Does not|Subtypes:|Errors:|Given value|- Expected a <class|- Not a valid|Subclass types|- a (class|dict))"
@@ -106,18 +103,6 @@ class Parser(LightningArgumentParser):
         for name, summary in self.commands.items():
             action.add_subcommand(name, ArgumentParser(), help=summary)
         return action
-
-
-def shipped(name: str) -> Path | None:
-    """The shipped config of this name, such as ``echo`` or ``models/gru``."""
-    path = CONFIGS / f"{name}.yaml"
-    return path if path.is_file() else None
-
-
-def shipped_names() -> list[str]:
-    """The names of all shipped configs that can be given to ``--config``."""
-    found = [path.relative_to(CONFIGS).with_suffix("") for path in sorted(CONFIGS.rglob("*.yaml"))]
-    return [name.as_posix() for name in found if name.parts[0] != "studies" and len(name.parts) <= 2]
 
 
 class ConfigByName(ActionConfigFile):

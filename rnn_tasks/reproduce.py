@@ -1,5 +1,6 @@
 """``rnn-tasks reproduce``: published figures beside ours."""
 
+import contextlib
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -56,8 +57,8 @@ def reproduce(words: list[str]) -> None:
     runs = {figure.run for figure in chosen if figure.run is not None}
     good = not runs or work_on(published.plan(runs), address, folder / "runs", given.jobs, given.retry_failed)
     plan = published.plan(published.efforts)
-    ledger = Ledger(plan, address)
-    rows = rows_of(plan, ledger.states(), ledger.results())
+    with contextlib.closing(Ledger(plan, address)) as ledger:
+        rows = rows_of(plan, ledger.states(), ledger.results())
     comparisons = [compared(figure, published, rows, folder / "runs") for figure in published.figures]
     page = write_figures(published, comparisons, rows, folder / "report")
     shown = [one for one in comparisons if not given.name or one.figure in chosen]

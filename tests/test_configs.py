@@ -9,7 +9,7 @@ import yaml
 from torch.nn.utils import parametrize
 
 from rnn_tasks.callbacks import Reorthogonalize
-from rnn_tasks.parsing import CONFIGS, shipped_names
+from rnn_tasks.shipped import CONFIGS, shipped_names
 from tests.conftest import RnnTasks, small
 
 TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "watch"))

@@ -13,9 +13,9 @@ import yaml
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.parsing import CONFIGS, shipped, shipped_names
 from rnn_tasks.report.page import PAGE
 from rnn_tasks.reproduce import COMPUTED, MEASURED, lexicon_share, ngram_of_windows, reservoir_memory_capacity
+from rnn_tasks.shipped import CONFIGS, shipped, shipped_names
 from rnn_tasks.studies.figures import FIGURES, published_of, read_figures
 from rnn_tasks.studies.plan import study_names
 from tests.conftest import SMALL, SMALL_TEXT, RnnTasks

@@ -1,5 +1,6 @@
 """The Elman layer, written out."""
 
+import warnings
 from collections.abc import Callable
 from typing import Literal
 
@@ -104,9 +105,23 @@ class Elman(Unrolled):
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
         if inputs.shape[1] < 2 or is_transformed():
             return super()._run(layer, inputs, state)
+        if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
+            return self._run_by_cudnn(layer, inputs, state)
         (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
         currents = functional.linear(inputs.transpose(0, 1), weight_ih, bias)
         weight = self._recurrent_weight(layer).to(currents.dtype)
         start = currents.new_zeros(currents.shape[1:]) if state is None else state[0].to(currents.dtype)
         states: Tensor = ElmanScan.apply(currents, start, weight, self.activation)  # type: ignore[no-untyped-call]
         return states.transpose(0, 1), (states[-1],)
+
+    def _run_by_cudnn(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
+        # One kernel for the whole sequence; step by step, a GPU would wait for the next launch most of the time.
+        (bias, _), weight_hh = self._biases(layer), self._recurrent_weight(layer)
+        weights = [getattr(self, f"weight_ih_l{layer}"), weight_hh, bias, torch.zeros_like(bias)]
+        start = inputs.new_zeros(len(inputs), self.hidden_size) if state is None else state[0].to(inputs.dtype)
+        run = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
+        with warnings.catch_warnings():
+            # The weights are parameters of their own here, and small.
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk", UserWarning)
+            outputs, end = run(inputs, start[None], weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        return outputs, (end[0],)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.parsing import CONFIGS
+from rnn_tasks.shipped import CONFIGS
 
 STUDIES = CONFIGS / "studies"
 KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}

@@ -208,9 +208,11 @@ def as_csv(plan: Plan, rows: Sequence[Row]) -> str:
     figures = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "parameters"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*plan.axes, "seed", "state", *figures, *metrics, "reason"])
+    axes = [*rows[0].cell.variants] if rows else [*plan.axes]
+    writer.writerow(["run", *axes, "seed", "state", *figures, *metrics, "reason"])
     for row in rows:
+        first = [row.cell.name, *row.cell.group, row.cell.seed, row.state.value]
         values = [row.result.get(name) for name in figures]
         measured = [(row.result.get("metrics") or {}).get(name) for name in metrics]
-        writer.writerow([*row.cell.group, row.cell.seed, row.state.value, *values, *measured, row.reason])
+        writer.writerow([*first, *values, *measured, row.reason])
     return text.getvalue()
