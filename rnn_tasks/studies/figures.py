@@ -111,6 +111,11 @@ class SomeRuns(Plan):
 
     names: frozenset[str] = frozenset()
 
+    @property
+    def compares(self) -> bool:
+        """They are of several tasks."""
+        return False
+
     def cells(self) -> list[Cell]:
         """These runs."""
         return [cell for cell in super().cells() if cell.name in self.names]

@@ -142,6 +142,11 @@ class Plan:
     search: Search | None = None
     max_parameters: int | None = None
 
+    @property
+    def compares(self) -> bool:
+        """Whether its runs are of one task, so that one of them can be the best."""
+        return True
+
     def cells(self) -> list[Cell]:
         """All runs: every combination of variants with every seed, the seeds of a combination one after another.
 

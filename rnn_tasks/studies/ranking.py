@@ -23,6 +23,8 @@ def best_so_far(plan: Plan, rows: Sequence[Row]) -> str:
         plan: The study.
         rows: Its runs.
     """
+    if not plan.compares:
+        return ""
     if plan.search is not None:
         best = ranked(plan, rows)[0]
         objective = objective_of(plan, best.result)

@@ -33,7 +33,10 @@ SOLVED_BY = "Optimizer steps to solve by"
 
 CENSORED = "The median of the seeds, and its range; > is more than the steps that were done."
 
-WRITTEN = "After the last validation, with the first seed."
+WRITTEN = "The likeliest continuation after the last validation, with the first seed."
+
+WARM = "temperature"
+"""How the sample of a language model begins."""
 
 CURVES = {
     "val/loss": ("validation loss, nats", True),
@@ -93,22 +96,21 @@ def standing(rows: Sequence[Row]) -> str:
 
 
 def written(rows: Sequence[Row]) -> Section:
-    """What networks wrote after the last validation, of each combination of variants that with its first seed."""
-    first = [of[0] for of in groups_of(rows).values() if of[0].result.get("sample")]
+    """What language models wrote in the end, of each combination of variants that with its first seed."""
+    first = [of[0] for of in groups_of(rows).values() if str(of[0].result.get("sample", "")).startswith(WARM)]
     names = list(rows[0].cell.variants)
     body = [[*row.cell.group, sample_line(row.result["sample"])] for row in first]
     return Section("samples", "What they write", [Table(WRITTEN, [*names, "sample"], body)] if body else [])
 
 
 def sample_line(sample: str) -> str:
-    r"""What a sample says in one line: the likeliest continuation of a text, or the first string with its answer.
+    r"""The likeliest continuation, out of the sample of a language model, in one line.
 
     Example:
         >>> sample_line("temperature 0\\nit has been\\n\\ntemperature 0.7\\nit hax")
         'it has been'
     """
-    lines = sample.split("\n\n")[0].splitlines()
-    return " / ".join(lines[1:] if lines[0].startswith("temperature") else lines)
+    return " / ".join(sample.split("\n\n")[0].splitlines()[1:])
 
 
 def failures(rows: Sequence[Row]) -> Section:

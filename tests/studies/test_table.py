@@ -4,7 +4,7 @@ from typing import Any
 
 from rnn_tasks.studies.ledger import REASON, RESULT, State
 from rnn_tasks.studies.plan import Plan, Variant
-from rnn_tasks.studies.table import Row, as_csv, as_markdown, censored_median, rows_of, summary_table
+from rnn_tasks.studies.table import Row, as_csv, as_markdown, censored_median, rows_of, steps_table, summary_table
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1, 2), None, None)
 
@@ -69,3 +69,32 @@ def test_what_failed_has_its_reason() -> None:
     names = [cell.name for cell in PLAN.cells()]
     states = {name: State.FAILED for name in names}
     assert rows_of(PLAN, states, {names[0]: {REASON: "no"}})[0].reason == "no"
+
+
+DELAYS = Plan(
+    "delays",
+    "",
+    (),
+    {},
+    {"method": (Variant("qr"),), "delay": (Variant("1", value=1), Variant("50", value=50))},
+    (0, 1, 2),
+    None,
+    None,
+)
+
+
+def test_steps_to_solve_stand_by_method_and_delay_with_what_was_not_solved_marked() -> None:
+    values = [result(30, 35), result(50, 55), result(40, 45), result(300, 310), result(None, 400), result(None, 380)]
+    names = [cell.name for cell in DELAYS.cells()]
+    states = dict.fromkeys(names, State.DONE)
+    found = rows_of(DELAYS, states, {name: {RESULT: of} for name, of in zip(names, values, strict=True)})
+    assert steps_table(DELAYS, found, "delay") == (
+        ["method", "1", "50"],
+        [["qr", "40 (30 to 50)", "> 380 (300 to > 380)"]],
+    )
+
+
+def test_a_combination_without_a_run_has_no_steps() -> None:
+    names = [cell.name for cell in DELAYS.cells()]
+    found = rows_of(DELAYS, dict.fromkeys(names, State.TO_COME), {})
+    assert steps_table(DELAYS, found, "delay")[1] == [["qr", "-", "-"]]
