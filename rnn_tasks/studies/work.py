@@ -3,8 +3,6 @@
 import contextlib
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.files import CONFIG, read_summary, write_atomically
+from rnn_tasks.studies import child
 from rnn_tasks.studies.ledger import ANEW, NO_ROOM, PASSING, REASON, RESULT, Ledger, State, told_in_one_line, unfinished
 from rnn_tasks.studies.plan import Cell, Plan
 from rnn_tasks.studies.ranking import best_so_far
@@ -80,6 +79,7 @@ class Progress:
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan, self.jobs = plan, jobs
         self.seconds: list[float] = []
+        self.ended: dict[str, Row] = {}
         self.lock = threading.Lock()
 
     def begin(self, ledger: Ledger) -> None:
@@ -101,6 +101,9 @@ class Progress:
         """
         with self.lock:
             self.seconds.append(seconds)
+            # What ended here a moment ago, another worker of this process has not found in the database yet.
+            self.ended |= {row.cell.name: row for row in rows if row.cell.name == name}
+            rows = [self.ended.get(row.cell.name, row) for row in rows]
             of = {state: sum(row.state is state for row in rows) for state in State}
             left = sum(self.seconds) / len(self.seconds) * unfinished(row.state for row in rows) / self.jobs
             counts = ", ".join(f"{count} {state.value}" for state, count in of.items() if count)
@@ -278,20 +281,17 @@ class Worker:
             OSError: The file cannot be written.
         """
         log = place.with_suffix(f"{place.suffix}.log")
-        command = [sys.executable, "-m", "rnn_tasks.studies.child", *words]
-        with (
-            log.open("ab") as output,
-            # A session of its own: Ctrl-C is the worker's to handle.
-            subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            ) as process,
-        ):
+        with log.open("ab") as output:
             before = output.tell()
-            while process.poll() is None:
-                if self.stop.wait(0.02):
-                    process.terminate()  # it saves its state
-                    raise InterruptedStudyError
-        if process.returncode == 0:
+        process = child.start(words, log)
+        while process.exitcode is None:
+            if self.stop.wait(0.02):
+                process.terminate()  # it saves its state
+                process.join()
+                raise InterruptedStudyError
+        status = process.exitcode
+        process.close()
+        if status == 0:
             log.unlink()
             return None
         probe = self.folder / f".{place.name}.probe"
@@ -300,7 +300,7 @@ class Worker:
         except OSError as error:  # then the file does not say so: it had no room for that
             return failure_of(error)
         probe.unlink()
-        return failed(process.returncode, log.read_bytes()[before:].decode(errors="replace"))
+        return failed(status, log.read_bytes()[before:].decode(errors="replace"))
 
 
 def ended(place: Path) -> bool:
@@ -322,7 +322,7 @@ def failed(status: int, said: str) -> Failure:
     """Why a run failed.
 
     Args:
-        status: How its process ended, as :attr:`subprocess.Popen.returncode`.
+        status: How its process ended, as :attr:`multiprocessing.Process.exitcode`.
         said: What it printed.
 
     Example:
