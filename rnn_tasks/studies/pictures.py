@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from rnn_tasks.report.drawing import LINES, MARKERS, colour_bar, heat_map, legend_below, level, name_axes, panels
@@ -88,28 +89,41 @@ def draw_steps_to_solve(plan: Plan, rows: Sequence[Row], axis: str, width: float
         axis: The axis.
         width: Inches.
     """
-    figure, (field,) = panels(width, 1, height=3.6)
+    figure, (field,) = panels(width, 1, height=4.0)
     others: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         others.setdefault(tuple(v.name for a, v in row.cell.variants.items() if a != axis), []).append(row)
     for index, (group, of) in enumerate(others.items()):
-        style, marker = LINES[index % len(LINES)], [*MARKERS, "v", "P", "X", "*"][index % 8]
+        marker = [*MARKERS, "v", "P", "X", "*"][index % 8]
+        style = {
+            **LINES[index % len(LINES)],
+            "linestyle": LINES[(index + index // len(LINES)) % len(LINES)]["linestyle"],
+        }
+        beside = 1.05 ** (
+            index - (len(others) - 1) / 2
+        )  # marks of several methods at one value stand beside one another
         points = []
         for variant in plan.axes[axis]:
             here = [row for row in of if row.cell.variants[axis] == variant and row.result]
             for row in here:
                 steps = number(row, "steps") if row.solved_at is None else row.solved_at
                 face = "none" if row.solved_at is None else style["color"]
-                place = np.array([variant.value, steps], dtype=float)[:, None]
+                place = np.array([(variant.value or 0) * beside, steps], dtype=float)[:, None]
                 field.plot(*place, marker, color=style["color"], markerfacecolor=face, markersize=4)
             if here and sum(row.solved_at is not None for row in here) * 2 > len(here):
                 known = sorted(float("inf") if row.solved_at is None else row.solved_at for row in here)
-                points.append((variant.value, known[len(known) // 2]))
+                points.append(((variant.value or 0) * beside, known[len(known) // 2]))
         shown = np.array(points, dtype=float).reshape(-1, 2)
         field.plot(shown[:, 0], shown[:, 1], marker=marker, markersize=4, label=", ".join(group), **style)
     field.set_xscale("log")
     field.set_yscale("log")
-    name_axes(field, axis, "optimizer steps to solve (open: not solved after so many)")
+    values = [variant.value or 0 for variant in plan.axes[axis]]
+    field.set_xticks(values, [f"{value:,g}" for value in values])
+    field.xaxis.set_minor_locator(NullLocator())
+    field.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 7)))
+    field.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    field.yaxis.set_minor_locator(NullLocator())
+    name_axes(field, axis, "optimizer steps to solve")
     legend_below(figure, field, width)
     return figure
 

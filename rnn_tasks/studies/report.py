@@ -135,7 +135,10 @@ def pictures(plan: Plan, rows: Sequence[Row]) -> list[Block]:
     axis = numeric_axis(plan)
     values = [] if axis is None else [variant.value or 0 for variant in plan.axes[axis]]
     if axis is not None and min(values) > 0 and any(row.solved for row in rows):
-        caption = f"Optimizer steps to solve over {axis}, both logarithmic: a mark a run, the line through the medians."
+        caption = (
+            f"Optimizer steps to solve over {axis}, both logarithmic: a mark a run, the line through the medians. "
+        )
+        caption += "An open mark was not solved after so many steps."
         blocks.append(Picture("steps_to_solve", partial(draw_steps_to_solve, plan, rows, axis), caption))
     if len(plan.axes) >= 2:
         for of, what in GRIDS.items():
