@@ -70,9 +70,7 @@ def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> 
     axis = None if searched or not any(row.solved for row in rows) else numeric_axis(plan)
     delays = [] if axis is None else [Table(f"{SOLVED_BY} {axis}. {CENSORED}", *steps_table(plan, rows, axis))]
     samples = written(rows)
-    facts = (
-        f"rnn_tasks {__version__}, torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}"
-    )
+    facts = made_by(rows)
     lead: list[Block] = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
     sections = [
         Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
@@ -87,6 +85,15 @@ def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> 
     text = f"# {plan.name}\n\n{plan.about}\n\n{tables}\n\n{standing(rows)}\n\n{facts}\n\n    {command}\n"
     write_all(folder, {RUNS: as_csv(plan, rows).encode(), SUMMARY: text.encode()})
     return page
+
+
+def made_by(rows: Sequence[Row]) -> str:
+    """The versions with which the runs were made, several where they differ, or those of now where there is none."""
+    now = {"rnn_tasks": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    known = [row.result["versions"] for row in rows if row.result.get("versions")] or [now]
+    names = dict.fromkeys(name for versions in known for name in versions)
+    values = {name: sorted({str(versions[name]) for versions in known if name in versions}) for name in names}
+    return ", ".join(f"{name} {' and '.join(of)}" for name, of in values.items())
 
 
 def standing(rows: Sequence[Row]) -> str:
@@ -107,7 +114,7 @@ def sample_line(sample: str) -> str:
     r"""The likeliest continuation, out of the sample of a language model, in one line.
 
     Example:
-        >>> sample_line("temperature 0\\nit has been\\n\\ntemperature 0.7\\nit hax")
+        >>> sample_line("temperature 0\nit has been\n\ntemperature 0.7\nit hax")
         'it has been'
     """
     return " / ".join(sample.split("\n\n")[0].splitlines()[1:])
@@ -123,7 +130,7 @@ def failures(rows: Sequence[Row]) -> Section:
 
 
 GRIDS = {
-    "perplexity": "Test perplexity",
+    "perplexity": "Perplexity in the test, or else in the validation",
     "loss": "Loss as a share of the baseline",
     "seconds": "Seconds of training",
 }

@@ -70,6 +70,6 @@ def test_four_cells_of_the_large_grid_are_run_and_drawn(tmp_path: Path) -> None:
     assert {row.cell.name for row in rows} == names
     page = write_study(plan, rows, tmp_path / "report", "a command").read_text()
     assert "cannot be drawn" not in page
-    for what in ("Test perplexity", "Seconds of training", "What they write"):
+    for what in ("Perplexity in the test", "Seconds of training", "What they write"):
         assert what in page
     assert "time traveller" in (tmp_path / "report" / SUMMARY).read_text()
