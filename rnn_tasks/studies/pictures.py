@@ -139,6 +139,8 @@ def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
     """
     *first, down, across = plan.axes
     down_names, across_names = ([v.name for v in plan.axes[axis]] for axis in (down, across))
+    if any(variant.value is None for variant in plan.axes[down]):
+        down_names.reverse()  # names are read from above, numbers grow upwards
     fields_of: dict[tuple[str, ...], NDArray[np.float64]] = {}
     for group, group_rows in groups_of(rows).items():
         values = [value for row in group_rows if (value := figure_of(row, of)) is not None]
@@ -156,7 +158,7 @@ def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
         field.set_xticks(range(len(across_names)), across_names, fontsize=7)
         field.set_yticks(range(len(down_names)), down_names, fontsize=7)
         name_axes(field, across, down, ", ".join(group))
-    colour_bar(figure, image, fields, of)
+    colour_bar(figure, image, fields, "loss / baseline" if of == "loss" else of)
     return figure
 
 

@@ -73,14 +73,14 @@ def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> 
     facts = made_by(rows)
     lead: list[Block] = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
     sections = [
-        Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
         Section("steps", "Steps to solve", delays),
+        Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
         Section("pictures", "How it went", [] if searched else pictures(plan, rows)),
         samples,
         failures(rows),
     ]
     page = write_page(folder, plan.name, lead, sections, {"plan": {"name": plan.name, "about": plan.about}})
-    blocks = [block for block in (*sections[0].blocks, *delays, *samples.blocks) if isinstance(block, Table)]
+    blocks = [block for block in (*delays, *sections[1].blocks, *samples.blocks) if isinstance(block, Table)]
     tables = "\n\n".join(f"{as_markdown(block.columns, block.rows)}\n\n{block.caption}" for block in blocks)
     text = f"# {plan.name}\n\n{plan.about}\n\n{tables}\n\n{standing(rows)}\n\n{facts}\n\n    {command}\n"
     write_all(folder, {RUNS: as_csv(plan, rows).encode(), SUMMARY: text.encode()})
