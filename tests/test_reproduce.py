@@ -1,10 +1,7 @@
 import csv
 import json
 import re
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -105,26 +102,6 @@ def test_a_run_that_fails_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets:
     said = rnn_tasks("reproduce", "dear", "--retry-failed")
     assert (said.status, trained_runs(said.out)) == (0, ["dear-seed0"])
     assert verdicts()["dear_loss"] == "within"
-
-
-def test_a_killed_one_goes_on(rnn_tasks: RnnTasks, presets: Path) -> None:
-    quick = {**TINY["runs"]["quick"], "set": {**SETTINGS, "trainer.max_steps": 60}, "seeds": [0]}
-    presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "quick": quick}}))
-    program = (
-        "from pathlib import Path; from rnn_tasks.__main__ import main; from rnn_tasks.studies import figures; "
-        f"figures.FIGURES = Path({str(presets)!r}); main(['reproduce'])"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL) as worker:
-        deadline = time.monotonic() + 180
-        while not (FOLDER / "runs/quick-seed0/config.yaml").is_file():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        worker.send_signal(signal.SIGKILL)
-    said = rnn_tasks("reproduce")
-    assert said.status == 0
-    rows = list(csv.DictReader((FOLDER / "report/runs.csv").read_text().splitlines()))
-    found = [(row["run"], row["seed"], row["state"], row["steps"]) for row in rows]
-    assert found == [("dear", "0", "to come", ""), ("quick", "0", "done", "60")]
 
 
 def test_the_list_says_what_there_is_and_what_it_costs(rnn_tasks: RnnTasks, presets: Path) -> None:

@@ -18,14 +18,14 @@ LARGE = [name for name in study_names() if "large" in yaml.safe_load((STUDIES / 
 
 
 def first_of_each_variant(name: str, large: bool = False) -> list[Cell]:
-    """Few runs of a study in which each of its variants that brings a config or several values occurs once."""
+    """Few runs of a study in which each variant with a config of its own or several values occurs once."""
     plan = read_plan(name, large)
     first = {axis: variants[0] for axis, variants in plan.axes.items()}
     named = [
         (axis, variant)
         for axis, variants in plan.axes.items()
         for variant in variants
-        if variant.configs or variant.overlay or len(variant.options) > 1
+        if variant.overlay or len(variant.options) > 1  # others are overlays, which the tests of configs try
     ]
     return [Cell({**first, axis: variant}, plan.seeds[0]) for axis, variant in named] or [plan.cells()[-1]]
 
