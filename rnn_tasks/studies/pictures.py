@@ -69,9 +69,20 @@ def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, logarith
             level(field, float(values[0]), "baseline")
         if logarithmic:
             field.set_yscale("log")
-        name_axes(field, "optimizer steps", label, ", ".join(group))
+        name_axes(field, "optimizer steps", label, title_of(plan, group))
     legend_below(figure, fields[0], width)
     return figure
+
+
+def title_of(plan: Plan, names: Sequence[str]) -> str:
+    """What a field shows: the names of its variants, with that of their axis where they are numbers.
+
+    Args:
+        plan: The study.
+        names: A variant of each of the first axes.
+    """
+    axes = zip(plan.axes.items(), names, strict=False)
+    return ", ".join(name if of[0].value is None else f"{axis} {name}" for (axis, of), name in axes)
 
 
 def numeric_axis(plan: Plan) -> str | None:
@@ -149,6 +160,8 @@ def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
     figure, fields = panels(width, len(fields_of), height=0.9 + 0.35 * len(down_names), least=2.6)
     every = np.concatenate([grid.ravel() for grid in fields_of.values()])
     low, high = (float(f(every)) for f in (np.nanmin, np.nanmax)) if np.isfinite(every).any() else (0.0, 1.0)
+    # One that is far above the others, as one that blew up, would leave no colours for them.
+    high = min(high, 3 * float(np.nanmedian(every))) if np.isfinite(every).any() else high
     for field, (group, grid) in zip(fields, fields_of.items(), strict=True):
         image = heat_map(field, grid, low, high)
         for (y, x), value in np.ndenumerate(grid):
@@ -157,7 +170,7 @@ def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
             field.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
         field.set_xticks(range(len(across_names)), across_names, fontsize=7)
         field.set_yticks(range(len(down_names)), down_names, fontsize=7)
-        name_axes(field, across, down, ", ".join(group))
+        name_axes(field, across, down, title_of(plan, group))
     colour_bar(figure, image, fields, "loss / baseline" if of == "loss" else of)
     return figure
 

@@ -72,7 +72,7 @@ def test_a_grid_has_the_median_in_each_place(width: float) -> None:
 def test_curves_have_a_field_for_each_combination_with_the_baseline(width: float) -> None:
     fields = draw_curves(PLAN, made(), "val/loss", "loss", True, width).axes
     assert len(fields) == 15
-    assert fields[3].get_title(loc="left") == "qr, 1"
+    assert fields[3].get_title(loc="left") == "qr, delay 1"
     levels = [line for line in fields[0].lines if line.get_label() == "baseline"]
     assert np.asarray(levels[0].get_ydata())[0] == 2.0
 
