@@ -55,7 +55,7 @@ class PlainLoop:
         """Train for so many steps."""
         device = self.model.device
         for _ in range(steps):
-            self.step(on(next(self.batches), device))
+            self.step(next(self.batches).to(device))
 
     def step(self, batch: Batch) -> None:
         """One step."""
@@ -72,12 +72,3 @@ class PlainLoop:
             self.schedule.step()
         if self.constraint is not None:
             self.constraint.count()
-
-
-def on(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    if device.type == "cpu":
-        return batch
-    inputs, targets, memory, condition, continues = batch
-    memory, condition = (None if part is None else part.to(device) for part in (memory, condition))
-    return Batch(inputs.to(device), targets.to(device), memory, condition, continues)

@@ -21,6 +21,7 @@ from rnn_tasks.parsing import ConfigByName, Parser, brief
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
 from rnn_tasks.runs.hyperparameters import hyperparameters
+from rnn_tasks.runs.lean_loop import spare
 from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
@@ -171,6 +172,7 @@ class CLI(LightningCLI):
         """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
         self.datamodule.trainer = self.trainer  # the number of processes matters
         self.datamodule.check()
+        spare(self.trainer)
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
                 _ = logger.version  # before other processes are started, which then know it too

@@ -56,6 +56,18 @@ def test_rows_leave_out_what_a_batch_has_not() -> None:
     assert (batch.memory, batch.condition, batch.continues) == (None, None, False)
 
 
+def test_a_batch_goes_to_a_device_with_every_field() -> None:
+    columns = torch.arange(8).reshape(4, 2)
+    batch = Batch(columns, columns + 10, columns > 3, condition=torch.arange(4), continues=True)
+    assert batch.to("cpu") is batch
+    moved = batch.to(torch.device("meta"))
+    for part in (moved.inputs, moved.targets, moved.memory, moved.condition):
+        assert part is not None
+        assert part.device.type == "meta"
+    assert moved.continues
+    assert Batch(columns, columns).to("meta").condition is None
+
+
 def test_a_run_grows_with_delay_and_letters() -> None:
     assert Run(0, per_delay=2, per_letter=3, constant=-1).length(delay=5, letters=7) == 2 * 5 + 3 * 7 - 1
 

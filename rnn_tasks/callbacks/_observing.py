@@ -1,7 +1,7 @@
 """What monitors share that look into a network: a few fixed sequences, leave to look, and a place to show it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.cores import Core
 from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.trainer_facts import log_scalars
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -97,17 +98,6 @@ def probe_of(trainer: Trainer, model: LightningModule, num_sequences: int, who: 
 def boards(trainer: Trainer) -> list[SummaryWriter]:
     """Where pictures go: TensorBoard's writer of each logger that has one."""
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-
-
-def log_scalars(trainer: Trainer, values: Mapping[str, Tensor | float]) -> None:
-    """Give values to the loggers, at the step at which they write those of this step or of a validation.
-
-    Not by the model's ``log``, which would have to be called on all ranks, and takes several times as long.
-    """
-    for logger in trainer.loggers:
-        logger.log_metrics(
-            {name: float(value) for name, value in values.items()}, trainer.fit_loop.epoch_loop._batches_that_stepped
-        )
 
 
 def add_picture(board: SummaryWriter, name: str, figure: "Figure", step: int) -> None:

@@ -11,12 +11,15 @@ class ExactResume(Callback):
 
     Without it a resumed run draws other dropout masks than the uninterrupted one. (The data need no state: they are
     counted.) With several processes each has its own state on CPU; that of a GPU is saved for each process's device.
+    What loggers hold back is written before a checkpoint is, so that the curves of a killed run have no gap.
     """
 
     def __init__(self) -> None:
         self.states: list[dict[str, torch.Tensor]] = []
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        for logger in trainer.loggers:
+            logger.save()
         state = {"cpu": torch.get_rng_state()}
         if pl_module.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(pl_module.device)

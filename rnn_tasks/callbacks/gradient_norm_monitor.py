@@ -9,8 +9,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from rnn_tasks.callbacks._hooks import AfterEachStep
-from rnn_tasks.callbacks._observing import log_scalars
-from rnn_tasks.runs.trainer_facts import is_logged
+from rnn_tasks.runs.trainer_facts import is_logged, log_scalars
 
 
 def gradient_norm(parameters: Iterable[Parameter]) -> Tensor:

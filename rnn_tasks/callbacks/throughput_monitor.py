@@ -6,9 +6,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnn_tasks.callbacks._observing import log_scalars
 from rnn_tasks.errors import require
-from rnn_tasks.runs.trainer_facts import is_logged, logged_before
+from rnn_tasks.runs.trainer_facts import is_logged, log_scalars, logged_before
 from rnn_tasks.spec import Batch
 
 

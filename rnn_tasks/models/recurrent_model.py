@@ -15,7 +15,7 @@ from rnn_tasks.cores import Core
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
-from rnn_tasks.runs.trainer_facts import is_logged
+from rnn_tasks.runs.trainer_facts import is_logged, publish
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
 
 CHECKPOINT_KEY = "rnn_tasks"
@@ -81,6 +81,13 @@ class RecurrentModel(LightningModule, ABC):
         self.make_lr_scheduler = lr_scheduler
         self.config_hash: str | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As torch's, but for the name of the hook that is running, which Lightning sets fifty times a step."""
+        if name == "_current_fx_name":  # torch would look whether it is a parameter or a module
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @abstractmethod
     def logits(self, batch: Batch, stage: str) -> Tensor:
         """Logits of the symbols at every step, ``(batch, time, output_size)``.
@@ -118,7 +125,7 @@ class RecurrentModel(LightningModule, ABC):
             scores = self.stage_scores("train")
             scores.reset()
             scores.update(total, logits.argmax(-1), batch)
-            self._log_scores("train", scores, len(batch.inputs))
+            self._log_scores("train", scores)
         count = batch.scored.sum()
         if self.trainer.world_size > 1:
             # Lightning averages gradients over processes; what is wanted is the mean over all their steps together.
@@ -193,7 +200,7 @@ class RecurrentModel(LightningModule, ABC):
         self._log_scores(stage, scores)
         scores.reset()
 
-    def _log_scores(self, stage: str, scores: Scores, batch_size: int = 1) -> None:
+    def _log_scores(self, stage: str, scores: Scores) -> None:
         values = self.measures(scores)
         task = getattr(self.trainer, "datamodule", None)
         if task is not None:
@@ -204,9 +211,11 @@ class RecurrentModel(LightningModule, ABC):
                 values |= self.baseline_measures(baseline)
         if stage == "train":
             values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
-        # The scores are those of all processes already; sync_dist only tells Lightning so.
         logged = {f"{stage}/{name}": value for name, value in values.items()}
-        self.log_dict(logged, batch_size=batch_size, sync_dist=stage != "train")
+        if self.trainer.state.fn == "fit":
+            publish(self.trainer, logged)
+        else:  # validate and test return what is logged; the scores are those of all processes already
+            self.log_dict(logged, batch_size=1, sync_dist=True)
 
     @torch.no_grad()
     def _quieten(self, blank: int) -> None:

@@ -21,3 +21,13 @@ def test_the_logger_keeps_its_folder(tmp_path: Path) -> None:
     assert Path(logger.log_dir) == Path(logger.log_dir) == tmp_path / "echo" / "version_0"
     assert RunLogger(str(tmp_path), "echo").version == "version_1"
     assert RunLogger(str(tmp_path), "echo", "version_0").version == "version_0"
+
+
+def test_what_was_logged_is_on_disk_within_a_second(tmp_path: Path) -> None:
+    logger = RunLogger(str(tmp_path), "echo")
+    logger.log_metrics({"loss": 1.0}, 0)
+    file = next(Path(logger.log_dir).glob("events*"))
+    before = file.stat().st_size
+    logger.saved -= 2
+    logger.log_metrics({"loss": 0.5}, 1)
+    assert file.stat().st_size > before
