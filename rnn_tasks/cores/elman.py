@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from rnn_tasks.cores.core import State
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, is_transformed
+from rnn_tasks.cores.skew_exponential import SkewExponential
 from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
 from rnn_tasks.errors import UsageError
 
@@ -37,8 +38,8 @@ class Elman(Unrolled):
         activation: f: ``tanh``, ``relu``, ``sigmoid`` or ``identity``.
         recurrent_init: How W starts; None for torch's own, or for orthogonal when W is kept so.
         input_scale: Factor on the initial U of the first layer, ``> 0``. A small one keeps tanh in its linear range.
-        orthogonal_map: Keeps W orthogonal by computing it from a free matrix with torch's parametrization:
-            ``matrix_exp``, ``cayley`` or ``householder``. None leaves W free.
+        orthogonal_map: Keeps W orthogonal by computing it from a free matrix: ``matrix_exp``, ``cayley`` or
+            ``householder``, as torch's parametrizations of these names do. None leaves W free.
         num_layers: Layers on top of one another, ``>= 1``.
         dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
         input_init: How U starts; None for torch's own.
@@ -89,7 +90,11 @@ class Elman(Unrolled):
         self.activation = activation
         if orthogonal_map:
             for layer in range(num_layers):
-                parametrizations.orthogonal(self, f"weight_hh_l{layer}", orthogonal_map)
+                name = f"weight_hh_l{layer}"
+                parametrizations.orthogonal(self, name, orthogonal_map)
+                if orthogonal_map == "matrix_exp":
+                    maps: Any = self.get_submodule(f"parametrizations.{name}")
+                    maps[0] = SkewExponential(maps[0].base)
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """``f(U x_t + b + W h_{t-1} + c)``."""

@@ -1,0 +1,79 @@
+"""A matrix kept orthogonal as the exponential of a skew-symmetric one, sooner than by torch's own map."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+ROOT = math.sqrt(177)
+X3 = 2 / 3
+X1, X2 = X3 * (1 + ROOT) / 88, X3 * (1 + ROOT) / 352
+X4 = (-271 + 29 * ROOT) / (315 * X3)
+X5, X6 = 11 * (ROOT - 1) / (1260 * X3), 11 * (ROOT - 9) / (5040 * X3)
+X7 = (89 - ROOT) / (5040 * X3**2)
+Y2 = (857 - 58 * ROOT) / 630
+
+LARGEST = {torch.float32: 0.58, torch.float64: 0.05}
+"""Largest norm at which the Taylor polynomial of degree 8 is the exponential, to the last digit."""
+
+
+def skew_exponential(matrix: Tensor) -> Tensor:
+    """The exponential of a skew-symmetric matrix, an orthogonal matrix.
+
+    Scaled down until the Taylor polynomial of degree 8 is exact, and squared up again; the polynomial takes three
+    products (Bader, Blanes and Casas 2019). ``torch.matrix_exp`` computes the same. But its gradient is the exponential
+    of a matrix of twice the size, where that of a polynomial is six products: at 128 units seven times as quick.
+
+    Args:
+        matrix: ``(n, n)``, real, single or double precision, ``matrix.T == -matrix``.
+
+    Example:
+        >>> turn = skew_exponential(torch.tensor([[0.0, -torch.pi / 2], [torch.pi / 2, 0.0]]))
+        >>> turn.round(decimals=5).abs()
+        tensor([[0., 1.],
+                [1., 0.]])
+    """
+    square = matrix @ matrix
+    # Of a normal matrix the 2-norm is the largest absolute eigenvalue, so the root of any norm of its square bounds it.
+    norm = math.sqrt(float(square.detach().abs().sum(-1).amax()))
+    largest = LARGEST[matrix.dtype]
+    halvings = math.ceil(math.log2(norm / largest)) if largest < norm < math.inf else 0
+    if halvings:
+        matrix, square = matrix * 2.0**-halvings, square * 4.0**-halvings
+    one = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    fourth = square @ (X1 * matrix + X2 * square)
+    eighth = (X3 * square + fourth) @ (X4 * one + X5 * matrix + X6 * square + X7 * fourth)
+    exponential = one + matrix + Y2 * square + eighth
+    for _ in range(halvings):
+        exponential = exponential @ exponential
+    return exponential
+
+
+class SkewExponential(nn.Module):
+    """A parametrization: ``base exp(L - L')``, where L is the lower triangle of a free matrix.
+
+    Args:
+        base: Where the matrix starts, orthogonal, ``(n, n)``.
+
+    Attributes:
+        base: As given, or as it was assigned later.
+    """
+
+    base: Tensor
+
+    def __init__(self, base: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("base", base)
+
+    def forward(self, free: Tensor) -> Tensor:
+        """``(n, n)`` to ``(n, n)``, in the precision of the weights also under autocast."""
+        with torch.autocast(free.device.type, enabled=False):
+            lower = free.tril()
+            return self.base @ skew_exponential(lower - lower.mT)
+
+    @torch.no_grad()
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        """Start anew at a matrix, or at the orthogonal factor of it; the free matrix is then zero."""
+        orthogonal, triangular = torch.linalg.qr(weight)
+        self.base = orthogonal * triangular.diagonal().sign()
+        return torch.zeros_like(weight)

@@ -1,0 +1,83 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from rnn_tasks.cores import Elman
+from rnn_tasks.cores.skew_exponential import SkewExponential, skew_exponential
+
+
+def skew(size: int, norm: float, dtype: torch.dtype = torch.double) -> Tensor:
+    lower = torch.randn(size, size, dtype=dtype).tril()
+    matrix: Tensor = lower - lower.mT
+    return matrix * (norm / float(torch.linalg.matrix_norm(matrix, 2)))
+
+
+def by_eigenvalues(matrix: Tensor) -> Tensor:
+    """Exact to rounding; torch.matrix_exp is off by 2e-10 where the norm is just below 0.05."""
+    values, vectors = torch.linalg.eigh(1j * matrix)
+    turned: Tensor = vectors @ torch.diag(torch.exp(-1j * values)) @ vectors.mH
+    return turned.real
+
+
+@pytest.mark.parametrize("size", [2, 7, 64, 130])
+@pytest.mark.parametrize("norm", [1e-9, 0.049, 0.051, 0.57, 0.59, 3.0, 40.0])
+def test_it_is_the_exponential(size: int, norm: float) -> None:
+    matrix = skew(size, norm)
+    torch.testing.assert_close(skew_exponential(matrix), by_eigenvalues(matrix), rtol=0, atol=2e-14 * (1 + norm))
+
+
+@pytest.mark.parametrize("norm", [1e-4, 0.57, 0.59, 5.0])
+def test_single_precision_is_as_exact_as_torch_s(norm: float) -> None:
+    matrix = skew(100, norm)
+    exact, single = by_eigenvalues(matrix), matrix.float()
+    error = (skew_exponential(single) - exact).abs().max()
+    assert error <= max(2 * (torch.matrix_exp(single) - exact).abs().max().item(), 1e-6)
+
+
+@pytest.mark.parametrize("norm", [0.0, 0.04, 0.3, 6.0])
+def test_its_gradient_is_that_of_torch_s(norm: float) -> None:
+    free = (skew(9, norm) if norm else torch.zeros(9, 9).double()).tril()
+    toward = torch.randn(9, 9).double()
+    gradients: list[Tensor] = []
+    for function in (skew_exponential, torch.matrix_exp):
+        leaf = free.clone().requires_grad_()
+        gradients += torch.autograd.grad((function(leaf - leaf.mT) * toward).sum(), leaf)
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-11)
+
+
+def test_it_has_a_second_derivative() -> None:
+    free = torch.randn(4, 4).double().requires_grad_()
+    torch.autograd.gradgradcheck(lambda leaf: skew_exponential(leaf - leaf.mT), (free,))
+
+
+def test_what_is_no_number_gives_none() -> None:
+    assert skew_exponential(torch.full((3, 3), torch.nan)).isnan().all()
+    assert not skew_exponential(torch.full((3, 3), torch.inf)).isfinite().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float, torch.double])
+def test_the_parametrization_is_torch_s_under_copied_weights(dtype: torch.dtype) -> None:
+    theirs: Any = parametrizations.orthogonal(nn.Linear(12, 12, bias=False, dtype=dtype), orthogonal_map="matrix_exp")
+    chain = theirs.parametrizations.weight
+    with torch.no_grad():
+        chain.original.add_(torch.randn(12, 12, dtype=dtype))
+    ours = SkewExponential(torch.empty(12, 12, dtype=dtype))
+    ours.load_state_dict(chain[0].state_dict())
+    torch.testing.assert_close(ours(chain.original), theirs.weight)
+
+
+def test_checkpoints_name_what_torch_s_would() -> None:
+    ours, theirs = Elman(3, 5, orthogonal_map="matrix_exp"), Elman(3, 5, orthogonal_map="cayley")
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
+def test_an_assigned_matrix_is_where_it_starts_anew() -> None:
+    layer = Elman(3, 5, orthogonal_map="matrix_exp")
+    turned = torch.linalg.qr(torch.randn(5, 5))[0]
+    layer.weight_hh_l0 = turned
+    torch.testing.assert_close(layer.weight_hh_l0, turned)
+    layer.weight_hh_l0 = 3 * turned
+    torch.testing.assert_close(layer.weight_hh_l0, turned)
