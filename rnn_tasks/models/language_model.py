@@ -14,7 +14,6 @@ from rnn_tasks.cores import Core, RecurrentInit, State
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel
 from rnn_tasks.models.schedules import Schedule
-from rnn_tasks.models.scores import Scores
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
 
 
@@ -133,10 +132,9 @@ class LanguageModel(RecurrentModel):
         self.carried[stage] = mapped(state, torch.detach)
         return logits
 
-    def measures(self, scores: Scores) -> dict[str, float]:
+    def measures(self, scores: dict[str, float]) -> dict[str, float]:
         """Loss, perplexity, bits per character and accuracy."""
-        values = scores.compute()
-        return {**per_character(values["loss"]), "accuracy": values["accuracy"]}
+        return {**per_character(scores["loss"]), "accuracy": scores["accuracy"]}
 
     def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
         """The loss, perplexity and accuracy of counting, and the least loss that there can be, where it is known."""

@@ -143,7 +143,10 @@ def logarithmic(field: Axes, values: Sequence[Numbers]) -> None:
     """
     field.set_yscale("log")
     span = decades(values)
-    if span < 4:
+    if span < 0.3:  # hardly different from a linear axis
+        field.yaxis.set_major_locator(MaxNLocator(5))
+        field.yaxis.set_major_formatter("{x:g}")
+    elif span < 4:
         subs = (1.0,) if span > 2 else (1.0, 2.0, 5.0) if span > 0.5 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
         field.yaxis.set_major_locator(LogLocator(subs=subs))
         field.yaxis.set_major_formatter("{x:g}")

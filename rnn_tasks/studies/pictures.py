@@ -9,7 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from rnn_tasks.report.drawing import LINES, MARKERS, colour_bar, heat_map, legend_below, level, name_axes, panels
+from rnn_tasks.report.drawing import (
+    LINES,
+    MARKERS,
+    colour_bar,
+    heat_map,
+    legend_below,
+    level,
+    logarithmic,
+    name_axes,
+    panels,
+)
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.table import Row, groups_of, number, share_of_baseline
 
@@ -46,7 +56,7 @@ def band(rows: Sequence[Row], name: str) -> Band | None:
     return Band(steps, values.min(0), np.median(values, 0), values.max(0))
 
 
-def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, logarithmic: bool, width: float) -> Figure:
+def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, on_log_axis: bool, width: float) -> Figure:
     """A field for each combination of variants, with the seeds as a band and the baseline.
 
     Args:
@@ -54,7 +64,7 @@ def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, logarith
         rows: Its runs.
         name: Of the curve.
         label: Of the vertical axis.
-        logarithmic: Whether that axis is.
+        on_log_axis: Whether that axis is logarithmic.
         width: Inches.
     """
     groups = {group: found for group, of in groups_of(rows).items() if (found := band(of, name)) is not None}
@@ -67,8 +77,8 @@ def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, logarith
         values = [b[key] for b in known if key in b]
         if values:
             level(field, float(values[0]), "baseline")
-        if logarithmic:
-            field.set_yscale("log")
+        if on_log_axis:
+            logarithmic(field, [values for found in groups.values() for values in found[1:]])
         name_axes(field, "optimizer steps", label, title_of(plan, group))
     legend_below(figure, fields[0], width)
     return figure

@@ -129,7 +129,7 @@ def test_figures_are_those_of_all_characters_together() -> None:
     for batch in batches:
         total, logits = model.summed_loss(batch, "val")
         scores.update(total, logits.argmax(-1), batch)
-    measures = model.measures(scores)
+    measures = model.measures(scores.compute())
     assert measures["loss"] == pytest.approx(expected)
     assert measures["perplexity"] == pytest.approx(math.exp(expected))
     assert measures["bits_per_character"] == pytest.approx(expected / math.log(2))
