@@ -4,6 +4,7 @@ python -m benchmarks.one_step LENGTH HIDDEN BATCH
 """
 
 import json
+import os
 import re
 import resource
 import statistics
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from rnn_tasks.__main__ import LARGE_PAGES
 from rnn_tasks.cores import Elman
 
 SYMBOLS, LEAST_STEPS, LEAST_SECONDS = 10, 3, 0.5
@@ -39,6 +41,7 @@ def main(length: int, hidden_size: int, batch: int) -> None:
         hidden_size: Units, ``>= 1``.
         batch: Sequences, ``>= 1``.
     """
+    os.environ.setdefault(*LARGE_PAGES)  # as the command line does; torch looks at its first large tensor
     torch.manual_seed(0)
     torch.set_num_threads(1)
     layer, readout = Elman(SYMBOLS, hidden_size), nn.Linear(hidden_size, SYMBOLS)
