@@ -39,7 +39,9 @@ class ThroughputMonitor(Callback):
     ) -> None:
         self.seconds += perf_counter() - self.started
         self.sequences += len(batch.inputs) * trainer.world_size
-        self.scored.append(batch.scored.sum())  # asked for when it is logged: a GPU would have to be waited for
+        counted = getattr(pl_module, "counts", {}).get("scored")
+        counted = batch.scored.sum() if counted is None else counted
+        self.scored.append(counted)  # asked for when it is logged: a GPU would have to be waited for
         if self.seconds and is_logged(trainer) and logged_before(trainer) % self.every_n_logs == 0:
             scored = float(torch.stack(self.scored).sum()) * trainer.world_size
             rates = {"sequences": self.sequences / self.seconds, "scored_steps": scored / self.seconds}

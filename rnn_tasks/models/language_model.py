@@ -14,6 +14,7 @@ from rnn_tasks.cores import Core, RecurrentInit, State
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel
 from rnn_tasks.models.schedules import Schedule
+from rnn_tasks.runs.trainer_facts import publish
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
 
 
@@ -141,12 +142,12 @@ class LanguageModel(RecurrentModel):
         values = {"baseline_perplexity": math.exp(baseline.loss), **super().baseline_measures(baseline)}
         return values if baseline.floor is None else {**values, "floor": baseline.floor}
 
-    def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        """Sum of the losses over the characters, and the logits."""
-        total, logits = super().summed_loss(batch, stage)
-        if stage == "train":
-            self.epoch_sums += torch.stack([total.detach().to(self.epoch_sums), batch.scored.sum()])
-        return total, logits
+    def count_step(self, total: Tensor, scored: Tensor) -> None:
+        """Add the characters of a training batch to those of the epoch."""
+        super().count_step(total, scored)
+        loss, characters = self.epoch_sums.unbind()
+        loss.add_(total.detach())
+        characters.add_(scored)
 
     @torch.no_grad()
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
@@ -207,7 +208,8 @@ class LanguageModel(RecurrentModel):
         loss, count = self.trainer.strategy.reduce(self.epoch_sums.clone(), reduce_op="sum")
         self.epoch_sums.zero_()
         if count:
-            self.log_dict({f"train_epoch/{name}": value for name, value in per_character(float(loss / count)).items()})
+            values = per_character(float(loss / count))
+            publish(self.trainer, {f"train_epoch/{name}": value for name, value in values.items()}, behind=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the training state of every process."""

@@ -44,6 +44,7 @@ class RecurrentModel(LightningModule, ABC):
     Attributes:
         core: The recurrent layer.
         config_hash: Hash of the section of config.yaml that this model was built from, set by the command line.
+        counts: What the last training batch of this process had: ``scored`` steps.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class RecurrentModel(LightningModule, ABC):
         self.make_schedule = schedule
         self.make_lr_scheduler = lr_scheduler
         self.config_hash: str | None = None
+        self.counts: dict[str, Tensor] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As torch's, but for the name of the hook that is running, which Lightning sets fifty times a step."""
@@ -124,10 +126,20 @@ class RecurrentModel(LightningModule, ABC):
         if is_logged(self.trainer):
             self._log_scores("train", self._train_scores(total, logits.argmax(-1), batch))
         count = batch.scored.sum()
+        self.count_step(total, count)
         if self.trainer.world_size > 1:
             # Lightning averages gradients over processes; what is wanted is the mean over all their steps together.
             count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
         return total / count
+
+    def count_step(self, total: Tensor, scored: Tensor) -> None:
+        """Take note of a training batch.
+
+        Args:
+            total: Sum of its losses.
+            scored: Number of its scored steps.
+        """
+        self.counts["scored"] = scored
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""

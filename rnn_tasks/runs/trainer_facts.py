@@ -37,18 +37,22 @@ def logged_before(trainer: Trainer) -> int:
     return trainer.fit_loop.epoch_loop._batches_that_stepped // every
 
 
-def log_scalars(trainer: Trainer, values: Mapping[str, Tensor | float]) -> None:
+def log_scalars(trainer: Trainer, values: Mapping[str, Tensor | float], behind: int = 0) -> None:
     """Give values to the loggers, at the step at which Lightning writes those of this step or of a validation.
 
     Not by the model's ``log``, which would have to be called on all ranks, and takes several times as long.
+
+    Args:
+        trainer: The trainer.
+        values: By name.
+        behind: Steps that have been counted since; 1 at the end of an epoch.
     """
+    step = trainer.fit_loop.epoch_loop._batches_that_stepped - behind
     for logger in trainer.loggers:
-        logger.log_metrics(
-            {name: float(value) for name, value in values.items()}, trainer.fit_loop.epoch_loop._batches_that_stepped
-        )
+        logger.log_metrics({name: float(value) for name, value in values.items()}, step)
 
 
-def publish(trainer: Trainer, values: Mapping[str, float]) -> None:
+def publish(trainer: Trainer, values: Mapping[str, float], behind: int = 0) -> None:
     """Give values of a fit to the loggers, and to callbacks, which find them in the trainer's ``callback_metrics``.
 
     The model's ``log`` does the same, and for six values takes as long as a training step of a small network.
@@ -56,10 +60,11 @@ def publish(trainer: Trainer, values: Mapping[str, float]) -> None:
     Args:
         trainer: The trainer.
         values: By name, the same on all processes.
+        behind: Steps that have been counted since; 1 at the end of an epoch.
     """
     if trainer.sanity_checking:
         return
     seen = {name: torch.tensor(value) for name, value in values.items()}
     trainer.callback_metrics.update(seen)
     trainer.logged_metrics.update(seen)
-    log_scalars(trainer, {**values, "epoch": trainer.current_epoch})
+    log_scalars(trainer, {**values, "epoch": trainer.current_epoch}, behind)

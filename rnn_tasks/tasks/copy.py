@@ -71,7 +71,9 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
         marker: The marker's index.
     """
     size = symbols.shape[1]
-    longest = int(delays.max())
+    shortest, longest = (int(end) for end in delays.aminmax())
+    if shortest == longest:
+        return copy_at(symbols, longest, layout, blank, marker)
     time = torch.arange(2 * size + longest)
     inputs = torch.full((len(symbols), len(time)), blank)
     inputs[:, :size] = symbols
@@ -85,6 +87,22 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
     targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED)
     targets[memory] = symbols.flatten()
     return inputs, targets.masked_fill(time >= start + size, NOT_SCORED), memory
+
+
+def copy_at(symbols: Tensor, delay: int, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`copy`, for the same delay everywhere, in a third of the time."""
+    count, size = symbols.shape
+    start, end = size + delay, 2 * size + delay
+    inputs = torch.full((count, end), blank)
+    inputs[:, :size] = symbols
+    if layout.markers != 0:
+        first = start + layout.blanks
+        inputs[:, first : end if layout.markers is None else first + 1] = marker
+    targets = torch.full((count, end), blank if layout.scores_blanks else NOT_SCORED)
+    targets[:, start:] = symbols
+    memory = torch.zeros((count, end), dtype=torch.bool)
+    memory[:, start:] = True
+    return inputs, targets, memory
 
 
 class Copy(GeneratedTask):
