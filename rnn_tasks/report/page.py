@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from rnn_tasks.runs.files import write_atomically
@@ -235,17 +237,27 @@ def drawn(picture: Picture) -> tuple[dict[str, bytes], bytes]:
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # it is drawn as a box
         figure = picture.draw(WIDE)
         lines = vector(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=160, metadata={"Software": None})
         stem = f"{PICTURES}/{picture.name}"
-        return {f"{stem}.svg": lines, f"{stem}.png": buffer.getvalue()}, vector(picture.draw(NARROW))
+        return {f"{stem}.svg": lines, f"{stem}.png": raster(figure)}, vector(picture.draw(NARROW))
+
+
+# Not by ``savefig``, which draws all of it twice: the first time only to find the layout, which drawing does as well.
 
 
 def vector(figure: Figure) -> bytes:
-    """A picture as SVG, the same bytes for the same picture."""
+    """A picture as SVG, the same bytes for the same picture; its layout is found, and stays."""
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "rnn_tasks", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    figure.set_layout_engine("none")
+    return buffer.getvalue()
+
+
+def raster(figure: Figure) -> bytes:
+    """A picture as PNG, 160 dots an inch."""
+    buffer = io.BytesIO()
+    figure.set_dpi(160)
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
