@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core, RecurrentInit, State
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel
+from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel, read_out
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.runs.trainer_facts import publish
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
@@ -124,7 +124,7 @@ class LanguageModel(RecurrentModel):
             ``(batch, time, output_size)``, and the state.
         """
         hidden, state = self.core(self.encode_symbols(inputs), state)
-        return self.readout(functional.dropout(hidden, self.dropout, self.training)), state
+        return read_out(self.readout, functional.dropout(hidden, self.dropout, self.training)), state
 
     def logits(self, batch: Batch, stage: str) -> Tensor:
         """Those of :meth:`forward`, going on with the stage's state where the batch continues the previous one."""

@@ -244,3 +244,20 @@ class RecurrentModel(LightningModule, ABC):
             raise UsageError("quiet_blank needs to know the layer's input weights, and it names none")
         for weight in weights:
             weight[..., blank] = 0
+
+
+def read_out(readout: nn.Module, hidden: Tensor) -> Tensor:
+    """A linear readout of hidden states, which layers give as a turned view of ``(time, batch, hidden_size)``.
+
+    torch would copy what does not lie in order, forwards and backwards.
+
+    Args:
+        readout: Of one step.
+        hidden: ``(batch, time, hidden_size)``.
+
+    Returns:
+        ``(batch, time, output_size)``.
+    """
+    turned = hidden.transpose(0, 1)
+    in_order: Tensor = readout(turned).transpose(0, 1) if turned.is_contiguous() else readout(hidden)
+    return in_order

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models.recurrent_model import RecurrentModel
+from rnn_tasks.models.recurrent_model import RecurrentModel, read_out
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 
@@ -117,7 +117,7 @@ class SequenceTagger(RecurrentModel):
         """
         hidden, _ = self.core(self.encode(inputs, condition))
         logits: Tensor = (
-            self.readout(hidden) if isinstance(self.readout, nn.Linear) else self.readout(hidden, condition)
+            read_out(self.readout, hidden) if isinstance(self.readout, nn.Linear) else self.readout(hidden, condition)
         )
         return logits
 

@@ -10,6 +10,7 @@ from rnn_tasks.report.drawing import (
     heat_map,
     legend,
     level,
+    logarithmic,
     name_axes,
     panels,
     symbols_below,
@@ -84,3 +85,16 @@ def test_a_title_stays_within_its_picture(width: float) -> None:
     box = figure.get_tightbbox(canvas.get_renderer())  # type: ignore[no-untyped-call]
     assert box.x0 > -0.01
     assert box.x1 < width + 0.01
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.95, 2.4), (0.6, 2.0), (1.0, 30.0), (0.01, 40.0)])
+def test_a_logarithmic_axis_has_at_least_two_plain_numbers(low: float, high: float) -> None:
+    figure, (field,) = panels(NARROW, 1)
+    field.plot([0, 1], [low, high])
+    logarithmic(field, [np.array([low, high])])
+    figure.draw_without_rendering()
+    bottom, top = field.get_ylim()
+    shown = [label.get_text() for label in field.get_yticklabels() if bottom <= label.get_position()[1] <= top]
+    assert len(shown) >= 2
+    assert all(float(text) > 0 for text in shown)
+    assert not any(label.get_text() for label in field.get_yticklabels(minor=True))
