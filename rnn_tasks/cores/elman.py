@@ -11,9 +11,9 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.cores.core import State
+from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, is_transformed
-from rnn_tasks.cores.skew_exponential import SkewExponential
 from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
 from rnn_tasks.errors import UsageError
 
@@ -92,9 +92,9 @@ class Elman(Unrolled):
             for layer in range(num_layers):
                 name = f"weight_hh_l{layer}"
                 parametrizations.orthogonal(self, name, orthogonal_map)
-                if orthogonal_map == "matrix_exp":
+                if orthogonal_map != "cayley":
                     maps: Any = self.get_submodule(f"parametrizations.{name}")
-                    maps[0] = SkewExponential(maps[0].base)
+                    maps[0] = OrthogonalMap(orthogonal_map, maps[0].base)
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """``f(U x_t + b + W h_{t-1} + c)``."""

@@ -1,6 +1,7 @@
-"""A matrix kept orthogonal as the exponential of a skew-symmetric one, sooner than by torch's own map."""
+"""Maps of a free matrix to an orthogonal one that torch has too, with gradients that cost a few products."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -49,10 +50,36 @@ def skew_exponential(matrix: Tensor) -> Tensor:
     return exponential
 
 
-class SkewExponential(nn.Module):
-    """A parametrization: ``base exp(L - L')``, where L is the lower triangle of a free matrix.
+def reflections(free: Tensor) -> Tensor:
+    """A product of Householder reflections, ``H_1 H_2 ... H_n D``.
+
+    ``H_i = I - 2 v v' / v'v``, where v is column i of the lower triangle with 1 on the diagonal; D has the signs of the
+    free matrix's diagonal. All reflections together are ``I - V S^-1 V'`` with ``S = triu(V'V, 1) + diag(V'V) / 2``
+    (Joffrain et al. 2006). ``torch.linalg.householder_product`` computes the same, but its gradient goes reflection by
+    reflection.
 
     Args:
+        free: ``(n, n)``, ``-1`` or 1 on the diagonal.
+
+    Example:
+        >>> reflections(-torch.eye(2))
+        tensor([[1., -0.],
+                [-0., 1.]])
+    """
+    one = torch.eye(len(free), dtype=free.dtype, device=free.device)
+    vectors = free.tril(-1) + one
+    inner = vectors.mT @ vectors
+    product: Tensor = one - vectors @ torch.linalg.solve_triangular(
+        inner.triu(1) + torch.diag(inner.diagonal() / 2), vectors.mT, upper=True
+    )
+    return product * free.detach().diagonal().sign()
+
+
+class OrthogonalMap(nn.Module):
+    """A parametrization: ``base map(X)``, where X is a free matrix, with torch's names and values in checkpoints.
+
+    Args:
+        name: ``matrix_exp``, the exponential of ``L - L'``, L being X's lower triangle, or ``householder``.
         base: Where the matrix starts, orthogonal, ``(n, n)``.
 
     Attributes:
@@ -61,19 +88,22 @@ class SkewExponential(nn.Module):
 
     base: Tensor
 
-    def __init__(self, base: Tensor) -> None:
+    def __init__(self, name: Literal["matrix_exp", "householder"], base: Tensor) -> None:
         super().__init__()
+        self.name = name
         self.register_buffer("base", base)
 
     def forward(self, free: Tensor) -> Tensor:
         """``(n, n)`` to ``(n, n)``, in the precision of the weights also under autocast."""
         with torch.autocast(free.device.type, enabled=False):
+            if self.name == "householder":
+                return self.base @ reflections(free)
             lower = free.tril()
             return self.base @ skew_exponential(lower - lower.mT)
 
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Start anew at a matrix, or at the orthogonal factor of it; the free matrix is then zero."""
+        """Start anew at a matrix, or at the orthogonal factor of it; the map is then the identity."""
         orthogonal, triangular = torch.linalg.qr(weight)
         self.base = orthogonal * triangular.diagonal().sign()
-        return torch.zeros_like(weight)
+        return -torch.eye(len(weight), dtype=weight.dtype, device=weight.device)

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -6,7 +6,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from rnn_tasks.cores import Elman
-from rnn_tasks.cores.skew_exponential import SkewExponential, skew_exponential
+from rnn_tasks.cores.orthogonal_maps import OrthogonalMap, reflections, skew_exponential
+
+Map = Literal["matrix_exp", "householder"]
+MAPS: tuple[Map, ...] = ("matrix_exp", "householder")
 
 
 def skew(size: int, norm: float, dtype: torch.dtype = torch.double) -> Tensor:
@@ -58,24 +61,59 @@ def test_what_is_no_number_gives_none() -> None:
     assert not skew_exponential(torch.full((3, 3), torch.inf)).isfinite().any()
 
 
+@pytest.mark.parametrize("size", [1, 2, 9, 65])
+@pytest.mark.parametrize("scale", [0.0, 0.1, 3.0])
+def test_reflections_and_their_gradient_are_torch_s(size: int, scale: float) -> None:
+    toward, results = torch.randn(size, size).double(), []
+    start = scale * torch.randn(size, size).double()
+    start.diagonal().copy_(torch.randn(size).sign())
+
+    def by_torch(free: Tensor) -> Tensor:
+        lower = free.tril(-1)
+        product: Tensor = torch.linalg.householder_product(lower, 2 / (1 + (lower * lower).sum(-2)))
+        return product * free.detach().diagonal()
+
+    for function in (reflections, by_torch):
+        leaf = start.clone().requires_grad_()
+        product = function(leaf)
+        results.append((product, *torch.autograd.grad((product * toward).sum(), leaf)))
+    torch.testing.assert_close(*results, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.3, 3.0, 100.0])
+def test_many_reflections_stay_orthogonal_in_single_precision(scale: float) -> None:
+    free = scale * torch.randn(256, 256)
+    free.diagonal().fill_(-1)
+    product = reflections(free)
+    assert (product.mT @ product - torch.eye(256)).abs().max() < 1e-5
+
+
+def test_reflections_have_a_second_derivative() -> None:
+    free = torch.randn(4, 4).double().requires_grad_()
+    torch.autograd.gradgradcheck(reflections, (free,))
+
+
+@pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("dtype", [torch.float, torch.double])
-def test_the_parametrization_is_torch_s_under_copied_weights(dtype: torch.dtype) -> None:
-    theirs: Any = parametrizations.orthogonal(nn.Linear(12, 12, bias=False, dtype=dtype), orthogonal_map="matrix_exp")
+def test_the_parametrization_is_torch_s_under_copied_weights(name: Map, dtype: torch.dtype) -> None:
+    theirs: Any = parametrizations.orthogonal(nn.Linear(12, 12, bias=False, dtype=dtype), orthogonal_map=name)
     chain = theirs.parametrizations.weight
     with torch.no_grad():
-        chain.original.add_(torch.randn(12, 12, dtype=dtype))
-    ours = SkewExponential(torch.empty(12, 12, dtype=dtype))
+        chain.original.add_(torch.randn(12, 12, dtype=dtype).tril(-1))
+    ours = OrthogonalMap(name, torch.empty(12, 12, dtype=dtype))
     ours.load_state_dict(chain[0].state_dict())
     torch.testing.assert_close(ours(chain.original), theirs.weight)
 
 
-def test_checkpoints_name_what_torch_s_would() -> None:
-    ours, theirs = Elman(3, 5, orthogonal_map="matrix_exp"), Elman(3, 5, orthogonal_map="cayley")
+@pytest.mark.parametrize("name", MAPS)
+def test_checkpoints_name_what_torch_s_would(name: Map) -> None:
+    ours, theirs = Elman(3, 5, orthogonal_map=name), Elman(3, 5, orthogonal_map="cayley")
     assert list(ours.state_dict()) == list(theirs.state_dict())
 
 
-def test_an_assigned_matrix_is_where_it_starts_anew() -> None:
-    layer = Elman(3, 5, orthogonal_map="matrix_exp")
+@pytest.mark.parametrize("name", MAPS)
+def test_an_assigned_matrix_is_where_it_starts_anew(name: Map) -> None:
+    layer = Elman(3, 5, orthogonal_map=name)
     turned = torch.linalg.qr(torch.randn(5, 5))[0]
     layer.weight_hh_l0 = turned
     torch.testing.assert_close(layer.weight_hh_l0, turned)
