@@ -72,7 +72,7 @@ board:  ## look at all runs in TensorBoard
 # A part of the tests, chosen by ARGS, is not held to the whole's coverage.
 test:  ## run the tests: [ARGS="-k echo"]
 	$(SETUP)
-	@exec .venv/bin/python -m pytest -n 2 --dist worksteal --cov $(if $(strip $(ARGS)),--cov-fail-under=0) $(ARGS)
+	@exec .venv/bin/python -m pytest -n 2 --cov $(if $(strip $(ARGS)),--cov-fail-under=0) $(ARGS)
 
 check:  ## check format, lint and types
 	$(SETUP)
