@@ -30,8 +30,8 @@ def spare(trainer: Trainer) -> None:
     """Spare the loop what has no effect, unless a profiler was asked for, whose table should be Lightning's.
 
     For a callback without a hook Lightning still makes a name and enters a profiler's context to call the empty one.
-    What cannot be called it passes over, so an empty hook becomes None on the callback. A dozen callbacks take about
-    as long with their empty hooks as a network of 64 units with a step.
+    What cannot be called it passes over, so an empty hook becomes None on the callback. With a dozen callbacks that
+    halves the time that a step spends in their hooks.
 
     Args:
         trainer: The trainer, with all its callbacks.

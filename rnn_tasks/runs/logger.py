@@ -63,7 +63,7 @@ class RunLogger(TensorBoardLogger):
         """Write scalars, less Lightning's "epoch", which is a chart of its own and says nothing here.
 
         All of a step are one event: an event each would take thirty times as long. They are on disk within a second, if
-        others follow: a step that waits for the disk takes a tenth longer.
+        others follow.
         """
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items() if name != "epoch"]
         if values:
