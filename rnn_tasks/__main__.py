@@ -1,5 +1,6 @@
 """The one door: ``rnn-tasks`` and ``python -m rnn_tasks``."""
 
+import gc
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 
 from rnn_tasks import __version__
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
+from rnn_tasks.startup import import_lightning
 
 LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 """Lets torch, if it is not loaded yet, ask for large pages: a step of a long sequence takes a tenth less on Linux."""
@@ -54,13 +56,18 @@ def main(args: Sequence[str] | None = None) -> None:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning ends with status 1
             leave(128 + signal.SIGINT)
         raise
+    finally:
+        if args is None:
+            gc.freeze()  # the process ends: its memory need not be searched for what can be given back
 
 
 def dispatch(words: list[str], from_shell: bool) -> None:
-    """Hand the words to the command that they name; what does not train does not load Lightning."""
+    """Hand the words to the command that they name."""
     if words == ["--version"]:
         print(f"rnn-tasks {__version__}")
-    elif words[:1] == ["respond"]:
+        return
+    import_lightning()
+    if words[:1] == ["respond"]:
         from rnn_tasks.respond import respond
 
         respond(words[1:])
