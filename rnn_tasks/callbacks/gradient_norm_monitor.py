@@ -39,31 +39,31 @@ class GradientNormMonitor(Callback):
 
     def __init__(self, per_parameter: bool = False) -> None:
         self.per_parameter = per_parameter
-        self.module: LightningModule | None = None
+        self.parameters: dict[str, Parameter] = {}  # a model takes as long to look for them as their norm takes
         self.values: dict[str, Tensor] = {}
         self.after_each_step = AfterEachStep(self.measure_clipped)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.module = pl_module
+        self.parameters = dict(pl_module.named_parameters())
         self.after_each_step.attach(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.after_each_step.detach()
-        self.module = None
+        self.parameters = {}
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if not is_logged(trainer):
             return
-        self.values = {"gradient_norm/before_clipping": gradient_norm(pl_module.parameters())}
+        self.values = {"gradient_norm/before_clipping": gradient_norm(self.parameters.values())}
         if self.per_parameter:
             self.values |= {
-                f"gradient_norm/{name}": gradient_norm([parameter]) for name, parameter in pl_module.named_parameters()
+                f"gradient_norm/{name}": gradient_norm([parameter]) for name, parameter in self.parameters.items()
             }
 
     def measure_clipped(self) -> None:
         """Measure what the optimizer has just used."""
-        if self.values and self.module is not None:
-            self.values["gradient_norm/after_clipping"] = gradient_norm(self.module.parameters())
+        if self.values:
+            self.values["gradient_norm/after_clipping"] = gradient_norm(self.parameters.values())
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int

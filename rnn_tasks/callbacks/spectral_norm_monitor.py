@@ -54,7 +54,7 @@ class SpectralNormMonitor(Callback):
         UsageError: A value outside its bounds.
     """
 
-    def __init__(self, every_n_logs: int = 6, radius_every: int = 4) -> None:
+    def __init__(self, every_n_logs: int = 6, radius_every: int = 8) -> None:
         require(every_n_logs >= 1, f"every_n_logs must be at least 1, got {every_n_logs}")
         require(radius_every >= 1, f"radius_every must be at least 1, got {radius_every}")
         self.every_n_logs = every_n_logs

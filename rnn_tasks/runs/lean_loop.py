@@ -14,7 +14,9 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor
+from torch.optim import Optimizer
 
 from rnn_tasks.spec import Batch
 
@@ -27,6 +29,9 @@ HOOKS = (
     "on_train_batch_end",
 )
 """The hooks of callbacks that are called at every step."""
+
+EPOCH_HOOKS = ("on_train_epoch_start", "on_train_epoch_end")
+"""Those that are called at every epoch, which may be a few steps."""
 
 TRANSFER_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 MODEL_HOOKS = (*HOOKS, "backward", "optimizer_step", "optimizer_zero_grad")
@@ -56,11 +61,16 @@ def spare(trainer: Trainer) -> None:
         return
     trainer.profiler = NoProfiler()  # type: ignore[attr-defined]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        for hook in HOOKS:
-            if hook not in vars(callback) and getattr(type(callback), hook) is getattr(Callback, hook):
+        for hook in (*HOOKS, *EPOCH_HOOKS):
+            if unchanged(callback, Callback, hook):
                 setattr(callback, hook, None)
     whole = trainer.fit_loop.epoch_loop
     trainer.fit_loop.epoch_loop = LeanEpochLoop(trainer, whole.min_steps, whole.max_steps)
+
+
+def unchanged(owner: object, base: type, *names: str) -> bool:
+    """Whether all methods of these names are still those of a base class."""
+    return all(name not in vars(owner) and getattr(type(owner), name) is getattr(base, name) for name in names)
 
 
 class LeanEpochLoop(_TrainingEpochLoop):
@@ -72,16 +82,23 @@ class LeanEpochLoop(_TrainingEpochLoop):
     every other run goes Lightning's way.
 
     Attributes:
+        usual: Whether the run is such a one; None before the first epoch.
+        algorithm: How Lightning clips gradients; None where the model does it.
         hooks: The callbacks' hooks of a step by name; None while Lightning's way is taken.
     """
 
+    usual: bool | None = None
+    algorithm: GradClipAlgorithmType | None = None
     hooks: dict[str, list[Callable[..., None]]] | None = None
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
         """Find out which way the epoch goes, now that everything is set up."""
         super().on_run_start(data_fetcher)
-        self.hooks = None
-        if self._is_usual(data_fetcher):
+        if self.usual is None:
+            self.usual = self._is_usual(data_fetcher)
+            if unchanged(self.trainer.lightning_module, LightningModule, "configure_gradient_clipping"):
+                self.algorithm = GradClipAlgorithmType(self.trainer.gradient_clip_algorithm or "norm")
+        if self.usual:
             callbacks = self.trainer.callbacks
             found = {name: [getattr(callback, name) for callback in callbacks] for name in HOOKS}
             self.hooks = {name: [hook for hook in hooks if callable(hook)] for name, hooks in found.items()}
@@ -97,8 +114,8 @@ class LeanEpochLoop(_TrainingEpochLoop):
             and trainer.accumulate_grad_batches == 1
             and len(trainer.optimizers) == 1
             and not isinstance(data_fetcher, _DataLoaderIterDataFetcher)
-            and all(getattr(type(model), hook) is getattr(LightningModule, hook) for hook in MODEL_HOOKS)
-            and all(getattr(type(each), hook) is getattr(DataHooks, hook) for each in owners for hook in TRANSFER_HOOKS)
+            and unchanged(model, LightningModule, *MODEL_HOOKS)
+            and all(unchanged(owner, DataHooks, *TRANSFER_HOOKS) for owner in owners)
             and "batch_idx" in self._build_kwargs(OrderedDict(), None, 0)
         )
 
@@ -130,9 +147,12 @@ class LeanEpochLoop(_TrainingEpochLoop):
         if self._num_ready_batches_reached():
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         self._call("on_train_batch_end", output, batch, index)
-        connector.on_batch_end()
+        if self._results:  # something was logged by the model's `log`
+            connector.on_batch_end()
         progress.increment_completed()
-        connector.update_train_step_metrics()
+        if self._results:
+            connector.update_train_step_metrics()
+        self._results.batch = self._results.batch_size = None
         return None
 
     def _optimize(self, batch: Any, index: int) -> dict[str, Any]:
@@ -161,17 +181,23 @@ class LeanEpochLoop(_TrainingEpochLoop):
                     result.closure_loss.backward()  # type: ignore[no-untyped-call]
                     self._call("on_after_backward")
             self._call("on_before_optimizer_step", optimizer)
-            model.configure_gradient_clipping(
-                optimizer,
-                gradient_clip_val=trainer.gradient_clip_val,
-                gradient_clip_algorithm=trainer.gradient_clip_algorithm,
-            )
+            self._clip(optimizer)
             return result.loss
 
         progress.step.increment_ready()
         optimizer.step(closure)
         progress.step.increment_completed()
         return {} if result.loss is None else result.asdict()
+
+    def _clip(self, optimizer: Optimizer) -> None:
+        """Clip the gradients as the trainer asks; Lightning would look four times whether it knows the algorithm."""
+        trainer, clip = self.trainer, self.trainer.gradient_clip_val
+        if self.algorithm is not None:
+            trainer.precision_plugin.clip_gradients(optimizer, clip or 0.0, self.algorithm)
+        else:
+            trainer.lightning_module.configure_gradient_clipping(
+                optimizer, gradient_clip_val=clip, gradient_clip_algorithm=trainer.gradient_clip_algorithm
+            )
 
     def _call(self, hook: str, *args: Any) -> None:
         """Call the callbacks' hooks of a name."""

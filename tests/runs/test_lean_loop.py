@@ -76,9 +76,14 @@ def test_a_trainer_that_profiles_nothing_still_has_the_profiler_that_is_looked_f
 
 
 class Tracer(Callback):
-    """Writes down every call of a hook of a step, with what it was given and what the trainer says at that moment."""
+    """Writes down every call of a hook of a step, with what it was given and what the trainer says at that moment.
 
-    def __init__(self) -> None:
+    Args:
+        logs: Whether to use the model's ``log`` as well.
+    """
+
+    def __init__(self, logs: bool) -> None:
+        self.logs = logs
         self.seen: list[tuple[Any, ...]] = []
 
     def see(self, hook: str, trainer: Trainer, *given: Any) -> None:
@@ -94,7 +99,9 @@ class Tracer(Callback):
         self.see("zero", trainer, optimizer, [parameter.grad for parameter in pl_module.parameters()])
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        pl_module.log("logged", loss)
+        if self.logs:
+            pl_module.log("logged", loss)
+            pl_module.log("mine", loss.item(), on_step=True, on_epoch=True, batch_size=8)
         self.see("before", trainer, loss, loss.requires_grad)
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -124,10 +131,12 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def history(lean: bool, task: Task, make: Callable[[Task], RecurrentModel], **options: Any) -> tuple[Any, ...]:
+def history(
+    lean: bool, task: Task, make: Callable[[Task], RecurrentModel], logs: bool = True, **options: Any
+) -> tuple[Any, ...]:
     """All that can be seen of a run, and whether it took the shorter way."""
-    tracer, notebook, model = Tracer(), Notebook(), make(task)
-    running = trainer(tracer, Averaging(), notebook=notebook, **options)
+    tracer, notebook, model = Tracer(logs), Notebook(), make(task)
+    running = trainer(tracer, notebook=notebook, **options)
     if lean:
         spare(running)
     running.fit(model, task)
@@ -142,15 +151,6 @@ def history(lean: bool, task: Task, make: Callable[[Task], RecurrentModel], **op
     )
     assert len(tracer.seen) > 20
     return seen, getattr(loop.epoch_loop, "hooks", None) is not None
-
-
-class Averaging(Callback):
-    """Is asked for the hook that it has itself, and gives a loss its own name."""
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        pl_module.log("mine", float(batch_idx), on_step=True, prog_bar=True)
 
 
 def scheduled(task: Task) -> RecurrentModel:
@@ -187,10 +187,27 @@ def short_epochs() -> Echo:
                 epoch_sequences=20, val_sequences=20, eval_batch_size=12)  # fmt: skip
 
 
+class Clipping(SequenceTagger):
+    """Clips its gradients in a way of its own."""
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+        for parameter in self.parameters():
+            if parameter.grad is not None:
+                parameter.grad.clamp_(-1e-3, 1e-3)
+
+
+def clipping(task: Task) -> RecurrentModel:
+    """A network that clips by itself."""
+    torch.manual_seed(3)
+    return Clipping(ELMAN, task.spec, partial(torch.optim.SGD, lr=0.1))
+
+
 @pytest.mark.parametrize(
     ("task", "make", "options"),
     [
         (echo, network, {}),
+        (echo, network, {"logs": False}),
+        (echo, clipping, {}),
         (echo, scheduled, {"gradient_clip_val": 0.01}),
         (echo, scheduled, {"gradient_clip_val": 0.001, "gradient_clip_algorithm": "value"}),
         (echo, telling, {"gradient_clip_val": 1.0}),
