@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from benchmarks.peers.samples import LETTERS, EchoSamples
+from benchmarks.peers.samples import EchoSamples, answer, drawn_text, numbers, right_letters
 
 DELAY, SYMBOLS, SOLVED, MINUTES = 4, 27, 0.99, 10
 
@@ -54,10 +54,9 @@ def accuracy_on_strings(network: Network, count: int = 500) -> float:
     """Share of right letters, string by string."""
     right = asked = 0
     for _ in range(count):
-        text = random.choices(LETTERS, k=random.randint(15, 25))
-        symbols = torch.tensor([LETTERS.index(letter) + 1 for letter in text])
-        answers = network(one_hot(symbols)[None]).argmax(-1)[0, DELAY:]
-        right += int((answers == symbols[:-DELAY]).sum())
+        text = drawn_text(random.randint(15, 25))
+        said = answer(network(one_hot(torch.tensor(numbers(text))).unsqueeze(0)))
+        right += right_letters(text, said, DELAY)
         asked += len(text) - DELAY
     return right / asked
 

@@ -11,6 +11,31 @@ from torch.utils.data import Dataset, IterableDataset
 LETTERS = string.ascii_lowercase
 
 
+def drawn_text(length: int) -> str:
+    """Random letters."""
+    return "".join([random.choice(LETTERS) for _ in range(length)])
+
+
+def numbers(text: str) -> list[int]:
+    """Letters as 1..26."""
+    return [ord(letter) - ord("a") + 1 for letter in text]
+
+
+def answer(logits: Tensor) -> str:
+    """A network's answer as text, which is asked for letter by letter.
+
+    Args:
+        logits: Those of one string, ``(1, time, symbols)``.
+    """
+    symbols = logits.argmax(2).squeeze(0)
+    return "".join([" " if symbol == 0 else chr(symbol + ord("a") - 1) for symbol in symbols])
+
+
+def right_letters(text: str, said: str, delay: int) -> int:
+    """How many letters of a string were said again so much later."""
+    return sum(int(one == other) for one, other in zip(text[: len(text) - delay], said[delay:], strict=True))
+
+
 class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
     """Letters as 1..26, a delay, and the letters that much later behind zeros.
 
@@ -25,9 +50,10 @@ class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, int, Tensor]]:
         for _ in range(self.count):
-            letters = torch.tensor([random.randint(1, len(LETTERS)) for _ in range(self.length)])
+            drawn = [random.choice(range(1, len(LETTERS) + 1)) for _ in range(self.length)]
+            letters = torch.tensor(drawn, dtype=torch.int64)
             delay = random.randint(*self.delays)
-            late = torch.cat([torch.zeros(delay, dtype=torch.long), letters[: self.length - delay]])
+            late = torch.cat((torch.zeros(delay), letters[: self.length - delay])).type(torch.int64)
             yield letters, delay, late
 
     def __len__(self) -> int:

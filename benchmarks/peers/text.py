@@ -30,7 +30,7 @@ class ConciseLoop:
     """
 
     def __init__(self, symbols: Tensor, vocabulary: int, rows: int, length: int, hidden_size: int = 256) -> None:
-        self.symbols, self.vocabulary, self.rows, self.length = symbols, vocabulary, rows, length
+        self.corpus, self.vocabulary, self.rows, self.length = symbols.tolist(), vocabulary, rows, length
         self.rnn = nn.RNN(vocabulary, hidden_size)
         self.readout = nn.Linear(hidden_size, vocabulary)
         self.parameters = [*self.rnn.parameters(), *self.readout.parameters()]
@@ -39,11 +39,12 @@ class ConciseLoop:
         self.loss_sum, self.seen = 0.0, 0
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and targets ``(rows, length)``, from a random offset on."""
+        """Inputs and targets ``(rows, length)``, from a random offset on; made of a list of numbers, as the book does."""
         offset = random.randint(0, self.length)
-        width = (len(self.symbols) - offset - 1) // self.rows
+        width = (len(self.corpus) - offset - 1) // self.rows
         inputs, targets = (
-            self.symbols[start : start + self.rows * width].view(self.rows, width) for start in (offset, offset + 1)
+            torch.tensor(self.corpus[start : start + self.rows * width]).reshape(self.rows, width)
+            for start in (offset, offset + 1)
         )
         for start in range(0, width // self.length * self.length, self.length):
             yield inputs[:, start : start + self.length], targets[:, start : start + self.length]

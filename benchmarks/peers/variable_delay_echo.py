@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from benchmarks.peers.samples import LETTERS, EchoSamples
+from benchmarks.peers.samples import EchoSamples, answer, drawn_text, numbers, right_letters
 
 MAX_DELAY, LENGTH, SYMBOLS, SOLVED, MINUTES = 8, 20, 27, 0.98, 20
 
@@ -56,11 +56,9 @@ def accuracy_on_strings(network: Network, count: int = 500) -> float:
     network.eval()
     right = asked = 0
     for _ in range(count):
-        text = random.choices(LETTERS, k=LENGTH)
-        delay = random.randint(0, MAX_DELAY)
-        symbols = torch.tensor([LETTERS.index(letter) + 1 for letter in text])
-        answers = network(symbols[None], torch.tensor([delay])).argmax(-1)[0, delay:]
-        right += int((answers == symbols[: LENGTH - delay]).sum())
+        text, delay = drawn_text(LENGTH), random.randint(0, MAX_DELAY)
+        said = answer(network(torch.tensor(numbers(text)).unsqueeze(0), torch.tensor([delay])))
+        right += right_letters(text, said, delay)
         asked += LENGTH - delay
     return right / asked
 

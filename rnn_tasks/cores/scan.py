@@ -60,7 +60,8 @@ class ElmanScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, currents: Tensor, start: Tensor, weight: Tensor, activation: str) -> Tensor:
         """The states, ``(time, batch, hidden)``."""
-        advance(currents, start, weight.t(), activation)
+        # Laid out as it is multiplied: a quarter of the time of each product of 256 columns, for one copy.
+        advance(currents, start, weight.t().contiguous(), activation)
         ctx.mark_dirty(currents)
         ctx.save_for_backward(currents, start, weight)
         ctx.activation = activation
@@ -74,12 +75,12 @@ class ElmanScan(torch.autograd.Function):
         (given,) = gradients
         states, start, weight = ctx.saved_tensors
         behind = BACKWARD[ctx.activation]
-        result = torch.empty_like(states)
+        result = given.clone(memory_format=torch.contiguous_format)  # at once: a copy a step takes three times as long
         slots = result.unbind(0)
-        later = slots[-1].copy_(given[-1])
+        later = slots[-1]
         behind(later, states[-1])
-        for slot, own, state in zip(slots[-2::-1], given.unbind(0)[-2::-1], states.unbind(0)[-2::-1], strict=True):
-            torch.addmm(own, later, weight, out=slot)
+        for slot, state in zip(slots[-2::-1], states.unbind(0)[-2::-1], strict=True):
+            slot.addmm_(later, weight)
             behind(slot, state)
             later = slot
         of_weight = None
