@@ -88,10 +88,10 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 
 def text(setting: Setting) -> Iterator[Row]:
-    """Characters a second under ``fit`` over those of the recipe's loop, with as many threads and with two."""
-    turns = setting.count(5, 3)
-    laps = step_laps(CLASSIC, ["fit", "seed", "seed_2_threads"], turns, setting.quick)
-    for name, peer in (("both 1 thread", "seed"), ("the recipe's loop 2 threads", "seed_2_threads")):
-        row = ratio_row("growth", f"{CLASSIC.what}: {name}", laps, peer, "fit", Bound(">=", 1.2), ours="fit")
+    """Characters a second under ``fit`` over those of the recipe's loop, both with one thread, then both with two."""
+    for count in (1, 2):
+        laps = step_laps(CLASSIC, ["fit", "seed"], setting.count(7, 3), setting.quick, [f"--num_threads={count}"])
+        what = f"{CLASSIC.what}: both {count} thread{'s' if count > 1 else ''}"
+        row = ratio_row("growth", what, laps, "seed", "fit", Bound(">=", 1.2), ours="fit")
         rates = [None if each is None else TOKENS / each for each in (row.ours, row.peer)]
         yield replace(row, ours=rates[0], peer=rates[1], unit="tokens/s")

@@ -19,12 +19,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from benchmarks.peers.text import ConciseLoop
 from benchmarks.plain import PlainLoop
-from benchmarks.turns import Lap, in_turn, lap, order, threads
+from benchmarks.turns import Lap, in_turn, lap, order
 from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.runs.trainer_facts import callbacks_of
 
-Contestant = Literal["fit", "plain", "data", "seed", "seed_2_threads"]
+Contestant = Literal["fit", "plain", "data", "seed"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,6 @@ class Interleaved(Callback):
             "plain": lambda: self._plain(trainer, pl_module),
             "data": lambda: self._data(trainer),
             "seed": lambda: self._seed(trainer),
-            "seed_2_threads": lambda: self._seed(trainer, 2),
         }
         self.peers = {name: makers[name]() for name in self.names}
 
@@ -143,15 +142,10 @@ class Interleaved(Callback):
         task = trainer.datamodule  # type: ignore[attr-defined]
         return lambda: [task.train_batch(index) for index in range(self.block)]
 
-    def _seed(self, trainer: Trainer, count: int = 1) -> Callable[[], object]:
+    def _seed(self, trainer: Trainer) -> Callable[[], object]:
         task = trainer.datamodule  # type: ignore[attr-defined]
         loop = ConciseLoop(task.symbols("train"), len(task.vocabulary), task.batch_size, task.sequence_length)
-
-        def work() -> None:
-            with threads(count):
-                loop(self.block)
-
-        return work
+        return lambda: loop(self.block)
 
 
 def step_laps(

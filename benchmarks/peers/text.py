@@ -39,7 +39,7 @@ class ConciseLoop:
         self.loss_sum, self.seen = 0.0, 0
 
     def epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and targets ``(rows, length)``, from a random offset on; made of a list of numbers, as the book does."""
+        """Inputs and targets ``(rows, length)``, from a random offset on, made of a list of numbers as in the book."""
         offset = random.randint(0, self.length)
         width = (len(self.corpus) - offset - 1) // self.rows
         inputs, targets = (

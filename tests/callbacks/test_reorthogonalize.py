@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from rnn_tasks.callbacks import Reorthogonalize
-from rnn_tasks.callbacks.reorthogonalize import orthogonal_factor
+from rnn_tasks.callbacks.reorthogonalize import NEAR, orthogonal_factor
 from rnn_tasks.cores import Elman, Foreign
 from rnn_tasks.errors import UsageError
 
@@ -37,6 +37,28 @@ def test_the_factor_is_orthogonal_and_the_rest_is_upper_triangular_with_a_positi
     assert error(factor) < 1e-12
     assert rest.tril(-1).abs().max() < 1e-12 * size
     assert (rest.diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 190])
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.5, 0.99, 1.01, 3.0])
+def test_both_ways_to_the_factor_lead_to_the_same(size: int, share: float) -> None:
+    start = nn.init.orthogonal_(torch.empty(size, size, dtype=torch.float64))
+    moved = torch.randn(size, size, dtype=torch.float64)
+
+    def distance(factor: float) -> float:
+        weight = start + factor * moved
+        return float((weight.T @ weight - torch.eye(size)).norm())
+
+    low, high = 0.0, 4.0  # what is sought moves the matrix by this share of what is near
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if distance(middle) < share * NEAR else (low, middle)
+    weight = start + low * moved
+    q, r = torch.linalg.qr(weight)
+    expected = q * r.diagonal().sign()
+    assert torch.allclose(orthogonal_factor(weight), expected, atol=1e-12)
+    assert error(orthogonal_factor(weight)) < 1e-12
+    assert error(orthogonal_factor(weight.float())) < 3e-6
 
 
 def test_an_orthogonal_matrix_stays_as_it_is() -> None:
