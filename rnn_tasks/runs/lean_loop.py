@@ -111,7 +111,6 @@ class LeanEpochLoop(_TrainingEpochLoop):
             and type(trainer.precision_plugin) is Precision
             and model.automatic_optimization
             and trainer.strategy.model is model
-            and trainer.accumulate_grad_batches == 1
             and len(trainer.optimizers) == 1
             and not isinstance(data_fetcher, _DataLoaderIterDataFetcher)
             and unchanged(model, LightningModule, *MODEL_HOOKS)
@@ -125,9 +124,11 @@ class LeanEpochLoop(_TrainingEpochLoop):
         Raises:
             StopIteration: There is none.
         """
-        if self.hooks is None or self.restarting or self.automatic_optimization._skip_backward:
-            return super().advance(data_fetcher)
         trainer, progress = self.trainer, self.batch_progress
+        # A callback may begin to accumulate, or to average weights, at any epoch.
+        changed = trainer.accumulate_grad_batches != 1 or self.automatic_optimization._skip_backward
+        if self.hooks is None or self.restarting or changed:
+            return super().advance(data_fetcher)
         connector = trainer._logger_connector
         self.val_loop.restarting = False
         batch, _, _ = next(data_fetcher)

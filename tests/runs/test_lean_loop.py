@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import LambdaCallback, ModelCheckpoint
+from lightning.pytorch.callbacks import GradientAccumulationScheduler, LambdaCallback, ModelCheckpoint
 from lightning.pytorch.profilers import PassThroughProfiler, SimpleProfiler
 from torch import Tensor
 from torch.optim import Optimizer
@@ -206,6 +206,7 @@ def clipping(task: Task) -> RecurrentModel:
     ("task", "make", "options"),
     [
         (echo, network, {}),
+        (echo, network, {"accumulate_grad_batches": 2}),
         (echo, network, {"logs": False}),
         (echo, clipping, {}),
         (echo, scheduled, {"gradient_clip_val": 0.01}),
@@ -250,7 +251,6 @@ def watchful(task: Task) -> RecurrentModel:
 @pytest.mark.parametrize(
     ("task", "make", "options"),
     [
-        (echo, network, {"accumulate_grad_batches": 2}),
         (echo, network, {"precision": "bf16-mixed"}),
         (short_epochs, watchful, {"max_epochs": 2}),
         (partial(Reading, delay=1, sequence_length=5, min_eval_length=5, max_eval_length=6, batch_size=8), network, {}),
@@ -263,3 +263,16 @@ def test_what_is_not_usual_goes_lightnings_way(
     found, shorter = history(True, task(), make, **options)
     assert not shorter
     assert found == expected
+
+
+def test_a_callback_may_begin_to_accumulate_at_a_later_epoch() -> None:
+    ends = []
+    for lean in (False, True):
+        model, task = network(echo()), short_epochs()
+        running = trainer(GradientAccumulationScheduler({0: 1, 1: 3}), max_epochs=3, max_steps=-1)
+        if lean:
+            spare(running)
+        running.fit(model, task)
+        ends.append((running.global_step, plain(list(model.parameters()))))
+    assert ends[0][0] == 5
+    assert ends[0] == ends[1]
