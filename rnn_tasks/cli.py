@@ -37,9 +37,11 @@ class SaveConfig(SaveConfigCallback):
 
     Attributes:
         text: What to write.
+        hash: Hash of the model's section of it.
     """
 
     text = ""
+    hash = ""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = run_folder(trainer)
@@ -49,7 +51,7 @@ class SaveConfig(SaveConfigCallback):
             folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / CONFIG, self.text)
         if isinstance(pl_module, RecurrentModel):
-            pl_module.config_hash = config_hash(read_config(folder)["model"])
+            pl_module.config_hash = self.hash
 
 
 class CLI(LightningCLI):
@@ -166,7 +168,8 @@ class CLI(LightningCLI):
     def config_text(self) -> str:
         """The whole configuration of a fit, as config.yaml holds it."""
         parser = self._parser("fit")
-        return str(parser.dump(self.config["fit"], skip_unset=False, skip_link_targets=True))
+        # It was validated when it was parsed.
+        return str(parser.dump(self.config["fit"], skip_unset=False, skip_link_targets=True, skip_validation=True))
 
     def before_fit(self) -> None:
         """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
@@ -176,18 +179,17 @@ class CLI(LightningCLI):
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
                 _ = logger.version  # before other processes are started, which then know it too
+        config = yaml.load(self.config_text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         for summary in callbacks_of(self.trainer, RunSummary):
             summary.expects_test = run_folder(self.trainer) is not None
-            summary.hyperparameters = hyperparameters(yaml.safe_load(self.config_text))
+            summary.hyperparameters = hyperparameters(config)
         for saver in callbacks_of(self.trainer, SaveConfig):
-            saver.text = self.config_text
+            saver.text, saver.hash = self.config_text, config_hash(config["model"])
         given = self.config_init["fit"]
         if given["ckpt_path"] and Path(given["ckpt_path"]).is_file():
             self.load_weights(Path(given["ckpt_path"]), to_go_on=True)
         if self.resumed is not None:
-            if config_hash(yaml.safe_load(self.config_text)["model"]) != config_hash(
-                read_config(self.resumed)["model"]
-            ):
+            if config_hash(config["model"]) != config_hash(read_config(self.resumed)["model"]):
                 raise UsageError(
                     "a resumed run keeps its model: leave out options that begin with --model, or train anew"
                 )

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+from docstring_parser import DocstringStyle
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 from lightning.pytorch.cli import LightningArgumentParser
 
 from rnn_tasks.shipped import CONFIGS, shipped, shipped_names
 from rnn_tasks.spec import TaskSpec
 
-# One value for the parser, not a group of options: it is linked as a whole from the task to the model.
-set_parsing_settings(subclasses_enabled=[TaskSpec])
+# TaskSpec is one value for the parser, not a group of options: it is linked as a whole from the task to the model.
+# Trying each style of docstrings on each class would take a fifteenth of the time that parsing takes.
+set_parsing_settings(subclasses_enabled=[TaskSpec], docstring_parse_style=DocstringStyle.GOOGLE)
 
 NOISE = re.compile(
     r"\s*(Does not|Subtypes:|Errors:|Given value|- Expected a <class|- Not a valid|Subclass types|- a (class|dict))"

@@ -35,6 +35,7 @@ def import_lightning() -> None:
     try:
         importlib.import_module("lightning.pytorch.cli")
     finally:
+        gc.freeze()  # what was imported stays: it need not be searched again and again for what can be given back
         gc.enable()
         finder.importing = False
         for name, module in list(sys.modules.items()):
