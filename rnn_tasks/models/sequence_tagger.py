@@ -35,6 +35,24 @@ class ConditionalLinear(nn.Module):
         """``(batch, time, in_features)`` and ``(batch,)`` to ``(batch, time, out_features)``."""
         return torch.baddbmm(self.bias[condition], hidden, self.weight[condition])
 
+    def forward_shared(self, hidden: Tensor, condition: Tensor, row: Tensor) -> Tensor:
+        """As ``forward(hidden[row], condition)``, with the states read for all conditions in one product.
+
+        Args:
+            hidden: ``(rows, time, in_features)``.
+            condition: ``(batch,)``.
+            row: The row of states of each of the batch, ``(batch,)``.
+
+        Returns:
+            ``(batch, time, out_features)``.
+        """
+        conditions, in_features, out_features = self.weight.shape
+        turned = hidden.transpose(0, 1)  # as layers give them, and in order
+        weight = self.weight.transpose(0, 1).reshape(in_features, conditions * out_features)
+        every = torch.addmm(self.bias.flatten(), turned.reshape(-1, in_features), weight)
+        chosen = every.view(len(turned), -1, out_features).index_select(1, row * conditions + condition)
+        return chosen.transpose(0, 1)
+
 
 class SequenceTagger(RecurrentModel):
     """Encodes the symbols, runs a recurrent layer, reads out a symbol at every step.
@@ -158,6 +176,18 @@ class SequenceTagger(RecurrentModel):
         return lines[0] if isinstance(texts, str) else lines
 
     def logits(self, batch: Batch, stage: str) -> Tensor:
-        """Those of :meth:`forward`, in every stage."""
-        logits: Tensor = self(batch.inputs, batch.condition)
+        """Those of :meth:`forward`, in every stage.
+
+        Where sequences follow one another that only the readout tells apart, the layer runs once for all of them.
+        """
+        inputs, condition, readout = batch.inputs, batch.condition, self.readout
+        if isinstance(readout, ConditionalLinear) and condition is not None and self._reads_alike(inputs):
+            different, row = torch.unique_consecutive(inputs, return_inverse=True, dim=0)
+            hidden, _ = self.core(self.encode(different))
+            return readout.forward_shared(hidden, condition, row)
+        logits: Tensor = self(inputs, condition)
         return logits
+
+    def _reads_alike(self, inputs: Tensor) -> bool:
+        """Whether the layer reads the same for the first two sequences: then it may do so for others too."""
+        return not self.condition_at_input and torch.equal(inputs[:1], inputs[1:2])

@@ -142,6 +142,46 @@ def test_a_condition_at_the_readout_alone_leaves_the_layer_alone(embedding_size:
     assert read[0].shape[-1] == (embedding_size or 6)
 
 
+def repeated(counts: list[int]) -> Batch:
+    """A batch of strings that come so often one after another, with any conditions."""
+    batch = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5).train_batch(0)
+    assert batch.condition is not None
+    rows = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    condition = batch.condition[: len(rows)]
+    return Batch(batch.inputs[rows], batch.targets[rows], condition=condition)
+
+
+@pytest.mark.parametrize("counts", [[4, 4, 4], [2, 1, 9], [12]], ids=str)
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("condition_at", PLACES)
+def test_sequences_that_only_the_readout_tells_apart_are_read_once(
+    condition_at: Place, core: str, counts: list[int]
+) -> None:
+    model = tagger(core=CORES[core], condition_at=condition_at).double()
+    batch = repeated(counts)
+    read: list[int] = []
+    model.core.register_forward_pre_hook(lambda core, arguments: read.append(len(arguments[0])))
+    alone = [model(batch.inputs[row : row + 1], batch.condition[row : row + 1]) for row in range(12)]  # type: ignore[index]
+    weights = list(model.parameters())
+    expected = torch.cat(alone)
+    scale = torch.linspace(-1, 1, expected.numel()).view_as(expected)
+    gradients = torch.autograd.grad((expected * scale).sum(), weights, allow_unused=True)
+    read.clear()
+    found = model.logits(batch, "train")
+    assert read == [len(counts) if condition_at == "readout" else 12]
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    for one, other in zip(
+        torch.autograd.grad((found * scale).sum(), weights, allow_unused=True), gradients, strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
+
+
+def test_a_batch_of_one_sequence_and_one_of_different_ones_are_read_as_they_are() -> None:
+    model = tagger(condition_at="readout")
+    for batch in (repeated([1]), repeated([1, 2, 3])):
+        torch.testing.assert_close(model.logits(batch, "val"), model(batch.inputs, batch.condition))
+
+
 def test_one_hot_symbols_and_condition_stand_beside_one_another() -> None:
     encoded = tagger().encode(torch.tensor([[2, 0], [5, 5]]), torch.tensor([1, 3]))
     expected = torch.zeros(2, 2, 6 + 4)
