@@ -46,9 +46,27 @@ class Batch(NamedTuple):
 
     def rows(self, start: int, stop: int) -> "Batch":
         """The sequences ``start`` to ``stop - 1``."""
+        return self._chosen(slice(start, stop))
+
+    def distinct(self) -> "Batch":
+        """One sequence of those that follow one another and differ in their condition alone; conditions take turns.
+
+        Example:
+            >>> columns = torch.arange(4)[:, None]
+            >>> batch = Batch(columns // 2, columns, condition=torch.tensor([0, 1, 0, 1]))
+            >>> batch.distinct().inputs.flatten(), batch.distinct().condition
+            (tensor([0, 1]), tensor([0, 1]))
+        """
+        if self.condition is None:
+            return self
+        _, counts = torch.unique_consecutive(self.inputs, return_counts=True, dim=0)
+        turn = torch.arange(len(counts), device=counts.device) % counts
+        return self._chosen(counts.cumsum(0) - counts + turn)
+
+    def _chosen(self, rows: slice | Tensor) -> "Batch":
         return self._replace(
             **{
-                name: getattr(self, name)[start:stop]
+                name: getattr(self, name)[rows]
                 for name in ("inputs", "targets", "memory", "condition")
                 if getattr(self, name) is not None
             }

@@ -56,6 +56,22 @@ def test_rows_leave_out_what_a_batch_has_not() -> None:
     assert (batch.memory, batch.condition, batch.continues) == (None, None, False)
 
 
+def test_one_of_the_sequences_with_the_same_inputs_is_taken_and_conditions_take_turns() -> None:
+    letters = torch.tensor([5, 5, 5, 6, 6, 6, 7, 7, 7, 5, 5])[:, None].repeat(1, 2)
+    batch = Batch(letters, torch.arange(22).view(11, 2), condition=torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1]))
+    found = batch.distinct()
+    assert found.inputs.tolist() == [[5, 5], [6, 6], [7, 7], [5, 5]]
+    assert found.targets[:, 0].tolist() == [0, 8, 16, 20]
+    assert found.condition is not None
+    assert found.condition.tolist() == [0, 1, 2, 1]
+    assert found.memory is None
+
+
+def test_sequences_without_a_condition_are_all_taken() -> None:
+    batch = Batch(torch.zeros(4, 2), torch.zeros(4, 2))
+    assert batch.distinct() is batch
+
+
 def test_a_batch_goes_to_a_device_with_every_field() -> None:
     columns = torch.arange(8).reshape(4, 2)
     batch = Batch(columns, columns + 10, columns > 3, condition=torch.arange(4), continues=True)

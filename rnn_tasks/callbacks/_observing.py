@@ -69,6 +69,8 @@ def first_sequences(batch: Batch, num_sequences: int) -> Batch:
     Raises:
         UsageError: No sequence has one.
     """
+    one_each = batch.distinct()
+    batch = one_each if len(one_each.inputs) >= num_sequences else batch
     rows = batch.scored.any(1).nonzero()[:num_sequences, 0]
     if not len(rows):
         raise UsageError("no sequence of the first validation batch has a scored step to look at")

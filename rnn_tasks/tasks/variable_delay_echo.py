@@ -31,6 +31,8 @@ class VariableDelayEcho(GeneratedTask):
         test_sequences: Sequences in the test set, ``> max_delay``; its delays take turns.
         eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+        every_delay: Whether the same letters are asked for at each delay, one sequence after another, instead of
+            letters of their own for each sequence. A layer that is not told the delay then runs once for all of them.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -47,6 +49,7 @@ class VariableDelayEcho(GeneratedTask):
         test_sequences: int = 4500,
         eval_batch_size: int = 900,
         seed: int | None = None,
+        every_delay: bool = False,
     ) -> None:
         super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
         require(
@@ -59,6 +62,7 @@ class VariableDelayEcho(GeneratedTask):
         self.max_delay = max_delay
         self.sequence_length = sequence_length
         self.alphabet_size = alphabet_size
+        self.every_delay = every_delay
 
     @property
     def spec(self) -> TaskSpec:
@@ -74,10 +78,15 @@ class VariableDelayEcho(GeneratedTask):
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random letters; delays are random in training and take turns elsewhere, so that each is measured as well."""
-        shape = (num_sequences, self.sequence_length)
+        """Random letters; delays are random in training and take turns elsewhere, so that each is measured as well.
+
+        With ``every_delay`` they take turns in training too.
+        """
+        delays_each = self.max_delay + 1 if self.every_delay else 1
+        shape = (-(-num_sequences // delays_each), self.sequence_length)
         letters = torch.randint(1, self.alphabet_size + 1, shape, generator=generator)
-        if split == "train":
+        letters = letters.repeat_interleave(delays_each, 0)[:num_sequences]
+        if split == "train" and not self.every_delay:
             delays = torch.randint(0, self.max_delay + 1, (num_sequences,), generator=generator)
         else:
             delays = torch.arange(num_sequences) % (self.max_delay + 1)

@@ -181,6 +181,13 @@ def test_the_sequences_are_the_first_that_have_a_scored_step() -> None:
         first_sequences(batch.rows(0, 1), 2)
 
 
+def test_of_sequences_with_the_same_inputs_one_is_looked_at_if_there_are_enough() -> None:
+    letters = torch.arange(3).repeat_interleave(2)[:, None]
+    batch = Batch(letters, letters + 10, condition=torch.arange(2).repeat(3))
+    assert first_sequences(batch, 2).inputs.tolist() == [[0], [1]]
+    assert first_sequences(batch, 4).inputs.tolist() == [[0], [0], [1], [1]]
+
+
 class Plain(LightningModule):
     """A model without a layer of ours."""
 

@@ -23,7 +23,7 @@ from rnn_tasks.report.subject import (
 )
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.load import RunPlace, find_run, load_model, read_config
-from rnn_tasks.tasks import Copy, Echo, Text
+from rnn_tasks.tasks import Copy, Echo, Text, VariableDelayEcho
 from tests.conftest import RnnTasks, small
 
 
@@ -122,6 +122,16 @@ def test_sequences_are_the_first_ones_of_the_test() -> None:
     assert batch.memory is not None
     long = sequences(Copy(layout="arjovsky", delay=5000, test_sequences=40, eval_batch_size=5))
     assert len(long.inputs) == 16  # not all of a million steps
+
+
+def test_of_strings_that_are_asked_for_at_every_delay_each_is_taken_once() -> None:
+    task = VariableDelayEcho(max_delay=2, sequence_length=6, test_sequences=90, every_delay=True)
+    batch = sequences(task)
+    assert len(batch.inputs) == len({tuple(letters) for letters in batch.inputs.tolist()}) == 30
+    assert batch.condition is not None
+    assert batch.condition.tolist() == [0, 1, 2] * 10
+    few = sequences(VariableDelayEcho(max_delay=2, sequence_length=6, test_sequences=45, every_delay=True))
+    assert len(few.inputs) == 45  # 15 strings alone are too few to look at
 
 
 def test_pieces_of_a_text_go_on_from_one_another(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -43,6 +45,30 @@ def test_delays_are_drawn_in_training_and_take_turns_in_evaluation() -> None:
     assert drawn[:9].tolist() != batch.condition.tolist()
 
 
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_the_same_letters_can_be_asked_for_at_every_delay(split: str) -> None:
+    sizes = {"batch_size": 12, "val_sequences": 12, "test_sequences": 12}
+    task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, **sizes)
+    batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
+    strings = batch.inputs.view(4, 3, 5)
+    assert torch.equal(strings, strings[:, :1].expand(4, 3, 5))
+    assert len({tuple(letters) for letters in strings[:, 0].tolist()}) == 4
+    assert batch.condition is not None
+    assert batch.condition.tolist() == [0, 1, 2] * 4
+    for letters, targets, delay in zip(batch.inputs.tolist(), batch.targets.tolist(), [0, 1, 2] * 4, strict=True):
+        assert targets == [NOT_SCORED] * delay + letters[: 5 - delay]
+    if split == "train":
+        assert not torch.equal(batch.inputs, task.train_batch(1).inputs)
+
+
+def test_a_batch_may_end_in_the_middle_of_the_delays() -> None:
+    task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, batch_size=8)
+    batch, whole = task.train_batch(0), VariableDelayEcho(2, 5, every_delay=True, batch_size=9).train_batch(0)
+    assert batch.condition is not None
+    assert batch.condition.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert torch.equal(batch.inputs, whole.inputs[:8])
+
+
 def test_the_baseline_is_what_guessing_the_commonest_letter_scores_at_every_delay() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=6, alphabet_size=5, batch_size=9000)
     batch = task.train_batch(0)
@@ -76,6 +102,6 @@ def test_a_text_becomes_the_sequence_that_the_task_makes_of_the_same_letters() -
         ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, int], message: str) -> None:
+def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         VariableDelayEcho(**arguments)
