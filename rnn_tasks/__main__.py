@@ -1,6 +1,7 @@
 """The one door: ``rnn-tasks`` and ``python -m rnn_tasks``."""
 
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -8,12 +9,12 @@ from collections.abc import Sequence
 
 from rnn_tasks import __version__
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
-from rnn_tasks.startup import import_lightning
+from rnn_tasks.startup import import_lightning, settle
 
 LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 """Lets torch, if it is not loaded yet, ask for large pages: a step of a long sequence takes a tenth less on Linux."""
 
-COMMANDS = {
+COMMANDS = {  # each a module with a function of its name
     "analyze": "Write a report of what trained networks remember, for a browser.",
     "generate": "Let a trained language model go on with a text.",
     "reproduce": "Run what published figures need, and print them beside ours.",
@@ -67,30 +68,10 @@ def dispatch(words: list[str], from_shell: bool) -> None:
         print(f"rnn-tasks {__version__}")
         return
     import_lightning()
-    if words[:1] == ["respond"]:
-        from rnn_tasks.respond import respond
-
-        respond(words[1:])
-    elif words[:1] == ["generate"]:
-        from rnn_tasks.generate import generate
-
-        generate(words[1:])
-    elif words[:1] == ["analyze"]:
-        from rnn_tasks.analyze import analyze
-
-        analyze(words[1:])
-    elif words[:1] == ["resume"]:
-        from rnn_tasks.resume import resume
-
-        resume(words[1:])
-    elif words[:1] == ["reproduce"]:
-        from rnn_tasks.reproduce import reproduce
-
-        reproduce(words[1:])
-    elif words[:1] == ["study"]:
-        from rnn_tasks.study import study
-
-        study(words[1:])
+    if words[:1] and words[0] in COMMANDS:
+        module = importlib.import_module(f"rnn_tasks.{words[0]}")
+        settle()
+        getattr(module, words[0])(words[1:])
     else:
         from rnn_tasks.cli import build
         from rnn_tasks.parsing import Parser

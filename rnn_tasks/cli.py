@@ -27,6 +27,7 @@ from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
 from rnn_tasks.shipped import CONFIGS, shipped_names
 from rnn_tasks.sizing import hidden_size_within
+from rnn_tasks.startup import settle
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "build"]
@@ -114,6 +115,7 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Set the number of threads, and name the run folder."""
+        settle()
         threads = self._get(self.config, "num_threads", default=None)
         if threads is not None:
             if threads < 1:

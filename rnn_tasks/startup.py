@@ -20,8 +20,15 @@ The plots bring matplotlib with them, and the compiler brings sympy and most of 
 """
 
 
+def settle() -> None:
+    """Begin to look for what can be given back, but not among all that has been made so far: it stays."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+
+
 def import_lightning() -> None:
-    """Import Lightning, in half the time.
+    """Import Lightning, in half the time; :func:`settle` is to be called when all is there that a command needs.
 
     Its modules, and those of torchmetrics, hold stand-ins for what was put off, which load the real thing when an
     attribute of it is used. Others get the real thing when they import it: only the compiler's stand-in stays in
@@ -35,8 +42,6 @@ def import_lightning() -> None:
     try:
         importlib.import_module("lightning.pytorch.cli")
     finally:
-        gc.freeze()  # what was imported stays: it need not be searched again and again for what can be given back
-        gc.enable()
         finder.importing = False
         for name, module in list(sys.modules.items()):
             if isinstance(module, StandIn) and name != COMPILER:

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+FIT = ["fit", "--config", "copy", "--trainer.max_steps=2", "--data.val_sequences=9", "--data.test_sequences=9"]
 HEAVY = ["matplotlib", "scipy", "sklearn", "sympy", "torch._inductor", "torch.distributed.fsdp"]
 
 
@@ -15,13 +18,24 @@ def run(program: str, folder: Path) -> str:
 
 
 def test_a_fit_loads_neither_pictures_nor_a_compiler(tmp_path: Path) -> None:
-    words = ["fit", "--config", "copy", "--trainer.max_steps=2", "--data.val_sequences=9", "--data.test_sequences=9"]
     said = run(
-        f"import sys; from rnn_tasks.__main__ import main; main({words}); "
+        f"import sys; from rnn_tasks.__main__ import main; main({FIT}); "
         f"print([name for name in {HEAVY} if name in sys.modules])",
         tmp_path,
     )
     assert said.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [FIT, ["study", "list"]], ids=" ".join)
+def test_garbage_is_looked_for_among_what_a_command_makes_and_not_among_imports(
+    tmp_path: Path, words: list[str]
+) -> None:
+    said = run(
+        f"import gc; from rnn_tasks.__main__ import main; main({words}); "
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000)",
+        tmp_path,
+    )
+    assert said.splitlines()[-1] == "True True"
 
 
 USES = """
