@@ -1,6 +1,7 @@
 """The command line: mistakes in one line, what fit leaves behind, resuming."""
 
 import json
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from rnn_tasks.callbacks import RunSummary
@@ -378,3 +380,13 @@ def test_tensorboard_gets_curves_samples_settings_and_final_figures(trained: Rnn
     shown = [metric.name.tag for metric in content[0].experiment.metric_infos]
     assert shown[0] == "test/accuracy"
     assert set(shown) - {"run/solved_at"} <= scalars
+
+
+def test_a_run_that_lightning_ends_for_a_signal_has_not_ended_well(
+    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(*_: object) -> None:
+        raise SIGTERMException
+
+    monkeypatch.setattr("rnn_tasks.cli.CLI._run_subcommand", end)
+    assert rnn_tasks("fit", "--config", "copy").status == 128 + signal.SIGTERM

@@ -35,6 +35,8 @@ class StopOnSignal(Callback):
         requeued = isinstance(trainer._accelerator_connector.cluster_environment, SLURMEnvironment)
         if threading.current_thread() is threading.main_thread() and not requeued:
             self.previous = {signum: signal.signal(signum, self.receive) for signum in SIGNALS}
+            if trainer.received_sigterm:  # while Lightning's were set
+                self.received = signal.SIGTERM
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
         """Remember the signal; the second Ctrl-C interrupts."""

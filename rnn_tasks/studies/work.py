@@ -286,8 +286,9 @@ class Worker:
         process = child.start(words, log)
         while process.exitcode is None:
             if self.stop.wait(0.02):
-                process.terminate()  # it saves its state
-                process.join()
+                while process.exitcode is None:  # asked more than once, in case that it was not listening yet
+                    process.terminate()  # it saves its state
+                    process.join(5)
                 raise InterruptedStudyError
         status = process.exitcode
         process.close()

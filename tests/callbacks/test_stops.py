@@ -99,6 +99,21 @@ def test_a_signal_ends_the_run_between_two_steps_with_its_state_saved(fit: Any, 
     assert signal.getsignal(signum) == before
 
 
+class SendEarly(Callback):
+    """Sends SIGTERM before the handlers of :class:`StopOnSignal` are set."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_comes_before_the_first_step_ends_the_run_after_it(fit: Any, tmp_path: Any) -> None:
+    with pytest.raises(InterruptedRunError) as caught:
+        fit(SendEarly(), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
+    assert caught.value.signum == signal.SIGTERM
+    saved = torch.load(tmp_path / "echo/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 1
+
+
 def test_a_second_interrupt_does_not_wait(fit: Any, tmp_path: Any) -> None:
     with pytest.raises(InterruptedRunError):
         fit(Send(signal.SIGINT, times=2), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"))
