@@ -85,8 +85,10 @@ class VariableDelayEcho(GeneratedTask):
         delays_each = self.max_delay + 1 if self.every_delay else 1
         shape = (-(-num_sequences // delays_each), self.sequence_length)
         letters = torch.randint(1, self.alphabet_size + 1, shape, generator=generator)
-        letters = letters.repeat_interleave(delays_each, 0)[:num_sequences]
-        if split == "train" and not self.every_delay:
+        if self.every_delay:
+            letters = letters.repeat_interleave(delays_each, 0)[:num_sequences]
+            delays = torch.arange(num_sequences) % delays_each
+        elif split == "train":
             delays = torch.randint(0, self.max_delay + 1, (num_sequences,), generator=generator)
         else:
             delays = torch.arange(num_sequences) % (self.max_delay + 1)
