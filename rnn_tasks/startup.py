@@ -13,10 +13,11 @@ from typing import Any
 COMPILER = "torch._dynamo"
 """What ``torch.compile`` is made of. Every step of an optimizer asks for it too, to tell a compiler where to stop."""
 
-PUT_OFF = ("scipy", "torchmetrics.utilities.plot", COMPILER)
+PUT_OFF = ("scipy", "torchmetrics.utilities.plot", "unittest.mock", COMPILER)
 """Modules, with all below them, of which Lightning and torchmetrics only want names when they are imported.
 
-The plots bring matplotlib with them, and the compiler brings sympy and most of ``torch.distributed``.
+The plots bring matplotlib with them, and the compiler brings sympy and most of ``torch.distributed``. Lightning asks of
+what it is given whether it is a mock.
 """
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FIT = ["fit", "--config", "copy", "--trainer.max_steps=2", "--data.val_sequences=9", "--data.test_sequences=9"]
-HEAVY = ["matplotlib", "scipy", "sklearn", "sympy", "torch._inductor", "torch.distributed.fsdp"]
+HEAVY = ["unittest.mock", "matplotlib", "scipy", "sklearn", "sympy", "torch._inductor", "torch.distributed.fsdp"]
 
 
 def run(program: str, folder: Path) -> str:
@@ -77,6 +77,15 @@ assert isinstance(compiled, OptimizedModule) and not isinstance(layer, Optimized
 before = layer.weight.clone()
 torch.compile(step, backend="eager")()
 assert not torch.equal(before, layer.weight)
+
+from unittest.mock import Mock
+
+from lightning.pytorch import Callback
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+callback = Callback()
+callback.on_fit_start = Mock(wraps=callback.on_fit_start)
+assert not is_overridden("on_fit_start", callback, Callback)
 
 import torchmetrics
 from torchmetrics.utilities import plot
