@@ -56,12 +56,12 @@ def main(args: Sequence[str] | None = None) -> None:
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning ends with status 1
             leave(128 + signal.SIGINT)
-        if type(error).__name__ == "SIGTERMException":  # Lightning ends with status 0
-            leave(128 + signal.SIGTERM)
         raise
     finally:
         if args is None:
             gc.freeze()  # the process ends: its memory need not be searched for what can be given back
+        else:
+            settle()
 
 
 def dispatch(words: list[str], from_shell: bool) -> None:

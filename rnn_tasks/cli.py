@@ -1,6 +1,7 @@
 """The command line of the trainer: fit, validate, test, predict."""
 
 import logging
+import signal
 import sys
 import warnings
 from functools import cached_property
@@ -12,10 +13,11 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 # Short names in YAML are those of imported classes.
 from rnn_tasks.callbacks import RunSummary
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import InterruptedRunError, UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.parsing import ConfigByName, Parser, brief
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
@@ -233,8 +235,11 @@ class CLI(LightningCLI):
         if self.only_test:
             self.before_fit()
             self.after_fit()
-        else:
+            return
+        try:
             super()._run_subcommand(subcommand)
+        except SIGTERMException as error:  # which would end the process with status 0
+            raise InterruptedRunError(signal.SIGTERM) from error
 
     def after_fit(self) -> None:
         """Measure the best weights on the test set."""

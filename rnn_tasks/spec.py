@@ -48,8 +48,11 @@ class Batch(NamedTuple):
         """The sequences ``start`` to ``stop - 1``."""
         return self._chosen(slice(start, stop))
 
-    def distinct(self) -> "Batch":
+    def distinct(self, at_least: int = 1) -> "Batch":
         """One sequence of those that follow one another and differ in their condition alone; conditions take turns.
+
+        Args:
+            at_least: The batch stays as it is if fewer than so many sequences would be left.
 
         Example:
             >>> columns = torch.arange(4)[:, None]
@@ -60,6 +63,8 @@ class Batch(NamedTuple):
         if self.condition is None:
             return self
         _, counts = torch.unique_consecutive(self.inputs, return_counts=True, dim=0)
+        if len(counts) < at_least:
+            return self
         turn = torch.arange(len(counts), device=counts.device) % counts
         return self._chosen(counts.cumsum(0) - counts + turn)
 

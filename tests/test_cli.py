@@ -388,5 +388,5 @@ def test_a_run_that_lightning_ends_for_a_signal_has_not_ended_well(
     def end(*_: object) -> None:
         raise SIGTERMException
 
-    monkeypatch.setattr("rnn_tasks.cli.CLI._run_subcommand", end)
+    monkeypatch.setattr("lightning.pytorch.cli.LightningCLI._run_subcommand", end)
     assert rnn_tasks("fit", "--config", "copy").status == 128 + signal.SIGTERM

@@ -65,6 +65,8 @@ def test_one_of_the_sequences_with_the_same_inputs_is_taken_and_conditions_take_
     assert found.condition is not None
     assert found.condition.tolist() == [0, 1, 2, 1]
     assert found.memory is None
+    assert len(batch.distinct(at_least=4).inputs) == 4
+    assert batch.distinct(at_least=5) is batch
 
 
 def test_sequences_without_a_condition_are_all_taken() -> None:

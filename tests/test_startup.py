@@ -26,12 +26,12 @@ def test_a_fit_loads_neither_pictures_nor_a_compiler(tmp_path: Path) -> None:
     assert said.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("words", [FIT, ["study", "list"]], ids=" ".join)
+@pytest.mark.parametrize("words", [FIT, ["study", "list"], ["fit", "--config", "nothing"]], ids=" ".join)
 def test_garbage_is_looked_for_among_what_a_command_makes_and_not_among_imports(
     tmp_path: Path, words: list[str]
 ) -> None:
     said = run(
-        f"import gc; from rnn_tasks.__main__ import main; main({words}); "
+        f"import gc\nfrom rnn_tasks.__main__ import main\ntry: main({words})\nexcept SystemExit: pass\n"
         "print(gc.isenabled(), gc.get_freeze_count() > 100_000)",
         tmp_path,
     )

@@ -69,8 +69,7 @@ def first_sequences(batch: Batch, num_sequences: int) -> Batch:
     Raises:
         UsageError: No sequence has one.
     """
-    one_each = batch.distinct()
-    batch = one_each if len(one_each.inputs) >= num_sequences else batch
+    batch = batch.distinct(at_least=num_sequences)
     rows = batch.scored.any(1).nonzero()[:num_sequences, 0]
     if not len(rows):
         raise UsageError("no sequence of the first validation batch has a scored step to look at")

@@ -272,8 +272,7 @@ def sequences(task: Task) -> Batch:
         wanted = min(MAX_SEQUENCES, max(MIN_SEQUENCES, MAX_STEPS // time))
         if found and time != found[0].inputs.shape[1]:
             break
-        one_each = batch.distinct()
-        found.append(one_each if len(one_each.inputs) >= MIN_SEQUENCES else batch)
+        found.append(batch.distinct(at_least=MIN_SEQUENCES))
         if sum(len(part.inputs) for part in found) >= wanted:
             return joined(found).rows(0, wanted)
     require(bool(found), "there are no test sequences")

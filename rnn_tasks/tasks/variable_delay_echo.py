@@ -87,8 +87,7 @@ class VariableDelayEcho(GeneratedTask):
         letters = torch.randint(1, self.alphabet_size + 1, shape, generator=generator)
         if self.every_delay:
             letters = letters.repeat_interleave(delays_each, 0)[:num_sequences]
-            delays = torch.arange(num_sequences) % delays_each
-        elif split == "train":
+        if split == "train" and not self.every_delay:
             delays = torch.randint(0, self.max_delay + 1, (num_sequences,), generator=generator)
         else:
             delays = torch.arange(num_sequences) % (self.max_delay + 1)
