@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -14,7 +13,7 @@ from rnn_tasks.cores.core import State
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, is_transformed
-from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
+from rnn_tasks.cores.unrolled import Blocks, States, Unrolled, project
 from rnn_tasks.errors import UsageError
 
 Activation = Literal["tanh", "relu", "sigmoid", "identity"]
@@ -113,10 +112,12 @@ class Elman(Unrolled):
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
             return self._run_by_cudnn(layer, inputs, state)
         (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
-        currents = functional.linear(inputs.transpose(0, 1), weight_ih, bias)
+        currents = project(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
         weight = self._recurrent_weight(layer).to(currents.dtype)
-        start = currents.new_zeros(currents.shape[1:]) if state is None else state[0].to(currents.dtype)
+        shape = (len(inputs), self.hidden_size)
+        start = currents.new_zeros(shape) if state is None else state[0].to(currents.dtype)
         states: Tensor = ElmanScan.apply(currents, start, weight, self.activation)  # type: ignore[no-untyped-call]
+        states = states.view(-1, *start.shape)
         return states.transpose(0, 1), (states[-1],)
 
     def _run_by_cudnn(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from rnn_tasks.errors import UsageError
 
+BLOCK = 256
+"""Steps that are there as tensors of their own at a time. Each is an object that the garbage collector goes through."""
+
 TWICE: ContextVar[bool] = ContextVar("differentiable_twice", default=False)
 
 BACKWARD: dict[str, Callable[[Tensor, Tensor], Any]] = {
@@ -53,15 +56,15 @@ def is_transformed() -> bool:
 class ElmanScan(torch.autograd.Function):
     """``h_t = f(a_t + W h_{t-1})`` for all t; ``apply(a, h_0, W, f)`` returns every state.
 
-    ``a`` is ``(time, batch, hidden)`` and is overwritten by the states; ``h_0`` is ``(batch, hidden)``, W
-    ``(hidden, hidden)``, f one of ``tanh``, ``sigmoid``, ``relu`` and ``identity``.
+    ``a`` is ``(time, batch, hidden)`` or ``(time * batch, hidden)`` and is overwritten by the states; ``h_0`` is
+    ``(batch, hidden)``, W ``(hidden, hidden)``, f one of ``tanh``, ``sigmoid``, ``relu`` and ``identity``.
     """
 
     @staticmethod
     def forward(ctx: Any, currents: Tensor, start: Tensor, weight: Tensor, activation: str) -> Tensor:
-        """The states, ``(time, batch, hidden)``."""
+        """The states, shaped as ``a``."""
         # Laid out as it is multiplied: a quarter of the time of each product of 256 columns, for one copy.
-        advance(currents, start, weight.t().contiguous(), activation)
+        advance(currents.view(-1, *start.shape), start, weight.t().contiguous(), activation)
         ctx.mark_dirty(currents)
         ctx.save_for_backward(currents, start, weight)
         ctx.activation = activation
@@ -76,19 +79,28 @@ class ElmanScan(torch.autograd.Function):
         states, start, weight = ctx.saved_tensors
         behind = BACKWARD[ctx.activation]
         result = given.clone(memory_format=torch.contiguous_format)  # at once: a copy a step takes three times as long
-        slots = result.unbind(0)
-        later = slots[-1]
-        behind(later, states[-1])
-        for slot, state in zip(slots[-2::-1], states.unbind(0)[-2::-1], strict=True):
-            slot.addmm_(later, weight)
+        states = states.view(-1, *start.shape)
+        slots = result.view(states.shape)
+        later = None
+        for slot, state in zip(steps(slots, last_first=True), steps(states, last_first=True), strict=True):
+            if later is not None:
+                slot.addmm_(later, weight)
             behind(slot, state)
             later = slot
         of_weight = None
         if ctx.needs_input_grad[2]:
             of_weight = slots[0].t() @ start
             if len(slots) > 1:
-                of_weight.addmm_(result[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
+                of_weight.addmm_(slots[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
         return result, slots[0] @ weight if ctx.needs_input_grad[1] else None, of_weight, None
+
+
+def steps(sequence: Tensor, last_first: bool = False) -> Iterator[Tensor]:
+    """Each time step of a sequence, ``BLOCK`` of them cut out at a time."""
+    blocks = torch.split(sequence, BLOCK)
+    for block in reversed(blocks) if last_first else blocks:
+        cut = block.unbind(0)
+        yield from reversed(cut) if last_first else cut
 
 
 def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) -> None:
@@ -103,7 +115,7 @@ def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) ->
     if activation == "tanh" and currents.device.type == "cpu" and currents.dtype in (torch.float32, torch.float64):
         # tanh(a) = 2 sigmoid(2 a) - 1 to within rounding of 1, and torch's tanh takes three times as long on a CPU.
         minus_one = currents.new_tensor(-1.0)
-        for current in currents.unbind(0):
+        for current in steps(currents):
             current.addmm_(state, weight, beta=2, alpha=2).sigmoid_()
             state = torch.add(minus_one, current, alpha=2, out=current)
         return
@@ -114,6 +126,6 @@ def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) ->
         "identity": lambda values: values,
     }
     apply = in_place[activation]
-    for current in currents.unbind(0):
+    for current in steps(currents):
         state = current.addmm_(state, weight)
         apply(state)

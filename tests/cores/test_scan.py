@@ -5,6 +5,7 @@ import torch
 
 from rnn_tasks.cores import Elman, differentiable_twice
 from rnn_tasks.cores.elman import ACTIVATIONS, Activation
+from rnn_tasks.cores.scan import BLOCK
 from rnn_tasks.errors import UsageError
 
 
@@ -26,6 +27,18 @@ def test_states_and_gradients_equal_those_of_autograd(
     layer = Elman(3, 7, activation=activation, num_layers=num_layers).double()
     inputs = torch.randn(4, length, 3, dtype=torch.float64, requires_grad=True)
     state = torch.randn(num_layers, 4, 7, dtype=torch.float64, requires_grad=True) if given_state else None
+    found = outcome(layer, inputs, state)
+    with differentiable_twice():
+        wanted = outcome(layer, inputs, state)
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("length", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 3])
+def test_a_sequence_of_several_blocks_is_one_sequence(length: int) -> None:
+    layer = Elman(3, 7).double()
+    inputs = torch.randn(2, length, 3, dtype=torch.float64, requires_grad=True)
+    state = torch.randn(1, 2, 7, dtype=torch.float64, requires_grad=True)
     found = outcome(layer, inputs, state)
     with differentiable_twice():
         wanted = outcome(layer, inputs, state)
