@@ -76,6 +76,10 @@ class CopySamples(Dataset[tuple[Tensor, Tensor]]):
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        symbols = torch.randint(self.alphabet, (self.size,))
-        blanks = torch.full((self.size + 1,), self.alphabet)
-        return torch.cat([symbols, blanks]), torch.cat([blanks, symbols])
+        symbols, cue = torch.randint(self.alphabet, (self.size,)), self.size
+        source = torch.full((2 * self.size + 1,), self.alphabet)
+        source[:cue] = symbols
+        source[cue] = self.alphabet
+        target = torch.full_like(source, self.alphabet)
+        target[cue + 1 :] = symbols
+        return source, target

@@ -48,7 +48,9 @@ def cue(layout: Layout, blank: int, marker: int) -> tuple[Run, ...]:
     return (waiting, Run(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
 
 
-def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
+def copy(
+    symbols: Tensor, delays: Tensor | int, layout: Layout, blank: int, marker: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs, targets and memory steps of a copy, K symbols with a delay of T.
 
     ::
@@ -65,16 +67,16 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
 
     Args:
         symbols: ``(batch, K)``.
-        delays: Delay of each sequence, ``(batch,)``; shorter ones are filled up with blanks that are not scored.
+        delays: Delay of each sequence, ``(batch,)``; shorter ones are filled up with blanks that are not scored. A
+            number is the delay of all, in a third of the time.
         layout: One of ``LAYOUTS``.
         blank: The blank's index.
         marker: The marker's index.
     """
+    if isinstance(delays, int):
+        return copy_at(symbols, delays, layout, blank, marker)
     size = symbols.shape[1]
-    shortest, longest = (int(end) for end in delays.aminmax())
-    if shortest == longest:
-        return copy_at(symbols, longest, layout, blank, marker)
-    time = torch.arange(2 * size + longest)
+    time = torch.arange(2 * size + int(delays.max()))
     inputs = torch.full((len(symbols), len(time)), blank)
     inputs[:, :size] = symbols
     start = size + delays[:, None]
@@ -90,7 +92,7 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
 
 
 def copy_at(symbols: Tensor, delay: int, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`copy`, for the same delay everywhere, in a third of the time."""
+    """As :func:`copy`, for the same delay everywhere."""
     count, size = symbols.shape
     start, end = size + delay, 2 * size + delay
     inputs = torch.full((count, end), blank)
@@ -186,5 +188,5 @@ class Copy(GeneratedTask):
         """Random symbols; random delays when there is a range of them."""
         low, high = self.delays
         symbols = torch.randint(0, self.alphabet_size, (num_sequences, self.num_symbols), generator=generator)
-        delays = torch.randint(low, high + 1, (num_sequences,), generator=generator)
+        delays = low if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
         return Batch(*copy(symbols, delays, self.layout, self.blank, self.marker))

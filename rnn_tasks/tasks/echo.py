@@ -5,6 +5,7 @@ import string
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, TaskSpec
@@ -13,7 +14,7 @@ from rnn_tasks.tasks.generated import GeneratedTask
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
 
-def echo(letters: Tensor, delays: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def echo(letters: Tensor, delays: Tensor | int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Inputs and targets of an echo.
 
     ::
@@ -24,8 +25,9 @@ def echo(letters: Tensor, delays: Tensor, lengths: Tensor) -> tuple[Tensor, Tens
 
     Args:
         letters: Symbols ``>= 1``, ``(batch, time)``; 0 is the empty symbol.
-        delays: Delay of each sequence, ``(batch,)``.
-        lengths: Length of each sequence, ``(batch,)``; what lies behind it is empty and not scored.
+        delays: Delay of each sequence, ``(batch,)``; a number is the delay of all, in a fraction of the time.
+        lengths: Length of each sequence, ``(batch,)``; what lies behind it is empty and not scored. None when all are
+            as long as there are letters; the inputs are then the letters themselves.
 
     Example:
         >>> inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
@@ -33,10 +35,16 @@ def echo(letters: Tensor, delays: Tensor, lengths: Tensor) -> tuple[Tensor, Tens
         tensor([[-100, -100,    1,    2,    3,    4]])
     """
     time = torch.arange(letters.shape[1])
-    inputs = letters.masked_fill(time >= lengths[:, None], 0)
-    source = time - delays[:, None]
-    targets = inputs.gather(1, source.clamp(min=0))
-    return inputs, targets.masked_fill((source < 0) | (time >= lengths[:, None]), NOT_SCORED)
+    behind = None if lengths is None else time >= lengths[:, None]
+    inputs = letters if behind is None else letters.masked_fill(behind, 0)
+    if isinstance(delays, int):
+        late = min(delays, len(time))
+        targets = functional.pad(inputs, (late, -late), value=NOT_SCORED)
+    else:
+        late = int(delays.max())
+        padded = functional.pad(inputs, (late, 0), value=NOT_SCORED)
+        targets = padded.gather(1, (time + late) - delays[:, None])
+    return inputs, targets if behind is None else targets.masked_fill(behind, NOT_SCORED)
 
 
 class Echo(GeneratedTask):
@@ -114,5 +122,5 @@ class Echo(GeneratedTask):
         """Random letters; outside training, of random length."""
         low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
         letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
-        lengths = torch.randint(low, high + 1, (num_sequences,), generator=generator)
-        return Batch(*echo(letters, torch.full((num_sequences,), self.delay), lengths))
+        lengths = None if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
+        return Batch(*echo(letters, self.delay, lengths))

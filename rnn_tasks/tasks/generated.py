@@ -104,8 +104,9 @@ class GeneratedTask(Task):
         return -(-self.epoch_sequences // (self.batch_size * self.world[1]))
 
     def _own_rows(self, batch: Batch) -> Batch:
-        own = self.own_rows(len(batch.inputs))
-        return batch.rows(own.start, own.stop)
+        size = len(batch.inputs)
+        own = self.own_rows(size)
+        return batch if own == slice(0, size) else batch.rows(own.start, own.stop)
 
     def _evaluation_batches(self, split: str) -> Stream:
         whole = self._evaluation_sets[split]

@@ -91,5 +91,4 @@ class VariableDelayEcho(GeneratedTask):
             delays = torch.randint(0, self.max_delay + 1, (num_sequences,), generator=generator)
         else:
             delays = torch.arange(num_sequences) % (self.max_delay + 1)
-        lengths = torch.full((num_sequences,), self.sequence_length)
-        return Batch(*echo(letters, delays, lengths), condition=delays)
+        return Batch(*echo(letters, delays), condition=delays)

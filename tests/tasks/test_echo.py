@@ -35,6 +35,14 @@ def test_rows_with_delays_and_lengths_of_their_own() -> None:
         assert (inputs[row].tolist(), targets[row].tolist()) == expected
 
 
+@pytest.mark.parametrize("delay", [0, 3, 6, 7, 9])
+def test_one_delay_for_all_is_that_delay_for_each(delay: int) -> None:
+    letters, lengths = torch.randint(1, 9, (5, 7)), torch.tensor([7, 7, 3, 1, 7])
+    for given in (None, lengths):
+        found, wanted = echo(letters, delay, given), echo(letters, torch.full((5,), delay), given)
+        assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
+
+
 def test_training_sequences_have_one_length_and_are_echoes() -> None:
     batch = Echo(delay=3, sequence_length=9, alphabet_size=4, batch_size=30).train_batch(0)
     assert batch.memory is None

@@ -1,5 +1,6 @@
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -34,6 +35,12 @@ def test_any_other_seed_split_epoch_or_index_gives_other_numbers() -> None:
         for index in range(4)
     ]
     assert len({tuple(values.tolist()) for values in draws}) == len(draws)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**70])
+def test_the_numbers_are_those_of_numpys_seed_sequence(seed: int) -> None:
+    word = int(np.random.SeedSequence([seed, 1, 3, 5]).generate_state(1, np.uint64)[0]) >> 1
+    assert torch.equal(draw(seed, "val", 3, 5), torch.rand(8, generator=torch.Generator().manual_seed(word)))
 
 
 def test_neighbouring_batches_are_independent() -> None:
