@@ -128,6 +128,7 @@ def set_up():
         create()
     pip("hatchling", "editables")  # the project is built with the locked ones, not with the newest
     pip("--no-build-isolation", "--editable", ".[dev]")
+    run("compileall", PYTHON, "-m", "compileall", "-q", "rnn_tasks")  # as pip does with all else that it installs
     with open(STAMP + ".part", "w") as file:
         file.write("\n".join(wanted) + "\n")
     os.replace(STAMP + ".part", STAMP)
