@@ -107,7 +107,7 @@ class Elman(Unrolled):
         return super().forward(inputs, state)
 
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
-        if inputs.shape[1] < 2 or is_transformed():
+        if inputs.shape[1] < 2 or len(inputs) == 0 or is_transformed():
             return super()._run(layer, inputs, state)
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
             return self._run_by_cudnn(layer, inputs, state)

@@ -137,7 +137,7 @@ class Unrolled(Stacked, ABC):
         """One layer over a sequence: the input's part at once, then step by step."""
         folded, unfolded = self._biases(layer)
         currents = project(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
-        currents = currents.view(*inputs.shape[:2], -1)
+        currents = currents.view(*inputs.shape[:2], currents.shape[1])
         like = currents.dtype  # autocast would cast the weights at every step
         weight = tuple(block.T for block in self._cut(self._recurrent_weight(layer).to(like)))
         bias = tuple(block.to(like) for block in unfolded)

@@ -26,7 +26,7 @@ from rnn_tasks.cores import (
     UpdateOnlyGRU,
     Xavier,
 )
-from rnn_tasks.cores.unrolled import Blocks, States
+from rnn_tasks.cores.unrolled import Blocks, States, project
 from rnn_tasks.errors import UsageError
 
 Make = Callable[..., Unrolled]
@@ -401,3 +401,21 @@ def test_a_layer_of_ones_own_is_a_step() -> None:
             hidden = 0.5 * hidden + 0.5 * torch.tanh(total)
             sequence.append(hidden)
     torch.testing.assert_close(outputs[0], torch.stack(sequence), atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_batch_of_no_sequences_has_no_outputs(name: str) -> None:
+    outputs, _ = LAYERS[name](3, 5)(torch.zeros(0, 4, 3))
+    assert outputs.shape == (0, 4, 5)
+
+
+def test_the_inputs_part_is_torchs_linear_with_its_gradients() -> None:
+    inputs, weight, bias = (
+        torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((40, 3), (5, 3), (5,))
+    )
+    found, wanted = project(inputs, weight, bias), functional.linear(inputs, weight, bias)
+    torch.testing.assert_close(found, wanted)
+    scale = torch.randn_like(found)
+    gradients = [torch.autograd.grad((out * scale).sum(), (inputs, weight, bias)) for out in (found, wanted)]
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
