@@ -48,7 +48,7 @@ def layers(setting: Setting, device: torch.device, where: str) -> Iterator[Row]:
         works = layer_works(units, length, batch, features, device)
         ours, count = repeated(works["ours"], 0.05 if setting.quick else 0.15)
         works["torch"]()
-        laps = in_turn({"ours": ours, "torch": times(works["torch"], count)}, setting.count(15, 5))
+        laps = in_turn({"ours": ours, "torch": times(works["torch"], count)}, setting.count(15, 3))
         laps = {name: [each.each(count) for each in found] for name, found in laps.items()}
         what = f"hidden {units}, length {length}, batch {batch}{where}"
         row = ratio_row("cores", what, laps, "torch", "ours", Bound(">=", NEVER_SLOWER), ours="ours")
@@ -164,7 +164,7 @@ def constraints(setting: Setting, units: int) -> Iterator[Row]:
             loop()
         laps = {
             name: [each.each(count) for each in found]
-            for name, found in in_turn({**loops, "plain": plain}, setting.count(11, 5)).items()
+            for name, found in in_turn({**loops, "plain": plain}, setting.count(11, 3)).items()
         }
     for name in list(steps)[1:]:
         value = BOUNDS.get((name, units))

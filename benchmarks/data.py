@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from torch.utils.data import DataLoader
 
 from benchmarks.cores import times
-from benchmarks.interleaved import CASES, step_laps
+from benchmarks.interleaved import CASES, COPY, GRAMMAR, step_laps
 from benchmarks.peers.samples import CopySamples, EchoSamples
 from benchmarks.rows import Bound, Row
 from benchmarks.turns import Setting, in_turn, ratio_row, repeated, threads
@@ -19,6 +19,7 @@ BATCHES = 20
 MANY = 4_096
 """Sequences at a time at which a generator's rate is measured: what a batch costs of itself is then little of it."""
 
+QUICK_CASES = (COPY, GRAMMAR)
 FASTER = Bound(">=", 200)
 
 
@@ -42,8 +43,8 @@ def measure(setting: Setting) -> Iterator[Row]:
         yield generator_row(setting, f"{name}, {MANY:,} at a time", task(MANY), loader, FASTER)
         size = loader().batch_size or 1
         yield generator_row(setting, f"{name}, {size} at a time", task(size), loader)
-    for case in CASES:
-        laps = step_laps(case, ["plain", "data"], setting.count(7, 3), setting.quick)
+    for case in QUICK_CASES if setting.quick else CASES:
+        laps = step_laps(case, ["plain", "data"], setting.count(7, 2), setting.quick)
         row = ratio_row("data", f"{case.what}: share of a plain step", laps, "data", "plain", Bound("<=", 0.03))
         yield row
 
@@ -67,7 +68,7 @@ def generator_row(
     index = iter(range(10**9))
     ours, count = repeated(lambda: task.train_batch(next(index)), 0.05)
     with threads(1):  # as the recipes have it; no tensor of the peer is large enough for a second one
-        laps = in_turn({"ours": ours, "samples": times(lambda: list(loader()), 1)}, setting.count(11, 5))
+        laps = in_turn({"ours": ours, "samples": times(lambda: list(loader()), 1)}, setting.count(11, 3))
     each = {
         "ours": [found.each(count * task.batch_size) for found in laps["ours"]],
         "samples": [found.each(BATCHES * (loader().batch_size or 1)) for found in laps["samples"]],

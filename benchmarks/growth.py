@@ -90,7 +90,7 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 def text(setting: Setting) -> Iterator[Row]:
     """Characters a second under ``fit`` over those of the recipe's loop, both with one thread, then both with two."""
     for count in (1, 2):
-        laps = step_laps(CLASSIC, ["fit", "seed"], setting.count(7, 3), setting.quick, [f"--num_threads={count}"])
+        laps = step_laps(CLASSIC, ["fit", "seed"], setting.count(7, 2), setting.quick, [f"--num_threads={count}"])
         what = f"{CLASSIC.what}: both {count} thread{'s' if count > 1 else ''}"
         row = ratio_row("growth", what, laps, "seed", "fit", Bound(">=", 1.2), ours="fit")
         rates = [None if each is None else TOKENS / each for each in (row.ours, row.peer)]

@@ -50,7 +50,7 @@ BY_STEPS = ("--trainer.val_check_interval=1000000000",)
 BY_EPOCHS = ("--trainer.check_val_every_n_epoch=1000000000", "--trainer.max_epochs=-1")
 
 COPY = Case("copy, hidden 128, batch 128, length 21", "copy", 300, 150, BY_STEPS)
-VARIABLE = Case("variable_delay_echo", "variable_delay_echo", 300, 60, BY_STEPS)
+VARIABLE = Case("variable_delay_echo", "variable_delay_echo", 300, 30, BY_STEPS)
 CLASSIC = Case("time_machine classic concise", "seeds/time_machine_classic_concise", 600, 120, BY_EPOCHS)
 GRAMMAR = Case("elman_grammar, batch 1", "seeds/elman_grammar_charrnn", 600, 600, BY_STEPS)
 CASES = (COPY, VARIABLE, CLASSIC, GRAMMAR)
