@@ -13,7 +13,7 @@ from rnn_tasks.cores.core import State
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, is_transformed
-from rnn_tasks.cores.unrolled import Blocks, States, Unrolled, project
+from rnn_tasks.cores.unrolled import Blocks, States, Unrolled, affine
 from rnn_tasks.errors import UsageError
 
 Activation = Literal["tanh", "relu", "sigmoid", "identity"]
@@ -112,7 +112,8 @@ class Elman(Unrolled):
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
             return self._run_by_cudnn(layer, inputs, state)
         (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
-        currents = project(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
+        # The scan writes over these rows. They are not viewed by time first: autograd would copy what a view has written.
+        currents = affine(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
         weight = self._recurrent_weight(layer).to(currents.dtype)
         shape = (len(inputs), self.hidden_size)
         start = currents.new_zeros(shape) if state is None else state[0].to(currents.dtype)

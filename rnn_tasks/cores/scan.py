@@ -56,8 +56,8 @@ def is_transformed() -> bool:
 class ElmanScan(torch.autograd.Function):
     """``h_t = f(a_t + W h_{t-1})`` for all t; ``apply(a, h_0, W, f)`` returns every state.
 
-    ``a`` is ``(time, batch, hidden)`` or ``(time * batch, hidden)`` and is overwritten by the states; ``h_0`` is
-    ``(batch, hidden)``, W ``(hidden, hidden)``, f one of ``tanh``, ``sigmoid``, ``relu`` and ``identity``.
+    ``a`` is ``(time * batch, hidden)``, time first, and is overwritten by the states; ``h_0`` is ``(batch, hidden)``,
+    W ``(hidden, hidden)``, f one of ``tanh``, ``sigmoid``, ``relu`` and ``identity``.
     """
 
     @staticmethod

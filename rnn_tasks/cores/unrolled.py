@@ -21,8 +21,8 @@ States = tuple[Tensor, ...]
 """The tensors of the state, the output first."""
 
 
-def project(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``U x + b``, as torch's ``linear``; over a long sequence the gradient of U takes a tenth of its time.
+def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``U x + b``, as torch's ``linear``; the gradient of U takes down to a tenth of its time over a long sequence.
 
     Autograd lays the gradient out as the factor was. For U itself that is a product of ``(hidden, n)`` and
     ``(n, features)``, which some CPUs' libraries are slow at when n is large; for a transposed copy of U it is one of
@@ -34,7 +34,7 @@ def project(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         bias: ``(hidden,)``.
 
     Example:
-        >>> project(torch.ones(7, 3), torch.ones(5, 3), torch.ones(5)).shape
+        >>> affine(torch.ones(7, 3), torch.ones(5, 3), torch.ones(5)).shape
         torch.Size([7, 5])
     """
     return torch.addmm(bias, inputs, weight.t().contiguous())
@@ -136,7 +136,7 @@ class Unrolled(Stacked, ABC):
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
         """One layer over a sequence: the input's part at once, then step by step."""
         folded, unfolded = self._biases(layer)
-        currents = project(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
+        currents = affine(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
         currents = currents.view(*inputs.shape[:2], currents.shape[1])
         like = currents.dtype  # autocast would cast the weights at every step
         weight = tuple(block.T for block in self._cut(self._recurrent_weight(layer).to(like)))

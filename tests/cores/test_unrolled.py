@@ -26,7 +26,7 @@ from rnn_tasks.cores import (
     UpdateOnlyGRU,
     Xavier,
 )
-from rnn_tasks.cores.unrolled import Blocks, States, project
+from rnn_tasks.cores.unrolled import Blocks, States, affine
 from rnn_tasks.errors import UsageError
 
 Make = Callable[..., Unrolled]
@@ -413,7 +413,7 @@ def test_the_inputs_part_is_torchs_linear_with_its_gradients() -> None:
     inputs, weight, bias = (
         torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((40, 3), (5, 3), (5,))
     )
-    found, wanted = project(inputs, weight, bias), functional.linear(inputs, weight, bias)
+    found, wanted = affine(inputs, weight, bias), functional.linear(inputs, weight, bias)
     torch.testing.assert_close(found, wanted)
     scale = torch.randn_like(found)
     gradients = [torch.autograd.grad((out * scale).sum(), (inputs, weight, bias)) for out in (found, wanted)]
