@@ -112,7 +112,7 @@ class Elman(Unrolled):
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
             return self._run_by_cudnn(layer, inputs, state)
         (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
-        # The scan writes over these rows. They are not viewed by time first: autograd would copy what a view has written.
+        # Rows, not yet a view by time: the scan writes over them, and autograd would copy what is written to a view.
         currents = affine(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
         weight = self._recurrent_weight(layer).to(currents.dtype)
         shape = (len(inputs), self.hidden_size)
