@@ -5,11 +5,11 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rnn_tasks import __version__
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
-from rnn_tasks.startup import import_lightning, settle
 
 LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 """Lets torch, if it is not loaded yet, ask for large pages: a step of a long sequence takes a tenth less on Linux."""
@@ -59,9 +59,7 @@ def main(args: Sequence[str] | None = None) -> None:
         raise
     finally:
         if args is None:
-            gc.freeze()  # the process ends: its memory need not be searched for what can be given back
-        else:
-            settle()
+            gc.freeze()  # the process ends: nothing needs to be collected
 
 
 def dispatch(words: list[str], from_shell: bool) -> None:
@@ -69,18 +67,27 @@ def dispatch(words: list[str], from_shell: bool) -> None:
     if words == ["--version"]:
         print(f"rnn-tasks {__version__}")
         return
-    import_lightning()
     if words[:1] and words[0] in COMMANDS:
         module = importlib.import_module(f"rnn_tasks.{words[0]}")
-        settle()
         getattr(module, words[0])(words[1:])
     else:
-        from rnn_tasks.cli import build
-        from rnn_tasks.parsing import Parser
+        with collection_paused():
+            from rnn_tasks.cli import build
+            from rnn_tasks.parsing import Parser
 
         Parser.commands = COMMANDS
         # Lightning warns when it is given words that the process was given as well.
         build(None if from_shell else words)
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Pause the garbage collector, which would search the many objects that an import makes and keeps."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def leave(status: int, message: object = "") -> None:

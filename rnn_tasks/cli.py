@@ -23,13 +23,11 @@ from rnn_tasks.parsing import ConfigByName, Parser, brief
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
 from rnn_tasks.runs.hyperparameters import hyperparameters
-from rnn_tasks.runs.lean_loop import spare
 from rnn_tasks.runs.load import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
 from rnn_tasks.shipped import CONFIGS, shipped_names
 from rnn_tasks.sizing import hidden_size_within
-from rnn_tasks.startup import settle
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "build"]
@@ -117,7 +115,6 @@ class CLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Set the number of threads, and name the run folder."""
-        settle()
         threads = self._get(self.config, "num_threads", default=None)
         if threads is not None:
             if threads < 1:
@@ -179,7 +176,6 @@ class CLI(LightningCLI):
         """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
         self.datamodule.trainer = self.trainer  # the number of processes matters
         self.datamodule.check()
-        spare(self.trainer)
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
                 _ = logger.version  # before other processes are started, which then know it too
