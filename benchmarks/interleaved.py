@@ -163,7 +163,7 @@ def step_laps(
     Raises:
         UsageError: The recipe cannot be trained here.
     """
-    from rnn_tasks.cli import build  # takes seconds, and other benchmarks do without it
+    from rnn_tasks.cli.trainer import run_trainer  # takes seconds, and other benchmarks do without it
 
     block = case.quick_block if quick else case.block
     arguments = {"contestants": list(contestants), "block": block, "turns": turns}
@@ -180,7 +180,7 @@ def step_laps(
         Path("measured.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks+": callback}}))
         steps = f"--trainer.max_steps={block * (turns + 2)}"
         try:
-            build(["fit", "--config", case.config, "--config", "measured.yaml", steps, *case.words, *words])
+            run_trainer(["fit", "--config", case.config, "--config", "measured.yaml", steps, *case.words, *words])
         except MeasuredError as ended:
             return ended.laps
     raise RuntimeError(f"the training ended before it was measured: {said.getvalue()}")

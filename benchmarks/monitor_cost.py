@@ -60,7 +60,7 @@ def seconds(folder: Path, name: str, used: list[dict[str, object]], task: str, s
     config = folder / f"{name.split()[0]}.yaml"
     config.write_text(yaml.safe_dump({"trainer": trainer}))
     program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from rnn_tasks.__main__ import main; main()"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from rnn_tasks.commands import main; main()"
     )
     command = [sys.executable, "-c", program, "fit", "--config", task, "--config", str(config)]
     said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

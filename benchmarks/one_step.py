@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rnn_tasks.__main__ import LARGE_PAGES
+from rnn_tasks.commands import LARGE_PAGES
 from rnn_tasks.cores import Elman
 
 SYMBOLS, LEAST_STEPS, LEAST_SECONDS = 10, 3, 0.5

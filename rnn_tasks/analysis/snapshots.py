@@ -18,7 +18,7 @@ from rnn_tasks.models import LanguageModel, RecurrentModel
 from rnn_tasks.runs.checkpoint_io import read_tensors
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.spec import Batch, TaskSpec
-from rnn_tasks.vocabulary import UNKNOWN
+from rnn_tasks.spec.vocabulary import UNKNOWN
 
 SNAPSHOTS = "snapshots.pt"
 """The file's name in a run folder."""

@@ -27,8 +27,8 @@ from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
 from rnn_tasks.spec import Batch, TaskSpec
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import VariableDelayEcho
-from rnn_tasks.vocabulary import Vocabulary
 
 CORES: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=6),
