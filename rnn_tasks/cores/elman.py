@@ -2,12 +2,12 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrizations
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from rnn_tasks.cores.core import State
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
@@ -90,10 +90,10 @@ class Elman(Unrolled):
         if orthogonal_map:
             for layer in range(num_layers):
                 name = f"weight_hh_l{layer}"
-                parametrizations.orthogonal(self, name, orthogonal_map)
-                if orthogonal_map != "cayley":
-                    maps: Any = self.get_submodule(f"parametrizations.{name}")
-                    maps[0] = OrthogonalMap(orthogonal_map, maps[0].base)
+                if orthogonal_map == "cayley":
+                    parametrizations.orthogonal(self, name, orthogonal_map)
+                else:
+                    register_parametrization(self, name, OrthogonalMap(orthogonal_map))
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """``f(U x_t + b + W h_{t-1} + c)``."""

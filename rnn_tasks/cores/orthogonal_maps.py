@@ -76,22 +76,24 @@ def reflections(free: Tensor) -> Tensor:
 
 
 class OrthogonalMap(nn.Module):
-    """A parametrization: ``base map(X)``, where X is a free matrix, with torch's names and values in checkpoints.
+    """A parametrization ``base map(X)``, X being a free matrix, with the names and values of torch's in checkpoints.
+
+    It is for :func:`torch.nn.utils.parametrize.register_parametrization`, which calls :meth:`right_inverse` with the
+    matrix that it replaces.
 
     Args:
         name: ``matrix_exp``, the exponential of ``L - L'``, L being X's lower triangle, or ``householder``.
-        base: Where the matrix starts, orthogonal, ``(n, n)``.
 
     Attributes:
-        base: As given, or as it was assigned later.
+        base: The matrix at which the parametrization starts, orthogonal, ``(n, n)``.
     """
 
     base: Tensor
 
-    def __init__(self, name: Literal["matrix_exp", "householder"], base: Tensor) -> None:
+    def __init__(self, name: Literal["matrix_exp", "householder"]) -> None:
         super().__init__()
         self.name = name
-        self.register_buffer("base", base)
+        self.register_buffer("base", None)
 
     def forward(self, free: Tensor) -> Tensor:
         """``(n, n)`` to ``(n, n)``, in the precision of the weights also under autocast."""
@@ -103,7 +105,18 @@ class OrthogonalMap(nn.Module):
 
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Start anew at a matrix, or at the orthogonal factor of it; the map is then the identity."""
-        orthogonal, triangular = torch.linalg.qr(weight)
-        self.base = orthogonal * triangular.diagonal().sign()
-        return -torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+        """Start at a matrix if it is orthogonal to within rounding, otherwise at its orthogonal factor.
+
+        Args:
+            weight: ``(n, n)``.
+
+        Returns:
+            The free matrix of that start, which the map takes to the identity.
+        """
+        one = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+        if torch.allclose(weight.mT @ weight, one, atol=10 * len(weight) * torch.finfo(weight.dtype).eps):
+            self.base = weight.clone()
+        else:
+            orthogonal, triangular = torch.linalg.qr(weight)
+            self.base = orthogonal * triangular.diagonal().sign()
+        return torch.diag(weight.new_full((len(weight),), -1.0))  # with +0 beside it, as torch has it
