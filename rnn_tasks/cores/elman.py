@@ -29,7 +29,9 @@ class Elman(Unrolled):
     """``h_t = f(U x_t + b + W h_{t-1} + c)`` (Elman 1990), parameters as in ``torch.nn.RNN``.
 
     Its gradient over a sequence is written by hand (:class:`~rnn_tasks.cores.scan.ElmanScan`), and has no second
-    derivative but within :func:`~rnn_tasks.cores.differentiable_twice`.
+    derivative but within :func:`~rnn_tasks.cores.differentiable_twice`. On a CPU, tanh is computed from a sigmoid over
+    a sequence of two or more steps: its absolute error is at most 2.4e-7 in single precision
+    (:func:`~rnn_tasks.cores.scan.tanh_of_half_`).
 
     Args:
         input_size: Features of each step.

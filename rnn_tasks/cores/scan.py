@@ -17,6 +17,8 @@ from rnn_tasks.errors import UsageError
 BLOCK = 256
 """Steps that are there as tensors of their own at a time. Each is an object that the garbage collector goes through."""
 
+MINUS_ONE = torch.tensor(-1.0, device="cpu")
+
 TWICE: ContextVar[bool] = ContextVar("differentiable_twice", default=False)
 
 BACKWARD: dict[str, Callable[[Tensor, Tensor], Any]] = {
@@ -103,6 +105,24 @@ def steps(sequence: Tensor, last_first: bool = False) -> Iterator[Tensor]:
         yield from reversed(cut) if last_first else cut
 
 
+def tanh_of_half_(doubled: Tensor) -> Tensor:
+    """Overwrite ``2 a`` by ``tanh(a)``, computed as ``2 sigmoid(2 a) - 1``; ``torch.tanh`` takes about 3 times as long.
+
+    The absolute error is at most 2 eps, where eps is 1.2e-7 in single and 2.2e-16 in double precision. Measured are
+    1.8e-7 and 3.4e-16; ``torch.tanh`` has 3.1e-8 and 5.9e-17. The relative error is at most ``2 eps / |tanh(a)|``, so
+    a small result has fewer correct digits. At ``|a| = 0.001`` the measured relative error is up to 1.1e-4 in single
+    and 2.2e-13 in double precision; below ``|a| = eps / 4`` the result is 0.
+
+    Args:
+        doubled: ``2 a``, single or double precision, on the CPU; overwritten and returned.
+
+    Example:
+        >>> tanh_of_half_(torch.tensor([0.0, 2.0, 200.0]))
+        tensor([0.0000, 0.7616, 1.0000])
+    """
+    return torch.add(MINUS_ONE, doubled.sigmoid_(), alpha=2, out=doubled)
+
+
 def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) -> None:
     """Write the states over ``a``, step by step.
 
@@ -113,11 +133,8 @@ def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) ->
         activation: f.
     """
     if activation == "tanh" and currents.device.type == "cpu" and currents.dtype in (torch.float32, torch.float64):
-        # tanh(a) = 2 sigmoid(2 a) - 1 to within rounding of 1, and torch's tanh takes three times as long on a CPU.
-        minus_one = currents.new_tensor(-1.0)
         for current in steps(currents):
-            current.addmm_(state, weight, beta=2, alpha=2).sigmoid_()
-            state = torch.add(minus_one, current, alpha=2, out=current)
+            state = tanh_of_half_(current.addmm_(state, weight, beta=2, alpha=2))
         return
     in_place: dict[str, Callable[[Tensor], Any]] = {
         "tanh": Tensor.tanh_,
