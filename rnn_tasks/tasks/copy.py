@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Run, TaskSpec
@@ -48,9 +49,7 @@ def cue(layout: Layout, blank: int, marker: int) -> tuple[Run, ...]:
     return (waiting, Run(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
 
 
-def copy(
-    symbols: Tensor, delays: Tensor | int, layout: Layout, blank: int, marker: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
     """Inputs, targets and memory steps of a copy, K symbols with a delay of T.
 
     ::
@@ -67,43 +66,24 @@ def copy(
 
     Args:
         symbols: ``(batch, K)``.
-        delays: Delay of each sequence, ``(batch,)``; shorter ones are filled up with blanks that are not scored. A
-            number is the delay of all, in a third of the time.
+        delays: T of each sequence, ``(batch,)``; after a sequence with a shorter delay the inputs are blanks that are
+            not scored.
         layout: One of ``LAYOUTS``.
         blank: The blank's index.
         marker: The marker's index.
+
+    Returns:
+        Inputs and targets, ``(batch, 2 K + longest delay)``, and where memory is needed, bool of this shape.
     """
-    if isinstance(delays, int):
-        return copy_at(symbols, delays, layout, blank, marker)
     size = symbols.shape[1]
-    time = torch.arange(2 * size + int(delays.max()))
-    inputs = torch.full((len(symbols), len(time)), blank)
-    inputs[:, :size] = symbols
-    start = size + delays[:, None]
-    marked = time >= start + layout.blanks
-    if layout.markers is None:
-        inputs[marked & (time < start + size)] = marker
-    elif layout.markers:
-        inputs[time == start + layout.blanks] = marker
-    memory = (time >= start) & (time < start + size)
-    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED)
-    targets[memory] = symbols.flatten()
-    return inputs, targets.masked_fill(time >= start + size, NOT_SCORED), memory
-
-
-def copy_at(symbols: Tensor, delay: int, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`copy`, for the same delay everywhere."""
-    count, size = symbols.shape
-    start, end = size + delay, 2 * size + delay
-    inputs = torch.full((count, end), blank)
-    inputs[:, :size] = symbols
-    if layout.markers != 0:
-        first = start + layout.blanks
-        inputs[:, first : end if layout.markers is None else first + 1] = marker
-    targets = torch.full((count, end), blank if layout.scores_blanks else NOT_SCORED)
-    targets[:, start:] = symbols
-    memory = torch.zeros((count, end), dtype=torch.bool)
-    memory[:, start:] = True
+    shortest, longest = (2 * size + int(delay) for delay in delays.aminmax())
+    recall = size + delays[:, None] + torch.arange(size)  # the steps at which the symbols are said again
+    inputs = functional.pad(symbols, (0, longest - size), value=blank)
+    inputs.scatter_(1, recall[:, : layout.markers] + layout.blanks, marker)  # of no, the first or all steps of recall
+    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED).scatter_(1, recall, symbols)
+    targets[:, shortest:].masked_fill_(torch.arange(shortest, longest) > recall[:, -1:], NOT_SCORED)
+    needed = torch.ones_like(symbols, dtype=torch.bool)
+    memory = torch.zeros_like(inputs, dtype=torch.bool).scatter_(1, recall, needed)
     return inputs, targets, memory
 
 
@@ -188,5 +168,8 @@ class Copy(GeneratedTask):
         """Random symbols; random delays when there is a range of them."""
         low, high = self.delays
         symbols = torch.randint(0, self.alphabet_size, (num_sequences, self.num_symbols), generator=generator)
-        delays = low if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
+        if low == high:
+            delays = torch.full((num_sequences,), low)
+        else:
+            delays = torch.randint(low, high + 1, (num_sequences,), generator=generator)
         return Batch(*copy(symbols, delays, self.layout, self.blank, self.marker))

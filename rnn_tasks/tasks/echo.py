@@ -14,7 +14,7 @@ from rnn_tasks.tasks.generated import GeneratedTask
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
 
-def echo(letters: Tensor, delays: Tensor | int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Inputs and targets of an echo.
 
     ::
@@ -25,7 +25,7 @@ def echo(letters: Tensor, delays: Tensor | int, lengths: Tensor | None = None) -
 
     Args:
         letters: Symbols ``>= 1``, ``(batch, time)``; 0 is the empty symbol.
-        delays: Delay of each sequence, ``(batch,)``; a number is the delay of all, in a fraction of the time.
+        delays: Delay of each sequence, steps ``>= 0``, ``(batch,)``.
         lengths: Length of each sequence, ``(batch,)``; what lies behind it is empty and not scored. None when all are
             as long as there are letters; the inputs are then the letters themselves.
 
@@ -34,17 +34,13 @@ def echo(letters: Tensor, delays: Tensor | int, lengths: Tensor | None = None) -
         >>> targets
         tensor([[-100, -100,    1,    2,    3,    4]])
     """
-    time = torch.arange(letters.shape[1])
-    behind = None if lengths is None else time >= lengths[:, None]
-    inputs = letters if behind is None else letters.masked_fill(behind, 0)
-    if isinstance(delays, int):
-        late = min(delays, len(time))
-        targets = functional.pad(inputs, (late, -late), value=NOT_SCORED)
-    else:
-        late = int(delays.max())
-        padded = functional.pad(inputs, (late, 0), value=NOT_SCORED)
-        targets = padded.gather(1, (time + late) - delays[:, None])
-    return inputs, targets if behind is None else targets.masked_fill(behind, NOT_SCORED)
+    time, latest = torch.arange(letters.shape[1]), int(delays.max())
+    padded = functional.pad(letters, (latest, 0), value=NOT_SCORED)
+    targets = padded.gather(1, time + (latest - delays[:, None]))
+    if lengths is None:
+        return letters, targets
+    after = time >= lengths[:, None]
+    return letters.masked_fill(after, 0), targets.masked_fill(after, NOT_SCORED)
 
 
 class Echo(GeneratedTask):
@@ -123,4 +119,4 @@ class Echo(GeneratedTask):
         low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
         letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
         lengths = None if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
-        return Batch(*echo(letters, self.delay, lengths))
+        return Batch(*echo(letters, torch.full((num_sequences,), self.delay), lengths))
