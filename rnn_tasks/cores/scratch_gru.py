@@ -12,13 +12,6 @@ from rnn_tasks.errors import UsageError
 Reset = Literal["after", "before"]
 
 
-def unfolded_by(reset: Reset) -> tuple[str, ...]:
-    """The gates whose recurrent bias the reset gate multiplies, see :attr:`Unrolled.unfolded`."""
-    if reset not in ("after", "before"):
-        raise UsageError(f"reset must be 'after' or 'before', got {reset!r}")
-    return ("new",) if reset == "after" else ()
-
-
 class ScratchGRU(Unrolled):
     """Gated recurrent unit (Cho et al. 2014), parameters as in ``torch.nn.GRU``; ``*`` is elementwise.
 
@@ -51,7 +44,7 @@ class ScratchGRU(Unrolled):
         (torch.Size([2, 7, 5]), torch.Size([2, 2, 5]))
     """
 
-    gates = ("reset", "update", "new")
+    gates: tuple[str, ...] = ("reset", "update", "new")
 
     def __init__(
         self,
@@ -81,7 +74,9 @@ class ScratchGRU(Unrolled):
             single_bias=single_bias,
             freeze_recurrent=freeze_recurrent,
         )
-        self.unfolded = unfolded_by(reset)
+        if reset not in ("after", "before"):
+            raise UsageError(f"reset must be 'after' or 'before', got {reset!r}")
+        self.unfolded = ("new",) if reset == "after" else ()  # the reset gate multiplies c_n
         self.reset = reset
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
@@ -99,7 +94,7 @@ class ScratchGRU(Unrolled):
         return (torch.lerp(new, hidden, update),)  # (1 - update) * new + update * hidden
 
 
-class ResetOnlyGRU(Unrolled):
+class ResetOnlyGRU(ScratchGRU):
     """A GRU without its update gate, ``z = 0``: each step writes the whole state anew; ``*`` is elementwise.
 
     - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
@@ -132,37 +127,6 @@ class ResetOnlyGRU(Unrolled):
     """
 
     gates = ("reset", "new")
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        reset: Reset = "after",
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        recurrent_init: RecurrentInit | None = None,
-        input_init: RecurrentInit | None = None,
-        input_scale: float = 1.0,
-        gate_bias: GateBias | None = None,
-        zero_bias: bool = False,
-        single_bias: bool = False,
-        freeze_recurrent: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers=num_layers,
-            dropout=dropout,
-            recurrent_init=recurrent_init,
-            input_init=input_init,
-            input_scale=input_scale,
-            gate_bias=gate_bias,
-            zero_bias=zero_bias,
-            single_bias=single_bias,
-            freeze_recurrent=freeze_recurrent,
-        )
-        self.unfolded = unfolded_by(reset)
-        self.reset = reset
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """The gate, and the new state that it lets see more or less of the old."""
