@@ -1,11 +1,11 @@
 """An Elman network that learns to write, with every gradient worked out by hand in NumPy.
 
-Read this page, then :func:`forward` and :func:`backward`: each line of theirs is a line below. To train such a network
-and see what became of its gradients: ``python -m rnn_tasks.manual_bptt``; ``--help`` lists what can be changed.
+Read these equations first, then :func:`forward` and :func:`backward`: each line of their code is an equation below.
+``python -m rnn_tasks.manual_bptt`` trains such a network and shows its gradients; ``--help`` lists the options.
 
-A text is a row of symbols ``s_1 .. s_{T+1}``, numbers below ``vocabulary``. The network reads ``s_t`` and says how
-probable it holds each symbol to be the next; ``s_{t+1}`` is what came. It reads one text: a state is ``(hidden,)``,
-without a batch.
+A text is a row of symbols ``s_1 .. s_{T+1}``, whole numbers from 0 up to below ``vocabulary``. The network reads
+``s_t`` and predicts a probability for each symbol to be the next one, ``s_{t+1}``. It reads one text at a time: a state
+is ``(hidden,)``, without a batch.
 
 **Forward** (Elman 1990), for ``t = 1 .. T``, from a state ``h_0``::
 
@@ -15,25 +15,25 @@ without a batch.
     o_t = W_hy h_t + b_y                            (vocabulary,) W_hy (vocabulary, hidden)
     p_t = exp(o_t) / sum_j exp(o_t[j])              (vocabulary,) probabilities, the softmax of o_t
 
-**Loss**, in nats, with a weight for each step: ``w_t = 1 / T`` for the mean, ``w_t = 1`` for the sum, 0 for a step that
-is not scored (then the mean is over those that are)::
+**Loss**, in nats, with a weight for each step: ``w_t = 1 / T`` for the mean, ``w_t = 1`` for the sum. If only some of
+the steps are scored, ``w_t = 0`` for all others, and the mean is over the scored steps::
 
     l_t = -log p_t[s_{t+1}]
     L   = sum_t w_t l_t
 
 **Backward** is the chain rule, from the loss to the parameters; ``dL/dv`` has the shape of ``v``::
 
-    1. from the loss to the outputs. l_t = log sum_j exp(o_t[j]) - o_t[s_{t+1}], and so, with y_t = one-hot(s_{t+1}),
+    1. from the loss to the outputs. l_t = log sum_j exp(o_t[j]) - o_t[s_{t+1}]; so, with y_t = one-hot(s_{t+1}),
            dL/do_t = w_t (p_t - y_t)
 
     2. the outputs' parameters
            dL/dW_hy = sum_t dL/do_t h_t^T
            dL/db_y  = sum_t dL/do_t
 
-    3. through time, t = T .. 1. h_t acts on the loss in two ways: now, by o_t, and later, by a_{t+1}
-           dL/dh_t = W_hy^T dL/do_t + W_hh^T dL/da_{t+1}     there is no a_{T+1}: at T the second term is 0
+    3. through time, t = T .. 1. The loss depends on h_t in two ways: through o_t, and through a_{t+1}
+           dL/dh_t = W_hy^T dL/do_t + W_hh^T dL/da_{t+1}     at t = T the second term is 0
            dL/da_t = f'(a_t) dL/dh_t                         for each unit alone
-       f' is known from h_t alone, so a_t need not be kept:
+       f'(a_t) follows from h_t alone, so a_t need not be kept:
            tanh: 1 - h_t^2       relu: 1 where h_t > 0, else 0       sigmoid: h_t (1 - h_t)
        and at the end
            dL/dh_0 = W_hh^T dL/da_1
@@ -43,20 +43,20 @@ is not scored (then the mean is over those that are)::
            dL/dW_xh = sum_t dL/da_t x_t^T
            dL/db_h  = sum_t dL/da_t
 
-    5. the embedding: each time that a symbol was read adds to its row
+    5. the embedding: each time that a symbol is read contributes to its row
            dL/dx_t = W_xh^T dL/da_t
            dL/dembedding[s] = sum of dL/dx_t over all t with s_t = s
 
-Step 3 is where gradients vanish or explode (Bengio et al. 1994): on its way from ``t`` to ``t - k`` a gradient is
-multiplied k times by ``f'`` and ``W_hh^T``.
+In step 3 gradients vanish or explode (Bengio et al. 1994): from ``t`` back to ``t - k`` a gradient is multiplied k
+times by ``f'`` and ``W_hh^T``.
 
-In the code a variable without its ``t`` holds all steps, one in a row: ``x`` is ``(T, input)``, ``d_a`` is all
+In the code a variable without ``t`` holds all steps, one in each row: ``x`` is ``(T, input)``, ``d_a`` is all
 ``dL/da_t``, ``h`` is ``(T + 1, hidden)`` with ``h_0`` first. So ``W v_t`` for all t is ``v @ W.T``, ``W^T u_t`` is
-``u @ W``, and ``sum_t u_t v_t^T`` is ``u.T @ v``: one product of matrices each. Only the two loops over time cannot be
-written so.
+``u @ W``, and ``sum_t u_t v_t^T`` is ``u.T @ v``: one product of matrices each. Only the recurrence itself, forward and
+backward, needs a loop over time.
 
 **Truncated**: a long text is read in chunks of T steps (Williams and Peng 1990). The last state of one chunk is ``h_0``
-of the next, but no gradient goes back to the chunk before: there ``h_0`` is taken for a constant.
+of the next, but no gradient goes back to the chunk before: ``h_0`` counts as a constant.
 """
 
 import math
@@ -85,7 +85,7 @@ SLOPES: dict[Activation, Callable[[Array], Array]] = {
     "relu": lambda h: (h > 0).astype(np.float64),
     "sigmoid": lambda h: h * (1 - h),
 }
-"""``f'(a)``, from ``h = f(a)``."""
+"""``f'(a)``, computed from ``h = f(a)``."""
 
 
 # --- the network ------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ SLOPES: dict[Activation, Callable[[Array], Array]] = {
 
 @dataclass(frozen=True)
 class Network:
-    """The parameters, and what else a gradient depends on. Training changes the arrays in place.
+    """The parameters, the activation, and whether W_hh is trained. Training changes the arrays in place.
 
     Args:
         W_xh: ``(hidden, input)``.
@@ -103,11 +103,11 @@ class Network:
         b_y: ``(vocabulary,)``.
         embedding: ``(vocabulary, embedding_size)``, a row for each symbol; None for one-hot inputs.
         activation: f: ``tanh``, ``relu`` or ``sigmoid``.
-        freeze_recurrent: W_hh stays as it started (a reservoir): it has no gradient, so it is neither changed nor part
-            of the norm that is clipped.
+        freeze_recurrent: Keep the initial W_hh (a reservoir): no gradient is computed for it, so that it is neither
+            changed nor part of the norm that is clipped.
 
     Raises:
-        UsageError: An activation that there is not.
+        UsageError: The activation is unknown.
     """
 
     W_xh: Array
@@ -124,21 +124,21 @@ class Network:
 
     @property
     def vocabulary_size(self) -> int:
-        """How many symbols there are."""
+        """Number of symbols."""
         return len(self.b_y)
 
     @property
     def hidden_size(self) -> int:
-        """How many units there are."""
+        """Number of units."""
         return len(self.b_h)
 
     def parameters(self) -> dict[str, Array]:
-        """All arrays by name: the arrays themselves, no copies."""
+        """Return all arrays by name, not copies of them."""
         arrays = {"W_xh": self.W_xh, "W_hh": self.W_hh, "W_hy": self.W_hy, "b_h": self.b_h, "b_y": self.b_y}
         return arrays if self.embedding is None else {**arrays, "embedding": self.embedding}
 
     def zero_state(self) -> Array:
-        """The state before anything was read, ``(hidden,)``."""
+        """Return the state before the first symbol, ``(hidden,)``."""
         return np.zeros(self.hidden_size)
 
 
@@ -152,17 +152,17 @@ def initialise(
     embedding_size: int | None = None,
     freeze_recurrent: bool = False,
 ) -> Network:
-    """A network that has learnt nothing: W_xh, W_hy Xavier uniform, biases 0, the embedding normal with deviation .1.
+    """Return an untrained network: W_xh and W_hy Xavier uniform, biases 0, the embedding normal with deviation 0.1.
 
     Args:
         vocabulary_size: Symbols, ``>= 1``.
         hidden_size: Units, ``>= 1``.
-        generator: Draws everything.
+        generator: Source of all random numbers.
         activation: f.
-        recurrent_init: How W_hh starts: ``orthogonal`` (uniformly distributed), ``xavier`` (uniform), or ``normal``
-            with deviation .01.
-        embedding_size: Numbers that stand for a symbol, ``>= 1``; None for one-hot inputs.
-        freeze_recurrent: W_hh stays as it starts.
+        recurrent_init: Distribution of the initial W_hh: ``orthogonal`` (uniform over the orthogonal matrices),
+            ``xavier`` (uniform), or ``normal`` with deviation 0.01.
+        embedding_size: Size of a symbol's vector, ``>= 1``; None for one-hot inputs.
+        freeze_recurrent: Keep the initial W_hh.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -192,20 +192,20 @@ def initialise(
 
 
 def xavier_uniform(rows: int, columns: int, generator: np.random.Generator) -> Array:
-    """Uniform numbers of variance ``2 / (rows + columns)`` (Glorot and Bengio 2010)."""
+    """Return uniform numbers of variance ``2 / (rows + columns)`` (Glorot and Bengio 2010)."""
     bound = math.sqrt(6 / (rows + columns))
     return generator.uniform(-bound, bound, (rows, columns))
 
 
 def orthogonal(rows: int, columns: int, generator: np.random.Generator) -> Array:
-    """A square orthogonal matrix, uniformly distributed: Q of a Gaussian one, R's diagonal above 0 (Mezzadri 2007)."""
+    """Return a uniformly distributed orthogonal matrix: Q of the QR decomposition of a Gaussian one (Mezzadri 2007)."""
     q, r = np.linalg.qr(generator.normal(size=(rows, columns)))
-    result: Array = q * np.sign(np.diag(r))
+    result: Array = q * np.sign(np.diag(r))  # as if R's diagonal were positive
     return result
 
 
 def small_normal(rows: int, columns: int, generator: np.random.Generator) -> Array:
-    """Normal numbers with deviation .01: hardly any recurrence to start with."""
+    """Return normal numbers with deviation 0.01: hardly any recurrence at the start."""
     return generator.normal(0, 0.01, (rows, columns))
 
 
@@ -214,14 +214,14 @@ def small_normal(rows: int, columns: int, generator: np.random.Generator) -> Arr
 
 @dataclass(frozen=True)
 class Trace:
-    """All that the forward pass saw, which is what the backward pass needs.
+    """The values of a forward pass, as the backward pass needs them.
 
     Args:
         symbols: ``s``, ``(T + 1,)``.
         x: Inputs, ``(T, input)``.
-        h: States, ``(T + 1, hidden)``; the first is the one that was carried in, the last the one to carry on.
+        h: States, ``(T + 1, hidden)``; the first is ``h_0``, the last is ``h_0`` of the next chunk.
         p: Probabilities of the next symbol, ``(T, vocabulary)``.
-        losses: ``l``, nats, ``(T,)``, whether scored or not.
+        losses: ``l``, nats, ``(T,)``, also of the steps that are not scored.
         weights: ``w``, ``(T,)``.
     """
 
@@ -246,13 +246,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Gradients:
-    """What the backward pass found.
+    """The result of a backward pass.
 
     Args:
-        parameters: ``dL/dv`` for each parameter v by its name, in its shape; not for a W_hh that is frozen.
-        h: ``dL/dh_t`` for ``t = 1 .. T``, ``(T, hidden)``: how the loss of the whole chunk changes with ``h_t`` when
-            all later states change with it. It has the direct part, by ``o_t``, and the part that came back in time.
-        state: ``dL/dh_0``, ``(hidden,)``. Truncation is not to hand it on to the chunk before.
+        parameters: ``dL/dv`` for each parameter v by its name, in its shape; without W_hh if W_hh is frozen.
+        h: ``dL/dh_t`` for ``t = 1 .. T``, ``(T, hidden)``: the derivative of the chunk's whole loss by ``h_t``, through
+            ``o_t`` and through all later states.
+        state: ``dL/dh_0``, ``(hidden,)``. Truncation means that the chunk before does not receive it.
     """
 
     parameters: dict[str, Array]
@@ -261,15 +261,15 @@ class Gradients:
 
     @property
     def norm_by_time_step(self) -> Array:
-        """The Euclidean length of ``dL/dh_t`` for ``t = 1 .. T``, ``(T,)``: the gradient by time step."""
+        """The Euclidean norm of ``dL/dh_t`` for ``t = 1 .. T``, ``(T,)``: the gradient by time step."""
         return np.asarray(np.linalg.norm(self.h, axis=1))
 
 
 def read(network: Network, symbols: Symbols, state: Array) -> tuple[Array, Array]:
-    """Read symbols ``(T,)`` from a state ``(hidden,)``: the inputs ``(T, input)`` and states ``(T + 1, hidden)``."""
+    """Read symbols ``(T,)`` from a state ``(hidden,)``; return inputs ``(T, input)`` and states ``(T + 1, hidden)``."""
     f, W_hh = ACTIVATIONS[network.activation], network.W_hh
     x = np.eye(network.vocabulary_size)[symbols] if network.embedding is None else network.embedding[symbols]
-    currents = x @ network.W_xh.T + network.b_h  # the part of a that does not wait for the state before
+    currents = x @ network.W_xh.T + network.b_h  # the part of a that does not depend on the state before
     h = np.empty((len(symbols) + 1, network.hidden_size))
     h[0] = state
     for t, current in enumerate(currents, start=1):
@@ -284,22 +284,22 @@ def forward(
     reduction: Reduction = "mean",
     scored: int | None = None,
 ) -> Trace:
-    """The forward pass: read a chunk and be told after each symbol what came next.
+    """Run the forward pass: read a chunk and score the prediction of each next symbol.
 
     Args:
         network: The parameters.
-        symbols: ``T + 1`` numbers from 0 up to below ``vocabulary``, ``T >= 1``: the last is only a target.
+        symbols: ``T + 1`` numbers from 0 up to below ``vocabulary``, ``T >= 1``; the last one is only a target.
         state: ``h_0``, ``(hidden,)``; zeros if None.
         reduction: L is the ``mean`` of the scored losses or their ``sum``.
-        scored: Only so many steps at the end are scored, 1 to T; None for all.
+        scored: Number of steps at the end that are scored, 1 to T; None for all.
 
     Raises:
-        UsageError: A chunk of fewer than two symbols, a symbol outside the vocabulary, a state of another size, a
-            reduction that there is not, more steps to score than there are.
+        UsageError: The chunk has fewer than two symbols or a symbol outside the vocabulary, the state has another size,
+            the reduction is unknown, or ``scored`` is outside its bounds.
 
     Example:
         >>> network = initialise(vocabulary_size=5, hidden_size=3, generator=np.random.default_rng(0))
-        >>> network.W_hy[:] = 0  # so that all symbols are as probable
+        >>> network.W_hy[:] = 0  # so that all symbols are equally probable
         >>> trace = forward(network, np.array([0, 1, 2, 4]))
         >>> trace.h.shape, trace.p.shape, bool(np.isclose(trace.loss, np.log(5)))
         ((4, 3), (3, 5), True)
@@ -325,21 +325,21 @@ def forward(
 
 
 def log_softmax(o: Array) -> Array:
-    """``o - log sum_j exp(o[j])`` over the last axis."""
+    """Return ``o - log sum_j exp(o[j])`` over the last axis."""
     shifted: Array = o - o.max(axis=-1, keepdims=True)  # the same result, and exp cannot overflow
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
 def backward(network: Network, trace: Trace) -> Gradients:
-    """The backward pass, numbered as at the top of this page.
+    """Run the backward pass; the numbers in the code are those of the equations at the top of this module.
 
     Args:
-        network: The parameters that made the trace.
-        trace: What :func:`forward` saw.
+        network: The parameters of the forward pass.
+        trace: The result of :func:`forward`.
 
     Example:
-        Down the gradient the loss falls, at first by a step's length times the gradient's squared length.
+        A small step against the gradient reduces the loss by the step size times the squared norm of the gradient.
 
         >>> network = initialise(vocabulary_size=5, hidden_size=3, generator=np.random.default_rng(0))
         >>> before = forward(network, np.array([0, 1, 2, 4]))
@@ -364,7 +364,7 @@ def backward(network: Network, trace: Trace) -> Gradients:
     gradients["b_y"] = d_o.sum(axis=0)
 
     # 3
-    d_h = d_o @ network.W_hy  # by o_t, to which the loop adds what comes by a_{t+1}
+    d_h = d_o @ network.W_hy  # the part through o_t; the loop adds the part through a_{t+1}
     d_a = np.empty_like(d_h)
     slope = SLOPES[network.activation](h[1:])
     later = network.zero_state()  # W_hh^T dL/da_{t+1}
@@ -383,7 +383,9 @@ def backward(network: Network, trace: Trace) -> Gradients:
     if network.embedding is not None:
         d_x = d_a @ network.W_xh
         gradients["embedding"] = np.zeros_like(network.embedding)
-        np.add.at(gradients["embedding"], trace.symbols[:-1], d_x)  # += would count a symbol that occurs twice once
+        np.add.at(
+            gradients["embedding"], trace.symbols[:-1], d_x
+        )  # += would count a symbol that occurs twice only once
 
     return Gradients(gradients, d_h, later)
 
@@ -392,11 +394,11 @@ def backward(network: Network, trace: Trace) -> Gradients:
 
 
 def checked_symbols(symbols: Symbols, vocabulary_size: int) -> Symbols:
-    """``symbols``, if they are whole numbers in one row, from 0 up to below ``vocabulary_size``; they may be none."""
+    """Return ``symbols`` if they are whole numbers in one row, from 0 up to below ``vocabulary_size``; may be empty."""
     symbols = np.asarray(symbols)
     if symbols.ndim != 1 or (len(symbols) and symbols.dtype.kind not in "iu"):
         raise UsageError(f"symbols must be whole numbers in one row, got {symbols.dtype} {symbols.shape}")
-    # A negative one would silently count from the end.
+    # A negative symbol would silently count from the end.
     if len(symbols) and not (symbols.min() >= 0 and symbols.max() < vocabulary_size):
         wrong = symbols[(symbols < 0) | (symbols >= vocabulary_size)][0]
         raise UsageError(f"symbols must be from 0 to {vocabulary_size - 1}, the vocabulary, got {wrong}")
@@ -404,12 +406,12 @@ def checked_symbols(symbols: Symbols, vocabulary_size: int) -> Symbols:
 
 
 def one_of(value: str, values: Sequence[str], name: str) -> None:
-    """A word that has to be one of some."""
+    """Raise unless a value is one of some."""
     if value not in values:
         raise UsageError(f"unknown {name} {value!r}; there are {', '.join(values)}")
 
 
 def at_least(value: int, bound: int, name: str) -> None:
-    """A whole number that has to be large enough."""
+    """Raise unless a whole number is at least ``bound``."""
     if value < bound:
         raise UsageError(f"{name} must be at least {bound}, got {value}")

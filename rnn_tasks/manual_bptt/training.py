@@ -1,4 +1,4 @@
-"""Training of the network by truncated back-propagation through time, and what it writes and knows afterwards."""
+"""Training by truncated back-propagation through time; evaluation, sampling and measures of a network."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -26,14 +26,14 @@ from rnn_tasks.manual_bptt.network import (
 
 
 def clip(gradients: Mapping[str, Array], max_norm: float) -> tuple[float, float]:
-    """Shorten the gradient, all arrays as one long vector, to ``max_norm`` if it is longer (Pascanu et al. 2013).
+    """Scale the gradient, all arrays as one vector, to a norm of at most ``max_norm`` (Pascanu et al. 2013).
 
     Args:
         gradients: Arrays by name; scaled in place.
-        max_norm: Largest Euclidean length, ``> 0``; ``math.inf`` for no clipping.
+        max_norm: Largest Euclidean norm, ``> 0``; ``math.inf`` for no clipping.
 
     Returns:
-        The length before, and the factor: 1 where nothing was clipped.
+        The norm before clipping, and the factor: 1 if nothing was clipped.
 
     Example:
         >>> gradients = {"W_hh": np.array([[3.0]]), "b_h": np.array([4.0])}
@@ -56,14 +56,14 @@ def sgd(
     lr: float,
     momentum: float = 0.0,
 ) -> None:
-    """One step of gradient descent, ``v = momentum v + g`` and ``w -= lr v``, as in ``torch.optim.SGD``; in place.
+    """Make one step of gradient descent in place, as ``torch.optim.SGD``: ``v = momentum v + g``, then ``w -= lr v``.
 
     Args:
-        parameters: w, by name. Those without a gradient stay as they are.
+        parameters: w, by name. Parameters without a gradient are not changed.
         gradients: g, by name.
-        velocities: v, by name; empty before the first step. Kept by the caller from step to step.
+        velocities: v, by name; empty before the first step. The caller keeps it from step to step.
         lr: Learning rate.
-        momentum: Share of the last step that is made again.
+        momentum: Factor on v of the step before.
     """
     for name, gradient in gradients.items():
         velocities[name] = momentum * velocities[name] + gradient if name in velocities else gradient.copy()
@@ -71,7 +71,7 @@ def sgd(
 
 
 def step_decay(lr: float, rate: float, every: int, step: int) -> float:
-    """The learning rate at a step, which counts from 0: multiplied by ``rate`` after each ``every`` steps.
+    """Return the learning rate at a step, counted from 0: ``lr``, multiplied by ``rate`` after each ``every`` steps.
 
     Example:
         >>> [step_decay(1.0, rate=0.5, every=2, step=step) for step in range(5)]
@@ -82,17 +82,17 @@ def step_decay(lr: float, rate: float, every: int, step: int) -> float:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Settings of a training.
 
     Args:
         lr: Learning rate of the first step, ``> 0``.
         sequence_length: T, the steps of a chunk, through which gradients go back, ``>= 1``.
-        reduction: The loss of a chunk: the ``mean`` of its steps' losses or their ``sum``. ``lr`` and ``clip`` go with
-            it: the sum's gradient is T times as long.
+        reduction: The loss of a chunk: the ``mean`` of its steps' losses or their ``sum``. The gradient of the sum is T
+            times as large, so ``lr`` and ``clip`` have to suit the reduction.
         momentum: ``>= 0`` and ``< 1``.
         decay_rate: Factor on the rate after each ``decay_every`` steps, ``> 0`` and ``<= 1``.
         decay_every: Steps, ``>= 1``.
-        clip: Largest length of the gradient, ``> 0``; ``math.inf`` for no clipping.
+        clip: Largest norm of the gradient, ``> 0``; ``math.inf`` for no clipping.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -110,7 +110,7 @@ class Settings:
         one_of(self.reduction, get_args(Reduction), "reduction")
         at_least(self.sequence_length, 1, "sequence_length")
         at_least(self.decay_every, 1, "decay_every")
-        # written so that they are false for nan
+        # written so that the conditions are false for nan
         if not 0 < self.lr < math.inf:
             raise UsageError(f"lr must be above 0 and finite, got {self.lr}")
         if not 0 <= self.momentum < 1:
@@ -123,15 +123,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Step:
-    """What happened in one step of training.
+    """The record of one training step.
 
     Args:
         loss: Mean loss of the chunk before the step, nats a symbol, whatever the reduction.
-        gradient_norm: Length of the gradient of all that is trained, before clipping.
-        clipped: Whether it was shortened.
-        norm_by_time_step: Length of ``dL/dh_t`` for each t of the chunk, before clipping, ``(sequence_length,)``.
+        gradient_norm: Norm of the gradient of all trained parameters, before clipping.
+        clipped: Whether the gradient was clipped.
+        norm_by_time_step: Norm of ``dL/dh_t`` for each t of the chunk, before clipping, ``(sequence_length,)``.
         lr: Learning rate of the step.
-        reset: Whether the text began again, with a state of zeros.
+        reset: Whether the chunk is the first of the text, read from a state of zeros.
     """
 
     loss: float
@@ -143,10 +143,10 @@ class Step:
 
 
 def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[Step]:
-    """Truncated back-propagation through time, for as long as it is asked for another step.
+    """Train by truncated back-propagation through time; each step is made when the iterator is asked for it.
 
-    The chunks follow one another in the text, and the state is carried from each to the next. When what is left is too
-    short for a chunk, the text begins again, and the state with it, from zeros.
+    The chunks follow one another in the text, and the state is carried from each to the next. When the rest of the text
+    is too short for a chunk, training continues at the start of the text, from a state of zeros.
 
     Args:
         network: Changed in place.
@@ -154,11 +154,11 @@ def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[St
         settings: How to train.
 
     Yields:
-        Each step, when it is done.
+        The record of each step, after the step. There is no last step.
 
     Raises:
-        UsageError: A text too short for one chunk, or with symbols outside the vocabulary; at the first step.
-        DivergedError: A gradient is no longer finite; the parameters are those before that step.
+        UsageError: At the first step, if the text is too short for one chunk or has symbols outside the vocabulary.
+        DivergedError: A gradient is not finite; the parameters are those before that step.
 
     Example:
         >>> from rnn_tasks.manual_bptt import initialise
@@ -172,12 +172,12 @@ def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[St
     velocities: dict[str, Array] = {}
     state = network.zero_state()
     for step, (chunk, reset) in enumerate(chunks(symbols, settings.sequence_length)):
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, in one line
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below, as DivergedError
             trace = forward(network, chunk, network.zero_state() if reset else state, settings.reduction)
             gradients = backward(network, trace)
             norm_by_time_step = gradients.norm_by_time_step
             norm, factor = clip(gradients.parameters, settings.clip)
-        # Where ReLUs are dead the one may be finite and the other not.
+        # Where ReLUs are dead, one of the two norms may be finite and the other not.
         if not (math.isfinite(norm) and np.isfinite(norm_by_time_step).all()):
             raise DivergedError(f"the gradient of step {step + 1:,} is not finite; take a smaller lr or a smaller clip")
         lr = step_decay(settings.lr, settings.decay_rate, settings.decay_every, step)
@@ -187,12 +187,12 @@ def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[St
 
 
 def chunks(symbols: Symbols, sequence_length: int) -> Iterator[tuple[Symbols, bool]]:
-    """Chunks of ``sequence_length + 1`` symbols, for ever, each with whether it is the first of the text.
+    """Yield chunks of ``sequence_length + 1`` symbols without end, each with whether it is the first of the text.
 
-    The last symbol of a chunk, its last target, is the first of the next, its first input.
+    The last symbol of a chunk, its last target, is also the first input of the next chunk.
 
     Raises:
-        UsageError: A text too short for one chunk.
+        UsageError: The text is too short for one chunk.
     """
     if len(symbols) <= sequence_length:
         raise UsageError(
@@ -205,10 +205,10 @@ def chunks(symbols: Symbols, sequence_length: int) -> Iterator[tuple[Symbols, bo
 
 
 def evaluate(network: Network, symbols: Symbols) -> float:
-    """Mean loss over a whole text, nats a symbol; the state starts at zeros and is carried to the end.
+    """Return the mean loss over a whole text, nats per symbol; the state starts at zeros and is carried to the end.
 
     Raises:
-        UsageError: Fewer than two symbols, or some outside the vocabulary.
+        UsageError: The text has fewer than two symbols, or symbols outside the vocabulary.
         DivergedError: The loss is not finite.
 
     Example:
@@ -220,7 +220,7 @@ def evaluate(network: Network, symbols: Symbols) -> float:
     """
     piece, total, state = 1000, 0.0, network.zero_state()  # in pieces, so that memory does not grow with the text
     for start in range(0, max(len(symbols) - 1, 1), piece):
-        with np.errstate(over="ignore", invalid="ignore"):  # said below, in one line
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below, as DivergedError
             trace = forward(network, symbols[start : start + piece + 1], state, "sum")
         total, state = total + trace.loss, trace.state
     if not math.isfinite(total):
@@ -228,26 +228,27 @@ def evaluate(network: Network, symbols: Symbols) -> float:
     return total / (len(symbols) - 1)
 
 
-# --- writing, and looking ---------------------------------------------------------------------------------------------
+# --- sampling and measures --------------------------------------------------------------------------------------------
 
 
 def sample(
     network: Network, prefix: Symbols, length: int, generator: np.random.Generator, temperature: float = 1.0
 ) -> Symbols:
-    """Go on writing: draw a symbol from ``softmax(o_t / temperature)``, read it, draw the next.
+    """Continue a prefix: draw a symbol from ``softmax(o_t / temperature)``, read it, draw the next, and so on.
 
     Args:
-        network: Who writes.
-        prefix: What is read first, from a state of zeros, at least one symbol.
-        length: How many symbols to write, ``>= 0``.
-        generator: Draws them.
-        temperature: ``>= 0``. Below 1 the probable becomes more probable; 0 takes the most probable and draws nothing.
+        network: The network that writes.
+        prefix: Symbols to read first, at least one, from a state of zeros.
+        length: Number of symbols to write, ``>= 0``.
+        generator: Source of the random numbers.
+        temperature: ``>= 0``. Below 1, probable symbols become more probable; 0 always takes the most probable symbol
+            and draws no random number.
 
     Returns:
-        What was written, ``(length,)``, without the prefix.
+        The written symbols, ``(length,)``, without the prefix.
 
     Raises:
-        UsageError: A value outside its bounds, an empty prefix, a symbol outside the vocabulary.
+        UsageError: A value is outside its bounds, the prefix is empty, or a symbol is outside the vocabulary.
 
     Example:
         >>> from rnn_tasks.manual_bptt import initialise
@@ -268,7 +269,7 @@ def sample(
         if temperature == 0:
             written[i] = o.argmax()
         else:
-            with np.errstate(over="ignore"):  # of a tiny temperature: exp(-inf) is the right probability
+            with np.errstate(over="ignore"):  # at a tiny temperature; exp(-inf) is the right probability
                 p = np.exp(log_softmax((o - o.max()) / temperature))
             written[i] = generator.choice(len(p), p=p)
         state = read(network, written[i : i + 1], state)[1][-1]
@@ -276,10 +277,10 @@ def sample(
 
 
 def last_loss_by_time_step(network: Network, symbols: Symbols, sequence_length: int) -> Array:
-    """How far back the last step of a chunk can see: the length of ``dl_T/dh_t``, mean over the chunks of a text.
+    """Return the norm of ``dl_T/dh_t``, the gradient of a chunk's last loss, averaged over the chunks of a text.
 
-    Where all steps are scored, each ``dL/dh_t`` has a fresh part from ``l_t`` that covers what has vanished. Here only
-    the chunk's last step is scored, so all of it has come back through time.
+    If all steps are scored, each ``dL/dh_t`` contains the gradient of ``l_t`` itself, which hides how much of the later
+    losses' gradient has vanished. Here only the last step is scored, so all of the gradient has come back through time.
 
     Args:
         network: The parameters.
@@ -287,10 +288,10 @@ def last_loss_by_time_step(network: Network, symbols: Symbols, sequence_length: 
         sequence_length: T.
 
     Returns:
-        Lengths for ``t = 1 .. T``, ``(sequence_length,)``.
+        Norms for ``t = 1 .. T``, ``(sequence_length,)``.
 
     Raises:
-        UsageError: A text too short for one chunk, or with symbols outside the vocabulary.
+        UsageError: The text is too short for one chunk, or has symbols outside the vocabulary.
     """
     norms: list[Array] = []
     state = network.zero_state()
@@ -298,14 +299,14 @@ def last_loss_by_time_step(network: Network, symbols: Symbols, sequence_length: 
         if first and norms:
             break
         trace = forward(network, chunk, state, scored=1)
-        with np.errstate(over="ignore"):  # inf is the answer then
+        with np.errstate(over="ignore"):  # the norm is inf then
             norms.append(backward(network, trace).norm_by_time_step)
         state = trace.state
     return np.asarray(np.mean(norms, axis=0))
 
 
 def spectral_radius(weight: Array) -> float:
-    """The largest absolute eigenvalue of a square matrix: over many steps, ``W^k`` grows as its k-th power.
+    """Return the largest absolute eigenvalue of a square matrix W; for large k, ``W^k`` grows as its k-th power.
 
     Example:
         >>> round(spectral_radius(np.array([[0.0, 2.0], [-2.0, 0.0]])), 6)
@@ -315,7 +316,7 @@ def spectral_radius(weight: Array) -> float:
 
 
 def unigram_entropy(symbols: Symbols) -> float:
-    """The loss of who knows how often each symbol occurs in the text and nothing else, nats a symbol.
+    """Return the loss of a predictor that knows only how often each symbol occurs in the text, nats per symbol.
 
     Example:
         >>> f"{unigram_entropy(np.array([0, 1, 1, 0])):.4f}"
@@ -327,10 +328,10 @@ def unigram_entropy(symbols: Symbols) -> float:
 
 
 def encode(text: str, characters: str) -> Symbols:
-    """The place of each character of ``text`` in ``characters``, the vocabulary.
+    """Return the index of each character of ``text`` in ``characters``, the vocabulary.
 
     Raises:
-        UsageError: A character that is not in the vocabulary.
+        UsageError: A character is not in the vocabulary.
 
     Example:
         >>> encode("cab", "abc")
@@ -344,7 +345,7 @@ def encode(text: str, characters: str) -> Symbols:
 
 
 def decode(symbols: Symbols, characters: str) -> str:
-    """The text of symbols.
+    """Return the text of symbols, the inverse of :func:`encode`.
 
     Example:
         >>> decode(np.array([2, 0, 1]), "abc")
