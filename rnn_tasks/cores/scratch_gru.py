@@ -1,4 +1,4 @@
-"""Gated recurrent units, written out: the whole one, and what each of its gates does alone."""
+"""Gated recurrent units from scratch: the full unit, and the units that have only one of its two gates."""
 
 from typing import Literal
 
@@ -32,7 +32,7 @@ class ScratchGRU(Unrolled):
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
         gate_bias: Where the biases of ``reset``, ``update`` and ``new`` start; None for torch's own.
         zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether there is b alone, without c.
+        single_bias: Whether b is the only bias, without c.
         freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
 
     Raises:
@@ -80,7 +80,7 @@ class ScratchGRU(Unrolled):
         self.reset = reset
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gates, what they let in, and the mixture of new and old."""
+        """Compute both gates, the new values, and the mixture of the new values and the old state."""
         (hidden,) = state
         x_reset, x_update, x_new = current
         w_reset, w_update, w_new = weight
@@ -95,7 +95,7 @@ class ScratchGRU(Unrolled):
 
 
 class ResetOnlyGRU(ScratchGRU):
-    """A GRU without its update gate, ``z = 0``: each step writes the whole state anew; ``*`` is elementwise.
+    """A GRU without its update gate, ``z = 0``: each step overwrites the whole state; ``*`` is elementwise.
 
     - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
     - ``h_t = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))``, when the reset gate acts after the product;
@@ -114,7 +114,7 @@ class ResetOnlyGRU(ScratchGRU):
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
         gate_bias: Where the biases of ``reset`` and ``new`` start; None for torch's own.
         zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether there is b alone, without c.
+        single_bias: Whether b is the only bias, without c.
         freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
 
     Raises:
@@ -129,7 +129,7 @@ class ResetOnlyGRU(ScratchGRU):
     gates = ("reset", "new")
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gate, and the new state that it lets see more or less of the old."""
+        """Compute the reset gate and the new state, which sees as much of the old state as the gate allows."""
         (hidden,) = state
         x_reset, x_new = current
         w_reset, w_new = weight
@@ -158,7 +158,7 @@ class UpdateOnlyGRU(Unrolled):
     gates = ("update", "new")
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gate, what is new, and the mixture of new and old."""
+        """Compute the update gate, the new values, and the mixture of the new values and the old state."""
         (hidden,) = state
         x_update, x_new = current
         w_update, w_new = weight

@@ -1,4 +1,4 @@
-"""Copy: read some symbols, wait, say them again."""
+"""Copy: read some symbols, wait, repeat them."""
 
 import math
 import string
@@ -18,12 +18,12 @@ BLANK, MARKER = " ", ":"
 
 
 class Layout(NamedTuple):
-    """How the steps behind the symbols are filled, for K symbols and a delay of T.
+    """How the steps after the symbols are filled, for K symbols and a delay of T.
 
     Attributes:
         blanks: Blanks before the marker: ``T + blanks``.
         markers: 0, 1, or None for one marker for each symbol.
-        scores_blanks: Whether the steps before the recall are scored too; their target is the blank.
+        scores_blanks: Whether the steps before the recall are scored, too; their target is the blank.
     """
 
     blanks: int
@@ -40,17 +40,17 @@ LAYOUTS: dict[LayoutName, Layout] = {
 
 
 def cue(layout: Layout, blank: int, marker: int) -> tuple[Run, ...]:
-    """What follows the symbols in the input: blanks, then the marker, then blanks while the answer is given."""
+    """Return what follows the symbols in the input: blanks, then the marker, then blanks during the answer."""
     waiting = Run(blank, per_delay=1, constant=layout.blanks)
     if layout.markers is None:
         return waiting, Run(marker, per_letter=1)
-    # The answer starts K + T steps after the first symbol, so what was waited too little or too long is made up for.
+    # The answer starts K + T steps after the first symbol, whatever the numbers of blanks and markers before it.
     answering = Run(blank, per_letter=1, constant=-layout.blanks - layout.markers)
     return (waiting, Run(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
 
 
 def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and memory steps of a copy, K symbols with a delay of T.
+    """Return inputs, targets and memory steps of a copy of K symbols with a delay of T.
 
     ::
 
@@ -62,7 +62,7 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
         K=3, T=2   inputs    a b c _ _ : _ _      K=3, T=2   inputs    a b c _ _ : : :
                    targets   _ _ _ _ _ a b c                 targets   . . . . . a b c
 
-    '_' is the blank, ':' the marker, '.' is not scored; memory is needed where the symbols are said again.
+    '_' is the blank, ':' the marker, '.' is not scored; memory is needed where the symbols are repeated.
 
     Args:
         symbols: ``(batch, K)``.
@@ -77,9 +77,10 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
     """
     size = symbols.shape[1]
     shortest, longest = (2 * size + int(delay) for delay in delays.aminmax())
-    recall = size + delays[:, None] + torch.arange(size)  # the steps at which the symbols are said again
+    recall = size + delays[:, None] + torch.arange(size)  # the steps at which the symbols are repeated
     inputs = functional.pad(symbols, (0, longest - size), value=blank)
-    inputs.scatter_(1, recall[:, : layout.markers] + layout.blanks, marker)  # of no, the first or all steps of recall
+    marked = recall[:, : layout.markers] + layout.blanks  # markers None: one for each step of the recall
+    inputs.scatter_(1, marked, marker)
     targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED).scatter_(1, recall, symbols)
     targets[:, shortest:].masked_fill_(torch.arange(shortest, longest) > recall[:, -1:], NOT_SCORED)
     needed = torch.ones_like(symbols, dtype=torch.bool)
@@ -90,7 +91,7 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
 class Copy(GeneratedTask):
     """The copy task, in the four layouts that are in use.
 
-    Accuracy is taken on the recall alone: a network that only ever says "blank" is right on most of the other steps.
+    Accuracy counts the recall alone: a network that always answers "blank" is right at all other steps.
 
     Args:
         layout: ``seed`` (no marker; the length tells when to answer), ``arjovsky`` (marker, then K blanks; Arjovsky et
@@ -160,12 +161,12 @@ class Copy(GeneratedTask):
 
     @property
     def baseline(self) -> Baseline:
-        """The blanks are sure, the symbols of the recall are guessed: K ln A over the mean number of scored steps."""
+        """Blanks are predicted for sure, recalled symbols guessed: K ln A over the mean number of scored steps."""
         scored = 2 * self.num_symbols + sum(self.delays) / 2 if self.layout.scores_blanks else self.num_symbols
         return Baseline(self.num_symbols * math.log(self.alphabet_size) / scored, 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random symbols; random delays when there is a range of them."""
+        """Draw symbols, and delays if there is a range of them."""
         low, high = self.delays
         symbols = torch.randint(0, self.alphabet_size, (num_sequences, self.num_symbols), generator=generator)
         if low == high:

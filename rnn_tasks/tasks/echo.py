@@ -1,4 +1,4 @@
-"""Echo: say every letter again, ``delay`` steps later."""
+"""Echo: repeat every letter, ``delay`` steps later."""
 
 import math
 import string
@@ -15,7 +15,7 @@ LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
 
 def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of an echo.
+    """Return inputs and targets of an echo.
 
     ::
 
@@ -26,8 +26,8 @@ def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tupl
     Args:
         letters: Symbols ``>= 1``, ``(batch, time)``; 0 is the empty symbol.
         delays: Delay of each sequence, steps ``>= 0``, ``(batch,)``.
-        lengths: Length of each sequence, ``(batch,)``; what lies behind it is empty and not scored. None when all are
-            as long as there are letters; the inputs are then the letters themselves.
+        lengths: Length of each sequence, ``(batch,)``; the steps after its end are empty and not scored. None if every
+            sequence has all letters; the inputs are then ``letters`` itself.
 
     Example:
         >>> inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
@@ -46,8 +46,8 @@ def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tupl
 class Echo(GeneratedTask):
     """Echo with one delay, as in the echo exercise of a deep-learning course (26 letters, delay 4).
 
-    Training sequences have one length, those of validation and test a length drawn from a range, so the network must
-    go on for longer than it was trained for.
+    Training sequences have one length. The length of validation and test sequences is drawn from a range, so the
+    network is also tested on longer sequences than it was trained on.
 
     Args:
         delay: Steps between a letter and its echo, ``0 <= delay < sequence_length``.
@@ -103,7 +103,7 @@ class Echo(GeneratedTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Letters as 1, 2, ...; 0 is empty."""
+        """The letters are the symbols 1, 2, ...; 0 is the empty symbol."""
         letters = LETTERS[: self.alphabet_size]
         size = self.alphabet_size + 1
         codec = Codec(" " + letters, letters, min_delay=self.delay, max_delay=self.delay)
@@ -115,7 +115,7 @@ class Echo(GeneratedTask):
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random letters; outside training, of random length."""
+        """Draw letters, and lengths outside training."""
         low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
         letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
         lengths = None if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)

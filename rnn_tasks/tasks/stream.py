@@ -11,11 +11,11 @@ SPLITS = ("train", "val", "test")
 
 
 def generator_for(seed: int, split: str, epoch: int, index: int) -> torch.Generator:
-    """The random numbers of one global batch.
+    """Return the source of random numbers of one global batch, which depends on the arguments alone.
 
     Args:
         seed: The task's seed, ``>= 0``.
-        split: One of ``SPLITS``; each has a stream of numbers of its own.
+        split: One of ``SPLITS``; each split has its own random numbers.
         epoch: Epoch of the batch, ``>= 0``.
         index: Batch within the epoch, ``>= 0``.
 
