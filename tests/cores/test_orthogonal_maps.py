@@ -134,7 +134,7 @@ def test_a_checkpoint_of_torch_s_parametrization_is_loaded(name: Map) -> None:
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_an_assigned_matrix_is_where_it_starts_anew(name: Map) -> None:
+def test_map_starts_at_an_assigned_matrix(name: Map) -> None:
     layer = Elman(3, 5, orthogonal_map=name)
     turned = torch.linalg.qr(torch.randn(5, 5))[0]
     layer.weight_hh_l0 = turned

@@ -90,7 +90,7 @@ def test_tanh_of_half_is_as_exact_as_it_says(dtype: torch.dtype) -> None:
     assert not found[values.abs() < eps / 4].any()
 
 
-def test_a_second_derivative_is_refused_in_one_line_that_says_what_to_do() -> None:
+def test_second_derivative_is_refused_in_one_line() -> None:
     layer, inputs = Elman(2, 3), torch.randn(1, 4, 2, requires_grad=True)
     with pytest.raises(UsageError, match="differentiable_twice"):
         torch.autograd.grad(layer(inputs)[0].sum(), inputs, create_graph=True)

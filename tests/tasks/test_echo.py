@@ -49,7 +49,7 @@ def test_training_sequences_have_one_length_and_are_echoes() -> None:
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_evaluation_lengths_fill_their_range_and_the_rest_is_empty(split: str) -> None:
+def test_evaluation_lengths_fill_their_range(split: str) -> None:
     task = Echo(delay=2, sequence_length=5, min_eval_length=6, max_eval_length=9, val_sequences=80, test_sequences=90)
     loader = task.val_dataloader() if split == "val" else task.test_dataloader()
     lengths = set()
@@ -61,7 +61,7 @@ def test_evaluation_lengths_fill_their_range_and_the_rest_is_empty(split: str) -
     assert lengths == {6, 7, 8, 9}
 
 
-def test_the_baseline_is_what_guessing_the_commonest_letter_scores() -> None:
+def test_baseline_equals_score_of_guessing_the_commonest_letter() -> None:
     task = Echo(delay=2, sequence_length=10, alphabet_size=6, batch_size=4000)
     batch = task.train_batch(0)
     shares = torch.bincount(batch.targets[batch.scored]).double() / batch.scored.sum()
@@ -80,7 +80,7 @@ def test_the_default_is_the_exercise() -> None:
     assert math.exp(task.baseline.loss) == pytest.approx(26)
 
 
-def test_a_text_becomes_the_sequence_that_the_task_makes_of_the_same_letters() -> None:
+def test_encoded_text_equals_the_task_s_sequence() -> None:
     task = Echo(delay=3, sequence_length=8, batch_size=20)
     batch, codec = task.train_batch(0), task.spec.codec
     assert codec is not None
