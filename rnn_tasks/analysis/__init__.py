@@ -1,4 +1,4 @@
-"""What a trained network does: pure functions of a model and a batch."""
+"""What a trained network does: pure functions of a network and a batch."""
 
 from rnn_tasks.analysis.dynamics import (
     eigenvalues,

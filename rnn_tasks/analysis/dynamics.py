@@ -14,17 +14,17 @@ from rnn_tasks.analysis.flow import (
 )
 from rnn_tasks.cores import Core, State
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import RecurrentModel
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 
-def step_jacobian(model: RecurrentModel, encoded_input: Tensor, state: Tensor) -> Tensor:
+def step_jacobian(network: Network, encoded_input: Tensor, state: Tensor) -> Tensor:
     """How one step carries small changes of the state on: ``ds_t/ds_{t-1}``, by automatic differentiation.
 
     For ``h_t = tanh(U x_t + b + W h_{t-1})`` it is ``diag(1 - h_t^2) W`` (Pascanu, Mikolov and Bengio 2013).
 
     Args:
-        model: The network.
+        network: The network.
         encoded_input: What the layer reads in this step, ``(batch, features)``, a step of
             :func:`rnn_tasks.analysis.flow.encoded`.
         state: The state before this step, ``(batch, state_size)``, a step of
@@ -41,22 +41,22 @@ def step_jacobian(model: RecurrentModel, encoded_input: Tensor, state: Tensor) -
         >>> from functools import partial
         >>> from rnn_tasks.analysis import state_trajectory
         >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> inputs, states = encoded(model, task.train_batch(0)), state_trajectory(model, task.train_batch(0))
-        >>> step_jacobian(model, inputs[:, 5], states[:, 4]).shape
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> inputs, states = encoded(network, task.train_batch(0)), state_trajectory(network, task.train_batch(0))
+        >>> step_jacobian(network, inputs[:, 5], states[:, 4]).shape
         torch.Size([3, 8, 8])
     """
     if state.ndim == 1:
-        return step_jacobian(model, encoded_input[None], state[None])[0]
-    with evaluating(model):
-        return _jacobian(model.core, encoded_input, state, _like(model.core, encoded_input))[0]
+        return step_jacobian(network, encoded_input[None], state[None])[0]
+    with evaluating(network):
+        return _jacobian(network.core, encoded_input, state, _like(network.core, encoded_input))[0]
 
 
 def jacobian_products(
-    model: RecurrentModel,
+    network: Network,
     batch: Batch,
     steps: int,
     sequence: int = 0,
@@ -71,7 +71,7 @@ def jacobian_products(
     Values below 1e-16 of the largest are rounding errors; :func:`lyapunov_spectrum` goes further.
 
     Args:
-        model: The network.
+        network: The network.
         batch: Holds the sequence.
         steps: The largest k, ``1..time - start``.
         sequence: Which sequence of the batch.
@@ -88,25 +88,25 @@ def jacobian_products(
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> jacobian_products(model, task.train_batch(0), steps=5).shape
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> jacobian_products(network, task.train_batch(0), steps=5).shape
         torch.Size([5, 8])
     """
-    sequences, time = batch.inputs.shape
+    sequences, time = batch.targets.shape
     if not 0 <= sequence < sequences:
         raise UsageError(f"sequence must be in 0..{sequences - 1}, got {sequence}")
     if start < 0 or not 1 <= steps <= time - start:
         raise UsageError(f"start + steps must be within the {time} steps of the batch, got {start} + {steps}")
     if not 1 <= every <= steps:
         raise UsageError(f"every must be in 1..{steps}, the steps, got {every}")
-    with evaluating(model):
-        inputs = encoded(model, batch)
+    with evaluating(network):
+        inputs = encoded(network, batch)
         first = None if state is None else flatten_state(state, sequences)[sequence : sequence + 1]
         values, product = [], None
-        jacobians = _jacobians(model.core, inputs[sequence : sequence + 1, : start + steps], first)
+        jacobians = _jacobians(network.core, inputs[sequence : sequence + 1, : start + steps], first)
         for index, (jacobian,) in enumerate(jacobians):
             if index >= start:
                 product = jacobian if product is None else jacobian @ product
@@ -115,17 +115,17 @@ def jacobian_products(
     return torch.stack(values)
 
 
-def lyapunov_spectrum(model: RecurrentModel, batch: Batch, discard: int = 0, state: State = None) -> Tensor:
+def lyapunov_spectrum(network: Network, batch: Batch, discard: int = 0, state: State = None) -> Tensor:
     """The rates at which small differences between states grow or shrink in the long run, given the inputs.
 
     Exponents above 0: neighbours part, gradients explode; all below 0: the network forgets where it started, at the
     latest after about ``-1 / exponent`` steps of the largest. By repeated QR decomposition along the trajectory
     (Benettin et al. 1980; for recurrent networks Engelken, Wolf and Abbott 2023). They are defined for a sequence
     without end: of a short one these are the rates over its steps. A model in single precision leaves three digits of
-    the smallest; ``model.double()`` does better.
+    the smallest; ``network.double()`` does better.
 
     Args:
-        model: The network.
+        network: The network.
         batch: The sequences that it reads, the longer the better.
         discard: Steps at the beginning that are not counted, until state and directions have settled, ``0..time - 1``.
         state: The layer's state before the first step; None for zeros.
@@ -140,22 +140,22 @@ def lyapunov_spectrum(model: RecurrentModel, batch: Batch, discard: int = 0, sta
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import Elman
-        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
         >>> core = partial(Elman, hidden_size=8, activation="identity", orthogonal_map="matrix_exp")
-        >>> exponents = lyapunov_spectrum(SequenceTagger(core, task.spec, torch.optim.Adam), task.train_batch(0))
+        >>> exponents = lyapunov_spectrum(TaggerNetwork(core, task.spec), task.train_batch(0))
         >>> exponents.shape, bool(exponents.abs().max() < 1e-5)  # nothing grows, nothing is forgotten
         (torch.Size([8]), True)
     """
     time = batch.inputs.shape[1]
     if not 0 <= discard < time:
         raise UsageError(f"discard must be in 0..{time - 1}, got {discard}")
-    with evaluating(model):
-        inputs = encoded(model, batch)
+    with evaluating(network):
+        inputs = encoded(network, batch)
         first = None if state is None else flatten_state(state, len(inputs))
         directions, growth = None, torch.zeros(())
-        for index, jacobian in enumerate(_jacobians(model.core, inputs, first)):
+        for index, jacobian in enumerate(_jacobians(network.core, inputs, first)):
             directions, rates = qr_growth(jacobian if directions is None else jacobian @ directions)
             if index >= discard:
                 growth = growth + rates
@@ -197,14 +197,14 @@ def saturation(states: Tensor, threshold: float = 0.95) -> Tensor:
 
 
 @torch.no_grad()
-def eigenvalues(model: RecurrentModel) -> dict[str, Tensor]:
+def eigenvalues(network: Network) -> dict[str, Tensor]:
     """The eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``.
 
     Their absolute values are the factors, and their angles the turns, by which a linear network would change its
     state in a step.
 
     Args:
-        model: The network.
+        network: The network.
 
     Returns:
         ``(hidden_size,)`` complex each, those with the largest absolute value first. Double precision, on the CPU.
@@ -212,14 +212,14 @@ def eigenvalues(model: RecurrentModel) -> dict[str, Tensor]:
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import Elman
-        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
-        >>> model = SequenceTagger(partial(Elman, hidden_size=8), Echo().spec, torch.optim.Adam)
-        >>> {name: values.shape for name, values in eigenvalues(model).items()}
+        >>> network = TaggerNetwork(partial(Elman, hidden_size=8), Echo().spec)
+        >>> {name: values.shape for name, values in eigenvalues(network).items()}
         {'weight_hh_l0': torch.Size([8])}
     """
     found = {}
-    for name, weight in model.core.recurrent_weights().items():
+    for name, weight in network.core.recurrent_weights().items():
         values = torch.linalg.eigvals(weight.detach().cpu().double())
         found[name] = values[values.abs().argsort(descending=True, stable=True)]
     return found

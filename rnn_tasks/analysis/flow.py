@@ -9,27 +9,20 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from rnn_tasks.cores import Core, State
+from rnn_tasks.cores import Core, State, map_state
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.models.language_model import mapped
-from rnn_tasks.models.sequence_tagger import ConditionalLinear
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import NOT_SCORED, Batch
 
 Part = Literal["state", "hidden"]
 
 
 @contextmanager
-def evaluating(model: RecurrentModel) -> Iterator[None]:
-    """The model without dropout and with each parametrized weight computed only once; afterwards as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with parametrize.cached():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def evaluating(network: Network) -> Iterator[None]:
+    """The network without dropout and with each parametrized weight computed only once; afterwards as it was."""
+    with evaluation_mode(network), parametrize.cached():
+        yield
 
 
 @contextmanager
@@ -41,34 +34,33 @@ def differentiating() -> Iterator[None]:
 
 
 @torch.no_grad()
-def encoded(model: RecurrentModel, batch: Batch) -> Tensor:
+def encoded(network: Network, batch: Batch) -> Tensor:
     """What the layer reads at each step, ``(batch, time, features)``: the symbols, and the condition if it is told.
 
     Args:
-        model: The network.
+        network: The network.
         batch: What it reads.
 
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import VariableDelayEcho
         >>> task = VariableDelayEcho(max_delay=3, alphabet_size=5, batch_size=2)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> encoded(model, task.train_batch(0)).shape  # 6 symbols, 4 delays
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> encoded(network, task.train_batch(0)).shape  # 6 symbols, 4 delays
         torch.Size([2, 20, 10])
     """
-    inputs = batch.inputs.to(model.device)
-    if isinstance(model, SequenceTagger):
-        return model.encode(inputs, None if batch.condition is None else batch.condition.to(model.device))
-    return model.encode_symbols(inputs)
+    batch = batch.expanded().to(network.device)
+    return network.encode(batch.inputs, batch.condition)
 
 
 @torch.no_grad()
-def hidden_states(model: RecurrentModel, batch: Batch, state: State = None) -> Tensor:
+def hidden_states(network: Network, batch: Batch, state: State = None) -> Tensor:
     """The outputs of the layer at each step, without dropout: what the readout sees.
 
     Args:
-        model: The network.
+        network: The network.
         batch: What it reads.
         state: The layer's state before the first step; None for zeros.
 
@@ -78,23 +70,24 @@ def hidden_states(model: RecurrentModel, batch: Batch, state: State = None) -> T
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> hidden_states(model, task.train_batch(0)).shape
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> hidden_states(network, task.train_batch(0)).shape
         torch.Size([3, 7, 8])
     """
-    with evaluating(model):
-        outputs: Tensor = model.core(encoded(model, batch), state)[0]
+    with evaluating(network):
+        outputs: Tensor = network.core(encoded(network, batch), state)[0]
     return outputs
 
 
 @torch.no_grad()
-def state_trajectory(model: RecurrentModel, batch: Batch, state: State = None) -> Tensor:
+def state_trajectory(network: Network, batch: Batch, state: State = None) -> Tensor:
     """The whole state of the layer after each step: all that it remembers of what it has read.
 
     Args:
-        model: The network.
+        network: The network.
         batch: What it reads.
         state: The layer's state before the first step; None for zeros.
 
@@ -107,28 +100,29 @@ def state_trajectory(model: RecurrentModel, batch: Batch, state: State = None) -
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import LSTM
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(LSTM, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> state_trajectory(model, task.train_batch(0)).shape  # hidden state and cell
+        >>> network = TaggerNetwork(partial(LSTM, hidden_size=8), task.spec)
+        >>> state_trajectory(network, task.train_batch(0)).shape  # hidden state and cell
         torch.Size([3, 7, 16])
     """
-    with evaluating(model):
-        return _trajectory(model.core, encoded(model, batch), state)[0]
+    with evaluating(network):
+        return _trajectory(network.core, encoded(network, batch), state)[0]
 
 
 def gradient_by_lag(
-    model: RecurrentModel, batch: Batch, step: int = -1, part: Part = "state", state: State = None
+    network: Network, batch: Batch, step: int = -1, part: Part = "state", state: State = None
 ) -> Tensor:
     """How far back the loss of one step can see: the length of ``dL_T/dh_{T-k}`` over the lag k.
 
     ``L_T`` is the loss of step T alone, so all of the gradient has come back through time, through
     ``dh_T/dh_{T-k}``: whether it vanishes or explodes on its way is the question of Bengio, Simard and Frasconi 1994
-    and of Pascanu, Mikolov and Bengio 2013. Single precision knows nothing between 0 and 1e-45, ``model.double()``
+    and of Pascanu, Mikolov and Bengio 2013. Single precision knows nothing between 0 and 1e-45, ``network.double()``
     does.
 
     Args:
-        model: The network.
+        network: The network.
         batch: The sequences. T may be another step in each.
         step: Which of a sequence's scored steps is T, as an index: 0 is the first, -1 the last.
         part: Of which h: the layer's whole ``state``, or the part of it that it puts out, its ``hidden`` state (of the
@@ -145,28 +139,29 @@ def gradient_by_lag(
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import Elman
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
         >>> core = partial(Elman, hidden_size=8, activation="identity", orthogonal_map="matrix_exp")
-        >>> norms = gradient_by_lag(SequenceTagger(core, task.spec, torch.optim.Adam), task.train_batch(0))
+        >>> norms = gradient_by_lag(TaggerNetwork(core, task.spec), task.train_batch(0))
         >>> norms.shape, bool((norms / norms[0] - 1).abs().max() < 1e-5)  # it neither vanishes nor explodes
         (torch.Size([7]), True)
     """
     last = scored_step(batch.scored.cpu(), step)
     weights = functional.one_hot(last, batch.targets.shape[1])
-    norms = _gradient_norms(model, batch, weights, part, state)
+    norms = _gradient_norms(network, batch, weights, part, state)
     times = last[:, None] - torch.arange(int(last.max()) + 1)
     reached = times >= 0
     return norms.gather(1, times.clamp(min=0)).where(reached, 0).sum(0) / reached.sum(0)
 
 
-def gradient_by_time_step(model: RecurrentModel, batch: Batch, part: Part = "state", state: State = None) -> Tensor:
+def gradient_by_time_step(network: Network, batch: Batch, part: Part = "state", state: State = None) -> Tensor:
     """Where the gradient of the whole loss is: the length of ``dL/dh_t`` over t.
 
     ``h_t`` acts on the loss now, through the readout, and later, through all states that come after it.
 
     Args:
-        model: The network.
+        network: The network.
         batch: The sequences. L is the mean loss over the scored steps of a sequence; 0 if it has none.
         part: Of which h, see :func:`gradient_by_lag`.
         state: The layer's state before the first step; None for zeros.
@@ -180,14 +175,15 @@ def gradient_by_time_step(model: RecurrentModel, batch: Batch, part: Part = "sta
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Copy
         >>> task = Copy("recall", num_symbols=3, delay=4, batch_size=2)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> gradient_by_time_step(model, task.train_batch(0)).ndim
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> gradient_by_time_step(network, task.train_batch(0)).ndim
         1
     """
     scored = batch.scored.cpu().double()
-    return _gradient_norms(model, batch, scored / scored.sum(1, keepdim=True).clamp(min=1), part, state).mean(0)
+    return _gradient_norms(network, batch, scored / scored.sum(1, keepdim=True).clamp(min=1), part, state).mean(0)
 
 
 def scored_step(scored: Tensor, step: int) -> Tensor:
@@ -251,16 +247,16 @@ def unflatten_state(flat: Tensor, like: State) -> State:
     """
     taken = 0
 
-    def leaf(model: Tensor) -> Tensor:
+    def leaf(other: Tensor) -> Tensor:
         nonlocal taken
-        start, taken = taken, taken + _sequences_first(model)[0].numel()
-        rows = flat[:, start:taken].to(model.dtype)
-        if model.ndim == 3:
-            layers, _, hidden_size = model.shape
+        start, taken = taken, taken + _sequences_first(other)[0].numel()
+        rows = flat[:, start:taken].to(other.dtype)
+        if other.ndim == 3:
+            layers, _, hidden_size = other.shape
             rows = rows.reshape(len(rows), layers, hidden_size).movedim(1, 0)
         return rows.contiguous()  # cuDNN takes no other
 
-    return mapped(like, leaf)
+    return map_state(like, leaf)
 
 
 def _sequences_first(leaf: Tensor) -> Tensor:
@@ -268,7 +264,7 @@ def _sequences_first(leaf: Tensor) -> Tensor:
 
 
 def _leaves(state: State, batch_size: int) -> list[Tensor]:
-    """The tensors of a state, in the order of :func:`mapped`."""
+    """The tensors of a state, in the order of :func:`rnn_tasks.cores.map_state`."""
     if isinstance(state, (tuple, list, dict)) and state:
         parts = state.values() if isinstance(state, dict) else state
         return [leaf for part in parts for leaf in _leaves(part, batch_size)]
@@ -308,24 +304,14 @@ def _output_columns(flats: Tensor, outputs: Tensor, like: State) -> slice | None
     return columns if there else None
 
 
-def _read_out(model: RecurrentModel, hidden: Tensor, condition: Tensor | None) -> Tensor:
-    """Logits ``(batch, time, output_size)`` from the layer's outputs, without dropout."""
-    if not isinstance(model, (SequenceTagger, LanguageModel)):
-        raise UsageError(f"the readout of a {type(model).__name__} is not known")
-    logits: Tensor = (
-        model.readout(hidden, condition) if isinstance(model.readout, ConditionalLinear) else model.readout(hidden)
-    )
-    return logits
-
-
-def _gradient_norms(model: RecurrentModel, batch: Batch, weights: Tensor, part: Part, state: State) -> Tensor:
+def _gradient_norms(network: Network, batch: Batch, weights: Tensor, part: Part, state: State) -> Tensor:
     """Norms ``(batch, time)`` of the gradient of each sequence's weighted sum of losses, by its states.
 
     Every state is a variable of its own: to each a zero is added, and the gradient by that zero is the gradient by the
     state. Where the layer's output is no part of its state, both together are what a step leaves behind.
 
     Args:
-        model: The network.
+        network: The network.
         batch: The sequences.
         weights: Of each step's loss, ``(batch, time)``.
         part: See :func:`gradient_by_lag`.
@@ -333,25 +319,25 @@ def _gradient_norms(model: RecurrentModel, batch: Batch, weights: Tensor, part: 
     """
     if part not in ("state", "hidden"):
         raise UsageError(f"part must be 'state' or 'hidden', got {part!r}")
-    with evaluating(model), differentiating():
-        inputs = encoded(model, batch)
-        before = mapped(state, torch.clone)  # autograd cannot keep what was made in inference mode
+    with evaluating(network), differentiating():
+        inputs = encoded(network, batch)
+        before = map_state(state, torch.clone)  # autograd cannot keep what was made in inference mode
         with torch.no_grad():
-            flats, outputs, like = _trajectory(model.core, inputs, before)
+            flats, outputs, like = _trajectory(network.core, inputs, before)
         columns = _output_columns(flats, outputs, like)
         size = flats.shape[-1]
         if columns is None and part == "hidden":
             raise UsageError("this layer's output is no part of its state: ask for part='state'")
         zeros, hidden = [], []
         for now in inputs.unbind(1):
-            output, after = model.core(now[:, None], before)
+            output, after = network.core(now[:, None], before)
             left = flatten_state(after, len(inputs))
             left = left if columns is not None else torch.cat([left, output[:, 0]], 1)
             zeros.append(torch.zeros_like(left, requires_grad=True))
             left = left + zeros[-1]
             hidden.append(left[:, columns or slice(size, None)].to(output.dtype))
             before = unflatten_state(left[:, :size], after)
-        losses = _losses(model, torch.stack(hidden, 1), batch)
+        losses = _losses(network, torch.stack(hidden, 1), batch)
         gradients = torch.autograd.grad((losses * weights.to(losses, copy=True)).sum(), zeros, materialize_grads=True)
     chosen = torch.stack(gradients, 1)[..., columns if part == "hidden" else slice(None)]
     # Squares of a single-precision number below 1e-23 are 0.
@@ -359,11 +345,11 @@ def _gradient_norms(model: RecurrentModel, batch: Batch, weights: Tensor, part: 
     return norms
 
 
-def _losses(model: RecurrentModel, hidden: Tensor, batch: Batch) -> Tensor:
+def _losses(network: Network, hidden: Tensor, batch: Batch) -> Tensor:
     """The loss of each step, ``(batch, time)`` in nats, 0 where it is not scored."""
-    targets = batch.targets.to(model.device, copy=True)
-    condition = None if batch.condition is None else batch.condition.to(model.device, copy=True)
-    logits = _read_out(model, hidden, condition)
+    targets = batch.targets.to(network.device, copy=True)
+    condition = None if batch.condition is None else batch.condition.to(network.device, copy=True)
+    logits = network.read_out(hidden, condition)
     flat = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
     losses: Tensor = functional.cross_entropy(flat, targets.flatten(), ignore_index=NOT_SCORED, reduction="none")
     return losses.view_as(targets)

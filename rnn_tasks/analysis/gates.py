@@ -7,7 +7,7 @@ from torch.nn import functional
 from rnn_tasks.analysis.flow import encoded, flatten_state, state_trajectory
 from rnn_tasks.cores import Core, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, State, Unrolled, UpdateOnlyGRU
 from rnn_tasks.errors import require
-from rnn_tasks.models import RecurrentModel
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 NO_GATES = ("new", "cell")
@@ -23,7 +23,7 @@ MEANING = {
 
 
 @torch.no_grad()
-def gate_activity(model: RecurrentModel, batch: Batch, state: State = None) -> dict[str, Tensor]:
+def gate_activity(network: Network, batch: Batch, state: State = None) -> dict[str, Tensor]:
     """What the gates of a gated layer do at each step of the sequences.
 
     Known are torch's GRU and LSTM, also as a :class:`~rnn_tasks.cores.Foreign` layer, and the package's own ScratchGRU,
@@ -37,7 +37,7 @@ def gate_activity(model: RecurrentModel, batch: Batch, state: State = None) -> d
     - ``new`` and ``cell`` are no gates but what the gates let in, from -1 to 1
 
     Args:
-        model: The network.
+        network: The network.
         batch: What it reads.
         state: The layer's state before the first step; None for zeros.
 
@@ -47,19 +47,19 @@ def gate_activity(model: RecurrentModel, batch: Batch, state: State = None) -> d
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> {name: values.shape[1:] for name, values in gate_activity(model, task.train_batch(0)).items()}
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> {name: values.shape[1:] for name, values in gate_activity(network, task.train_batch(0)).items()}
         {'layer0/reset': torch.Size([7, 8]), 'layer0/update': torch.Size([7, 8]), 'layer0/new': torch.Size([7, 8])}
     """
-    gated = _gated(model.core)
+    gated = _gated(network.core)
     if gated is None:
         return {}
     layer, gates, reset_first = gated
-    size, inputs = model.core.hidden_size, encoded(model, batch)
-    after = state_trajectory(model, batch, state)
+    size, inputs = network.core.hidden_size, encoded(network, batch)
+    after = state_trajectory(network, batch, state)
     first = torch.zeros_like(after[:, 0]) if state is None else flatten_state(state, len(inputs))
     before = torch.cat([first[:, None], after[:, :-1]], 1)
     found: dict[str, Tensor] = {}

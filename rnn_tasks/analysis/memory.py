@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import linalg
 from torch import Tensor
 
 from rnn_tasks.cores import Core
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import require
 from rnn_tasks.spec import Batch
 
@@ -296,6 +296,8 @@ def discriminant(states: Floats, symbols: Integers, new_states: Floats, ridge: f
     Returns:
         ``(new steps,)``.
     """
+    from scipy import linalg  # takes a while to load
+
     kinds, place, count = np.unique(symbols, return_inverse=True, return_counts=True)
     middle = states.mean(axis=0)
     centred = states - middle
@@ -450,7 +452,7 @@ def scalar_input(encodings: Tensor, seed: int) -> ScalarInput:
 
     Args:
         encodings: What the layer reads for each symbol, ``(symbols, features)``, as from
-            ``model.encode_symbols(torch.arange(num_symbols)[None])[0]``.
+            ``network.encode_symbols(torch.arange(num_symbols)[None])[0]``.
         seed: Seed of the direction.
 
     Raises:
@@ -502,8 +504,6 @@ def drive(core: Core, inputs: Values, direction: Tensor, offset: Tensor | None =
     start = torch.zeros_like(direction) if offset is None else offset
     require(start.shape == direction.shape, f"offset must have {len(direction)} features, as direction has")
     fed = start + torch.from_numpy(signal).to(direction)[:, None] * direction
-    training = core.training
-    core.eval()
-    outputs, _ = core(fed[None])
-    core.train(training)
+    with evaluation_mode(core):
+        outputs, _ = core(fed[None])
     return floats(outputs[0], "outputs", 2)

@@ -15,8 +15,8 @@ from rnn_tasks.analysis.dynamics import eigenvalues, saturation
 from rnn_tasks.analysis.flow import evaluating, gradient_by_time_step, hidden_states
 from rnn_tasks.cores import Core, Elman, Foreign
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.models import LanguageModel, RecurrentModel
-from rnn_tasks.runs.checkpoint_io import read_tensors
+from rnn_tasks.networks import LanguageNetwork, Network
+from rnn_tasks.runs.checkpoints import read_tensors
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import UNKNOWN
@@ -37,8 +37,8 @@ class Snapshots:
         targets: What it should have answered, ``(time,)`` int64, ``NOT_SCORED`` where that does not matter.
         condition: What it was told about the sequence, or None.
         alphabet: How the symbols are shown; empty if the task does not say.
-        weights: All weights by the names of ``model.named_parameters()``, ``(n, ...)`` each; one that is computed from
-            other parameters is the weight that the layer used, under the name that it has there.
+        weights: All weights by the names of ``network.named_parameters()``, ``(n, ...)`` each; one that is computed
+            from other parameters is the weight that the layer used, under the name that it has there.
         eigenvalues: Of each recurrent matrix, by its name in ``core.recurrent_weights()``, ``(n, hidden_size)``
             complex, those with the largest absolute value first; none where the layer names no matrix.
         gradient_norms: L2 norm of each parameter's gradient before clipping, in the step that led to this moment,
@@ -94,7 +94,7 @@ PER_MOMENT = (
 
 
 def take_snapshot(
-    model: RecurrentModel,
+    network: Network,
     batch: Batch,
     step: int,
     gradient_norms: Mapping[str, Tensor] | None = None,
@@ -104,7 +104,7 @@ def take_snapshot(
     """One moment of a training. Like all of ``analysis`` it leaves gradients alone; it draws no global random number.
 
     Args:
-        model: The network.
+        network: The network.
         batch: What it reads: of the first sequence all is kept, of all of them their mean saturation.
         step: Optimizer steps so far.
         gradient_norms: Norm of each parameter's gradient; None where there was none.
@@ -117,38 +117,38 @@ def take_snapshot(
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.models import SequenceTagger
+        >>> from rnn_tasks.networks import TaggerNetwork
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
-        >>> model = SequenceTagger(partial(GRU, hidden_size=8), task.spec, torch.optim.Adam)
-        >>> taken = take_snapshot(model, task.train_batch(0), step=0)
+        >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
+        >>> taken = take_snapshot(network, task.train_batch(0), step=0)
         >>> taken.states.shape, taken.weights["core.weight_hh_l0"].shape
         (torch.Size([1, 7, 8]), torch.Size([1, 24, 8]))
     """
     first = batch.rows(0, 1)
-    norms = {name: torch.tensor([torch.nan]) for name, weight in model.named_parameters() if weight.requires_grad}
+    norms = {name: torch.tensor([torch.nan]) for name, weight in network.named_parameters() if weight.requires_grad}
     norms |= {name: _kept(norm)[None] for name, norm in (gradient_norms or {}).items()}
-    gradient = _gradient_by_time_step(model, first)
-    with torch.no_grad(), evaluating(model):
-        states = hidden_states(model, batch)
+    gradient = _gradient_by_time_step(network, first)
+    with torch.no_grad(), evaluating(network):
+        states = hidden_states(network, batch)
         return Snapshots(
             steps=torch.tensor([step]),
             inputs=_kept(first.inputs[0]),
             targets=_kept(first.targets[0]),
             condition=None if first.condition is None else int(first.condition[0]),
-            alphabet=alphabet(model.spec),
-            weights={name: _kept(weight)[None] for name, weight in effective_weights(model).items()},
-            eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(model).items()},
+            alphabet=alphabet(network.spec),
+            weights={name: _kept(weight)[None] for name, weight in effective_weights(network).items()},
+            eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(network).items()},
             gradient_norms=norms,
             gradient_by_time_step=gradient,
             states=_kept(states[:1]),
-            predictions=_kept(_logits(model, first).softmax(-1)),
-            saturation=_kept(saturation(states, threshold))[None] if has_bounds(model.core) else None,
-            samples=_samples(model, sample_length),
+            predictions=_kept(_logits(network, first).softmax(-1)),
+            saturation=_kept(saturation(states, threshold))[None] if has_bounds(network.core) else None,
+            samples=_samples(network, sample_length),
         )
 
 
-def effective_weights(model: nn.Module) -> dict[str, Tensor]:
+def effective_weights(network: nn.Module) -> dict[str, Tensor]:
     """All weights as the network uses them, by name: those that are computed from others instead of these others.
 
     Example:
@@ -157,9 +157,9 @@ def effective_weights(model: nn.Module) -> dict[str, Tensor]:
         ['0.bias', '0.weight']
     """
     weights: dict[str, Tensor] = {
-        name: weight for name, weight in model.named_parameters() if "parametrizations" not in name.split(".")
+        name: weight for name, weight in network.named_parameters() if "parametrizations" not in name.split(".")
     }
-    for path, module in model.named_modules():
+    for path, module in network.named_modules():
         if is_parametrized(module):
             assert isinstance(module.parametrizations, nn.ModuleDict)
             weights |= {f"{path}.{name}".lstrip("."): getattr(module, name) for name in module.parametrizations}
@@ -282,22 +282,21 @@ def _kept(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
 
-def _logits(model: RecurrentModel, batch: Batch) -> Tensor:
-    # A language model's ``logits`` would leave a state behind.
-    logits: Tensor = model(batch.inputs)[0] if isinstance(model, LanguageModel) else model.logits(batch, "predict")
+def _logits(network: Network, batch: Batch) -> Tensor:
+    logits: Tensor = network(batch.inputs, batch.condition)[0]
     return logits
 
 
-def _samples(model: RecurrentModel, length: int) -> tuple[str, ...]:
-    vocabulary = model.spec.vocabulary
-    if vocabulary is None or not isinstance(model, LanguageModel):
+def _samples(network: Network, length: int) -> tuple[str, ...]:
+    vocabulary = network.spec.vocabulary
+    if vocabulary is None or not isinstance(network, LanguageNetwork):
         return ()
-    return (model.generate(vocabulary.prefix or vocabulary.characters[:1], length),)
+    return (network.generate(vocabulary.prefix or vocabulary.characters[:1], length),)
 
 
-def _gradient_by_time_step(model: RecurrentModel, batch: Batch) -> Tensor | None:
+def _gradient_by_time_step(network: Network, batch: Batch) -> Tensor | None:
     try:
-        return gradient_by_time_step(model, batch).float()[None]
+        return gradient_by_time_step(network, batch).float()[None]
     except UsageError:
         return None
 

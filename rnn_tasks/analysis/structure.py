@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.cluster import hierarchy
 
 from rnn_tasks.analysis.memory import Floats, Integers, Shares, Values, floats, integers, shares
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.models import LanguageModel
+from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary
 
 Metric = Literal["euclidean", "cosine"]
@@ -159,6 +159,8 @@ def word_linkage(states: Values, metric: Metric = "euclidean") -> Floats:
         >>> word_linkage(np.array([[0.0], [1.0], [5.0]])).tolist()
         [[0.0, 1.0, 1.0, 2.0], [2.0, 3.0, 4.5, 3.0]]
     """
+    from scipy.cluster import hierarchy  # takes a while to load
+
     hidden = floats(states, "states", 2)
     require(len(hidden) >= 2, f"there must be at least two words, got {len(hidden)}")
     require(
@@ -196,6 +198,8 @@ def dendrogram(linkage: Floats, words: Sequence[str]) -> Dendrogram:
         >>> dendrogram(word_linkage(np.array([[0.0], [5.0], [1.0]])), ["cat", "eat", "dog"]).words
         ('eat', 'cat', 'dog')
     """
+    from scipy.cluster import hierarchy  # takes a while to load
+
     require(len(words) == len(linkage) + 1, f"the linkage joins {len(linkage) + 1} words, got {len(words)}")
     drawn = hierarchy.dendrogram(linkage, labels=list(words), no_plot=True)
     return Dendrogram(tuple(drawn["ivl"]), np.array(drawn["icoord"]), np.array(drawn["dcoord"]))
@@ -274,6 +278,8 @@ def cluster_purity(
         >>> cluster_purity(states, ["NOUN"] * 3 + ["VERB"] * 3).purity
         1.0
     """
+    from scipy.cluster import hierarchy  # takes a while to load
+
     hidden = floats(states, "states", 2)
     require(len(categories) == len(hidden), f"there are {len(hidden)} states and {len(categories)} categories")
     _, labels = np.unique(np.array(categories), return_inverse=True)
@@ -365,11 +371,11 @@ class Distributions(NamedTuple):
 
 
 @torch.no_grad()
-def next_character_distributions(model: LanguageModel, prefix: str) -> Distributions:
+def next_character_distributions(network: LanguageNetwork, prefix: str) -> Distributions:
     """The probabilities of the next character after each character of a text, read from a state of zeros.
 
     Args:
-        model: A network that was trained on text.
+        network: A network that was trained on text.
         prefix: The text, at least one character; those that are not known are read as the unknown one.
 
     Raises:
@@ -380,17 +386,15 @@ def next_character_distributions(model: LanguageModel, prefix: str) -> Distribut
         >>> from rnn_tasks.cores import Elman
         >>> from rnn_tasks.spec import TaskSpec
         >>> spec = TaskSpec(4, 4, vocabulary=Vocabulary("abc"))
-        >>> model = LanguageModel(partial(Elman, hidden_size=8), spec, torch.optim.Adam)
-        >>> next_character_distributions(model, "cab").probabilities.shape
+        >>> network = LanguageNetwork(partial(Elman, hidden_size=8), spec)
+        >>> next_character_distributions(network, "cab").probabilities.shape
         (3, 4)
     """
-    vocabulary = model.spec.vocabulary
+    vocabulary = network.spec.vocabulary
     if vocabulary is None:
         raise UsageError("this network was not trained on text")
     require(bool(prefix), "give a prefix of at least one character")
-    training = model.training
-    model.eval()
-    logits, _ = model(vocabulary.encode(prefix)[None].to(model.device))
-    model.train(training)
+    with evaluation_mode(network):
+        logits, _ = network(vocabulary.encode(prefix)[None].to(network.device))
     probabilities = logits[0].double().softmax(dim=-1)
     return Distributions((UNKNOWN, *vocabulary.characters), floats(probabilities, "probabilities", 2))

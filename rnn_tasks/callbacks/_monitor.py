@@ -1,4 +1,4 @@
-"""What monitors share that look into a network: a few fixed sequences, leave to look, and a place to show it."""
+"""Base class of monitors that evaluate the network on fixed validation sequences."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,9 +12,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from rnn_tasks.callbacks._hooks import network_of
 from rnn_tasks.cores import Core
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
-from rnn_tasks.runs.trainer_facts import log_scalars
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -23,14 +25,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def observing(model: LightningModule) -> Iterator[None]:
-    """Leave the random numbers and the modes of all modules as they were, whatever is done inside."""
-    modes = [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
+    """Evaluation mode, without a trace: the modes of all modules and the random numbers are restored afterwards."""
+    devices = [model.device] if model.device.type == "cuda" else []
+    with evaluation_mode(model), torch.random.fork_rng(devices=devices):
+        yield
 
 
 def is_finite(model: LightningModule) -> bool:
@@ -38,8 +36,8 @@ def is_finite(model: LightningModule) -> bool:
     return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
-def layer_of(model: LightningModule, who: str) -> Core:
-    """The model's recurrent layer.
+def network_to_observe(model: LightningModule, who: str) -> Network:
+    """The model's network.
 
     Args:
         model: The model.
@@ -48,10 +46,10 @@ def layer_of(model: LightningModule, who: str) -> Core:
     Raises:
         UsageError: It has none of ours.
     """
-    core = getattr(model, "core", None)
-    if not isinstance(core, Core):
+    network = network_of(model)
+    if network is None:
         raise UsageError(f"{who} looks into a recurrent layer, and {type(model).__name__} has none")
-    return core
+    return network
 
 
 def layer_name(core: Core) -> str:
@@ -69,12 +67,11 @@ def first_sequences(batch: Batch, num_sequences: int) -> Batch:
     Raises:
         UsageError: No sequence has one.
     """
-    batch = batch.distinct(at_least=num_sequences)
-    rows = batch.scored.any(1).nonzero()[:num_sequences, 0]
-    if not len(rows):
+    batch = batch.one_per_input(at_least=num_sequences)
+    numbers = batch.scored.any(1).nonzero()[:num_sequences, 0]
+    if not len(numbers):
         raise UsageError("no sequence of the first validation batch has a scored step to look at")
-    memory, condition = (None if part is None else part[rows] for part in (batch.memory, batch.condition))
-    return Batch(batch.inputs[rows], batch.targets[rows], memory, condition)
+    return batch.selected(numbers)._replace(continues=False)
 
 
 def probe_of(trainer: Trainer, model: LightningModule, num_sequences: int, who: str) -> Batch:
@@ -116,7 +113,7 @@ def add_picture(board: SummaryWriter, name: str, figure: "Figure", step: int) ->
     figure.clear()
 
 
-class Observer(Callback, ABC):
+class Monitor(Callback, ABC):
     """Measures the network before training and after validations, on the first validation sequences; on rank zero.
 
     It measures without dropout and in the precision of the weights, and changes nothing: neither gradients nor random
@@ -158,11 +155,11 @@ class Observer(Callback, ABC):
         self.probe: Batch | None = None
 
     @abstractmethod
-    def measure(self, model: Any, probe: Batch, step: int) -> dict[str, Tensor]:
+    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
         """Measure the network, and keep what a picture of it needs.
 
         Args:
-            model: The network.
+            network: The network.
             probe: The sequences.
             step: Optimizer steps so far.
 
@@ -181,11 +178,11 @@ class Observer(Callback, ABC):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validations, self.shown_at = 0, None
-        layer_of(pl_module, type(self).__name__)
+        network = network_to_observe(pl_module, type(self).__name__)
         with observing(pl_module):  # on every rank, so that a layer that is refused stops all of them
             self.probe = probe_of(trainer, pl_module, self.num_sequences, type(self).__name__)
             try:
-                self.refuse(pl_module, self.probe)
+                self.check_supported(network, self.probe)
             except Exception as error:  # a layer of somebody's own may raise anything
                 if not self.optional:
                     raise
@@ -193,11 +190,11 @@ class Observer(Callback, ABC):
                 if trainer.is_global_zero:
                     print(f"{error}: left out", flush=True)
 
-    def refuse(self, model: Any, probe: Batch) -> None:
-        """Look whether there is something to be measured.
+    def check_supported(self, network: Network, probe: Batch) -> None:
+        """Raise if the layer does not have what is measured.
 
         Args:
-            model: The network.
+            network: The network.
             probe: The sequences.
 
         Raises:
@@ -205,18 +202,24 @@ class Observer(Callback, ABC):
         """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # A resumed run has been measured at this step.
-        if not trainer.ckpt_path:
-            self._measure(trainer, pl_module)
+        if trainer.ckpt_path:  # a resumed run has been measured at this step
+            return
+        values = self._measure(trainer, pl_module)
+        for logger in trainer.loggers if values else []:  # the model's log would hold them back until the epoch ends
+            logger.log_metrics({name: float(value) for name, value in values.items()}, trainer.global_step)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self.validations += 1
-        drawn = self.is_drawn(self.validations)
-        if drawn or self.validations % self.every_n_validations == 0:
-            self._measure(trainer, pl_module)
-        if drawn:
+        if self.is_drawn(self.validations) or self.validations % self.every_n_validations == 0:
+            values = self._measure(trainer, pl_module)
+            if values:
+                # With sync_dist Lightning does not warn of values that only one process has.
+                pl_module.log_dict(values, batch_size=1, rank_zero_only=True, sync_dist=True)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking and trainer.state.fn == "fit" and self.is_drawn(self.validations):
             self._show(trainer)
 
     def is_drawn(self, validations: int) -> bool:
@@ -226,19 +229,18 @@ class Observer(Callback, ABC):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.shown_at != trainer.global_step:
-            self._measure(trainer, pl_module, log=False)
+            self._measure(trainer, pl_module)
             self._show(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.probe = None
 
-    def _measure(self, trainer: Trainer, model: LightningModule, log: bool = True) -> None:
-        if not trainer.is_global_zero or self.probe is None or not is_finite(model):
-            return
+    def _measure(self, trainer: Trainer, model: LightningModule) -> dict[str, Tensor]:
+        network = network_of(model)
+        if not trainer.is_global_zero or self.probe is None or network is None or not is_finite(model):
+            return {}
         with observing(model):
-            values = self.measure(model, self.probe, trainer.global_step)
-        if values and log:
-            log_scalars(trainer, values)
+            return self.measure(network, self.probe, trainer.global_step)
 
     def _show(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and self.probe is not None:

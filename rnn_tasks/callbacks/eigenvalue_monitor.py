@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import eigenvalues
-from rnn_tasks.callbacks._monitor import Observer, add_picture, layer_name
+from rnn_tasks.callbacks._monitor import Monitor, add_picture, layer_name
 from rnn_tasks.errors import UsageError
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def draw_eigenvalues(now: dict[str, Tensor], step: int, first: dict[str, Tensor]
     return figure
 
 
-class EigenvalueMonitor(Observer):
+class EigenvalueMonitor(Monitor):
     """Draws the eigenvalues of every recurrent matrix into TensorBoard, and behind them those that it started with.
 
     Within the unit circle a linear network would forget, outside it would explode. The spectral radius as a curve is
@@ -77,14 +78,14 @@ class EigenvalueMonitor(Observer):
         self.first_step = 0
         self.now: dict[str, Tensor] = {}
 
-    def refuse(self, model: Any, probe: Batch) -> None:
+    def check_supported(self, network: Network, probe: Batch) -> None:
         """Refuse a layer without recurrent matrices."""
-        if not model.core.recurrent_weights():
-            raise UsageError(f"EigenvalueMonitor found no recurrent matrix in {layer_name(model.core)}")
+        if not network.core.recurrent_weights():
+            raise UsageError(f"EigenvalueMonitor found no recurrent matrix in {layer_name(network.core)}")
 
-    def measure(self, model: Any, probe: Batch, step: int) -> dict[str, Tensor]:
+    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
         """Nothing is logged; the first eigenvalues and the present ones are kept."""
-        self.now = eigenvalues(model)
+        self.now = eigenvalues(network)
         if step <= self.first_step or self.first.keys() != self.now.keys():
             self.first, self.first_step = self.now, step
         return {}

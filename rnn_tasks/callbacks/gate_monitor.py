@@ -1,15 +1,16 @@
 """What the gates do, as the network learns."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis.gates import MEANING, gate_activity, gates_only
 from rnn_tasks.analysis.snapshots import alphabet
-from rnn_tasks.callbacks._monitor import Observer, add_picture, layer_name
+from rnn_tasks.callbacks._monitor import Monitor, add_picture, layer_name
 from rnn_tasks.errors import UsageError
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def draw_gates(gates: dict[str, Tensor], step: int, read: Sequence[str] = ()) ->
     return figure
 
 
-class GateMonitor(Observer):
+class GateMonitor(Monitor):
     """Shows what the gates do on the first validation sequences, before training and after validations.
 
     Logged as ``gate/<layer>/<gate>/mean`` and ``gate/<layer>/<gate>/std``, over all units and steps of
@@ -92,18 +93,18 @@ class GateMonitor(Observer):
         self.gates: dict[str, Tensor] = {}
         self.read: list[str] = []
 
-    def refuse(self, model: Any, probe: Batch) -> None:
+    def check_supported(self, network: Network, probe: Batch) -> None:
         """Refuse a layer without gates."""
-        if not gate_activity(model, probe):
+        if not gate_activity(network, probe):
             raise UsageError(
-                f"GateMonitor knows no gates in {layer_name(model.core)}: name a GRU, an LSTM or their like"
+                f"GateMonitor knows no gates in {layer_name(network.core)}: name a GRU, an LSTM or their like"
             )
 
-    def measure(self, model: Any, probe: Batch, step: int) -> dict[str, Tensor]:
+    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
         """Mean and standard deviation; what the gates do along the first sequence is kept for the picture."""
-        gates = gates_only(gate_activity(model, probe))
+        gates = gates_only(gate_activity(network, probe))
         self.gates = {name: values[0] for name, values in gates.items()}
-        shown = alphabet(model.spec)
+        shown = alphabet(network.spec)
         self.read = [shown[symbol] for symbol in probe.inputs[0].tolist()] if shown else []
         values: dict[str, Tensor] = {}
         for name, activity in gates.items():

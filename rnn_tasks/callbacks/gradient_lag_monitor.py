@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import gradient_by_lag
-from rnn_tasks.callbacks._monitor import Observer, add_picture
+from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def draw_gradient_by_lag(steps: list[int], norms: Tensor) -> "Figure":
     return figure
 
 
-class GradientLagMonitor(Observer):
+class GradientLagMonitor(Monitor):
     """Shows how far back the loss of one step can see, as the network learns.
 
     On the first validation sequences it measures :func:`rnn_tasks.analysis.gradient_by_lag`: the length of the gradient
@@ -121,13 +122,13 @@ class GradientLagMonitor(Observer):
         self.steps: list[int] = []
         self.norms = torch.empty(0)
 
-    def refuse(self, model: Any, probe: Batch) -> None:
+    def check_supported(self, network: Network, probe: Batch) -> None:
         """Refuse a state that gradients cannot be taken by."""
-        gradient_by_lag(model, probe)
+        gradient_by_lag(network, probe)
 
-    def measure(self, model: Any, probe: Batch, step: int) -> dict[str, Tensor]:
+    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
         """The norms at some lags; those at all lags are kept for the picture."""
-        norms = gradient_by_lag(model, probe)
+        norms = gradient_by_lag(network, probe)
         norms = norms if self.max_lag is None else norms[: self.max_lag + 1]
         column = norms.log10().float()[None]
         if not self.steps or self.norms.shape[1] != len(norms) or step < self.steps[-1]:  # a fit of its own

@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from rnn_tasks.callbacks._hooks import AfterEachStep
-from rnn_tasks.runs.trainer_facts import is_logged, log_scalars
+from rnn_tasks.callbacks._hooks import AfterEachStep, logged_steps, network_of
 
 
 def gradient_norm(parameters: Iterable[Parameter]) -> Tensor:
@@ -39,12 +38,12 @@ class GradientNormMonitor(Callback):
 
     def __init__(self, per_parameter: bool = False) -> None:
         self.per_parameter = per_parameter
-        self.parameters: dict[str, Parameter] = {}  # a model takes as long to look for them as their norm takes
+        self.parameters: dict[str, Parameter] = {}
         self.values: dict[str, Tensor] = {}
         self.after_each_step = AfterEachStep(self.measure_clipped)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.parameters = dict(pl_module.named_parameters())
+        self.parameters = dict((network_of(pl_module) or pl_module).named_parameters())
         self.after_each_step.attach(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -52,7 +51,7 @@ class GradientNormMonitor(Callback):
         self.parameters = {}
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        if not is_logged(trainer):
+        if logged_steps(trainer, trainer.global_step + 1) is None:
             return
         self.values = {"gradient_norm/before_clipping": gradient_norm(self.parameters.values())}
         if self.per_parameter:
@@ -69,5 +68,5 @@ class GradientNormMonitor(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         if self.values:
-            log_scalars(trainer, self.values)
+            pl_module.log_dict(self.values, batch_size=1)
             self.values = {}

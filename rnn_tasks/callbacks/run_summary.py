@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+from torch import Tensor
 
 from rnn_tasks import __version__
+from rnn_tasks.callbacks._hooks import callbacks_of, network_of
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
 from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.runs.record import run_folder, run_record
 from rnn_tasks.runs.summary_text import closing_lines
-from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
 from rnn_tasks.spec import Baseline, Batch
 
 LEARNING = 0.95
@@ -81,18 +83,20 @@ class RunSummary(Callback):
     Args:
         quiet: Whether to leave out the closing lines.
 
+    A run of the command line is tested after it was trained: the closing lines wait for the test.
+
     Attributes:
-        expects_test: Set when a test follows the fit: the closing lines then wait for it.
-        hyperparameters: What to enter on the HPARAMS page; set by the command line.
+        sequences: Sequences that were trained on, by all processes.
+        time_steps: Their time steps.
+        scored_steps: Their scored steps, since this process began.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.expects_test = False
-        self.hyperparameters: dict[str, Any] = {}
         self.solved_at: int | None = None
         self.sequences = 0
         self.time_steps = 0
+        self.scored_steps: Tensor | int = 0
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
@@ -107,8 +111,9 @@ class RunSummary(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
-        self.sequences += len(batch.inputs) * trainer.world_size
-        self.time_steps += batch.inputs.numel() * trainer.world_size
+        self.sequences += batch.num_sequences * trainer.world_size
+        self.time_steps += batch.targets.numel() * trainer.world_size
+        self.scored_steps = self.scored_steps + batch.scored.sum() * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -128,7 +133,7 @@ class RunSummary(Callback):
         if folder is not None:
             trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)
             self._write(trainer, pl_module, folder, how_it_stopped(trainer))
-        if not self.expects_test:
+        if folder is None or run_record(trainer) is None:  # no test follows
             self._close(trainer, folder)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -145,10 +150,10 @@ class RunSummary(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._remember(trainer, "test")
-        if not self.expects_test:
+        folder = run_folder(trainer)
+        if folder is None or run_record(trainer) is None:
             self._print_metrics(trainer)
             return
-        folder = run_folder(trainer)
         if folder is not None and trainer.is_global_zero and (folder / SUMMARY).is_file():
             summary = read_summary(folder)
             task = trainer.datamodule  # type: ignore[attr-defined]
@@ -192,7 +197,8 @@ class RunSummary(Callback):
         if not trainer.is_global_zero:
             return
         task = getattr(trainer, "datamodule", None)
-        core = getattr(pl_module, "core", None)
+        network = network_of(pl_module)
+        core = None if network is None else network.core
         seed = os.environ.get("PL_GLOBAL_SEED")
         summary: dict[str, Any] = {
             "task": getattr(task, "name", None),
@@ -233,13 +239,14 @@ class RunSummary(Callback):
         if not trainer.is_global_zero or folder is None or not (folder / SUMMARY).is_file():
             return
         summary = read_summary(folder)
-        if isinstance(trainer.logger, RunLogger) and self.hyperparameters:
+        record = run_record(trainer)
+        if isinstance(trainer.logger, RunLogger) and record is not None:
             steps = {"run/steps": summary["steps"], "run/solved_at": summary["solved_at"]}
             trainer.logger.log_metrics(
                 {name: value for name, value in steps.items() if value is not None}, summary["steps"]
             )
             names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
-            trainer.logger.log_result(self.hyperparameters, [*names, *steps])
+            trainer.logger.log_result(record.hyperparameters, [*names, *steps])
         if not self.quiet:
             print(closing_lines(summary, folder), flush=True)
 

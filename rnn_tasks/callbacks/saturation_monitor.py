@@ -1,18 +1,17 @@
 """How much of the layer is at its bounds, as the network learns."""
 
-from typing import Any
-
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import hidden_states, saturation
 from rnn_tasks.analysis.snapshots import has_bounds
-from rnn_tasks.callbacks._monitor import Observer, layer_name
+from rnn_tasks.callbacks._monitor import Monitor, layer_name
 from rnn_tasks.errors import UsageError
+from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
 
-class SaturationMonitor(Observer):
+class SaturationMonitor(Monitor):
     """Logs the share of hidden states that are near their bounds, where tanh is flat and lets no gradient through.
 
     Measured on the first validation sequences, before training and after validations. Logged as ``saturation/share``;
@@ -45,16 +44,16 @@ class SaturationMonitor(Observer):
         """Whenever it is measured: a histogram is no more than a scalar."""
         return validations % self.every_n_validations == 0
 
-    def refuse(self, model: Any, probe: Batch) -> None:
+    def check_supported(self, network: Network, probe: Batch) -> None:
         """Refuse a layer whose states can grow for ever."""
-        if not has_bounds(model.core):
+        if not has_bounds(network.core):
             raise UsageError(
-                f"SaturationMonitor needs states that cannot leave -1..1; those of this {layer_name(model.core)} can"
+                f"SaturationMonitor needs states that cannot leave -1..1; those of this {layer_name(network.core)} can"
             )
 
-    def measure(self, model: Any, probe: Batch, step: int) -> dict[str, Tensor]:
+    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
         """The share of the whole layer; those of the units are kept for the histogram."""
-        self.shares = saturation(hidden_states(model, probe), self.threshold)
+        self.shares = saturation(hidden_states(network, probe), self.threshold)
         return {"saturation/share": self.shares.mean()}
 
     def show(self, board: SummaryWriter, step: int) -> None:

@@ -23,11 +23,11 @@ from rnn_tasks.analysis.snapshots import (
     to_values,
     write_snapshots,
 )
-from rnn_tasks.callbacks._monitor import boards, is_finite, layer_name, layer_of, observing, probe_of
+from rnn_tasks.callbacks._monitor import boards, is_finite, layer_name, network_to_observe, observing, probe_of
 from rnn_tasks.callbacks._projector import Points, long_text, symbol_points, word_points
 from rnn_tasks.callbacks.gradient_norm_monitor import gradient_norm
 from rnn_tasks.errors import InterruptedRunError, UsageError, require
-from rnn_tasks.runs.trainer_facts import run_folder
+from rnn_tasks.runs.record import run_folder
 from rnn_tasks.spec import Batch
 
 WAITING_SHARE = 8
@@ -125,7 +125,7 @@ class SnapshotRecorder(Callback):
             return
         if folder is None:
             raise UsageError("SnapshotRecorder writes into the run folder, and a run without a logger has none")
-        core = layer_of(pl_module, "SnapshotRecorder")
+        network = network_to_observe(pl_module, "SnapshotRecorder")
         with observing(pl_module):
             self.probe = probe_of(trainer, pl_module, NUM_SEQUENCES, "SnapshotRecorder")
         if not trainer.is_global_zero:
@@ -133,7 +133,9 @@ class SnapshotRecorder(Callback):
         self.path = folder / SNAPSHOTS
         lacking = self.lacking(self._take(pl_module, 0))
         if lacking:
-            print(f"SnapshotRecorder: without {', '.join(lacking)}; this {layer_name(core)} has none", flush=True)
+            print(
+                f"SnapshotRecorder: without {', '.join(lacking)}; this {layer_name(network.core)} has none", flush=True
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.path is None:
@@ -153,7 +155,7 @@ class SnapshotRecorder(Callback):
         if self.path is not None and self._wants(trainer, trainer.global_step + 1):
             self.norms = {
                 name: gradient_norm([parameter])
-                for name, parameter in pl_module.named_parameters()
+                for name, parameter in network_to_observe(pl_module, "SnapshotRecorder").named_parameters()
                 if parameter.requires_grad
             }
 
@@ -213,10 +215,11 @@ class SnapshotRecorder(Callback):
     def _all(self) -> list[Snapshots]:
         return [*([] if self.written is None else [self.written]), *self.waiting]
 
-    def _take(self, model: Any, step: int) -> Snapshots:
+    def _take(self, model: LightningModule, step: int) -> Snapshots:
         assert self.probe is not None
+        network = network_to_observe(model, "SnapshotRecorder")
         with observing(model):
-            return take_snapshot(model, self.probe, step, self.norms, self.sample_length)
+            return take_snapshot(network, self.probe, step, self.norms, self.sample_length)
 
     def _record(self, trainer: Trainer, model: LightningModule, last: bool = False) -> None:
         """Take a snapshot if this step is to have one and has none; write it out if it is time to."""
@@ -268,15 +271,16 @@ class SnapshotRecorder(Callback):
             if self.last_step < snapshot.steps[-1] <= step:
                 self.waiting.append(snapshot)
 
-    def _points(self, trainer: Trainer, model: Any) -> Points:
+    def _points(self, trainer: Trainer, model: LightningModule) -> Points:
         """The hidden states after words, or where there are none, after symbols."""
         assert self.probe is not None
-        vocabulary = model.spec.vocabulary
+        network = network_to_observe(model, "SnapshotRecorder")
+        vocabulary = network.spec.vocabulary
         if vocabulary is not None:
             task: Any = trainer.datamodule  # type: ignore[attr-defined]
             text: Batch = move_data_to_device(long_text(task.val_dataloader(), MAX_CHARACTERS), model.device)
             try:
-                return word_points(hidden_states(model, text), text, vocabulary)
+                return word_points(hidden_states(network, text), text, vocabulary)
             except UsageError:  # no white space
                 pass
-        return symbol_points(hidden_states(model, self.probe), self.probe, alphabet(model.spec))
+        return symbol_points(hidden_states(network, self.probe), self.probe, alphabet(network.spec))

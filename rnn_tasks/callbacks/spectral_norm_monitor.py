@@ -4,9 +4,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnn_tasks.callbacks._hooks import AfterEachStep, recurrent_weights
+from rnn_tasks.callbacks._hooks import AfterEachStep, log_once, logged_steps, recurrent_weights
 from rnn_tasks.errors import require
-from rnn_tasks.runs.trainer_facts import is_logged, log_scalars, logged_before
 
 
 @torch.no_grad()
@@ -75,9 +74,12 @@ class SpectralNormMonitor(Callback):
 
     def remember(self) -> None:
         """Keep the weights as the optimizer left them, if this step is measured."""
-        if self.module is None or self.trainer is None or not is_logged(self.trainer):
+        if self.module is None or self.trainer is None:
             return
-        measurement, rest = divmod(logged_before(self.trainer), self.every_n_logs)
+        logs = logged_steps(self.trainer, self.trainer.global_step + 1)
+        if logs is None:
+            return
+        measurement, rest = divmod(logs - 1, self.every_n_logs)
         if rest == 0:
             self.stepped = {name: weight.detach().clone() for name, weight in recurrent_weights(self.module).items()}
             self.with_radius = measurement % self.radius_every == 0
@@ -96,4 +98,4 @@ class SpectralNormMonitor(Callback):
                     f"{key}_before_projection/{name}": value for key, value in spectrum(stepped, radius=False).items()
                 }
         self.stepped = {}
-        log_scalars(trainer, values)
+        log_once(pl_module, values, trainer.global_step - 1)

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from rnn_tasks.errors import InterruptedRunError
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
-from rnn_tasks.runs.trainer_facts import run_folder
+from rnn_tasks.runs.record import run_folder
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

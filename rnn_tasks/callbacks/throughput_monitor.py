@@ -1,49 +1,84 @@
 """How fast the network learns from sequences."""
 
 from time import perf_counter
+from typing import NamedTuple
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
-from rnn_tasks.errors import require
-from rnn_tasks.runs.trainer_facts import is_logged, log_scalars, logged_before
-from rnn_tasks.spec import Batch
+from rnn_tasks.callbacks._hooks import callbacks_of, log_once, logged_steps
+from rnn_tasks.callbacks.run_summary import RunSummary
+from rnn_tasks.errors import UsageError, require
+
+
+class Counts(NamedTuple):
+    """What a run has done up to a moment.
+
+    Attributes:
+        step: Optimizer steps.
+        seconds: Time of training, validations left out.
+        sequences: Sequences that were trained on.
+        scored_steps: Their scored steps.
+    """
+
+    step: int
+    seconds: float
+    sequences: int
+    scored_steps: float
 
 
 class ThroughputMonitor(Callback):
-    """Logs sequences and scored steps a second, over the time since they were logged last, of all processes together.
+    """Logs sequences and scored steps per second, since they were logged last, of all processes together.
 
     Logged as ``throughput/sequences_per_second`` and ``throughput/scored_steps_per_second``; validation does not count.
+    :class:`~rnn_tasks.callbacks.RunSummary` counts the sequences.
 
     Args:
         every_n_logs: Steps that the loggers write from one of these to the next, ``>= 1``; the first one has one.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value outside its bounds, or a trainer without a RunSummary.
     """
 
     def __init__(self, every_n_logs: int = 4) -> None:
         require(every_n_logs >= 1, f"every_n_logs must be at least 1, got {every_n_logs}")
         self.every_n_logs = every_n_logs
-        self.seconds = 0.0
-        self.sequences = 0
-        self.scored: list[Tensor] = []
-        self.started = 0.0
+        self.summary: RunSummary | None = None
+        self.last = Counts(0, 0.0, 0, 0.0)
+        self.paused_at: float | None = None
+        self.paused = 0.0
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
-        self.started = perf_counter()
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        summaries = callbacks_of(trainer, RunSummary)
+        if not summaries:
+            raise UsageError("ThroughputMonitor needs the counts of RunSummary: add RunSummary to trainer.callbacks")
+        self.summary, self.paused, self.paused_at = summaries[0], 0.0, None
+        self.last = self._counts(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.paused_at = perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.paused_at is not None:
+            self.paused += perf_counter() - self.paused_at
+            self.paused_at = None
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        self.seconds += perf_counter() - self.started
-        self.sequences += len(batch.inputs) * trainer.world_size
-        counted = getattr(pl_module, "counts", {}).get("scored")
-        counted = batch.scored.sum() if counted is None else counted
-        self.scored.append(counted)  # asked for when it is logged: a GPU would have to be waited for
-        if self.seconds and is_logged(trainer) and logged_before(trainer) % self.every_n_logs == 0:
-            scored = float(torch.stack(self.scored).sum()) * trainer.world_size
-            rates = {"sequences": self.sequences / self.seconds, "scored_steps": scored / self.seconds}
-            log_scalars(trainer, {f"throughput/{name}_per_second": rate for name, rate in rates.items()})
-            self.seconds, self.sequences, self.scored = 0.0, 0, []
+        logs = logged_steps(trainer, trainer.global_step)
+        if logs is None or (logs - 1) % self.every_n_logs or trainer.global_step == self.last.step:
+            return
+        now, last = self._counts(trainer), self.last
+        self.last = now
+        seconds = now.seconds - last.seconds
+        if seconds > 0:
+            rates = {
+                "throughput/sequences_per_second": (now.sequences - last.sequences) / seconds,
+                "throughput/scored_steps_per_second": (now.scored_steps - last.scored_steps) / seconds,
+            }
+            log_once(pl_module, rates, trainer.global_step - 1)
+
+    def _counts(self, trainer: Trainer) -> Counts:
+        assert self.summary is not None
+        seconds = perf_counter() - self.paused
+        return Counts(trainer.global_step, seconds, self.summary.sequences, float(self.summary.scored_steps))

@@ -5,10 +5,12 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn
 
+import yaml
 from docstring_parser import DocstringStyle
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 from lightning.pytorch.cli import LightningArgumentParser
@@ -67,7 +69,7 @@ def hint(message: str, options: Iterable[str]) -> str:
 class Parser(LightningArgumentParser):
     """A parser that names the mistake and not all options, and that lists commands which are not the trainer's."""
 
-    commands: ClassVar[dict[str, str]] = {}
+    commands: Mapping[str, str] = MappingProxyType({})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Say what is wrong in one line and exit with status 2."""
@@ -88,36 +90,42 @@ class Parser(LightningArgumentParser):
 
 
 class ConfigByName(ActionConfigFile):
-    """``--config echo`` means the shipped ``configs/echo.yaml``; other words are paths.
+    """``--config echo`` means the shipped ``configs/echo.yaml``; other values are paths.
 
     After an overlay, such as ``--config echo --config models/gru``, the overlay's own file for the task,
-    ``configs/models/gru/echo.yaml``, is read too, if there is one; after the recipe of a task on text, which names the
-    model LanguageModel, otherwise ``configs/models/gru/language_model.yaml``.
+    ``configs/models/gru/echo.yaml``, is read too, if there is one; after the recipe of a task on text, whose model is
+    LanguageModel, otherwise ``configs/models/gru/language_model.yaml``.
     """
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        """Read the file."""
+        """Read the file, and the overlay's own file for the last recipe that it has one for."""
         read: Callable[..., None] = super().__call__
-        path = shipped(str(values))
-        if path is None and not Path(str(values)).is_file():
+        path = shipped(str(values)) or Path(str(values))
+        if not path.is_file():
             parser.error(f"no config {values}: give a file, or one of {', '.join(shipped_names())}")
-        earlier = [Path(str(config)) for config in namespace.get("config") or []]
-        read(parser, namespace, str(path or values), option_string)
-        if str(values).startswith("models/"):
-            own = [path for config in earlier for path in own_files(str(values), config)]
-            for file in own[-1:]:
-                read(parser, namespace, str(file), option_string)
+        recipes = [Path(str(config)) for config in namespace.get("config") or []]
+        read(parser, namespace, str(path), option_string)
+        own = [file for recipe in recipes if (file := own_file(path, recipe)) is not None]
+        for file in own[-1:]:
+            read(parser, namespace, str(file), option_string)
 
 
-def own_files(overlay: str, config: Path) -> list[Path]:
-    """The file that an overlay has for a recipe, if it has one.
+def own_file(overlay: Path, recipe: Path) -> Path | None:
+    """The file that an overlay has for a recipe; None if it has none.
 
     Args:
-        overlay: Name of the overlay, such as ``models/gru``.
-        config: The recipe.
+        overlay: The overlay, such as ``configs/models/gru.yaml``; any other config has no such files.
+        recipe: The recipe.
     """
-    names = [config.stem]
-    if config.parent == CONFIGS and "class_path: LanguageModel" in config.read_text(encoding="utf-8"):
-        names.append("language_model")
-    files = [shipped(f"{overlay}/{name}") for name in names]
-    return [file for file in files if file is not None][:1]
+    if overlay.resolve().parent != (CONFIGS / "models").resolve():
+        return None
+    names = [recipe.stem, *(["language_model"] if model_of(recipe) == "LanguageModel" else [])]
+    files = [overlay.with_suffix("") / f"{name}.yaml" for name in names]
+    return next((file for file in files if file.is_file()), None)
+
+
+def model_of(config: Path) -> str:
+    """The class of the model that a config names, without its module; empty if it names none."""
+    contents = yaml.safe_load(config.read_text(encoding="utf-8"))
+    model = contents.get("model") if isinstance(contents, dict) else None
+    return str(model.get("class_path", "")).rpartition(".")[2] if isinstance(model, dict) else ""

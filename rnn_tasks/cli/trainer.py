@@ -5,55 +5,31 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from jsonargparse import ArgumentError
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from jsonargparse import ArgumentError, Namespace
+from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-# Short names in YAML are those of imported classes.
-from rnn_tasks.callbacks import RunSummary
+import rnn_tasks.callbacks  # noqa: F401  # short names in YAML are those of imported classes
 from rnn_tasks.cli.max_parameters import hidden_size_within
 from rnn_tasks.cli.parser import ConfigByName, Parser
 from rnn_tasks.cli.shipped import CONFIGS, shipped_names
 from rnn_tasks.errors import InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
-from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, LAST, write_atomically
+from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
+from rnn_tasks.runs.checkpoints import read_checkpoint
+from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
-from rnn_tasks.runs.hyperparameters import hyperparameters
 from rnn_tasks.runs.logger import RunLogger
-from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
+from rnn_tasks.runs.record import RunRecord, run_folder, run_record
+from rnn_tasks.runs.trained_network import current_names
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
-
-
-class SaveConfig(SaveConfigCallback):
-    """Writes config.yaml into the folder of a new run, once, and gives the model its hash.
-
-    Attributes:
-        text: What to write.
-        hash: Hash of the model's section of it.
-    """
-
-    text = ""
-    hash = ""
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = run_folder(trainer)
-        if stage != "fit" or folder is None or not trainer.is_global_zero:
-            return
-        if not (folder / CONFIG).is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / CONFIG, self.text)
-        if isinstance(pl_module, RecurrentModel):
-            pl_module.config_hash = self.hash
 
 
 class CLI(LightningCLI):
@@ -63,9 +39,17 @@ class CLI(LightningCLI):
         resumed: Folder of the run to go on with, or None.
         args: Words of the command line, those of the process if None.
         only_test: Whether the run has been trained already, and is only to be tested.
+        commands: Commands that are not the trainer's, with what they do; the help lists them.
     """
 
-    def __init__(self, resumed: Path | None = None, args: list[str] | None = None, only_test: bool = False) -> None:
+    def __init__(
+        self,
+        resumed: Path | None = None,
+        args: list[str] | None = None,
+        only_test: bool = False,
+        commands: Mapping[str, str] | None = None,
+    ) -> None:
+        self.commands = commands or {}
         self.resumed = resumed
         self.only_test = only_test
         self.asked = (sys.argv[1:] if args is None else args)[:1]
@@ -75,9 +59,8 @@ class CLI(LightningCLI):
             Task,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            save_config_callback=SaveConfig,
+            save_config_callback=RunRecord if self.asked == ["fit"] else None,  # what is only measured has no record
             seed_everything_default=0,
-            parser_class=Parser,
             parser_kwargs={
                 "allow_abbrev": False,
                 "prog": "rnn-tasks",
@@ -96,7 +79,8 @@ class CLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose configs can be given by name."""
-        parser = self.parser_class(**kwargs)
+        parser = Parser(**kwargs)
+        parser.commands = self.commands
         names = ", ".join(shipped_names())
         parser.add_argument("-c", "--config", action=ConfigByName, help=f"Path of a YAML file, or one of: {names}.")
         return parser
@@ -114,17 +98,23 @@ class CLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Do not let a checkpoint change the configuration, or name classes to import, as Lightning's does."""
 
+    @property
+    def section(self) -> Namespace:
+        """The configuration of the command that was asked for."""
+        section: Namespace = self.config[str(self.subcommand)]
+        return section
+
     def before_instantiate_classes(self) -> None:
         """Set the number of threads, and name the run folder."""
-        threads = self._get(self.config, "num_threads", default=None)
+        threads = self.section.get("num_threads")
         if threads is not None:
             if threads < 1:
                 raise UsageError(f"num_threads must be at least 1, got {threads}")
             torch.set_num_threads(threads)
-        checkpoint = self._get(self.config, "ckpt_path", default=None)
+        checkpoint = self.section.get("ckpt_path")
         if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
             raise UsageError(f"there is no checkpoint {checkpoint}")
-        trainer = self._get(self.config, "trainer")
+        trainer = self.section.trainer
         if self.subcommand != "fit":  # what is only measured leaves nothing behind
             kept = [callback for callback in as_list(trainer.callbacks) if not is_named(callback, "ModelCheckpoint")]
             trainer.callbacks = kept
@@ -142,36 +132,29 @@ class CLI(LightningCLI):
         """Build everything; a value that a class refuses is a mistake of the user's."""
         try:
             super().instantiate_classes()
-            if self._get(self.config, "max_parameters", default=None) is not None:
+            if self.section.get("max_parameters") is not None:
                 self.fill_hidden_size()
         except (ValueError, ArgumentError) as error:
             raise UsageError(brief(str(error))) from error
-        constraint = self._get(self.config_init, "constraint", default=None)
+        constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
-        seed = self._get(self.config, "seed_everything", default=0)
         if getattr(self.datamodule, "seed", 0) is None:
-            self.datamodule.seed = int(seed)
+            self.datamodule.seed = int(self.section.get("seed_everything") or 0)
         for logger in self.trainer.loggers:
-            if isinstance(logger, RunLogger) and not logger.name:
-                logger._name = self.datamodule.name
+            if isinstance(logger, RunLogger):
+                logger.name_after(self.datamodule.name)
 
     def fill_hidden_size(self) -> None:
         """Put the hidden size that ``max_parameters`` allows into the configuration, and build everything again."""
-        config = self.config[str(self.subcommand)]
-        section = config.model.clone().as_dict()
-        size = hidden_size_within(section, self.datamodule.spec, config.max_parameters)
+        config = self.section
+        model = config.model.clone().as_dict()
+        size = hidden_size_within(model, self.datamodule.spec, config.max_parameters)
         config.model.init_args.core.init_args.hidden_size = size
         config.max_parameters = None
-        self._set_seed()
+        if config.get("seed_everything") is not False:
+            seed_everything(config.seed_everything, workers=True, verbose=False)
         super().instantiate_classes()
-
-    @cached_property
-    def config_text(self) -> str:
-        """The whole configuration of a fit, as config.yaml holds it."""
-        parser = self._parser("fit")
-        # It was validated when it was parsed.
-        return str(parser.dump(self.config["fit"], skip_unset=False, skip_link_targets=True, skip_validation=True))
 
     def before_fit(self) -> None:
         """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
@@ -180,17 +163,12 @@ class CLI(LightningCLI):
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
                 _ = logger.version  # before other processes are started, which then know it too
-        config = yaml.load(self.config_text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        for summary in callbacks_of(self.trainer, RunSummary):
-            summary.expects_test = run_folder(self.trainer) is not None
-            summary.hyperparameters = hyperparameters(config)
-        for saver in callbacks_of(self.trainer, SaveConfig):
-            saver.text, saver.hash = self.config_text, config_hash(config["model"])
         given = self.config_init["fit"]
         if given["ckpt_path"] and Path(given["ckpt_path"]).is_file():
             self.load_weights(Path(given["ckpt_path"]), to_go_on=True)
-        if self.resumed is not None:
-            if config_hash(config["model"]) != config_hash(read_config(self.resumed)["model"]):
+        record = run_record(self.trainer)
+        if self.resumed is not None and record is not None:
+            if record.model_hash != config_hash(read_config(self.resumed)["model"]):
                 raise UsageError(
                     "a resumed run keeps its model: leave out options that begin with --model, or train anew"
                 )
@@ -211,7 +189,7 @@ class CLI(LightningCLI):
         """
         checkpoint = read_checkpoint(path)
         try:
-            self.model.load_state_dict(checkpoint["state_dict"])
+            self.model.load_state_dict(current_names(checkpoint["state_dict"]))
         except (RuntimeError, TypeError, AttributeError) as error:
             raise UsageError(f"{path} does not fit this network: it was made with other settings") from error
         if to_go_on and not {"loops", "optimizer_states", "pytorch-lightning_version"} <= checkpoint.keys():
@@ -282,5 +260,4 @@ def run_trainer(
         # The words are those of fit and not those of the process; the run is meant to find its own checkpoints.
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
-    Parser.commands = dict(commands or {})
-    return CLI(resumed, args, only_test)
+    return CLI(resumed, args, only_test, commands)

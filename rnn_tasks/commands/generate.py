@@ -24,14 +24,14 @@ def generate(words: list[str]) -> None:
     parser.add_argument("--vocabulary", action="store_true", help="show the characters that it knows, and stop")
     given = parser.parse_args(words)
 
-    from rnn_tasks.models import LanguageModel
-    from rnn_tasks.models.loading import load_model
+    from rnn_tasks.networks import LanguageNetwork
     from rnn_tasks.runs.find import find_run
+    from rnn_tasks.runs.trained_network import load_network
 
-    model = load_model(find_run(given.run))
-    if not isinstance(model, LanguageModel) or model.spec.vocabulary is None:
+    network = load_network(find_run(given.run))
+    if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
         raise UsageError("this network was not trained on text: ask it with rnn-tasks respond")
-    vocabulary = model.spec.vocabulary
+    vocabulary = network.spec.vocabulary
     if given.vocabulary:
         print(f"{len(vocabulary)} symbols: <unk> {' '.join(map(repr, vocabulary.characters))}")
         return
@@ -40,4 +40,4 @@ def generate(words: list[str]) -> None:
     if unknown:
         shown = " ".join(map(repr, unknown))
         print(f"note: {shown} not in this network's vocabulary, read as <unk>", file=sys.stderr)
-    print(model.generate(prefix, given.length, given.temperature, given.seed))
+    print(network.generate(prefix, given.length, given.temperature, given.seed))

@@ -25,23 +25,24 @@ def respond(words: list[str]) -> None:
     parser.add_argument("--delay", type=int, help="the delay, where the network was trained on several")
     given = parser.parse_args(words)
 
-    from rnn_tasks.models import SequenceTagger
-    from rnn_tasks.models.loading import load_model
+    from rnn_tasks.networks import TaggerNetwork
     from rnn_tasks.runs.find import find_run
+    from rnn_tasks.runs.trained_network import load_network
 
-    model = load_model(find_run(given.run))
-    if model.spec.vocabulary is not None:
+    network = load_network(find_run(given.run))
+    codec = network.spec.codec
+    if network.spec.vocabulary is not None:
         raise UsageError("this network was trained on text, and goes on with one: use rnn-tasks generate")
-    if not isinstance(model, SequenceTagger) or model.spec.codec is None:
+    if not isinstance(network, TaggerNetwork) or codec is None:
         raise UsageError("this network's task has no strings to respond to")
-    usual = model.spec.codec.num_letters
+    usual = codec.num_letters
     terminal = sys.stdout.isatty()
     for chunk in chunks(given.text or lines(), 1 if not given.text and sys.stdin.isatty() else 1000):
         odd = next((text for text in chunk if usual and text and len(text) != usual), None)
         if odd is not None:
             print(f"note: trained on {usual} symbols, {odd!r} has {len(odd)}", file=sys.stderr)
             usual = 0
-        answers = iter(model.respond([text for text in chunk if text], given.delay) if any(chunk) else [])
+        answers = iter(network.respond([text for text in chunk if text], given.delay) if any(chunk) else [])
         for text in chunk:
             answer = next(answers) if text else ""
             print(answer.replace(EMPTY, DOT) if terminal else answer)

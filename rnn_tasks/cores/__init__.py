@@ -1,6 +1,6 @@
 """Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initial values of their weights."""
 
-from rnn_tasks.cores.core import Core, State
+from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
@@ -16,6 +16,7 @@ from rnn_tasks.cores.recurrent_init import (
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
+from rnn_tasks.cores.state import State, map_state
 from rnn_tasks.cores.torch_layers import GRU, LSTM, RNN
 from rnn_tasks.cores.unrolled import Unrolled
 
@@ -43,4 +44,5 @@ __all__ = [
     "UpdateOnlyGRU",
     "Xavier",
     "differentiable_twice",
+    "map_state",
 ]

@@ -1,12 +1,10 @@
 """The contract of a recurrent layer."""
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from torch import Tensor, nn
 
-State = Tensor | tuple[Tensor, ...] | Any
-"""What a layer carries from one call to the next; only the layer itself reads it."""
+from rnn_tasks.cores.state import State
 
 
 class Core(nn.Module, ABC):

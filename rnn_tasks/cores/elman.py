@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
-from rnn_tasks.cores.core import State
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, is_transformed
+from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import Blocks, States, Unrolled, affine
 from rnn_tasks.errors import UsageError
 

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core, State, square_blocks
+from rnn_tasks.cores.core import Core, square_blocks
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
+from rnn_tasks.cores.state import State
 from rnn_tasks.errors import UsageError
 
 
@@ -92,10 +94,8 @@ class Foreign(Core):
     @torch.no_grad()
     def _try(self, name: str, input_size: int) -> None:
         """Run two steps of three sequences, so that a layer with another contract is refused before training."""
-        training = self.training
-        self.eval()
         try:
-            with torch.random.fork_rng(devices=[]):
+            with evaluation_mode(self), torch.random.fork_rng(devices=[]):
                 inputs = torch.randn(3, 2, input_size)
                 numbers = torch.get_rng_state()
                 outputs, _ = self(inputs)
@@ -106,8 +106,6 @@ class Foreign(Core):
             mixed = not torch.allclose(outputs[1:], others[1:], atol=1e-4)
         except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} is not called as torch.nn.RNN is: {error}") from error
-        finally:
-            self.train(training)
         if shape != (3, 2, self.hidden_size):
             raise UsageError(f"{name} must return outputs of shape (batch, time, {self.hidden_size}), got {shape}")
         if mixed:

@@ -9,10 +9,10 @@ from torch.nn import functional
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.cores.bounds import at_least_1, share_below_1
-from rnn_tasks.cores.core import State
 from rnn_tasks.cores.gate_bias import GateBias
 from rnn_tasks.cores.recurrent_init import RecurrentInit
 from rnn_tasks.cores.stacked import Stacked
+from rnn_tasks.cores.state import State
 
 Blocks = tuple[Tensor, ...]
 """A tensor for each gate, in their order."""

@@ -1,4 +1,4 @@
-"""A network that reads a text and says, at every character, which one comes next."""
+"""A model that reads a text and says, at every character, which one comes next."""
 
 import math
 from collections.abc import Callable
@@ -6,36 +6,16 @@ from typing import Any
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core, RecurrentInit, State
-from rnn_tasks.errors import UsageError
-from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel, read_out
+from rnn_tasks.cores.state import map_state
+from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Schedule
-from rnn_tasks.runs.trainer_facts import publish
+from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
-
-
-def mapped(state: State, function: Callable[[Tensor], Tensor]) -> State:
-    """A layer's state, whatever tuples, lists and dictionaries it is made of, with a function applied to its tensors.
-
-    Example:
-        >>> mapped((torch.zeros(1), [torch.ones(1)]), torch.neg)
-        (tensor([-0.]), [tensor([-1.])])
-    """
-    if isinstance(state, Tensor):
-        return function(state)
-    if isinstance(state, dict):
-        return {name: mapped(value, function) for name, value in state.items()}
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*(mapped(value, function) for value in state))
-    if isinstance(state, tuple):
-        return tuple(mapped(value, function) for value in state)
-    if isinstance(state, list):
-        return [mapped(value, function) for value in state]
-    return state
 
 
 class LanguageModel(RecurrentModel):
@@ -68,12 +48,15 @@ class LanguageModel(RecurrentModel):
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.spec.vocabulary import Vocabulary
+        >>> from rnn_tasks.spec import Vocabulary
         >>> spec = TaskSpec(4, 4, vocabulary=Vocabulary("abc"))
         >>> model = LanguageModel(partial(GRU, hidden_size=8), spec, torch.optim.Adam)
         >>> len(model.generate("abba", 6).replace("<unk>", "?"))
         10
     """
+
+    network_class = LanguageNetwork
+    network: LanguageNetwork
 
     def __init__(
         self,
@@ -90,47 +73,31 @@ class LanguageModel(RecurrentModel):
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(
-            core,
-            spec,
+            self.network_class(
+                core,
+                spec,
+                embedding_size=embedding_size,
+                dropout=dropout,
+                readout_init=readout_init,
+                quiet_blank=quiet_blank,
+            ),
             optimizer,
-            embedding_size,
-            0,
-            quiet_blank,
-            recurrent_lr_factor,
-            input_lr_factor,
-            schedule,
-            lr_scheduler,
+            recurrent_lr_factor=recurrent_lr_factor,
+            input_lr_factor=input_lr_factor,
+            schedule=schedule,
+            lr_scheduler=lr_scheduler,
         )
-        if not 0 <= dropout < 1:
-            raise UsageError(f"dropout must be at least 0 and below 1, got {dropout}")
-        self.dropout = dropout
-        self.readout = nn.Linear(self.core.hidden_size, spec.output_size)
-        if readout_init is not None:
-            readout_init(self.readout.weight)
-            nn.init.zeros_(self.readout.bias)
         # Not buffers: DDP would give every process the state of the first one.
         self.carried: dict[str, State] = {}
         self.epoch_sums = torch.zeros(2, dtype=torch.double)
         self.restored: dict[str, Any] | None = None
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Logits of the next character after each character, and the state after the last one, with its gradient.
-
-        Args:
-            inputs: Symbols, ``(batch, time)`` int64.
-            state: As an earlier call returned it; None for zeros.
-
-        Returns:
-            ``(batch, time, output_size)``, and the state.
-        """
-        hidden, state = self.core(self.encode_symbols(inputs), state)
-        return read_out(self.readout, functional.dropout(hidden, self.dropout, self.training)), state
-
     def logits(self, batch: Batch, stage: str) -> Tensor:
-        """Those of :meth:`forward`, going on with the stage's state where the batch continues the previous one."""
+        """Logits of the next characters; where the batch continues the previous one, so does the stage's state."""
+        state = self.carried.get(stage) if batch.continues else None
         logits: Tensor
-        logits, state = self(batch.inputs, self.carried.get(stage) if batch.continues else None)
-        self.carried[stage] = mapped(state, torch.detach)
+        logits, state = self(batch.inputs, state=state)
+        self.carried[stage] = map_state(state, torch.detach)
         return logits
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:
@@ -142,55 +109,18 @@ class LanguageModel(RecurrentModel):
         values = {"baseline_perplexity": math.exp(baseline.loss), **super().baseline_measures(baseline)}
         return values if baseline.floor is None else {**values, "floor": baseline.floor}
 
-    def count_step(self, total: Tensor, scored: Tensor) -> None:
-        """Add the characters of a training batch to those of the epoch."""
-        super().count_step(total, scored)
-        loss, characters = self.epoch_sums.unbind()
-        loss.add_(total.detach())
-        characters.add_(scored)
+    def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
+        """As in every model; the characters of training batches are added to those of the epoch."""
+        total, logits = super().summed_loss(batch, stage)
+        if stage == "train":
+            loss, characters = self.epoch_sums.unbind()
+            loss.add_(total.detach())
+            characters.add_(batch.scored.sum())
+        return total, logits
 
-    @torch.no_grad()
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
-        """A text that goes on after a prefix.
-
-        Args:
-            prefix: What the network reads first, at least one character.
-            length: Characters to add, ``>= 0``.
-            temperature: Divides the logits before a character is drawn, ``>= 0``: below 1 likely characters become
-                likelier, above 1 less so; 0 always takes the likeliest.
-            seed: Seed of the draws.
-
-        Returns:
-            The prefix and ``length`` characters more; the symbol for unknown characters is shown as ``<unk>``.
-
-        Raises:
-            UsageError: A value outside its bounds, or a network that was not trained on text.
-        """
-        vocabulary = self.spec.vocabulary
-        if vocabulary is None:
-            raise UsageError("this network was not trained on text")
-        if not prefix:
-            raise UsageError("give a prefix of at least one character")
-        if length < 0:
-            raise UsageError(f"length must be at least 0, got {length}")
-        if not 0 <= temperature < math.inf:
-            raise UsageError(f"temperature must be at least 0, got {temperature}")
-        generator = torch.Generator().manual_seed(seed)
-        training = self.training
-        self.eval()
-        symbols: list[int] = []
-        inputs, state = vocabulary.encode(prefix)[None].to(self.device), None
-        while len(symbols) < length:
-            logits, state = self(inputs, state)
-            last = logits[0, -1].double().cpu()
-            if temperature:
-                choice = torch.multinomial((last / temperature).softmax(-1), 1, generator=generator)
-            else:
-                choice = last.argmax(-1, keepdim=True)
-            symbols.append(int(choice))
-            inputs = choice[None].to(self.device)
-        self.train(training)
-        return prefix + vocabulary.decode(symbols)
+        """A text that continues a prefix, see :meth:`rnn_tasks.networks.LanguageNetwork.generate`."""
+        return self.network.generate(prefix, length, temperature, seed)
 
     def on_train_start(self) -> None:
         """Go on with the state of a resumed run, or forget that of an earlier fit."""
@@ -200,7 +130,7 @@ class LanguageModel(RecurrentModel):
         self.epoch_sums = torch.zeros(2, dtype=wide, device=self.device)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         if restored is not None and self.trainer.ckpt_path and len(restored["train"]) == world_size:
-            self.carried["train"] = mapped(restored["train"][rank], lambda values: values.to(self.device))
+            self.carried["train"] = map_state(restored["train"][rank], lambda values: values.to(self.device))
             self.epoch_sums.copy_(restored["sums"][rank])
 
     def on_train_epoch_end(self) -> None:
@@ -209,14 +139,14 @@ class LanguageModel(RecurrentModel):
         self.epoch_sums.zero_()
         if count:
             values = per_character(float(loss / count))
-            publish(self.trainer, {f"train_epoch/{name}": value for name, value in values.items()}, behind=1)
+            self.log_dict({f"train_epoch/{name}": value for name, value in values.items()}, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the training state of every process."""
         super().on_save_checkpoint(checkpoint)
-        own = (mapped(self.carried.get("train"), torch.Tensor.cpu), self.epoch_sums.cpu())
+        own = (map_state(self.carried.get("train"), torch.Tensor.cpu), self.epoch_sums.cpu())
         every: list[Any] = [own]
-        if self._fabric is None and self._trainer is not None and self.trainer.world_size > 1:
+        if self.trainer.world_size > 1:
             every = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(every, own)
         states, sums = zip(*every, strict=True)
@@ -224,6 +154,7 @@ class LanguageModel(RecurrentModel):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember the training state until training starts."""
+        super().on_load_checkpoint(checkpoint)
         stored = checkpoint.get(CHECKPOINT_KEY, {})
         self.restored = stored if "train" in stored else None
 

@@ -1,15 +1,16 @@
 """Build the model of a run again, from its config.yaml and a checkpoint."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
 from rnn_tasks.errors import UsageError, brief
-from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY, RecurrentModel
-from rnn_tasks.runs.checkpoint_io import read_checkpoint
+from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.runs.files import CONFIG
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, read_config
+from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.trained_network import read_weights
 from rnn_tasks.spec import TaskSpec
 
 
@@ -25,25 +26,18 @@ def load_model(place: RunPlace) -> RecurrentModel:
     Raises:
         UsageError: Something is missing, damaged, or does not belong together.
     """
-    section = read_config(place.folder)["model"]
-    path = place.checkpoint or best_checkpoint(place.folder)
-    checkpoint = read_checkpoint(path)
-    stored = checkpoint.get(CHECKPOINT_KEY)
-    if not isinstance(stored, dict) or "spec" not in stored:
-        raise UsageError(f"{path} was not made by rnn_tasks")
-    if stored.get("config") != config_hash(section):
-        raise UsageError(f"{path} does not belong to {place.folder / CONFIG}: the model section is another one")
+    section, spec, weights, misfit = read_weights(place)
     try:
-        model = build_model(section, TaskSpec.from_dict(stored["spec"]))
-        model.load_state_dict(checkpoint["state_dict"])
+        model = build_model(section, spec)
+        model.load_state_dict(weights)
     except ArgumentError as error:
         raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path} does not fit the model of {place.folder / CONFIG}") from error
-    return model.eval()
+        raise UsageError(misfit) from error
+    return model
 
 
-def build_model(section: dict[str, Any], spec: TaskSpec, seed: int = 0) -> RecurrentModel:
+def build_model(section: Mapping[str, Any], spec: TaskSpec, seed: int = 0) -> RecurrentModel:
     """The model of a config section, with the weights that training may begin with.
 
     Args:

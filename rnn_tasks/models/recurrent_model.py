@@ -1,6 +1,6 @@
-"""What every model has: a layer, the loss of the three stages, an optimizer with rates for parts of it, checkpoints."""
+"""What every model has: a network, the loss of three stages, an optimizer with rates for parts of it, checkpoints."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable
 from typing import Any
 
@@ -11,86 +11,76 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from rnn_tasks.cores import Core
-from rnn_tasks.errors import UsageError
+from rnn_tasks.cores import State
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.schedules import Schedule
-from rnn_tasks.models.scores import Scores, Tally
-from rnn_tasks.runs.trainer_facts import is_logged, publish
-from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
-
-CHECKPOINT_KEY = "rnn_tasks"
-"""Where a checkpoint holds the task's sizes and the hash of the model section of config.yaml."""
+from rnn_tasks.models.scores import Scores
+from rnn_tasks.networks import Network
+from rnn_tasks.runs.record import run_record
+from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch
 
 ROLES = ("recurrent", "input", "rest")
 
 
 class RecurrentModel(LightningModule, ABC):
-    """Encodes symbols, trains and measures with one loss: its mean over all scored steps of the global batch.
+    """Trains and measures a network with one loss: its mean over all scored steps of the global batch.
 
     So a sequence with few scored steps weighs as many steps as it has.
 
     Args:
-        core: Makes the layer from the size of its input.
-        spec: The task's sizes and strings.
+        network: What is trained.
         optimizer: Makes the optimizer from parameter groups.
-        embedding_size: Size of a learned embedding of the symbols; None for one-hot.
-        told_size: Features that the layer reads beside the symbol.
-        quiet_blank: Whether the input weights of the blank start at zero.
         recurrent_lr_factor: Factor on the rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the rate of the layer's input weights and biases, ``>= 0``.
         schedule: Makes a schedule over optimizer steps; None for a constant rate.
         lr_scheduler: One of torch's schedules over epochs instead.
 
     Attributes:
-        core: The recurrent layer.
-        config_hash: Hash of the section of config.yaml that this model was built from, set by the command line.
-        counts: What the last training batch of this process had: ``scored`` steps.
+        network: The network.
+        spec: The task's sizes and strings.
     """
+
+    network: Network
 
     def __init__(
         self,
-        core: Callable[[int], Core],
-        spec: TaskSpec,
+        network: Network,
         optimizer: OptimizerCallable,
-        embedding_size: int | None,
-        told_size: int,
-        quiet_blank: bool,
-        recurrent_lr_factor: float,
-        input_lr_factor: float,
-        schedule: Callable[[Optimizer, int], Schedule] | None,
-        lr_scheduler: LRSchedulerCallable | None,
+        recurrent_lr_factor: float = 1.0,
+        input_lr_factor: float = 1.0,
+        schedule: Callable[[Optimizer, int], Schedule] | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
         for name, factor in {"recurrent_lr_factor": recurrent_lr_factor, "input_lr_factor": input_lr_factor}.items():
-            if factor < 0:
-                raise UsageError(f"{name} must be at least 0, got {factor}")
+            require(factor >= 0, f"{name} must be at least 0, got {factor}")
         if schedule is not None and lr_scheduler is not None:
             raise UsageError("give a schedule (over optimizer steps) or an lr_scheduler (over epochs), not both")
-        if embedding_size is not None and embedding_size < 1:
-            raise UsageError(f"embedding_size must be at least 1, got {embedding_size}")
-        self.spec = spec
-        self.core = core((spec.input_size if embedding_size is None else embedding_size) + told_size)
-        self.symbol_embedding = None if embedding_size is None else nn.Embedding(spec.input_size, embedding_size)
-        if quiet_blank and spec.blank is not None:
-            self._quieten(spec.blank)
+        self.network = network
+        self.spec = network.spec
         self.scores: nn.ModuleDict = nn.ModuleDict(
-            {f"{stage}_scores": Scores(spec.num_conditions) for stage in ("train", "val", "test")}
+            {f"{stage}_scores": Scores(self.spec.num_conditions) for stage in ("train", "val", "test")}
         )
         self.make_optimizer = optimizer
         self.lr_factors = {"recurrent": recurrent_lr_factor, "input": input_lr_factor, "rest": 1.0}
         self.make_schedule = schedule
         self.make_lr_scheduler = lr_scheduler
-        self.config_hash: str | None = None
-        self.counts: dict[str, Tensor] = {}
 
-    @abstractmethod
+    def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
+        """Logits and the last state, see :meth:`rnn_tasks.networks.Network.forward`."""
+        outputs: tuple[Tensor, State] = self.network(inputs, condition, state)
+        return outputs
+
     def logits(self, batch: Batch, stage: str) -> Tensor:
-        """Logits of the symbols at every step, ``(batch, time, output_size)``.
+        """Logits of the symbols at every step, ``(sequences, time, output_size)``.
 
         Args:
             batch: The batch.
             stage: ``train``, ``val``, ``test`` or ``predict``.
         """
+        logits: Tensor = self(batch.inputs, batch.condition)[0]
+        return logits
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:
         """What is logged of a stage, by name, from its :class:`~rnn_tasks.models.Scores`."""
@@ -99,13 +89,6 @@ class RecurrentModel(LightningModule, ABC):
     def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
         """What is logged of a baseline, to be drawn beside the measures of the same name."""
         return {"baseline_loss": baseline.loss, "baseline_accuracy": baseline.accuracy}
-
-    def encode_symbols(self, inputs: Tensor) -> Tensor:
-        """Symbols ``(batch, time)`` as one-hot or embedded vectors ``(batch, time, features)``."""
-        if self.symbol_embedding is None:
-            return functional.one_hot(inputs, self.spec.input_size).to(self.dtype)
-        embedded: Tensor = self.symbol_embedding(inputs)
-        return embedded
 
     def stage_scores(self, stage: str) -> Scores:
         """The scores that are being added up for ``train``, ``val`` or ``test``."""
@@ -116,43 +99,35 @@ class RecurrentModel(LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the scored steps of the global batch."""
         total, logits = self.summed_loss(batch, "train")
-        if is_logged(self.trainer):
-            self._log_scores("train", self._train_scores(total, logits.argmax(-1), batch))
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every > 0 and (self.global_step + 1) % every == 0:  # the loggers write this step
+            self._add("train", total, logits, batch)
+            self._log_scores("train")
         count = batch.scored.sum()
-        self.count_step(total, count)
         if self.trainer.world_size > 1:
             # Lightning averages gradients over processes; what is wanted is the mean over all their steps together.
             count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
         return total / count
 
-    def count_step(self, total: Tensor, scored: Tensor) -> None:
-        """Take note of a training batch.
-
-        Args:
-            total: Sum of its losses.
-            scored: Number of its scored steps.
-        """
-        self.counts["scored"] = scored
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""
-        self._add("val", batch)
+        self._add("val", *self.summed_loss(batch, "val"), batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the test scores."""
-        self._add("test", batch)
+        self._add("test", *self.summed_loss(batch, "test"), batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The network's symbols, ``(batch, time)``."""
+        """The network's symbols, ``(sequences, time)``."""
         return self.logits(batch, "predict").argmax(-1)
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores."""
-        self._finish("val")
+        self._log_scores("val")
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""
-        self._finish("test")
+        self._log_scores("test")
 
     def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
         """Sum of the losses over the scored steps, and the logits."""
@@ -164,10 +139,10 @@ class RecurrentModel(LightningModule, ABC):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters as optimizer groups named ``recurrent``, ``input`` and ``rest``; empty ones are left out."""
         groups: dict[str, list[nn.Parameter]] = {role: [] for role in ROLES}
-        for name, parameter in self.named_parameters():
+        for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 inside = name.startswith("core.")
-                role = self.core.parameter_role(name.removeprefix("core.")) if inside else "rest"
+                role = self.network.core.parameter_role(name.removeprefix("core.")) if inside else "rest"
                 groups[role].append(parameter)
         return [{"name": role, "params": parameters} for role, parameters in groups.items() if parameters]
 
@@ -190,28 +165,25 @@ class RecurrentModel(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is needed to build the model again without its task."""
-        checkpoint[CHECKPOINT_KEY] = {"spec": self.spec.to_dict(), "config": self.config_hash}
+        """Add what is needed to build the network again without its task."""
+        record = run_record(self.trainer)
+        checkpoint[CHECKPOINT_KEY] = {
+            "spec": self.spec.to_dict(),
+            "config": None if record is None else record.model_hash,
+        }
 
-    def _add(self, stage: str, batch: Batch) -> None:
-        total, logits = self.summed_loss(batch, stage)
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Give the weights of a checkpoint of version 0.1.0 the names that they have now."""
+        checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
+
+    def _add(self, stage: str, total: Tensor, logits: Tensor, batch: Batch) -> None:
         self.stage_scores(stage).update(total, logits.argmax(-1), batch)
 
-    def _finish(self, stage: str) -> None:
+    def _log_scores(self, stage: str) -> None:
+        """Log the scores of a stage beside its baseline, and begin to add up anew."""
         scores = self.stage_scores(stage)
-        self._log_scores(stage, scores.compute())
+        values = self.measures(scores.compute())
         scores.reset()
-
-    def _train_scores(self, total: Tensor, answers: Tensor, batch: Batch) -> dict[str, float]:
-        if self.trainer.world_size == 1:  # as below, in a third of the time
-            return Tally.of(total, answers, batch, self.spec.num_conditions).scores(self.spec.num_conditions)
-        scores = self.stage_scores("train")
-        scores.reset()
-        scores.update(total, answers, batch)
-        return scores.compute()
-
-    def _log_scores(self, stage: str, scores: dict[str, float]) -> None:
-        values = self.measures(scores)
         task = getattr(self.trainer, "datamodule", None)
         if task is not None:
             baseline = task.baseline_on("val" if stage == "train" else stage)
@@ -221,36 +193,6 @@ class RecurrentModel(LightningModule, ABC):
                 values |= self.baseline_measures(baseline)
         if stage == "train":
             values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
-        logged = {f"{stage}/{name}": value for name, value in values.items()}
-        if self.trainer.state.fn == "fit":
-            publish(self.trainer, logged)
-        else:  # validate and test return what is logged; the scores are those of all processes already
-            self.log_dict(logged, batch_size=1, sync_dist=True)
-
-    @torch.no_grad()
-    def _quieten(self, blank: int) -> None:
-        if self.symbol_embedding is not None:
-            self.symbol_embedding.weight[blank] = 0
-            return
-        weights = self.core.input_weights()
-        if not weights:
-            raise UsageError("quiet_blank needs to know the layer's input weights, and it names none")
-        for weight in weights:
-            weight[..., blank] = 0
-
-
-def read_out(readout: nn.Module, hidden: Tensor) -> Tensor:
-    """A linear readout of hidden states, which layers give as a turned view of ``(time, batch, hidden_size)``.
-
-    torch would copy what does not lie in order, forwards and backwards.
-
-    Args:
-        readout: Of one step.
-        hidden: ``(batch, time, hidden_size)``.
-
-    Returns:
-        ``(batch, time, output_size)``.
-    """
-    turned = hidden.transpose(0, 1)
-    in_order: Tensor = readout(turned).transpose(0, 1) if turned.is_contiguous() else readout(hidden)
-    return in_order
+        # The scores are those of all processes already; without sync_dist Lightning would warn of an epoch's values.
+        values = {f"{stage}/{name}": value for name, value in values.items()}
+        self.log_dict(values, batch_size=1, sync_dist=stage != "train")

@@ -1,6 +1,4 @@
-"""What is measured on a batch, summed exactly over batches and processes."""
-
-from typing import NamedTuple
+"""What is measured on batches, summed exactly over batches and processes."""
 
 import torch
 from torch import Tensor
@@ -9,75 +7,18 @@ from torchmetrics import Metric
 from rnn_tasks.spec import Batch
 
 
-class Tally(NamedTuple):
-    """Sums from which all scores follow.
-
-    Attributes:
-        loss: Sum of the losses of the scored steps, nats.
-        scored: Scored steps.
-        right: Right answers on the scored steps that need memory, by condition.
-        needed: Those steps, by condition.
-        flawless: Sequences without an error on those steps.
-        sequences: Sequences.
-    """
-
-    loss: Tensor
-    scored: Tensor
-    right: Tensor
-    needed: Tensor
-    flawless: Tensor
-    sequences: Tensor
-
-    @classmethod
-    def of(cls, loss: Tensor, answers: Tensor, batch: Batch, num_conditions: int = 0) -> "Tally":
-        """That of a batch.
-
-        Args:
-            loss: Sum of the losses of its scored steps.
-            answers: The network's symbols, ``(batch, time)``.
-            batch: The batch.
-            num_conditions: Number of values of its condition, 0 when it has none.
-        """
-        scored = batch.scored
-        needed = scored if batch.memory is None else batch.memory & scored
-        right = ((answers == batch.targets) & needed).sum(1)
-        due = needed.sum(1)
-        count = (right == due).sum(), due.new_tensor(len(due))
-        if num_conditions and batch.condition is not None:
-            zeros = due.new_zeros(num_conditions)
-            right, due = (zeros.index_add(0, batch.condition, each) for each in (right, due))
-        else:
-            right, due = right.sum()[None], due.sum()[None]
-        return cls(loss.detach().float(), scored.sum(), right, due, *count)
-
-    def scores(self, num_conditions: int = 0) -> dict[str, float]:
-        """The scores by name; those per condition as ``accuracy_at/<condition>``."""
-        right, needed = self.right.tolist(), self.needed.tolist()
-        # A condition that has not come up yet is 0 / 0, and says nothing.
-        by_condition = {index: hits / due for index, (hits, due) in enumerate(zip(right, needed, strict=True)) if due}
-        scores = {
-            "loss": share(self.loss.item(), self.scored.item()),
-            "accuracy": share(sum(right), sum(needed)),
-            "worst_accuracy": min(by_condition.values(), default=0.0),
-            "sequence_accuracy": share(self.flawless.item(), self.sequences.item()),
-        }
-        if num_conditions:
-            scores |= {f"accuracy_at/{index}": value for index, value in by_condition.items()}
-        return scores
-
-
-def share(part: float, whole: float) -> float:
-    """``part / whole``; what is no number, where there is nothing.
+def ratio(part: float, whole: float) -> float:
+    """``part / whole``; NaN where there is nothing.
 
     Example:
-        >>> share(1, 2), share(0, 0)
+        >>> ratio(1, 2), ratio(0, 0)
         (0.5, nan)
     """
     return part / whole if whole else float("nan")
 
 
 class Scores(Metric):
-    """Loss and accuracies of a stage, each a ratio of sums, so that no batch weighs more than its steps.
+    """Loss and accuracies, each a ratio of sums, so that no batch weighs more than its steps.
 
     - ``loss``: mean over the scored steps, nats.
     - ``accuracy``: share of right answers on the scored steps that need memory.
@@ -86,6 +27,14 @@ class Scores(Metric):
 
     Args:
         num_conditions: Number of values of ``Batch.condition``, 0 when there is none.
+
+    Attributes:
+        loss: Sum of the losses of the scored steps, nats.
+        scored: Scored steps.
+        right: Right answers on the scored steps that need memory, by condition.
+        needed: Those steps, by condition.
+        flawless: Sequences without an error on those steps.
+        sequences: Sequences.
 
     Example:
         >>> scores = Scores()
@@ -118,13 +67,35 @@ class Scores(Metric):
 
         Args:
             loss: Sum of the losses of its scored steps.
-            answers: The network's symbols, ``(batch, time)``.
+            answers: The network's symbols, ``(sequences, time)``.
             batch: The batch.
         """
-        for name, value in Tally.of(loss, answers, batch, self.num_conditions)._asdict().items():
-            setattr(self, name, getattr(self, name) + value)
+        scored = batch.scored
+        needed = scored if batch.memory is None else batch.memory & scored
+        right = ((answers == batch.targets) & needed).sum(1)
+        due = needed.sum(1)
+        self.loss = self.loss + loss.detach().float()
+        self.scored = self.scored + scored.sum()
+        self.flawless = self.flawless + (right == due).sum()
+        self.sequences = self.sequences + len(due)
+        if self.num_conditions and batch.condition is not None:
+            self.right = self.right.index_add(0, batch.condition, right)
+            self.needed = self.needed.index_add(0, batch.condition, due)
+        else:
+            self.right = self.right + right.sum()
+            self.needed = self.needed + due.sum()
 
     def compute(self) -> dict[str, float]:
         """The scores by name; those per condition as ``accuracy_at/<condition>``."""
-        sums = (self.loss, self.scored, self.right, self.needed, self.flawless, self.sequences)
-        return Tally(*sums).scores(self.num_conditions)
+        right, needed = self.right.tolist(), self.needed.tolist()
+        # A condition that has not come up yet is 0 / 0, and says nothing.
+        by_condition = {index: hits / due for index, (hits, due) in enumerate(zip(right, needed, strict=True)) if due}
+        scores = {
+            "loss": ratio(self.loss.item(), self.scored.item()),
+            "accuracy": ratio(sum(right), sum(needed)),
+            "worst_accuracy": min(by_condition.values(), default=0.0),
+            "sequence_accuracy": ratio(self.flawless.item(), self.sequences.item()),
+        }
+        if self.num_conditions:
+            scores |= {f"accuracy_at/{index}": value for index, value in by_condition.items()}
+        return scores

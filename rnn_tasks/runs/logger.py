@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -44,32 +43,40 @@ class RunLogger(TensorBoardLogger):
     def __init__(self, save_dir: str = "lightning_logs", name: str | None = None, version: str | None = None) -> None:
         # Absolute, so that a run that is resumed from another folder finds its checkpoints at the place that they name.
         super().__init__(os.path.abspath(save_dir), name, version, default_hp_metric=False)
-        self.saved = monotonic()
+        self.task_folder = name or ""
+        self.run_folder = version
+
+    def name_after(self, task: str) -> None:
+        """Take the task's name for the folder of its runs, unless the folder has a name.
+
+        Args:
+            task: Name of the task.
+        """
+        self.task_folder = self.task_folder or task
+
+    @property
+    def name(self) -> str:
+        """The folder of the task's runs below ``save_dir``."""
+        return self.task_folder
 
     @property
     def version(self) -> str:
-        """The run's folder below ``save_dir/name``."""
-        if self._version is None:
+        """The run's folder below ``save_dir/name``, claimed when it is first asked for."""
+        if self.run_folder is None:
             # Other ranks are told the folder by rank zero, which alone writes into it.
-            self._version = (
-                claim_version(Path(self.root_dir))
-                if getattr(rank_zero_only, "rank", 0) == 0
-                else "version_of_rank_zero"
-            )
-        return str(self._version)
+            is_rank_zero = getattr(rank_zero_only, "rank", 0) == 0
+            self.run_folder = claim_version(Path(self.root_dir)) if is_rank_zero else "version_of_rank_zero"
+        return self.run_folder
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write scalars, less Lightning's "epoch", which is a chart of its own and says nothing here.
 
-        All of a step are one event: an event each would take thirty times as long. They are on disk within a second, if
-        others follow.
+        All of a step are one event: an event each would take thirty times as long.
         """
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items() if name != "epoch"]
         if values:
             self.experiment._get_file_writer().add_summary(Summary(value=values), step)
-        if monotonic() - self.saved > 1:
-            self.save()
 
     @rank_zero_only
     def log_charts(self, charts: Mapping[str, Sequence[str]]) -> None:
@@ -93,8 +100,7 @@ class RunLogger(TensorBoardLogger):
         for summary in hparams(hyperparameters, dict.fromkeys(names, 0)):  # type: ignore[no-untyped-call]
             self.experiment._get_file_writer().add_summary(summary)
 
+    @rank_zero_only
     def save(self) -> None:
         """Write out what is waiting, without Lightning's hparams.yaml, which config.yaml makes superfluous."""
-        if self._experiment is not None and getattr(rank_zero_only, "rank", 0) == 0:
-            self.experiment.flush()
-        self.saved = monotonic()
+        self.experiment.flush()

@@ -1,5 +1,6 @@
 """The batch: what a task gives to a model."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,12 +13,16 @@ NOT_SCORED = -100
 class Batch(NamedTuple):
     """One batch of any task, batch first.
 
+    Each of its sequences is a row of ``targets``. Where the network is asked for several conditions of one string, such
+    as every delay of an echo, ``inputs`` holds the string once, and k successive sequences belong to it.
+
     Attributes:
-        inputs: Symbols, ``(batch, time)`` int64.
-        targets: Symbols, ``(batch, time)`` int64, ``NOT_SCORED`` where a step is not scored.
-        memory: ``(batch, time)`` bool, the scored steps that need memory; None when all scored steps do.
-        condition: ``(batch,)`` int64, what the network is told about each sequence; None when nothing.
-        continues: Whether the rows go on where those of the previous batch ended.
+        inputs: Symbols, ``(sequences / k, time)`` int64.
+        targets: Symbols, ``(sequences, time)`` int64, ``NOT_SCORED`` where a step is not scored.
+        memory: ``(sequences, time)`` bool, the scored steps that need memory; None when all scored steps do.
+        condition: ``(sequences,)`` int64, what the network is given about each sequence; None when nothing.
+        continues: Whether the rows continue those of the previous batch.
+        conditions_per_input: k.
     """
 
     inputs: Tensor
@@ -25,49 +30,73 @@ class Batch(NamedTuple):
     memory: Tensor | None = None
     condition: Tensor | None = None
     continues: bool = False
+    conditions_per_input: int = 1
+
+    @property
+    def num_sequences(self) -> int:
+        """Number of sequences, each with its condition."""
+        return len(self.targets)
 
     @property
     def scored(self) -> Tensor:
-        """``(batch, time)`` bool: the steps that the loss is taken over."""
+        """``(sequences, time)`` bool: the steps that the loss is taken over."""
         return self.targets != NOT_SCORED
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The batch on a device. That it has this method spares Lightning a search for its tensors at every step."""
+        """The batch on a device."""
         if self.inputs.device == torch.device(device):
             return self
-        tensors = ("inputs", "targets", "memory", "condition")
-        found = {name: getattr(self, name) for name in tensors}
-        return self._replace(**{name: part.to(device) for name, part in found.items() if part is not None})
+        return self._mapped(lambda part: part.to(device))
+
+    def expanded(self) -> "Batch":
+        """The same sequences with an input for each.
+
+        Example:
+            >>> targets = torch.arange(4)[:, None]
+            >>> Batch(torch.tensor([[7], [8]]), targets, conditions_per_input=2).expanded().inputs.flatten()
+            tensor([7, 7, 8, 8])
+        """
+        if self.conditions_per_input == 1:
+            return self
+        return self._replace(inputs=self.inputs.repeat_interleave(self.conditions_per_input, 0), conditions_per_input=1)
 
     def rows(self, start: int, stop: int) -> "Batch":
         """The sequences ``start`` to ``stop - 1``."""
-        return self._chosen(slice(start, stop))
+        k, stop = self.conditions_per_input, min(stop, self.num_sequences)
+        if start % k or stop % k:
+            return self.expanded().rows(start, stop)
+        return self._mapped(lambda part: part[start:stop])._replace(inputs=self.inputs[start // k : stop // k])
 
-    def distinct(self, at_least: int = 1) -> "Batch":
-        """One sequence of those that follow one another and differ in their condition alone; conditions take turns.
+    def selected(self, sequences: Tensor) -> "Batch":
+        """Some of the sequences, with an input for each.
 
         Args:
-            at_least: The batch stays as it is if fewer than so many sequences would be left.
+            sequences: Their numbers, int64, or one bool for each.
+        """
+        return self.expanded()._mapped(lambda part: part[sequences])
+
+    def one_per_input(self, at_least: int = 1) -> "Batch":
+        """One sequence for each input, so that no string is there twice; their conditions rotate.
+
+        Args:
+            at_least: All sequences stay, with an input for each, if there are fewer inputs than this.
 
         Example:
             >>> columns = torch.arange(4)[:, None]
-            >>> batch = Batch(columns // 2, columns, condition=torch.tensor([0, 1, 0, 1]))
-            >>> batch.distinct().inputs.flatten(), batch.distinct().condition
+            >>> batch = Batch(columns[:2], columns, condition=torch.tensor([0, 1, 0, 1]), conditions_per_input=2)
+            >>> batch.one_per_input().inputs.flatten(), batch.one_per_input().condition
             (tensor([0, 1]), tensor([0, 1]))
         """
-        if self.condition is None:
-            return self
-        _, counts = torch.unique_consecutive(self.inputs, return_counts=True, dim=0)
-        if len(counts) < at_least:
-            return self
-        turn = torch.arange(len(counts), device=counts.device) % counts
-        return self._chosen(counts.cumsum(0) - counts + turn)
+        k, count = self.conditions_per_input, len(self.inputs)
+        if k == 1 or count < at_least:
+            return self.expanded()
+        number = torch.arange(count, device=self.inputs.device)
+        return self.selected(number * k + number % k)
 
-    def _chosen(self, rows: slice | Tensor) -> "Batch":
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         return self._replace(
-            **{
-                name: getattr(self, name)[rows]
-                for name in ("inputs", "targets", "memory", "condition")
-                if getattr(self, name) is not None
-            }
+            inputs=function(self.inputs),
+            targets=function(self.targets),
+            memory=None if self.memory is None else function(self.memory),
+            condition=None if self.condition is None else function(self.condition),
         )

@@ -127,7 +127,14 @@ class Copy(GeneratedTask):
         eval_batch_size: int = 250,
         seed: int | None = None,
     ) -> None:
-        super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
+        super().__init__(
+            batch_size=batch_size,
+            epoch_sequences=epoch_sequences,
+            val_sequences=val_sequences,
+            test_sequences=test_sequences,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
         require(layout in LAYOUTS, f"layout must be one of {', '.join(LAYOUTS)}, got {layout}")
         require(num_symbols >= 1, f"num_symbols must be at least 1, got {num_symbols}")
         require(2 <= alphabet_size <= len(SYMBOLS), f"alphabet_size must be in 2..{len(SYMBOLS)}, got {alphabet_size}")

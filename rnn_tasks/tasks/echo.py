@@ -85,7 +85,14 @@ class Echo(GeneratedTask):
         eval_batch_size: int = 500,
         seed: int | None = None,
     ) -> None:
-        super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
+        super().__init__(
+            batch_size=batch_size,
+            epoch_sequences=epoch_sequences,
+            val_sequences=val_sequences,
+            test_sequences=test_sequences,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
         require(
             0 <= delay < sequence_length,
             f"delay must be at least 0 and below sequence_length ({sequence_length}), got {delay}",

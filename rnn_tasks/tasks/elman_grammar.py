@@ -63,7 +63,14 @@ class ElmanGrammar(LanguageTask):
         seed: int | None = None,
     ) -> None:
         endless = num_sentences is None
-        super().__init__(sampling, batch_size, sequence_length, random_offset and not endless, eval_batch_size, seed)
+        super().__init__(
+            sampling=sampling,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            random_offset=random_offset and not endless,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
         require(num_sentences is None or num_sentences >= 1, f"num_sentences must be at least 1, got {num_sentences}")
         require(0 < val_share < 1, f"val_share must be above 0 and below 1, got {val_share}")
         require(epoch_length >= 1, f"epoch_length must be at least 1, got {epoch_length}")

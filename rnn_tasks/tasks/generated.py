@@ -104,7 +104,7 @@ class GeneratedTask(Task):
         return -(-self.epoch_sequences // (self.batch_size * self.world[1]))
 
     def _own_rows(self, batch: Batch) -> Batch:
-        size = len(batch.inputs)
+        size = batch.num_sequences
         own = self.own_rows(size)
         return batch if own == slice(0, size) else batch.rows(own.start, own.stop)
 

@@ -89,6 +89,7 @@ class Task(LightningDataModule, ABC):
         codec = self.spec.codec
         if codec is None:
             return []
+        batch = batch.expanded()
         # The cue of a sequence may stand where a shorter one is padded, so all symbols are shown as they are.
         inputs, targets = codec.decode(batch.inputs), codec.decode(batch.targets)
         shown = codec.decode(answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))

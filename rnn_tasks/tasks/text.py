@@ -47,7 +47,14 @@ class Text(LanguageTask):
         eval_batch_size: int = 32,
         seed: int | None = None,
     ) -> None:
-        super().__init__(sampling, batch_size, sequence_length, random_offset, eval_batch_size, seed)
+        super().__init__(
+            sampling=sampling,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            random_offset=random_offset,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
         require(min_count >= 1, f"min_count must be at least 1, got {min_count}")
         require(
             val_share > 0 and test_share > 0 and val_share + test_share < 1,

@@ -90,7 +90,14 @@ class TimeMachine(LanguageTask):
     ) -> None:
         self.protocol = PROTOCOLS[protocol]
         sampling = sampling or self.protocol.sampling
-        super().__init__(sampling, batch_size, sequence_length, random_offset, eval_batch_size, seed)
+        super().__init__(
+            sampling=sampling,
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            random_offset=random_offset,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
         require(
             protocol != "windows" or sampling == "windows",
             f"the protocol windows is a sampling too; sampling {sampling} is for the protocols book and classic",

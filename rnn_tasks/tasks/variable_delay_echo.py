@@ -51,7 +51,14 @@ class VariableDelayEcho(GeneratedTask):
         seed: int | None = None,
         every_delay: bool = False,
     ) -> None:
-        super().__init__(batch_size, epoch_sequences, val_sequences, test_sequences, eval_batch_size, seed)
+        super().__init__(
+            batch_size=batch_size,
+            epoch_sequences=epoch_sequences,
+            val_sequences=val_sequences,
+            test_sequences=test_sequences,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
         require(
             0 <= max_delay < sequence_length,
             f"max_delay must be at least 0 and below sequence_length ({sequence_length}), got {max_delay}",
@@ -78,17 +85,19 @@ class VariableDelayEcho(GeneratedTask):
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random letters; delays are random in training and take turns elsewhere, so that each is measured as well.
+        """Random letters; delays are random in training and rotate elsewhere, so that each is measured as well.
 
-        With ``every_delay`` they take turns in training too.
+        With ``every_delay`` they rotate in training too, and each string is there once for all its delays.
         """
-        delays_each = self.max_delay + 1 if self.every_delay else 1
-        shape = (-(-num_sequences // delays_each), self.sequence_length)
+        num_delays = self.max_delay + 1
+        per_string = num_delays if self.every_delay else 1
+        shape = (-(-num_sequences // per_string), self.sequence_length)
         letters = torch.randint(1, self.alphabet_size + 1, shape, generator=generator)
-        if self.every_delay:
-            letters = letters.repeat_interleave(delays_each, 0)[:num_sequences]
         if split == "train" and not self.every_delay:
-            delays = torch.randint(0, self.max_delay + 1, (num_sequences,), generator=generator)
+            delays = torch.randint(0, num_delays, (num_sequences,), generator=generator)
         else:
-            delays = torch.arange(num_sequences) % (self.max_delay + 1)
-        return Batch(*echo(letters, delays), condition=delays)
+            delays = torch.arange(num_sequences) % num_delays
+        inputs, targets = echo(letters.repeat_interleave(per_string, 0)[:num_sequences], delays)
+        if num_sequences % per_string:  # the last string is not asked for at all delays
+            return Batch(inputs, targets, condition=delays)
+        return Batch(letters, targets, condition=delays, conditions_per_input=per_string)

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Adam
 
 from rnn_tasks.cores import (
     GRU,
@@ -20,7 +19,7 @@ from rnn_tasks.cores import (
     ScratchLSTM,
     UpdateOnlyGRU,
 )
-from rnn_tasks.models import LanguageModel, SequenceTagger
+from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
 
@@ -50,12 +49,12 @@ PLAIN: dict[str, Callable[[int], Core]] = {
 CORES = {**PLAIN, **GRUS, **LSTMS}
 
 
-def tagger(core: Callable[[int], Core], **options: Any) -> SequenceTagger:
-    return SequenceTagger(core, TASK.spec, Adam, **options).double()
+def tagger(core: Callable[[int], Core], **options: Any) -> TaggerNetwork:
+    return TaggerNetwork(core, TASK.spec, **options).double()
 
 
-def reader(core: Callable[[int], Core]) -> LanguageModel:
-    return LanguageModel(core, TaskSpec(4, 4), Adam).double()
+def reader(core: Callable[[int], Core]) -> LanguageNetwork:
+    return LanguageNetwork(core, TaskSpec(4, 4)).double()
 
 
 def text(rows: int, time: int) -> Batch:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Adam
 
+from rnn_tasks import manual_bptt
 from rnn_tasks.analysis.flow import (
     encoded,
     flatten_state,
@@ -21,9 +21,7 @@ from rnn_tasks.analysis.flow import (
 )
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU, ScratchLSTM
 from rnn_tasks.errors import UsageError
-from rnn_tasks.manual_bptt import Network, backward, forward
-from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.models.language_model import mapped
+from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
 
@@ -49,12 +47,12 @@ TOLD = BATCHES["variable_delay_echo"]
 
 def tagger(
     core: Callable[[int], Core] = CORES["Elman"], task: str = "variable_delay_echo", **options: Any
-) -> SequenceTagger:
-    return SequenceTagger(core, TASKS[task].spec, Adam, **options).double()
+) -> TaggerNetwork:
+    return TaggerNetwork(core, TASKS[task].spec, **options).double()
 
 
-def writer(core: Callable[[int], Core], **options: Any) -> LanguageModel:
-    return LanguageModel(core, TaskSpec(4, 4), Adam, **options).double()
+def writer(core: Callable[[int], Core], **options: Any) -> LanguageNetwork:
+    return LanguageNetwork(core, TaskSpec(4, 4), **options).double()
 
 
 def text(rows: int = 3, time: int = 6) -> Batch:
@@ -109,10 +107,10 @@ class Doubled(nn.Module):
         return torch.stack(outputs, 1), {"hidden": hidden}
 
 
-def rest_of_the_loss(model: SequenceTagger, batch: Batch, start: int, state: Any, last: list[int]) -> Tensor:
+def rest_of_the_loss(network: TaggerNetwork, batch: Batch, start: int, state: Any, last: list[int]) -> Tensor:
     """Sum over the sequences of the loss of one step each; all steps from ``start`` on at once."""
-    outputs, _ = model.core(encoded(model, batch)[:, start:], state)
-    logits = model.readout(outputs)
+    outputs, _ = network.core(encoded(network, batch)[:, start:], state)
+    logits = network.readout(outputs)
     return sum(
         (
             functional.cross_entropy(logits[row, step - start], batch.targets[row, step])
@@ -131,38 +129,38 @@ def last_scored(batch: Batch, step: int = -1) -> list[int]:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_hidden_states_are_what_the_readout_sees_without_dropout(core: str) -> None:
-    model = tagger(CORES[core])
-    hidden = hidden_states(model, TOLD)
+def test_hidden_states_are_what_the_readout_reads(core: str) -> None:
+    network = tagger(CORES[core])
+    hidden = hidden_states(network, TOLD)
     assert not hidden.requires_grad
-    model.eval()
-    torch.testing.assert_close(model.readout(hidden), model(TOLD.inputs, TOLD.condition))
+    network.eval()
+    torch.testing.assert_close(network.readout(hidden), network(TOLD.inputs, TOLD.condition)[0])
 
 
-def test_hidden_states_of_a_language_model() -> None:
-    model, batch = writer(CORES["RNN of two layers"], dropout=0.5, embedding_size=3), text()
-    hidden = hidden_states(model, batch)
-    model.eval()
-    torch.testing.assert_close(model.readout(hidden), model(batch.inputs)[0])
+def test_hidden_states_of_a_language_network() -> None:
+    network, batch = writer(CORES["RNN of two layers"], dropout=0.5, embedding_size=3), text()
+    hidden = hidden_states(network, batch)
+    network.eval()
+    torch.testing.assert_close(network.readout(hidden), network(batch.inputs)[0])
 
 
 @pytest.mark.parametrize("core", ["Elman", "LSTM of two layers"])
-def test_hidden_states_go_on_from_a_state(core: str) -> None:
-    model, batch = writer(CORES[core]), text()
+def test_hidden_states_continue_from_a_state(core: str) -> None:
+    network, batch = writer(CORES[core]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
-    _, state = model.core(model.encode_symbols(first.inputs))
+    _, state = network.core(network.encode_symbols(first.inputs))
     for function in (hidden_states, state_trajectory):
-        torch.testing.assert_close(function(model, second, state), function(model, batch)[:, 4:])
+        torch.testing.assert_close(function(network, second, state), function(network, batch)[:, 4:])
 
 
 @pytest.mark.parametrize("core", CORES)
 def test_the_trajectory_is_the_state_after_each_prefix(core: str) -> None:
-    model = tagger(CORES[core])
-    states = state_trajectory(model, TOLD)
-    model.eval()
-    inputs = model.encode(TOLD.inputs, TOLD.condition)
+    network = tagger(CORES[core])
+    states = state_trajectory(network, TOLD)
+    network.eval()
+    inputs = network.encode(TOLD.inputs, TOLD.condition)
     for step in range(7):
-        _, after = model.core(inputs[:, : step + 1])
+        _, after = network.core(inputs[:, : step + 1])
         torch.testing.assert_close(states[:, step], in_rows(after))
 
 
@@ -176,7 +174,7 @@ def test_the_trajectory_is_the_state_after_each_prefix(core: str) -> None:
         lambda rows: Pair(torch.randn(rows, 3).double(), torch.randn(1, rows, 2)),
     ],
 )
-def test_a_state_is_flattened_and_unflattened(make: Callable[[int], Any]) -> None:
+def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> None:
     state = make(4)
     flat = flatten_state(state, 4)
     back = unflatten_state(flat, like=make(7))  # another number of sequences
@@ -210,14 +208,14 @@ def test_a_state_is_flattened_and_unflattened(make: Callable[[int], Any]) -> Non
         (lambda state: state.transpose(0, 1), r"torch.float64 \(3, 1, 5\)"),
     ],
 )
-def test_a_foreign_state_that_cannot_be_flattened_is_one_line(wrap: Callable[[Tensor], Any], found: str) -> None:
-    model = tagger(partial(Foreign, hidden_size=5, layer=Strange, options={"wrap": wrap}))
-    assert hidden_states(model, TOLD).shape == (3, 7, 5)  # which needs no state
+def test_flow_refuses_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], found: str) -> None:
+    network = tagger(partial(Foreign, hidden_size=5, layer=Strange, options={"wrap": wrap}))
+    assert hidden_states(network, TOLD).shape == (3, 7, 5)  # which needs no state
     for function in (state_trajectory, gradient_by_lag, gradient_by_time_step):
         with pytest.raises(
             UsageError, match=f"this layer's state cannot be flattened: a part of it is {found}"
         ) as said:
-            function(model, TOLD)
+            function(network, TOLD)
         assert "\n" not in str(said.value)
 
 
@@ -226,35 +224,35 @@ def test_a_foreign_state_that_cannot_be_flattened_is_one_line(wrap: Callable[[Te
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("core", CORES)
-def test_gradient_by_lag_is_that_of_the_rest_of_the_sequence(core: str, task: str) -> None:
-    model, batch = tagger(CORES[core], task), BATCHES[task]
+def test_gradient_by_lag_equals_autograd_of_the_rest(core: str, task: str) -> None:
+    network, batch = tagger(CORES[core], task), BATCHES[task]
     last = last_scored(batch)
-    found = gradient_by_lag(model, batch)
+    found = gradient_by_lag(network, batch)
     assert len(found) == max(last) + 1
-    model.eval()
+    network.eval()
     expected: list[list[float]] = [[] for _ in found]
     for step in range(max(last)):
-        _, state = model.core(encoded(model, batch)[:, : step + 1])
+        _, state = network.core(encoded(network, batch)[:, : step + 1])
         kept = [part.detach().requires_grad_() for part in tensors(state)]
         given = kept[0] if isinstance(state, Tensor) else tuple(kept)
-        gradients = torch.autograd.grad(rest_of_the_loss(model, batch, step + 1, given, last), kept)
+        gradients = torch.autograd.grad(rest_of_the_loss(network, batch, step + 1, given, last), kept)
         for row, end in enumerate(last):
             if end > step:
                 expected[end - step].append(float(in_rows(gradients)[row].norm()))
     for row, end in enumerate(last):
-        hidden = hidden_states(model, batch)[row, end].requires_grad_()
-        loss = functional.cross_entropy(model.readout(hidden), batch.targets[row, end])
+        hidden = hidden_states(network, batch)[row, end].requires_grad_()
+        loss = functional.cross_entropy(network.readout(hidden), batch.targets[row, end])
         expected[0].append(float(torch.autograd.grad(loss, hidden)[0].norm()))
     np.testing.assert_allclose(found.numpy(), [np.mean(norms) for norms in expected], rtol=1e-9)
     assert found.dtype == torch.double
 
 
 @pytest.mark.parametrize("step", [0, 1, -2])
-def test_the_lags_of_other_steps_are_counted_from_there(step: int) -> None:
+def test_gradient_by_lag_counts_from_the_chosen_step(step: int) -> None:
     """Alone, each sequence has its own lags; together, the mean is over those that reach back so far."""
-    model = tagger()
-    found = gradient_by_lag(model, TOLD, step)
-    alone = [gradient_by_lag(model, TOLD.rows(row, row + 1), step) for row in range(3)]
+    network = tagger()
+    found = gradient_by_lag(network, TOLD, step)
+    alone = [gradient_by_lag(network, TOLD.rows(row, row + 1), step) for row in range(3)]
     times = last_scored(TOLD, step)
     assert [len(norms) - 1 for norms in alone] == times
     for lag, value in enumerate(found):
@@ -262,29 +260,29 @@ def test_the_lags_of_other_steps_are_counted_from_there(step: int) -> None:
     assert scored_step(TOLD.scored, step).tolist() == times
 
 
-def test_gradient_by_lag_of_an_lstm_written_out_as_cells() -> None:
+def test_gradient_by_lag_of_an_lstm_equals_that_of_its_cells() -> None:
     """The two parts of its state are two variables: what a cell does to its own hidden state is not a part of its."""
-    model, batch = tagger(partial(LSTM, hidden_size=5), "echo"), BATCHES["echo"].rows(0, 1)
+    network, batch = tagger(partial(LSTM, hidden_size=5), "echo"), BATCHES["echo"].rows(0, 1)
     cell = nn.LSTMCell(5, 5).double()
-    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in model.core.state_dict().items()})
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in network.core.state_dict().items()})
     hiddens, memories = [], []
     hidden, memory = torch.zeros(2, 1, 5).double()
     for symbol in batch.inputs[0]:
         hidden, memory = (part.clone() for part in cell(functional.one_hot(symbol, 5).double()[None], (hidden, memory)))
         hiddens.append(hidden)
         memories.append(memory)
-    loss = functional.cross_entropy(model.readout(hidden), batch.targets[:, -1])
+    loss = functional.cross_entropy(network.readout(hidden), batch.targets[:, -1])
     by_hidden = torch.cat(torch.autograd.grad(loss, hiddens[::-1], retain_graph=True))
     by_memory = torch.cat(torch.autograd.grad(loss, memories[::-1], materialize_grads=True))
-    torch.testing.assert_close(gradient_by_lag(model, batch, part="hidden"), by_hidden.norm(dim=1))
-    torch.testing.assert_close(gradient_by_lag(model, batch), torch.cat([by_hidden, by_memory], 1).norm(dim=1))
+    torch.testing.assert_close(gradient_by_lag(network, batch, part="hidden"), by_hidden.norm(dim=1))
+    torch.testing.assert_close(gradient_by_lag(network, batch), torch.cat([by_hidden, by_memory], 1).norm(dim=1))
 
 
 @pytest.mark.parametrize("scored", [1, 4, None])
-def test_gradients_of_an_elman_network_are_those_worked_out_by_hand(scored: int | None) -> None:
-    model, batch = writer(partial(Elman, hidden_size=5)), text(rows=1, time=6)
-    weights = {name: value.numpy() for name, value in model.state_dict().items()}
-    network = Network(
+def test_gradients_of_an_elman_network_equal_manual_bptt(scored: int | None) -> None:
+    network, batch = writer(partial(Elman, hidden_size=5)), text(rows=1, time=6)
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    by_hand = manual_bptt.Network(
         weights["core.weight_ih_l0"],
         weights["core.weight_hh_l0"],
         weights["readout.weight"],
@@ -292,33 +290,33 @@ def test_gradients_of_an_elman_network_are_those_worked_out_by_hand(scored: int 
         weights["readout.bias"],
     )
     symbols = np.append(batch.inputs[0].numpy(), batch.targets[0, -1])
-    expected = backward(network, forward(network, symbols, scored=scored)).norm_by_time_step
+    expected = manual_bptt.backward(by_hand, manual_bptt.forward(by_hand, symbols, scored=scored)).norm_by_time_step
     targets = batch.targets.clone()
     targets[:, : 6 - (scored or 6)] = NOT_SCORED
     batch = batch._replace(targets=targets)
     for part in ("state", "hidden"):
-        np.testing.assert_allclose(gradient_by_time_step(model, batch, part).numpy(), expected, rtol=1e-9)
+        np.testing.assert_allclose(gradient_by_time_step(network, batch, part).numpy(), expected, rtol=1e-9)
     if scored == 1:
-        np.testing.assert_allclose(gradient_by_lag(model, batch).numpy(), expected[::-1], rtol=1e-9)
+        np.testing.assert_allclose(gradient_by_lag(network, batch).numpy(), expected[::-1], rtol=1e-9)
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_gradient_by_time_step_is_the_change_of_the_loss_when_a_state_is_moved(core: str) -> None:
-    """By central differences: the readout sees the moved state, and so do all later states."""
-    model, batch, size = tagger(CORES[core], "copy"), BATCHES["copy"].rows(1, 2), 1e-5
-    found = gradient_by_time_step(model, batch)
-    model.eval()
-    inputs = encoded(model, batch)
+def test_gradient_by_time_step_equals_central_differences(core: str) -> None:
+    """The readout sees the moved state, and so do all later states."""
+    network, batch, size = tagger(CORES[core], "copy"), BATCHES["copy"].rows(1, 2), 1e-5
+    found = gradient_by_time_step(network, batch)
+    network.eval()
+    inputs = encoded(network, batch)
     with torch.no_grad():
         for step in (0, 5, inputs.shape[1] - 1):
-            before, state = model.core(inputs[:, : step + 1])
+            before, state = network.core(inputs[:, : step + 1])
 
             def loss(moved: list[Tensor], before: Tensor = before, step: int = step, state: Any = state) -> float:
                 given = moved[0] if isinstance(state, Tensor) else tuple(moved)
                 outputs = [before[:, :-1], moved[0][-1][:, None]]
                 if step + 1 < inputs.shape[1]:
-                    outputs.append(model.core(inputs[:, step + 1 :], given)[0])
-                logits = model.readout(torch.cat(outputs, 1))
+                    outputs.append(network.core(inputs[:, step + 1 :], given)[0])
+                logits = network.readout(torch.cat(outputs, 1))
                 return float(functional.cross_entropy(logits[0], batch.targets[0]))
 
             slopes = []
@@ -334,101 +332,127 @@ def test_gradient_by_time_step_is_the_change_of_the_loss_when_a_state_is_moved(c
 
 
 def test_gradient_by_time_step_is_the_mean_over_the_sequences() -> None:
-    model = tagger(CORES["GRU"])
-    alone = [gradient_by_time_step(model, TOLD.rows(row, row + 1)) for row in range(3)]
-    torch.testing.assert_close(gradient_by_time_step(model, TOLD), torch.stack(alone).mean(0))
+    network = tagger(CORES["GRU"])
+    alone = [gradient_by_time_step(network, TOLD.rows(row, row + 1)) for row in range(3)]
+    torch.testing.assert_close(gradient_by_time_step(network, TOLD), torch.stack(alone).mean(0))
 
 
-def test_a_sequence_without_scored_steps_has_no_gradient() -> None:
-    model = tagger(task="echo")
+def test_gradient_by_time_step_is_0_without_scored_steps() -> None:
+    network = tagger(task="echo")
     batch = BATCHES["echo"]._replace(targets=torch.full((3, 7), NOT_SCORED))
-    assert gradient_by_time_step(model, batch).tolist() == [0.0] * 7
+    assert gradient_by_time_step(network, batch).tolist() == [0.0] * 7
 
 
-def test_in_an_orthogonal_linear_network_gradients_neither_vanish_nor_explode() -> None:
-    model = tagger(partial(Elman, hidden_size=5, activation="identity"))
+def test_gradients_keep_their_norm_when_orthogonal_and_linear() -> None:
+    network = tagger(partial(Elman, hidden_size=5, activation="identity"))
     with torch.no_grad():
-        nn.init.orthogonal_(model.core.recurrent_weights()["weight_hh_l0"])
-    norms = gradient_by_lag(model, TOLD)
+        nn.init.orthogonal_(network.core.recurrent_weights()["weight_hh_l0"])
+    norms = gradient_by_lag(network, TOLD)
     torch.testing.assert_close(norms, norms[0].expand(7))
 
 
-def test_in_a_contracting_linear_network_they_vanish_as_its_power() -> None:
-    model = tagger(partial(Elman, hidden_size=5, activation="identity"))
+def test_gradients_vanish_as_a_power_when_contracting_and_linear() -> None:
+    network = tagger(partial(Elman, hidden_size=5, activation="identity"))
     with torch.no_grad():
-        model.core.recurrent_weights()["weight_hh_l0"].copy_(0.3 * torch.eye(5))
-    norms = gradient_by_lag(model, TOLD)
+        network.core.recurrent_weights()["weight_hh_l0"].copy_(0.3 * torch.eye(5))
+    norms = gradient_by_lag(network, TOLD)
     torch.testing.assert_close(norms, norms[0] * 0.3 ** torch.arange(7).double())
 
 
 def test_gradients_start_from_a_state() -> None:
-    model, batch = writer(CORES["LSTM of two layers"]), text()
+    network, batch = writer(CORES["LSTM of two layers"]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
-    _, state = model.core(model.encode_symbols(first.inputs))
-    torch.testing.assert_close(gradient_by_lag(model, second, state=state), gradient_by_lag(model, batch)[:2])
+    _, state = network.core(network.encode_symbols(first.inputs))
+    torch.testing.assert_close(gradient_by_lag(network, second, state=state), gradient_by_lag(network, batch)[:2])
     only = batch._replace(targets=torch.cat([torch.full((3, 4), NOT_SCORED), second.targets], 1))
     torch.testing.assert_close(
-        gradient_by_time_step(model, second, state=state), gradient_by_time_step(model, only)[4:]
+        gradient_by_time_step(network, second, state=state), gradient_by_time_step(network, only)[4:]
     )
 
 
-def test_an_output_that_is_no_part_of_the_state_counts_with_it() -> None:
-    model, batch = tagger(partial(Foreign, hidden_size=5, layer=Doubled), "echo"), BATCHES["echo"]
+def test_gradients_include_an_output_outside_the_state() -> None:
+    network, batch = tagger(partial(Foreign, hidden_size=5, layer=Doubled), "echo"), BATCHES["echo"]
     plain = tagger(partial(RNN, hidden_size=5), "echo")
     plain.core.load_state_dict(
-        {name.removeprefix("layer.cell.") + "_l0": value for name, value in model.core.state_dict().items()}
+        {name.removeprefix("layer.cell.") + "_l0": value for name, value in network.core.state_dict().items()}
     )
     with torch.no_grad():
-        plain.readout.weight.copy_(2 * model.readout.weight)
-        plain.readout.bias.copy_(model.readout.bias)
-    found, expected = gradient_by_lag(model, batch), gradient_by_lag(plain, batch)
+        plain.get_parameter("readout.weight").copy_(2 * network.get_parameter("readout.weight"))
+        plain.get_parameter("readout.bias").copy_(network.get_parameter("readout.bias"))
+    found, expected = gradient_by_lag(network, batch), gradient_by_lag(plain, batch)
     torch.testing.assert_close(found[1:], expected[1:])
     torch.testing.assert_close(found[0], expected[0] / 2)  # by the output itself
     with pytest.raises(UsageError, match="output is no part of its state"):
-        gradient_by_lag(model, batch, part="hidden")
+        gradient_by_lag(network, batch, part="hidden")
 
 
-def test_the_condition_may_choose_the_readout() -> None:
-    model = tagger(condition_at="both", embedding_size=3)
+def test_gradient_by_lag_works_when_conditions_choose_readouts() -> None:
+    network = tagger(condition_at="both", embedding_size=3)
     last = last_scored(TOLD)
     norms = []
     for row in range(3):
-        hidden = hidden_states(model, TOLD)[row : row + 1, last[row] :][:, :1].requires_grad_()
-        logits = model.readout(hidden, TOLD.condition[row : row + 1] if TOLD.condition is not None else None)
+        hidden = hidden_states(network, TOLD)[row : row + 1, last[row] :][:, :1].requires_grad_()
+        logits = network.readout(hidden, TOLD.condition[row : row + 1] if TOLD.condition is not None else None)
         loss = functional.cross_entropy(logits[0, 0], TOLD.targets[row, last[row]])
         norms.append(torch.autograd.grad(loss, hidden)[0].norm())
-    torch.testing.assert_close(gradient_by_lag(model, TOLD)[0], torch.stack(norms).mean())
+    torch.testing.assert_close(gradient_by_lag(network, TOLD)[0], torch.stack(norms).mean())
 
 
-def test_tiny_gradients_in_single_precision_are_not_lost() -> None:
+def test_gradient_by_lag_keeps_tiny_single_precision_values() -> None:
     """Each number of them is above 1e-45, but its square is not."""
-    model = tagger(partial(Elman, hidden_size=5, activation="identity")).float()
+    network = tagger(partial(Elman, hidden_size=5, activation="identity")).float()
     with torch.no_grad():
-        model.core.recurrent_weights()["weight_hh_l0"].copy_(1e-6 * torch.eye(5))
-    norms = gradient_by_lag(model, TOLD)
+        network.core.recurrent_weights()["weight_hh_l0"].copy_(1e-6 * torch.eye(5))
+    norms = gradient_by_lag(network, TOLD)
     torch.testing.assert_close(norms[5] / norms[0], torch.tensor(1e-30).double(), atol=0, rtol=1e-3)
 
 
 @pytest.mark.parametrize("step", [-4, 4])
-def test_a_step_that_not_all_sequences_have_is_one_line(step: int) -> None:
+def test_gradient_by_lag_refuses_a_step_that_some_rows_lack(step: int) -> None:
     batch = TOLD._replace(targets=TOLD.targets.clone())
     batch.targets[1, :4] = NOT_SCORED
     with pytest.raises(UsageError, match=f"one has 3; got {step}"):
         gradient_by_lag(tagger(), batch, step)
 
 
-def test_an_unknown_part_and_an_unknown_model_are_one_line() -> None:
+def test_gradients_refuse_an_unknown_part() -> None:
     with pytest.raises(UsageError, match="part must be 'state' or 'hidden', got 'cell'"):
         gradient_by_lag(tagger(), TOLD, part="cell")  # type: ignore[arg-type]
 
-    class Other(RecurrentModel):
-        def logits(self, batch: Batch, stage: str) -> Tensor:
-            raise NotImplementedError
 
-    model = Other(CORES["Elman"], TASKS["echo"].spec, Adam, None, 0, False, 1.0, 1.0, None, None).double()
-    assert hidden_states(model, BATCHES["echo"]).shape == (3, 7, 5)
-    with pytest.raises(UsageError, match="the readout of a Other is not known"):
-        gradient_by_lag(model, BATCHES["echo"])
+class Sharpened(Network):
+    """A network of one's own: its logits are three times those of a linear readout."""
+
+    def __init__(self, core: Callable[[int], Core], spec: TaskSpec) -> None:
+        super().__init__(core, spec)
+        self.readout = nn.Linear(self.core.hidden_size, spec.output_size)
+
+    def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
+        logits: Tensor = 3 * self.readout(hidden)
+        return logits
+
+
+def test_gradients_of_a_custom_network_use_its_read_out() -> None:
+    batch = BATCHES["echo"]
+    custom, plain = Sharpened(CORES["Elman"], TASKS["echo"].spec).double(), tagger(task="echo")
+    plain.load_state_dict(custom.state_dict())
+    with torch.no_grad():
+        for parameter in plain.readout.parameters():
+            parameter.mul_(3)
+    torch.testing.assert_close(hidden_states(custom, batch), hidden_states(plain, batch))
+    for function in (gradient_by_lag, gradient_by_time_step):
+        torch.testing.assert_close(function(custom, batch), function(plain, batch))
+
+
+@pytest.mark.parametrize("function", [encoded, hidden_states, state_trajectory, gradient_by_lag, gradient_by_time_step])
+@pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
+def test_flow_of_shared_inputs_equals_that_of_expanded_ones(function: Callable[..., Tensor], condition_at: Any) -> None:
+    """Each string once, with all its delays, as tasks give it; or once for each delay."""
+    task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
+    batch = task.train_batch(0)
+    assert (len(batch.inputs), batch.num_sequences) == (2, 8)
+    network = tagger(condition_at=condition_at)
+    torch.testing.assert_close(function(network, batch), function(network, batch.expanded()))
 
 
 # --- nothing is changed -----------------------------------------------------------------------------------------------
@@ -436,40 +460,37 @@ def test_an_unknown_part_and_an_unknown_model_are_one_line() -> None:
 
 @pytest.mark.parametrize("function", [hidden_states, state_trajectory, gradient_by_lag, gradient_by_time_step])
 @pytest.mark.parametrize("core", ["RNN of two layers", "orthogonal"])
-def test_the_model_is_left_as_it_was(function: Callable[..., Tensor], core: str) -> None:
-    model, batch = writer(CORES[core], dropout=0.5), text()
-    model.logits(batch, "val")
-    model.core.eval()  # one part not as the others
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
-    modes = [module.training for module in model.modules()]
-    carried = mapped(model.carried["val"], torch.clone)
+def test_flow_leaves_the_network_unchanged(function: Callable[..., Tensor], core: str) -> None:
+    network, batch = writer(CORES[core], dropout=0.5), text()
+    network.core.eval()  # one part not as the others
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    modes = [module.training for module in network.modules()]
     numbers = torch.get_rng_state()
-    assert not function(model, batch).requires_grad
+    assert not function(network, batch).requires_grad
     assert torch.equal(torch.get_rng_state(), numbers)
-    torch.testing.assert_close(model.carried["val"], carried, atol=0, rtol=0)
-    assert [module.training for module in model.modules()] == modes
-    assert all(parameter.grad is None for parameter in model.parameters())
-    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
-    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert [module.training for module in network.modules()] == modes
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_the_mode_is_restored_after_an_error() -> None:
-    model = tagger()
+    network = tagger()
     with pytest.raises(UsageError):
         state_trajectory(tagger(partial(Foreign, hidden_size=5, layer=Strange, options={"wrap": id})), TOLD)
     with pytest.raises(RuntimeError):
-        hidden_states(model, TOLD, torch.zeros(1, 3, 99))
-    assert model.training
+        hidden_states(network, TOLD, torch.zeros(1, 3, 99))
+    assert network.training
 
 
 @pytest.mark.parametrize("function", [gradient_by_lag, gradient_by_time_step])
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 3, "condition_at": "both"}])
-def test_gradients_are_found_where_there_are_none(function: Callable[..., Tensor], options: dict[str, Any]) -> None:
+def test_gradients_are_computed_in_inference_mode(function: Callable[..., Tensor], options: dict[str, Any]) -> None:
     """As in a hook of validation, with data and states that were made there."""
-    model = tagger(CORES["GRU"], **options)
-    expected = function(model, TOLD, state=torch.ones(1, 3, 5).double())
+    network = tagger(CORES["GRU"], **options)
+    expected = function(network, TOLD, state=torch.ones(1, 3, 5).double())
     with torch.no_grad():
-        torch.testing.assert_close(function(model, TOLD, state=torch.ones(1, 3, 5).double()), expected)
+        torch.testing.assert_close(function(network, TOLD, state=torch.ones(1, 3, 5).double()), expected)
     with torch.inference_mode():
         made_here = TASKS["variable_delay_echo"].train_batch(0)
-        torch.testing.assert_close(function(model, made_here, state=torch.ones(1, 3, 5).double()), expected)
+        torch.testing.assert_close(function(network, made_here, state=torch.ones(1, 3, 5).double()), expected)

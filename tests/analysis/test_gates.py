@@ -15,11 +15,11 @@ from tests.analysis.layers import BATCH, GRUS, LSTMS, PLAIN, tagger
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("core", GRUS)
 def test_the_gates_of_a_gru_make_its_states(core: str, given: bool) -> None:
-    model = tagger(GRUS[core])
+    network = tagger(GRUS[core])
     layers = 2 if core in ("GRU of two layers", "ScratchGRU before", "foreign GRU") else 1
     start = torch.randn(layers, 3, 5, dtype=torch.double) if given else None
-    gates = gate_activity(model, BATCH, start)
-    states = state_trajectory(model, BATCH, start).reshape(3, 7, layers, 5)
+    gates = gate_activity(network, BATCH, start)
+    states = state_trajectory(network, BATCH, start).reshape(3, 7, layers, 5)
     assert len({name.split("/")[0] for name in gates}) == layers
     for layer in range(layers):
         hidden = torch.zeros(3, 5).double() if start is None else start[layer]
@@ -36,11 +36,11 @@ def test_the_gates_of_a_gru_make_its_states(core: str, given: bool) -> None:
 
 
 @pytest.mark.parametrize("reset", ["after", "before"])
-def test_the_reset_gate_makes_what_is_new(reset: Any) -> None:
+def test_the_reset_gate_acts_in_the_candidate_state(reset: Any) -> None:
     """As the equations say, by unit; the states above are made without it."""
-    model = tagger(partial(ScratchGRU, hidden_size=5, reset=reset))
-    gates, weights = gate_activity(model, BATCH), model.core.state_dict()
-    inputs, states = encoded(model, BATCH).numpy(), state_trajectory(model, BATCH).numpy()
+    network = tagger(partial(ScratchGRU, hidden_size=5, reset=reset))
+    gates, weights = gate_activity(network, BATCH), network.core.state_dict()
+    inputs, states = encoded(network, BATCH).numpy(), state_trajectory(network, BATCH).numpy()
     w, c = weights["weight_hh_l0"][10:].numpy(), weights["bias_hh_l0"][10:].numpy()
     u, b = weights["weight_ih_l0"][10:].numpy(), weights["bias_ih_l0"][10:].numpy()
     r, x, h = gates["layer0/reset"][1, 4].numpy(), inputs[1, 4], states[1, 3]
@@ -54,11 +54,11 @@ def test_the_reset_gate_makes_what_is_new(reset: Any) -> None:
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("core", LSTMS)
 def test_the_gates_of_an_lstm_make_its_states(core: str, given: bool) -> None:
-    model = tagger(LSTMS[core])
+    network = tagger(LSTMS[core])
     layers = 2 if core == "LSTM of two layers" else 1
     start = tuple(torch.randn(2, layers, 3, 5, dtype=torch.double)) if given else None
-    gates = gate_activity(model, BATCH, start)
-    states = state_trajectory(model, BATCH, start).reshape(3, 7, 2, layers, 5)
+    gates = gate_activity(network, BATCH, start)
+    states = state_trajectory(network, BATCH, start).reshape(3, 7, 2, layers, 5)
     assert [name.split("/")[1] for name in gates] == layers * ["input", "forget", "cell", "output"]
     for layer in range(layers):
         memory = torch.zeros(3, 5).double() if start is None else start[1][layer]
@@ -82,14 +82,14 @@ def test_layers_without_gates_have_none(core: str) -> None:
     assert gate_activity(tagger(PLAIN[core]), BATCH) == {}
 
 
-def test_what_a_gru_carries_is_the_gradient_that_its_gates_alone_let_through() -> None:
+def test_carried_of_a_gru_is_what_its_gates_alone_keep() -> None:
     """With recurrent weights of 0 a unit's candidate does not depend on its past: only its gates carry it."""
-    model = tagger(partial(GRU, hidden_size=5))
+    network = tagger(partial(GRU, hidden_size=5))
     with torch.no_grad():
-        model.core.recurrent_weights()["weight_hh_l0/new"].zero_()
-        model.core.recurrent_weights()["weight_hh_l0/update"].zero_()
-    gates = gate_activity(model, BATCH)
-    states = state_trajectory(model, BATCH)
+        network.core.recurrent_weights()["weight_hh_l0/new"].zero_()
+        network.core.recurrent_weights()["weight_hh_l0/update"].zero_()
+    gates = gate_activity(network, BATCH)
+    states = state_trajectory(network, BATCH)
     left = carried(gates, 0, 3)
     assert left is not None
     assert left.shape == (3, 4, 5)
@@ -101,7 +101,7 @@ def test_what_a_gru_carries_is_the_gradient_that_its_gates_alone_let_through() -
         torch.testing.assert_close(states[:, step + 3] - without, left[:, step] * new[:, step])
 
 
-def test_what_an_lstm_carries_is_in_its_cell() -> None:
+def test_carried_of_an_lstm_is_the_product_of_its_gates() -> None:
     gates = gate_activity(tagger(partial(LSTM, hidden_size=5)), BATCH)
     left = carried(gates, 0, 2)
     assert left is not None
@@ -110,11 +110,11 @@ def test_what_an_lstm_carries_is_in_its_cell() -> None:
         torch.testing.assert_close(left[:, step], enter[:, step] * forget[:, step + 1] * forget[:, step + 2])
 
 
-def test_a_layer_that_keeps_by_no_gate_carries_nothing_by_one() -> None:
+def test_carried_is_none_when_no_gate_keeps_the_state() -> None:
     assert carried(gate_activity(tagger(GRUS["ResetOnlyGRU before"]), BATCH), 0, 2) is None
 
 
 @pytest.mark.parametrize("lag", [0, 7, -1])
-def test_a_lag_outside_the_sequence_is_one_line(lag: int) -> None:
+def test_carried_refuses_a_lag_outside_the_sequence(lag: int) -> None:
     with pytest.raises(UsageError, match=r"lag must be in 1\.\.6"):
         carried(gate_activity(tagger(GRUS["UpdateOnlyGRU"]), BATCH), 0, lag)

@@ -24,7 +24,7 @@ from rnn_tasks.analysis.memory import (
 )
 from rnn_tasks.cores import GRU, LSTM, Core, Elman, Foreign
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import SequenceTagger
+from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.tasks import Copy, VariableDelayEcho
 
@@ -58,7 +58,7 @@ def echo() -> tuple[Batch, Tensor]:
     return batch, torch.where(wrong, batch.targets + 1, batch.targets)
 
 
-def test_accuracy_by_condition_is_that_of_the_sequences_with_this_delay() -> None:
+def test_accuracy_by_condition_counts_each_delays_sequences() -> None:
     batch, answers = echo()
     assert batch.condition is not None
     found = accuracy_by_condition(answers, batch)
@@ -124,7 +124,7 @@ def test_a_probe_reads_the_lags_that_are_there_and_no_others(lags: list[int]) ->
     assert found.counts.tolist() == [9 * (15 - lag) for lag in range(10)]  # 30 % of 30 sequences
 
 
-def test_chance_is_the_share_of_the_commonest_symbol_on_the_scored_part() -> None:
+def test_chance_is_the_share_of_the_most_common_scored_symbol() -> None:
     symbols = np.where(draws() < 3, 0, 1)
     states = np.random.default_rng(1).standard_normal((30, 15, 6))
     found = linear_probe(states, symbols, [0, 3], seed=5)
@@ -384,9 +384,9 @@ def test_a_layer_is_driven_without_dropout() -> None:
 @pytest.mark.parametrize("embedding_size", [None, 3])
 def test_a_scalar_input_stays_among_the_encodings_of_the_symbols(embedding_size: int | None) -> None:
     spec = VariableDelayEcho(max_delay=2).spec
-    model = SequenceTagger(partial(GRU, hidden_size=4), spec, torch.optim.Adam, embedding_size=embedding_size)
+    network = TaggerNetwork(partial(GRU, hidden_size=4), spec, embedding_size=embedding_size)
     symbols, condition = torch.arange(spec.input_size)[None], torch.tensor([1])
-    encodings = model.encode(symbols, condition)[0].detach()
+    encodings = network.encode(symbols, condition)[0].detach()
     direction, offset = scalar_input(encodings, seed=0)
     told = 3 if embedding_size is None else embedding_size
     assert (direction[-told:].abs() < 1e-6).all()
@@ -398,7 +398,7 @@ def test_a_scalar_input_stays_among_the_encodings_of_the_symbols(embedding_size:
     rank = torch.linalg.matrix_rank(differences, atol=1e-5)
     assert torch.linalg.matrix_rank(torch.cat([differences, direction[None]]), atol=1e-5) == rank
     assert not torch.equal(direction, scalar_input(encodings, seed=1).direction)
-    assert drive(model.core, white_noise(5, seed=0), direction, offset).shape == (5, 4)
+    assert drive(network.core, white_noise(5, seed=0), direction, offset).shape == (5, 4)
 
 
 def test_white_noise_is_uniform_and_independent() -> None:

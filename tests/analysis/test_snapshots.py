@@ -25,7 +25,7 @@ from rnn_tasks.analysis.snapshots import (
 )
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
+from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import VariableDelayEcho
@@ -54,33 +54,33 @@ class Deaf(nn.Module):
         return self.linear(inputs), (state or 0) + inputs.shape[1]
 
 
-def tagger(core: Callable[[int], Core] = CORES["Elman"]) -> SequenceTagger:
-    return SequenceTagger(core, TASK.spec, torch.optim.Adam)
+def tagger(core: Callable[[int], Core] = CORES["Elman"]) -> TaggerNetwork:
+    return TaggerNetwork(core, TASK.spec)
 
 
-def reader(core: Callable[[int], Core] = CORES["Elman"]) -> LanguageModel:
+def reader(core: Callable[[int], Core] = CORES["Elman"]) -> LanguageNetwork:
     spec = TaskSpec(5, 5, vocabulary=TEXT)
-    return LanguageModel(core, spec, torch.optim.Adam, dropout=0.5, embedding_size=3)
+    return LanguageNetwork(core, spec, dropout=0.5, embedding_size=3)
 
 
-def batch_for(model: RecurrentModel) -> Batch:
-    if isinstance(model, SequenceTagger):
+def batch_for(network: Network) -> Batch:
+    if isinstance(network, TaggerNetwork):
         return TASK.train_batch(0)
     symbols = torch.randint(5, (3, 8), generator=torch.Generator().manual_seed(0))
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
 def three() -> Snapshots:
-    """Three moments of a text model that changes."""
+    """Three moments of a text network that changes."""
     torch.manual_seed(0)
-    model = reader()
+    network = reader()
     parts = []
     for step in (0, 5, 20):
         with torch.no_grad():
-            for weight in model.parameters():
+            for weight in network.parameters():
                 weight.mul_(1.1)
-        norms = {name: torch.tensor(float(step)) for name, _ in model.named_parameters()} if step else None
-        parts.append(take_snapshot(model, batch_for(model), step, norms, sample_length=3))
+        norms = {name: torch.tensor(float(step)) for name, _ in network.named_parameters()} if step else None
+        parts.append(take_snapshot(network, batch_for(network), step, norms, sample_length=3))
     return joined(parts)
 
 
@@ -100,29 +100,29 @@ def assert_same(one: Snapshots, other: Snapshots) -> None:
 @pytest.mark.parametrize("make", [tagger, reader])
 @pytest.mark.parametrize("core", CORES)
 def test_a_snapshot_holds_what_the_pure_functions_say(make: Any, core: str) -> None:
-    model = make(CORES[core])
-    batch = batch_for(model)
-    taken = take_snapshot(model, batch, 17, sample_length=4)
+    network = make(CORES[core])
+    batch = batch_for(network)
+    taken = take_snapshot(network, batch, 17, sample_length=4)
     first = batch.rows(0, 1)
-    torch.testing.assert_close(taken.states, hidden_states(model, first))
-    torch.testing.assert_close(taken.gradient_by_time_step, gradient_by_time_step(model, first).float()[None])
-    for name, weight in model.core.recurrent_weights().items():
+    torch.testing.assert_close(taken.states, hidden_states(network, first))
+    torch.testing.assert_close(taken.gradient_by_time_step, gradient_by_time_step(network, first).float()[None])
+    for name, weight in network.core.recurrent_weights().items():
         expected = np.linalg.eigvals(weight.detach().double().numpy())
         found = taken.eigenvalues[name][0].numpy()
         assert np.sort(np.abs(found)) == pytest.approx(np.sort(np.abs(expected)), abs=1e-5)
     if core == "RNN":
         assert taken.saturation is None
     else:
-        torch.testing.assert_close(taken.saturation, saturation(hidden_states(model, batch))[None])
-    model.eval()
+        torch.testing.assert_close(taken.saturation, saturation(hidden_states(network, batch))[None])
+    network.eval()
     with torch.no_grad():
-        logits = model(first.inputs, first.condition) if isinstance(model, SequenceTagger) else model(first.inputs)[0]
+        logits, _ = network(first.inputs, first.condition)
     torch.testing.assert_close(taken.predictions, logits.softmax(-1))
     assert taken.steps.tolist() == [17]
     assert torch.equal(taken.inputs, batch.inputs[0])
     assert torch.equal(taken.targets, batch.targets[0])
-    if isinstance(model, LanguageModel):
-        assert taken.samples == (model.generate("ab", 4),)
+    if isinstance(network, LanguageNetwork):
+        assert taken.samples == (network.generate("ab", 4),)
         assert taken.condition is None
         assert taken.alphabet == ("<unk>", "a", "b", "c", " ")
     else:
@@ -133,40 +133,49 @@ def test_a_snapshot_holds_what_the_pure_functions_say(make: Any, core: str) -> N
 
 @pytest.mark.parametrize("core", CORES)
 def test_the_weights_are_those_that_the_network_uses(core: str) -> None:
-    model = tagger(CORES[core])
-    weights = take_snapshot(model, batch_for(model), 0).weights
+    network = tagger(CORES[core])
+    weights = take_snapshot(network, batch_for(network), 0).weights
     if core == "orthogonal":
         used = weights["core.weight_hh_l0"][0]
-        torch.testing.assert_close(used, model.core.recurrent_weights()["weight_hh_l0"])
+        torch.testing.assert_close(used, network.core.recurrent_weights()["weight_hh_l0"])
         torch.testing.assert_close(used.T @ used, torch.eye(6))
         assert not [name for name in weights if "parametrizations" in name]
         return
-    assert weights.keys() == dict(model.named_parameters()).keys()
-    for name, weight in model.named_parameters():
+    assert weights.keys() == dict(network.named_parameters()).keys()
+    for name, weight in network.named_parameters():
         assert torch.equal(weights[name][0], weight)
 
 
+@pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
+def test_snapshot_of_shared_inputs_equals_that_of_expanded(condition_at: Any) -> None:
+    """Each string once, with all its delays, as tasks give it; or once for each delay."""
+    task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
+    network = TaggerNetwork(CORES["GRU"], task.spec, condition_at=condition_at)
+    batch = task.train_batch(0)
+    assert (len(batch.inputs), batch.num_sequences) == (2, 8)
+    assert_same(take_snapshot(network, batch, 0), take_snapshot(network, batch.expanded(), 0))
+
+
 def test_a_snapshot_does_not_change_with_the_network() -> None:
-    model = reader()
-    taken = take_snapshot(model, batch_for(model), 0)
+    network = reader()
+    taken = take_snapshot(network, batch_for(network), 0)
     before = selected(taken, torch.tensor([True]))
     with torch.no_grad():
-        for weight in model.parameters():
+        for weight in network.parameters():
             weight.fill_(7)
     assert_same(taken, before)
 
 
 def test_taking_one_leaves_the_network_as_it_is() -> None:
-    model = reader(CORES["GRU"])
-    model.core.eval()
-    modes = [module.training for module in model.modules()]
+    network = reader(CORES["GRU"])
+    network.core.eval()
+    modes = [module.training for module in network.modules()]
     numbers = torch.get_rng_state()
     with torch.inference_mode():
-        take_snapshot(model, batch_for(model), 0)
-    assert [module.training for module in model.modules()] == modes
+        take_snapshot(network, batch_for(network), 0)
+    assert [module.training for module in network.modules()] == modes
     assert torch.equal(torch.get_rng_state(), numbers)
-    assert model.carried == {}
-    assert all(weight.grad is None for weight in model.parameters())
+    assert all(weight.grad is None for weight in network.parameters())
 
 
 def test_gradient_norms_are_as_given_and_nan_before_first_step() -> None:
@@ -178,33 +187,33 @@ def test_gradient_norms_are_as_given_and_nan_before_first_step() -> None:
 
 
 def test_a_frozen_weight_has_no_gradient() -> None:
-    model = tagger(partial(Elman, hidden_size=4, freeze_recurrent=True))
-    taken = take_snapshot(model, batch_for(model), 0)
+    network = tagger(partial(Elman, hidden_size=4, freeze_recurrent=True))
+    taken = take_snapshot(network, batch_for(network), 0)
     assert "core.weight_hh_l0" in taken.weights
     assert "core.weight_hh_l0" not in taken.gradient_norms
 
 
 def test_sample_begins_with_a_character_when_there_is_no_prefix() -> None:
     spec = TaskSpec(4, 4, vocabulary=Vocabulary("bca"))
-    model = LanguageModel(CORES["Elman"], spec, torch.optim.Adam)
+    network = LanguageNetwork(CORES["Elman"], spec)
     symbols = torch.ones(1, 5, dtype=torch.long)
-    taken = take_snapshot(model, Batch(symbols, symbols), 0, sample_length=6)
-    assert taken.samples == (model.generate("b", 6),)
+    taken = take_snapshot(network, Batch(symbols, symbols), 0, sample_length=6)
+    assert taken.samples == (network.generate("b", 6),)
 
 
 def test_what_a_layer_does_not_have_is_left_out() -> None:
-    model = tagger(partial(Foreign, hidden_size=6, layer=Deaf))
-    taken = take_snapshot(model, batch_for(model), 0)
+    network = tagger(partial(Foreign, hidden_size=6, layer=Deaf))
+    taken = take_snapshot(network, batch_for(network), 0)
     assert taken.eigenvalues == {}
     assert taken.gradient_by_time_step is None
     assert len(from_values(to_values(taken))) == 1
 
 
 def test_half_precision_is_kept_in_single_precision() -> None:
-    model = tagger().to(torch.bfloat16)
-    taken = take_snapshot(model, batch_for(model), 0)
+    network = tagger().to(torch.bfloat16)
+    taken = take_snapshot(network, batch_for(network), 0)
     assert {tensor.dtype for tensor in (*taken.weights.values(), taken.states, taken.predictions)} == {torch.float32}
-    assert torch.equal(taken.weights["readout.bias"][0], model.readout.bias.float())
+    assert torch.equal(taken.weights["readout.bias"][0], network.get_parameter("readout.bias").float())
 
 
 @pytest.mark.parametrize(
@@ -260,8 +269,8 @@ def test_the_size_is_that_of_the_numbers() -> None:
 
 
 def test_moments_of_different_trainings_are_not_joined() -> None:
-    model = reader()
-    first = take_snapshot(model, batch_for(model), 0)
+    network = reader()
+    first = take_snapshot(network, batch_for(network), 0)
     later = replace(first, steps=torch.tensor([9]))
     assert joined([first, later]).steps.tolist() == [0, 9]
     wider = reader(partial(Elman, hidden_size=7))

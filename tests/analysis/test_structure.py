@@ -20,7 +20,7 @@ from rnn_tasks.analysis.structure import (
 )
 from rnn_tasks.cores import GRU, LSTM
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import LanguageModel
+from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.texts.grammar import ELMAN
@@ -30,8 +30,8 @@ VOCABULARY = Vocabulary.of(TEXT)
 SPEC = TaskSpec(len(VOCABULARY), len(VOCABULARY), vocabulary=VOCABULARY)
 
 
-def model_of(**options: Any) -> LanguageModel:
-    return LanguageModel(partial(GRU, hidden_size=12), SPEC, torch.optim.Adam, **options)
+def network_of(**options: Any) -> LanguageNetwork:
+    return LanguageNetwork(partial(GRU, hidden_size=12), SPEC, **options)
 
 
 def normal(*shape: int, seed: int = 0) -> Floats:
@@ -116,7 +116,7 @@ def test_the_states_of_a_hand_made_text() -> None:
     assert behind.states[:, 0].tolist() == [(12 + 19) / 2, (5 + 16) / 2, 10]
 
 
-def test_words_of_several_sequences_are_one_text_cut_where_they_are() -> None:
+def test_word_states_do_not_join_words_of_two_sequences() -> None:
     vocabulary = Vocabulary(" abc")
     symbols = torch.stack([vocabulary.encode(" ab a"), vocabulary.encode("c ab?")])
     found = word_states(torch.arange(10.0).reshape(2, 5, 1), symbols, vocabulary)
@@ -127,8 +127,8 @@ def test_words_of_several_sequences_are_one_text_cut_where_they_are() -> None:
 
 
 def test_the_words_of_the_grammar() -> None:
-    model = model_of()
-    states, _ = model.core(model.encode_symbols(VOCABULARY.encode(TEXT)[None]))
+    network = network_of()
+    states, _ = network.core(network.encode_symbols(VOCABULARY.encode(TEXT)[None]))
     found = word_states(states[0], TEXT, VOCABULARY)
     words = TEXT.split()[1:-1]
     assert set(found.words) <= ELMAN.lexicon
@@ -306,11 +306,11 @@ def test_the_space_behind_a_word_and_what_is_not_scored() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_distributions_are_what_a_greedy_text_goes_on_with(training: bool) -> None:
-    model = model_of(dropout=0.5).train(training)
-    text = model.generate("the", 20, temperature=0)
+    network = network_of(dropout=0.5).train(training)
+    text = network.generate("the", 20, temperature=0)
     assert "<" not in text  # so characters of the text are symbols
-    found = next_character_distributions(model, text)
-    assert model.training == training
+    found = next_character_distributions(network, text)
+    assert network.training == training
     assert found.characters == ("<unk>", *VOCABULARY.characters)
     assert found.probabilities.shape == (23, len(VOCABULARY))
     np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
@@ -319,22 +319,22 @@ def test_distributions_are_what_a_greedy_text_goes_on_with(training: bool) -> No
 
 
 def test_distributions_are_those_of_the_logits() -> None:
-    model = model_of()
-    found = next_character_distributions(model, "a ?")
+    network = network_of()
+    found = next_character_distributions(network, "a ?")
     symbols = torch.tensor([[*VOCABULARY.encode("a "), 0]])
     for row in range(3):
-        logits = model(symbols[:, : row + 1])[0][0, -1].tolist()
+        logits = network(symbols[:, : row + 1])[0][0, -1].tolist()
         powers = np.exp(np.array(logits))
         np.testing.assert_allclose(found.probabilities[row], powers / powers.sum(), rtol=1e-5)
 
 
 def test_distributions_that_there_are_not() -> None:
     with pytest.raises(UsageError, match="give a prefix of at least one character"):
-        next_character_distributions(model_of(), "")
-    model = LanguageModel(partial(GRU, hidden_size=3), TaskSpec(4, 4), torch.optim.Adam)
+        next_character_distributions(network_of(), "")
+    network = LanguageNetwork(partial(GRU, hidden_size=3), TaskSpec(4, 4))
     with pytest.raises(UsageError, match="this network was not trained on text"):
-        next_character_distributions(model, "a")
-    diverged = model_of()
+        next_character_distributions(network, "a")
+    diverged = network_of()
     with torch.no_grad():
         diverged.readout.bias.fill_(torch.nan)
     with pytest.raises(UsageError, match="probabilities must be finite: the network has diverged"):

@@ -10,11 +10,11 @@ from torch import Tensor
 from rnn_tasks.callbacks import EigenvalueMonitor
 from rnn_tasks.callbacks.eigenvalue_monitor import draw_eigenvalues
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, echo, events, network, trainer
+from tests.callbacks.watched import CORES, STRANGE, echo, events, model_for, trainer
 
 
 def by_numpy(model: Any) -> dict[str, Any]:
-    weights = model.core.recurrent_weights()
+    weights = model.network.core.recurrent_weights()
     return {name: np.linalg.eigvals(weight.detach().double().numpy()) for name, weight in weights.items()}
 
 
@@ -23,8 +23,8 @@ def in_order(values: Any) -> Any:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_the_eigenvalues_are_those_of_all_recurrent_matrices_at_the_start_and_now(core: str) -> None:
-    model, monitor = network(echo(), CORES[core]), EigenvalueMonitor()
+def test_eigenvalues_of_all_matrices_are_kept_at_start_and_now(core: str) -> None:
+    model, monitor = model_for(echo(), CORES[core]), EigenvalueMonitor()
     started = by_numpy(model)
     trainer(monitor, max_steps=2).fit(model, echo())
     for found, expected in ((monitor.first, started), (monitor.now, by_numpy(model))):
@@ -36,10 +36,10 @@ def test_the_eigenvalues_are_those_of_all_recurrent_matrices_at_the_start_and_no
 def test_a_resumed_run_knows_where_it_started(tmp_path: Path) -> None:
     first = EigenvalueMonitor()
     run = trainer(first, folder=tmp_path)
-    run.fit(network(echo()), echo())
+    run.fit(model_for(echo()), echo())
     run.save_checkpoint(tmp_path / "last.ckpt")
     second = EigenvalueMonitor()
-    trainer(second, folder=tmp_path, max_steps=8).fit(network(echo()), echo(), ckpt_path=str(tmp_path / "last.ckpt"))
+    trainer(second, folder=tmp_path, max_steps=8).fit(model_for(echo()), echo(), ckpt_path=str(tmp_path / "last.ckpt"))
     assert second.first_step == 0
     assert torch.equal(second.first["weight_hh_l0"], first.first["weight_hh_l0"])
     assert [image.step for image in events(tmp_path).Images("eigenvalues")] == [6, 8]
@@ -48,15 +48,15 @@ def test_a_resumed_run_knows_where_it_started(tmp_path: Path) -> None:
 def test_a_fit_of_its_own_starts_anew() -> None:
     monitor = EigenvalueMonitor()
     for _ in range(2):
-        model = network(echo())
-        torch.nn.init.normal_(model.core.weight_hh_l0)  # type: ignore[arg-type]
+        model = model_for(echo())
+        torch.nn.init.normal_(model.network.core.weight_hh_l0)  # type: ignore[arg-type]
         started = by_numpy(model)["weight_hh_l0"]
         trainer(monitor, max_steps=2).fit(model, echo())
         np.testing.assert_allclose(in_order(monitor.first["weight_hh_l0"]), in_order(started), atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_the_picture_shows_each_matrix_with_the_unit_circle_and_old_behind_new(count: int) -> None:
+def test_picture_shows_each_matrix_with_the_unit_circle(count: int) -> None:
     draw = np.random.default_rng(0)
     values: list[dict[str, Tensor]] = [
         {f"w{i}": torch.from_numpy(draw.normal(size=5) + 1j * draw.normal(size=5)) for i in range(count)}
@@ -83,4 +83,4 @@ def test_the_picture_shows_each_matrix_with_the_unit_circle_and_old_behind_new(c
 
 def test_a_layer_without_recurrent_matrices_is_refused() -> None:
     with pytest.raises(UsageError, match="EigenvalueMonitor found no recurrent matrix in Strange"):
-        trainer(EigenvalueMonitor()).fit(network(echo(), STRANGE), echo())
+        trainer(EigenvalueMonitor()).fit(model_for(echo(), STRANGE), echo())

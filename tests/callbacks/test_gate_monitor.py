@@ -13,7 +13,7 @@ from rnn_tasks.callbacks import GateMonitor
 from rnn_tasks.callbacks.gate_monitor import draw_gates
 from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, both, echo, events, grammar, network, trainer
+from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, both, echo, events, grammar, model_for, trainer
 
 LAYERS: dict[str, tuple[Any, set[str]]] = {
     "GRU of two layers": (GATED, {"layer0/reset", "layer0/update", "layer1/reset", "layer1/update"}),
@@ -27,12 +27,12 @@ LAYERS: dict[str, tuple[Any, set[str]]] = {
 
 
 @pytest.mark.parametrize(("make", "layer"), both(LAYERS))
-def test_what_is_logged_is_mean_and_standard_deviation_of_each_gate(make: Any, layer: str) -> None:
+def test_gate_monitor_logs_mean_and_std_of_each_gate(make: Any, layer: str) -> None:
     core, gates = LAYERS[layer]
     task, notebook = make(), Notebook()
-    model = network(task, core)
+    model = model_for(task, core)
     trainer(GateMonitor(num_sequences=2), notebook=notebook, max_steps=2).fit(model, task)
-    activity = gate_activity(model, next(iter(task.val_dataloader())).rows(0, 2))
+    activity = gate_activity(model.network, next(iter(task.val_dataloader())).rows(0, 2))
     names = {name for name in notebook.names() if name.startswith("gate/")}
     assert names == {f"gate/{gate}/{quantity}" for gate in gates for quantity in ("mean", "std")}
     for gate in gates:
@@ -43,17 +43,17 @@ def test_what_is_logged_is_mean_and_standard_deviation_of_each_gate(make: Any, l
 
 def test_the_picture_is_of_the_first_sequence(tmp_path: Path) -> None:
     task = grammar()
-    model, monitor = network(task, GATED), GateMonitor()
+    model, monitor = model_for(task, GATED), GateMonitor()
     trainer(monitor, folder=tmp_path).fit(model, task)
     batch = next(iter(task.val_dataloader()))
-    expected = gate_activity(model, batch)["layer1/update"][0]
+    expected = gate_activity(model.network, batch)["layer1/update"][0]
     torch.testing.assert_close(monitor.gates["layer1/update"], expected)
     assert "".join(monitor.read) == task.vocabulary.decode(batch.inputs[0].tolist())
     assert [image.step for image in events(tmp_path).Images("gates")] == [6]
 
 
 @pytest.mark.parametrize(("time", "read"), [(9, "the boy  "), (9, ""), (200, "x" * 200)])
-def test_units_are_sorted_and_symbols_are_written_where_there_is_room(time: int, read: str) -> None:
+def test_picture_sorts_units_and_writes_symbols_if_they_fit(time: int, read: str) -> None:
     values = torch.sigmoid(torch.randn(time, 6) * 3)
     figure = draw_gates({"layer0/reset": values, "layer0/other": values}, 1200, list(read))
     FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
@@ -77,4 +77,4 @@ def test_units_are_sorted_and_symbols_are_written_where_there_is_room(time: int,
 @pytest.mark.parametrize(("core", "name"), [(CORES["Elman"], "Elman"), (CORES["RNN"], "RNN"), (STRANGE, "Strange")])
 def test_a_layer_without_gates_is_refused(core: Any, name: str) -> None:
     with pytest.raises(UsageError, match=f"GateMonitor knows no gates in {name}:"):
-        trainer(GateMonitor()).fit(network(echo(), core), echo())
+        trainer(GateMonitor()).fit(model_for(echo(), core), echo())

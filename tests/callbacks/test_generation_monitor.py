@@ -39,9 +39,7 @@ def samples(folder: Path) -> list[tuple[int, str]]:
     return [(event.step, event.tensor_proto.string_val[0].decode()) for event in events.Tensors("samples/text_summary")]
 
 
-def test_samples_go_to_tensorboard_and_now_and_then_to_the_terminal(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_samples_go_to_tensorboard_and_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monitor = GenerationMonitor(prefix="a cat", length=7, every_n_validations=2, print_every_n_validations=3)
     model = trained(tmp_path, monitor)
     written = samples(tmp_path)

@@ -11,16 +11,16 @@ from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.callbacks import GradientLagMonitor
 from rnn_tasks.callbacks.gradient_lag_monitor import MAX_COLUMNS, draw_gradient_by_lag, least_missed, logged_lags
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, network, trainer
+from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
 
 
 @pytest.mark.parametrize(("make", "core"), both(CORES))
-def test_what_is_logged_is_the_gradient_by_lag_of_the_first_validation_sequences(make: Any, core: str) -> None:
+def test_gradient_lag_monitor_logs_gradient_by_lag(make: Any, core: str) -> None:
     task, notebook = make(), Notebook()
-    model = network(task, CORES[core])
+    model = model_for(task, CORES[core])
     monitor = GradientLagMonitor(num_sequences=3)
     trainer(monitor, notebook=notebook, max_steps=2).fit(model, task)
-    expected = gradient_by_lag(model, next(iter(task.val_dataloader())).rows(0, 3))
+    expected = gradient_by_lag(model.network, next(iter(task.val_dataloader())).rows(0, 3))
     for lag in logged_lags(len(expected) - 1):
         assert notebook.values(f"gradient_by_lag/{lag}")[-1] == pytest.approx(expected[lag].item(), rel=1e-5)
     torch.testing.assert_close(monitor.norms[-1], expected.log10().float(), rtol=1e-4, atol=1e-4)
@@ -28,7 +28,7 @@ def test_what_is_logged_is_the_gradient_by_lag_of_the_first_validation_sequences
 
 def test_only_lags_up_to_the_largest_are_logged() -> None:
     notebook = Notebook()
-    trainer(GradientLagMonitor(max_lag=2), notebook=notebook).fit(network(echo()), echo())
+    trainer(GradientLagMonitor(max_lag=2), notebook=notebook).fit(model_for(echo()), echo())
     names = {name for name in notebook.names() if name.startswith("gradient_by_lag")}
     assert names == {f"gradient_by_lag/{lag}" for lag in (0, 1, 2)}
 
@@ -38,15 +38,15 @@ def test_lags_of_three_a_decade(max_lag: int, expected: list[int]) -> None:
     assert logged_lags(max_lag) == expected
 
 
-def test_the_picture_has_a_column_for_each_moment_and_a_resumed_run_goes_on_with_it(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_the_picture(tmp_path: Path) -> None:
     monitor = GradientLagMonitor()
-    model, run = network(echo()), trainer(monitor, folder=tmp_path)
+    model, run = model_for(echo()), trainer(monitor, folder=tmp_path)
     run.fit(model, echo())
     assert monitor.steps == [0, 2, 4, 6]
     run.save_checkpoint(tmp_path / "last.ckpt")
 
     more = GradientLagMonitor()
-    trainer(more, folder=tmp_path, max_steps=8).fit(network(echo()), echo(), ckpt_path=str(tmp_path / "last.ckpt"))
+    trainer(more, folder=tmp_path, max_steps=8).fit(model_for(echo()), echo(), ckpt_path=str(tmp_path / "last.ckpt"))
     assert more.steps == [0, 2, 4, 6, 8]
     assert torch.equal(more.norms[:4], monitor.norms)
     assert [image.step for image in events(tmp_path).Images("gradient_by_lag")] == [6, 8]
@@ -55,14 +55,14 @@ def test_the_picture_has_a_column_for_each_moment_and_a_resumed_run_goes_on_with
 def test_a_fit_of_its_own_begins_a_picture_of_its_own() -> None:
     monitor = GradientLagMonitor()
     for steps in (4, 2):
-        trainer(monitor, max_steps=steps).fit(network(echo()), echo())
+        trainer(monitor, max_steps=steps).fit(model_for(echo()), echo())
         assert monitor.steps == list(range(0, steps + 1, 2))
         assert len(monitor.norms) == len(monitor.steps)
 
 
-def test_moments_are_forgotten_when_there_are_more_than_a_picture_can_show() -> None:
+def test_the_number_of_columns_is_limited() -> None:
     task = echo()
-    model, probe, monitor = network(task), task.train_batch(0), GradientLagMonitor(max_lag=1)
+    network, probe, monitor = model_for(task).network, task.train_batch(0), GradientLagMonitor(max_lag=1)
     numbers = iter(range(10_000))
     # The gradient is what it is; here it says when it was measured.
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +71,7 @@ def test_moments_are_forgotten_when_there_are_more_than_a_picture_can_show() -> 
             lambda *_: torch.full((2,), 10.0 ** (next(numbers) / 1000), dtype=torch.double),
         )
         for step in range(1000):
-            monitor.measure(model, probe, step)
+            monitor.measure(network, probe, step)
     assert len(monitor.steps) == MAX_COLUMNS
     assert (monitor.steps[0], monitor.steps[-1]) == (0, 999)
     torch.testing.assert_close(monitor.norms[:, 0], torch.tensor(monitor.steps) / 1000)
@@ -79,7 +79,7 @@ def test_moments_are_forgotten_when_there_are_more_than_a_picture_can_show() -> 
 
 
 @pytest.mark.parametrize(("steps", "expected"), [([0, 1, 9], 1), ([0, 5, 6, 20], 1), ([0, 9, 14, 18, 40], 2)])
-def test_the_moment_that_is_forgotten_is_the_one_that_others_are_near_to(steps: list[int], expected: int) -> None:
+def test_least_missed_is_the_moment_with_the_nearest_neighbours(steps: list[int], expected: int) -> None:
     assert least_missed(steps) == expected
 
 
@@ -114,7 +114,7 @@ def test_a_column_of_the_picture_is_the_moment_nearest_to_it() -> None:
 
 def test_a_state_that_is_no_tensor_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be flattened"):
-        trainer(GradientLagMonitor()).fit(network(echo(), STRANGE), echo())
+        trainer(GradientLagMonitor()).fit(model_for(echo(), STRANGE), echo())
 
 
 def test_a_lag_below_one_is_refused() -> None:

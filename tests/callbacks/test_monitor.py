@@ -16,13 +16,13 @@ from rnn_tasks.callbacks import (
     SaturationMonitor,
     SnapshotRecorder,
 )
-from rnn_tasks.callbacks._monitor import Observer, add_picture, first_sequences, observing
+from rnn_tasks.callbacks._monitor import Monitor, add_picture, first_sequences, observing
 from rnn_tasks.cores import Foreign
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.spec import NOT_SCORED, Batch
-from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, echo, events, grammar, network, trainer
+from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, echo, events, grammar, model_for, trainer
 
 NAMES = ("gradient_by_lag/", "saturation/", "gate/")
 
@@ -48,7 +48,7 @@ class Noise(nn.GRU):
 def after_training(folder: Path, make: Callable[[], Any], core: Any, watched: bool, options: dict[str, Any]) -> Any:
     """All that training has changed: weights, optimizer, random numbers, and what is known of the running text."""
     task = make()
-    model = network(task, core)
+    model = model_for(task, core)
     run = trainer(*(all_of_them() if watched else []), folder=folder, **options)
     run.fit(model, task)
     carried = getattr(model, "carried", {}).get("train")
@@ -74,16 +74,16 @@ def test_observing_changes_nothing_that_trains(
     torch.testing.assert_close(watched, alone, rtol=0, atol=0)
 
 
-def test_random_numbers_and_modes_are_as_they_were_even_after_a_mistake() -> None:
-    model = network(echo(), GATED)
-    model.core.eval()
+def test_observing_restores_random_state_and_modes_after_errors() -> None:
+    model = model_for(echo(), GATED)
+    model.network.core.eval()
     expected = [module.training for module in model.modules()]
     numbers = torch.get_rng_state()
 
     def fail() -> None:
         with observing(model):
             torch.rand(3)
-            model.train().core.train(False)
+            model.train().network.core.train(False)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -94,7 +94,7 @@ def test_random_numbers_and_modes_are_as_they_were_even_after_a_mistake() -> Non
 
 def test_nothing_is_logged_that_was_not_asked_for(tmp_path: Path) -> None:
     notebook = Notebook()
-    trainer(folder=tmp_path, notebook=notebook).fit(network(echo()), echo())
+    trainer(folder=tmp_path, notebook=notebook).fit(model_for(echo()), echo())
     assert not [name for name in notebook.names() if name.startswith(NAMES)]
     assert events(tmp_path).Tags()["images"] == events(tmp_path).Tags()["histograms"] == []
     assert {path.name.split(".")[0] for path in (tmp_path / "run/version_0").iterdir()} == {"events"}
@@ -103,7 +103,7 @@ def test_nothing_is_logged_that_was_not_asked_for(tmp_path: Path) -> None:
 def test_a_run_that_is_only_measured_is_not_looked_at(tmp_path: Path) -> None:
     notebook = Notebook()
     run = trainer(*all_of_them(), folder=tmp_path, notebook=notebook)
-    run.validate(network(echo(), GATED), echo(), verbose=False)
+    run.validate(model_for(echo(), GATED), echo(), verbose=False)
     assert not [name for name in notebook.names() if name.startswith(NAMES)]
     assert not list(tmp_path.rglob("snapshots.pt"))
 
@@ -111,7 +111,7 @@ def test_a_run_that_is_only_measured_is_not_looked_at(tmp_path: Path) -> None:
 def test_only_rank_zero_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "is_global_zero", False)
     notebook = Notebook()
-    trainer(*all_of_them(), folder=tmp_path, notebook=notebook).fit(network(echo(), GATED), echo())
+    trainer(*all_of_them(), folder=tmp_path, notebook=notebook).fit(model_for(echo(), GATED), echo())
     assert not [name for name in notebook.names() if name.startswith(NAMES)]
     assert events(tmp_path).Tags()["images"] == []
     assert not list(tmp_path.rglob("snapshots.pt"))
@@ -121,30 +121,28 @@ class Spoil(Callback):
     """Makes a weight infinite."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        pl_module.get_parameter("readout.bias").data.fill_(float("inf"))
+        pl_module.get_parameter("network.readout.bias").data.fill_(float("inf"))
 
 
-def test_a_diverged_network_shows_nothing_and_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_a_diverged_network_is_skipped(tmp_path: Path) -> None:
     notebook = Notebook()
-    trainer(Spoil(), *all_of_them(), folder=tmp_path, notebook=notebook).fit(network(echo(), GATED), echo())
+    trainer(Spoil(), *all_of_them(), folder=tmp_path, notebook=notebook).fit(model_for(echo(), GATED), echo())
     assert not [name for name in notebook.names() if name.startswith(NAMES)]
     assert not list(tmp_path.rglob("snapshots.pt"))
 
 
 @pytest.mark.parametrize(("every", "expected"), [(1, [0, 1, 3, 5]), (2, [0, 3])])
-def test_scalars_are_logged_before_training_and_where_those_of_validations_are(every: int, expected: list[int]) -> None:
+def test_scalars_are_logged_before_training_and_at_validations(every: int, expected: list[int]) -> None:
     notebook = Notebook()
-    trainer(SaturationMonitor(every_n_validations=every), notebook=notebook).fit(network(echo()), echo())
+    trainer(SaturationMonitor(every_n_validations=every), notebook=notebook).fit(model_for(echo()), echo())
     assert notebook.steps("saturation/share") == expected
     assert notebook.steps("val/loss") == [1, 3, 5]
 
 
 @pytest.mark.parametrize(("every", "expected"), [(1, [2, 4, 6]), (2, [4, 6]), (5, [6])])
-def test_pictures_are_drawn_every_few_validations_and_when_training_ends(
-    tmp_path: Path, every: int, expected: list[int]
-) -> None:
+def test_pictures_are_drawn_at_validations_and_at_the_end(tmp_path: Path, every: int, expected: list[int]) -> None:
     run = trainer(EigenvalueMonitor(first_picture_after=every), folder=tmp_path)
-    run.fit(network(echo()), echo())
+    run.fit(model_for(echo()), echo())
     assert [image.step for image in events(tmp_path).Images("eigenvalues")] == expected
 
 
@@ -181,11 +179,16 @@ def test_the_sequences_are_the_first_that_have_a_scored_step() -> None:
         first_sequences(batch.rows(0, 1), 2)
 
 
-def test_of_sequences_with_the_same_inputs_one_is_looked_at_if_there_are_enough() -> None:
-    letters = torch.arange(3).repeat_interleave(2)[:, None]
-    batch = Batch(letters, letters + 10, condition=torch.arange(2).repeat(3))
-    assert first_sequences(batch, 2).inputs.tolist() == [[0], [1]]
-    assert first_sequences(batch, 4).inputs.tolist() == [[0], [0], [1], [1]]
+def test_first_sequences_takes_one_per_input_if_enough() -> None:
+    inputs, targets = torch.arange(3)[:, None], torch.arange(10, 16)[:, None]
+    batch = Batch(inputs, targets, condition=torch.arange(2).repeat(3), continues=True, conditions_per_input=2)
+    found, more = first_sequences(batch, 2), first_sequences(batch, 4)
+    assert found.inputs.tolist() == [[0], [1]]
+    assert found.targets.tolist() == [[10], [13]]
+    assert more.inputs.tolist() == [[0], [0], [1], [1]]
+    assert more.targets.tolist() == [[10], [11], [12], [13]]
+    assert found.conditions_per_input == more.conditions_per_input == 1
+    assert not found.continues
 
 
 class Plain(LightningModule):
@@ -214,12 +217,12 @@ def test_a_model_without_a_layer_of_ours_is_refused(tmp_path: Path, monitor: Cal
 def test_a_run_without_a_datamodule_is_refused() -> None:
     task = echo()
     with pytest.raises(UsageError, match="SaturationMonitor looks at the first validation sequences"):
-        trainer(SaturationMonitor()).fit(network(task), task.train_dataloader(), task.val_dataloader())
+        trainer(SaturationMonitor()).fit(model_for(task), task.train_dataloader(), task.val_dataloader())
 
 
 @pytest.mark.parametrize("monitor", [GradientLagMonitor, EigenvalueMonitor, SaturationMonitor, GateMonitor])
 @pytest.mark.parametrize("name", ["every_n_validations", "first_picture_after", "num_sequences"])
-def test_counts_below_one_are_refused(monitor: type[Observer], name: str) -> None:
+def test_counts_below_one_are_refused(monitor: type[Monitor], name: str) -> None:
     if name in monitor.__init__.__annotations__:
         with pytest.raises(UsageError, match="must be at least 1, got 0"):
             monitor(**{name: 0})  # type: ignore[arg-type]
@@ -227,18 +230,18 @@ def test_counts_below_one_are_refused(monitor: type[Observer], name: str) -> Non
 
 def test_an_unwatched_model_is_a_recurrent_one() -> None:
     """So the comparisons above are of models of both kinds."""
-    assert all(isinstance(network(make()), RecurrentModel) for make in (echo, grammar))
+    assert all(isinstance(model_for(make()), RecurrentModel) for make in (echo, grammar))
 
 
 @pytest.mark.parametrize("monitor", [EigenvalueMonitor, GateMonitor, GradientLagMonitor])
-def test_an_optional_monitor_leaves_a_network_alone_that_does_not_have_it(
-    monitor: type[Observer], capsys: pytest.CaptureFixture[str]
+def test_an_optional_monitor_skips_an_unsupported_layer(
+    monitor: type[Monitor], capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = echo()
     with pytest.raises(UsageError) as refused:
-        trainer(monitor()).fit(network(task, STRANGE), task)  # type: ignore[call-arg]
+        trainer(monitor()).fit(model_for(task, STRANGE), task)  # type: ignore[call-arg]
     notebook = Notebook()
     alone = monitor(optional=True)  # type: ignore[call-arg]
-    trainer(alone, notebook=notebook).fit(network(task, STRANGE), task)
+    trainer(alone, notebook=notebook).fit(model_for(task, STRANGE), task)
     assert f"{refused.value}: left out" in capsys.readouterr().out
     assert not any(name.startswith(("gate", "gradient_by_lag")) for name in notebook.names())

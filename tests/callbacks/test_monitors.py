@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from rnn_tasks.callbacks import (
     GradientNormMonitor,
     Reorthogonalize,
+    RunSummary,
     SampleMonitor,
     SpectralNormMonitor,
     ThroughputMonitor,
@@ -41,6 +42,11 @@ class Notebook(DummyLogger):
 @pytest.fixture
 def notebook() -> Notebook:
     return Notebook()
+
+
+def counted(monitor: ThroughputMonitor) -> tuple[Callback, Callback]:
+    """The monitor after the callback that counts the sequences for it."""
+    return RunSummary(quiet=True), monitor
 
 
 def test_spectrum_against_numpy() -> None:
@@ -85,7 +91,7 @@ def test_the_order_of_monitor_and_constraint_does_not_matter(
     assert len(notebook.values("spectral_norm_before_projection/weight_hh_l0")) == 6
 
 
-def test_the_spectrum_is_measured_now_and_then_and_the_radius_less_often(fit: Any, notebook: Notebook) -> None:
+def test_spectral_radius_is_measured_less_often_than_the_norm(fit: Any, notebook: Notebook) -> None:
     fit(SpectralNormMonitor(every_n_logs=2, radius_every=2), logger=notebook)
     assert len(notebook.values("spectral_norm/weight_hh_l0")) == 3  # steps 1, 3 and 5
     assert len(notebook.values("spectral_radius/weight_hh_l0")) == 2  # steps 1 and 5
@@ -120,34 +126,67 @@ def test_gradient_norm_before_and_after_clipping(fit: Any, notebook: Notebook) -
     assert np.square(parts).sum(0) == pytest.approx(np.square(reference.norms), rel=1e-4)
 
 
-def test_monitors_log_once_for_each_logged_optimizer_step(fit: Any, notebook: Notebook) -> None:
-    monitors = (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), ThroughputMonitor())
+def test_monitors_log_once_per_logged_optimizer_step(fit: Any, notebook: Notebook) -> None:
+    monitors = (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), *counted(ThroughputMonitor(every_n_logs=1)))
     fit(*monitors, logger=notebook, accumulate_grad_batches=2, log_every_n_steps=3, val_check_interval=100)
-    for name in ("gradient_norm/after_clipping", "spectral_norm/weight_hh_l0"):
+    for name in ("gradient_norm/after_clipping", "spectral_norm/weight_hh_l0", "throughput/sequences_per_second"):
         assert len(notebook.values(name)) == 2
 
 
 def test_observing_changes_no_weight(fit: Any, notebook: Notebook) -> None:
     weights = []
-    for monitors in ((), (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), ThroughputMonitor())):
+    watching = (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), *counted(ThroughputMonitor()))
+    for monitors in ((), watching):
         torch.manual_seed(1)
         weights.append(fit(*monitors, logger=notebook)[1].state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_throughput_counts_every_sequence_and_scored_step(fit: Any, notebook: Notebook) -> None:
-    fit(ThroughputMonitor(every_n_logs=1), logger=notebook)
+    fit(*counted(ThroughputMonitor(every_n_logs=1)), logger=notebook)
     steps = np.array(notebook.values("throughput/scored_steps_per_second"))
     sequences = np.array(notebook.values("throughput/sequences_per_second"))
     assert len(steps) == 6
     assert steps / sequences == pytest.approx(np.full(6, 4))  # length 5, delay 1
 
 
-def test_throughput_is_logged_now_and_then_and_counts_what_was_in_between(fit: Any, notebook: Notebook) -> None:
-    fit(ThroughputMonitor(every_n_logs=4), logger=notebook)
+def test_throughput_is_logged_every_n_logs(fit: Any, notebook: Notebook) -> None:
+    fit(*counted(ThroughputMonitor(every_n_logs=4)), logger=notebook)
     assert len(notebook.values("throughput/sequences_per_second")) == 2  # of the first and the fifth of six
     with pytest.raises(UsageError, match="every_n_logs"):
         ThroughputMonitor(every_n_logs=0)
+
+
+class Clock(Callback):
+    """A clock on which a training step takes 2 s and a batch of validation 100 s."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.seconds += 2
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        self.seconds += 100
+
+
+def test_throughput_excludes_the_time_of_validations(
+    fit: Any, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("rnn_tasks.callbacks.throughput_monitor.perf_counter", clock)
+    fit(*counted(ThroughputMonitor(every_n_logs=2)), clock, logger=notebook)
+    assert clock.seconds > 300
+    assert notebook.values("throughput/sequences_per_second") == [4.0, 4.0, 4.0]  # 8 sequences in 2 s
+    assert notebook.values("throughput/scored_steps_per_second") == [16.0, 16.0, 16.0]
+
+
+def test_throughput_monitor_is_refused_without_run_summary(fit: Any) -> None:
+    with pytest.raises(UsageError, match=r"add RunSummary to trainer\.callbacks"):
+        fit(ThroughputMonitor())
 
 
 def test_samples_show_what_the_network_answers(fit: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +198,7 @@ def test_samples_show_what_the_network_answers(fit: Any, tmp_path: Any, monkeypa
     assert [(shown[0][0], shown[0][2]), (tag, step)] == [("samples", 2), ("samples", 6)]
     batch = trainer.datamodule._evaluation_sets["val"].rows(0, 2)
     with torch.no_grad():
-        expected = trainer.datamodule.show(batch, model(batch.inputs).argmax(-1))
+        expected = trainer.datamodule.show(batch, model(batch.inputs)[0].argmax(-1))
     assert text == "```\n" + "\n\n".join(expected) + "\n```"
 
 

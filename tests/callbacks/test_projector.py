@@ -25,7 +25,7 @@ def as_text(text: str, vocabulary: Vocabulary) -> Batch:
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
-def test_the_state_of_a_word_is_the_mean_after_its_last_character_and_the_commonest_come_first() -> None:
+def test_word_state_is_the_mean_after_its_last_character() -> None:
     vocabulary = Vocabulary.of("ab c")
     text = as_text(" ab c ab c c  ", vocabulary)
     states = torch.arange(13.0)[None, :, None].expand(1, 13, 2)
@@ -34,7 +34,7 @@ def test_the_state_of_a_word_is_the_mean_after_its_last_character_and_the_common
     assert points.states.tolist() == [[(4 + 9 + 11) / 3] * 2, [(2 + 7) / 2] * 2]
 
 
-def test_words_of_elman_s_grammar_have_categories_and_others_have_none() -> None:
+def test_only_words_of_the_grammar_have_categories() -> None:
     words = sorted(ELMAN.lexicon)
     assert categories(words) == [ELMAN.word_categories[word] for word in words]
     assert categories([*words, "traveller"]) == ["unknown"] * (len(words) + 1)
@@ -46,7 +46,7 @@ def test_a_text_without_white_space_has_no_words() -> None:
         word_points(torch.zeros(1, 3, 2), as_text("abab", vocabulary), vocabulary)
 
 
-def test_states_after_symbols_say_what_was_read_and_what_was_to_be_answered() -> None:
+def test_symbol_points_are_labelled_with_input_and_target() -> None:
     batch = Batch(torch.tensor([[1, 2], [0, 1]]), torch.tensor([[-100, 1], [2, -100]]))
     states = torch.arange(8.0).view(2, 2, 2)
     points = symbol_points(states, batch, (" ", "a", "\t"))

@@ -25,12 +25,12 @@ class Watch(Callback):
         self.errors: list[float] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        weights = pl_module.core.recurrent_weights()  # type: ignore[union-attr,operator]
+        weights = pl_module.network.core.recurrent_weights()  # type: ignore[union-attr,operator]
         self.errors.append(max(error(weight) for weight in weights.values()))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
-def test_the_factor_is_orthogonal_and_the_rest_is_upper_triangular_with_a_positive_diagonal(size: int) -> None:
+def test_orthogonal_factor_is_the_q_of_a_qr_decomposition(size: int) -> None:
     weight = torch.randn(size, size, dtype=torch.float64)
     factor = orthogonal_factor(weight)
     rest = factor.T @ weight
@@ -100,20 +100,18 @@ def test_the_layer_still_learns(fit: Any) -> None:
 
     class Remember(Callback):
         def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            started["weight"] = pl_module.core.weight_hh_l0.detach().clone()  # type: ignore[union-attr,operator]
+            started["weight"] = pl_module.network.core.weight_hh_l0.detach().clone()  # type: ignore[union-attr,operator]
 
     _, model = fit(Reorthogonalize(), Remember())
-    assert (model.core.weight_hh_l0 - started["weight"]).abs().max() > 0.01
+    assert (model.network.core.weight_hh_l0 - started["weight"]).abs().max() > 0.01
 
 
-def test_each_gate_of_a_gru_is_projected_by_itself_and_the_parameter_stays_the_same_object(
-    fit: Any, gru: Callable[[int], Any]
-) -> None:
+def test_each_gate_is_projected_and_the_parameter_is_kept(fit: Any, gru: Callable[[int], Any]) -> None:
     _, model = fit(Reorthogonalize(), core=gru)
-    blocks = model.core.recurrent_weights()
+    blocks = model.network.core.recurrent_weights()
     assert len(blocks) == 3
     assert all(error(block) < 1e-5 for block in blocks.values())
-    assert model.core._flat_weights[1] is model.core.weight_hh_l0
+    assert model.network.core._flat_weights[1] is model.network.core.weight_hh_l0
 
 
 def test_every_n_steps_counts_optimizer_steps(fit: Any) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from rnn_tasks.callbacks import SaturationMonitor
 from rnn_tasks.cores import RNN, Elman, Foreign
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, network, trainer
+from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
 
 BOUNDED = {name: core for name, core in CORES.items() if name != "RNN"} | {
     "sigmoid": partial(Elman, hidden_size=6, activation="sigmoid"),
@@ -18,15 +18,15 @@ BOUNDED = {name: core for name, core in CORES.items() if name != "RNN"} | {
 
 
 @pytest.mark.parametrize(("make", "core"), both(BOUNDED))
-def test_what_is_logged_is_the_share_of_states_above_the_threshold(make: Any, core: str) -> None:
+def test_saturation_is_the_share_of_states_above_the_threshold(make: Any, core: str) -> None:
     task, notebook = make(), Notebook()
-    model = network(task, BOUNDED[core])
+    model = model_for(task, BOUNDED[core])
     threshold = 0.5 if core == "sigmoid" else 0.2
     monitor = SaturationMonitor(threshold=threshold, num_sequences=2)
     trainer(monitor, notebook=notebook, max_steps=2).fit(model, task)
     model.eval()
     with torch.no_grad():
-        states, _ = model.core(model.encode_symbols(next(iter(task.val_dataloader())).inputs[:2]))
+        states, _ = model.network.core(model.network.encode(next(iter(task.val_dataloader())).inputs[:2]))
     above = (states.abs() > threshold).float()
     assert notebook.values("saturation/share")[-1] == pytest.approx(above.mean().item())
     assert 0 < above.mean() < 1
@@ -35,7 +35,7 @@ def test_what_is_logged_is_the_share_of_states_above_the_threshold(make: Any, co
 
 
 def test_the_histogram_counts_every_unit_at_every_validation(tmp_path: Path) -> None:
-    trainer(SaturationMonitor(), folder=tmp_path).fit(network(echo()), echo())
+    trainer(SaturationMonitor(), folder=tmp_path).fit(model_for(echo()), echo())
     written = events(tmp_path).Histograms("saturation/units")
     assert [histogram.step for histogram in written] == [2, 4, 6]
     assert {histogram.histogram_value.num for histogram in written} == {7}
@@ -52,7 +52,7 @@ def test_the_histogram_counts_every_unit_at_every_validation(tmp_path: Path) -> 
 )
 def test_a_layer_without_bounds_is_refused(core: Any) -> None:
     with pytest.raises(UsageError, match=r"cannot leave -1\.\.1; those of this (Elman|RNN) can"):
-        trainer(SaturationMonitor()).fit(network(echo(), core), echo())
+        trainer(SaturationMonitor()).fit(model_for(echo(), core), echo())
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])

@@ -16,7 +16,7 @@ from rnn_tasks.cores import Elman
 from rnn_tasks.errors import InterruptedRunError, UsageError
 from rnn_tasks.tasks import Text
 from rnn_tasks.texts.grammar import ELMAN
-from tests.callbacks.watched import CORES, GATED, STRANGE, both, echo, grammar, network, trainer
+from tests.callbacks.watched import CORES, GATED, STRANGE, both, echo, grammar, model_for, trainer
 
 EVERY_STEP: dict[str, Any] = {"dense_steps": 1000, "dense_every": 1, "sample_length": 3}
 
@@ -43,12 +43,13 @@ class Witness(Callback):
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         self.norms[trainer.global_step + 1] = {
             name: 0.0 if parameter.grad is None else float(parameter.grad.square().sum().sqrt())
-            for name, parameter in pl_module.named_parameters()
+            for name, parameter in pl_module.network.named_parameters()  # type: ignore[union-attr]
         }
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         self.weights[trainer.global_step] = {
-            name: weight.detach().clone() for name, weight in pl_module.named_parameters()
+            name: weight.detach().clone()
+            for name, weight in pl_module.network.named_parameters()  # type: ignore[union-attr]
         }
 
 
@@ -63,14 +64,14 @@ class Witness(Callback):
 def test_it_records_densely_then_every_few_steps_and_at_the_end(
     tmp_path: Path, settings: dict[str, int], steps: int, expected: list[int]
 ) -> None:
-    trainer(SnapshotRecorder(**settings), folder=tmp_path, max_steps=steps).fit(network(echo()), echo())
+    trainer(SnapshotRecorder(**settings), folder=tmp_path, max_steps=steps).fit(model_for(echo()), echo())
     assert recorded(tmp_path).steps.tolist() == expected
 
 
-def test_steps_are_the_optimizer_s_also_where_gradients_are_accumulated(tmp_path: Path) -> None:
+def test_steps_count_optimizer_steps_when_accumulating(tmp_path: Path) -> None:
     options: dict[str, Any] = {"accumulate_grad_batches": 3, "max_steps": 4, "val_check_interval": 1}
     witness = Witness()
-    trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, **options).fit(network(echo()), echo())
+    trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, **options).fit(model_for(echo()), echo())
     found = recorded(tmp_path)
     assert found.steps.tolist() == [0, 1, 2, 3, 4]
     for index, step in enumerate(found.steps.tolist()[1:], 1):
@@ -78,11 +79,9 @@ def test_steps_are_the_optimizer_s_also_where_gradients_are_accumulated(tmp_path
 
 
 @pytest.mark.parametrize(("make", "core"), both(CORES))
-def test_a_record_is_the_network_after_the_step_and_the_gradient_before_clipping(
-    tmp_path: Path, make: Any, core: str
-) -> None:
+def test_snapshot_has_weights_after_step_and_unclipped_gradient(tmp_path: Path, make: Any, core: str) -> None:
     task, witness = make(), Witness()
-    model = network(task, CORES[core])
+    model = model_for(task, CORES[core])
     run = trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, max_steps=2, gradient_clip_val=0.01)
     run.fit(model, task)
     found = recorded(tmp_path)
@@ -93,22 +92,22 @@ def test_a_record_is_the_network_after_the_step_and_the_gradient_before_clipping
                 assert torch.equal(found.weights[name][step], witness.weights[step][name])
     assert all(norms[0].isnan() for norms in found.gradient_norms.values())
     probe = next(iter(task.val_dataloader())).rows(0, 1)
-    torch.testing.assert_close(found.states[-1:], hidden_states(model, probe))
+    torch.testing.assert_close(found.states[-1:], hidden_states(model.network, probe))
     assert torch.equal(found.inputs, probe.inputs[0])
     if make is grammar:
         assert found.samples[-1] == model.generate("the boy", 3)  # type: ignore[operator]
 
 
-def test_weights_are_recorded_after_a_projection_whatever_the_order(tmp_path: Path) -> None:
+def test_weights_are_recorded_after_projection_in_any_order(tmp_path: Path) -> None:
     for order in (1, -1):
         callbacks = [SnapshotRecorder(**EVERY_STEP), Reorthogonalize()][::order]
-        trainer(*callbacks, folder=tmp_path / str(order), max_steps=2).fit(network(echo()), echo())
+        trainer(*callbacks, folder=tmp_path / str(order), max_steps=2).fit(model_for(echo()), echo())
         weight = recorded(tmp_path / str(order)).weights["core.weight_hh_l0"]
         assert (weight @ weight.mT - torch.eye(7)).abs().max() < 1e-5
 
 
-def test_the_last_record_has_a_gradient_where_the_last_step_is_known(tmp_path: Path) -> None:
-    trainer(SnapshotRecorder(every=100), folder=tmp_path, max_steps=3).fit(network(echo()), echo())
+def test_last_snapshot_has_gradient_norms(tmp_path: Path) -> None:
+    trainer(SnapshotRecorder(every=100), folder=tmp_path, max_steps=3).fit(model_for(echo()), echo())
     assert recorded(tmp_path).gradient_norms["readout.bias"][-1].isfinite()
 
 
@@ -136,7 +135,7 @@ def fit(
     run = trainer(ExactResume(), recorder, *callbacks, folder=folder, max_steps=steps, **rare)
     checkpoint = str(folder / "run/version_0/last.ckpt") if resumed else None
     task = make()
-    run.fit(network(task), task, ckpt_path=checkpoint)
+    run.fit(model_for(task), task, ckpt_path=checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ class Kill(BaseException):
 
 
 @pytest.mark.parametrize(("save_at", "killed_at"), [(17, 17), (3, 24)])
-def test_a_run_that_was_killed_goes_on_without_a_gap_and_has_no_step_twice(
+def test_a_killed_run_resumes_without_gaps_or_duplicates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Snapshots, save_at: int, killed_at: int
 ) -> None:
     with monkeypatch.context() as patch:
@@ -182,7 +181,7 @@ def test_what_came_after_the_checkpoint_is_recorded_again(tmp_path: Path) -> Non
     assert torch.equal(bias[3:], bias[3].expand(6, -1))
 
 
-def test_new_snapshots_are_in_the_checkpoint_until_they_are_in_the_file(tmp_path: Path) -> None:
+def test_unwritten_snapshots_are_in_the_checkpoint(tmp_path: Path) -> None:
     fit(tmp_path, Leave(-1, Kill(), save_at=17), steps=18)
     states = torch.load(tmp_path / "run/version_0/last.ckpt", weights_only=True)["callbacks"]
     (waiting,) = [state["waiting"] for name, state in states.items() if name.startswith("SnapshotRecorder")]
@@ -195,7 +194,7 @@ def test_a_signal_between_two_steps_leaves_a_file_with_both(tmp_path: Path) -> N
     recorder = SnapshotRecorder(**EVERY_STEP)
     leave = Leave(11, InterruptedRunError(15))
     with pytest.raises(InterruptedRunError):
-        trainer(leave, recorder, folder=tmp_path, max_steps=20).fit(network(echo()), echo())
+        trainer(leave, recorder, folder=tmp_path, max_steps=20).fit(model_for(echo()), echo())
     found = recorded(tmp_path)
     assert found.steps.tolist() == list(range(12))
     assert found.gradient_norms["readout.bias"][-1].isfinite()
@@ -204,7 +203,7 @@ def test_a_signal_between_two_steps_leaves_a_file_with_both(tmp_path: Path) -> N
 def test_an_error_leaves_a_file_with_all_that_was_recorded(tmp_path: Path) -> None:
     leave = Leave(11, RuntimeError("something else"))
     with pytest.raises(RuntimeError, match="something else"):
-        trainer(SnapshotRecorder(**EVERY_STEP), leave, folder=tmp_path, max_steps=20).fit(network(echo()), echo())
+        trainer(SnapshotRecorder(**EVERY_STEP), leave, folder=tmp_path, max_steps=20).fit(model_for(echo()), echo())
     assert recorded(tmp_path).steps.tolist() == list(range(12))
 
 
@@ -244,12 +243,12 @@ def test_a_damaged_file_ends_a_resumed_run_in_one_line_and_stays(tmp_path: Path)
     assert recorded(tmp_path).steps.tolist() == [4, 5, 6]
 
 
-def test_a_file_of_another_network_ends_a_resumed_run_in_one_line_and_stays(tmp_path: Path) -> None:
+def test_a_file_of_another_network_is_refused_and_kept(tmp_path: Path) -> None:
     fit(tmp_path, Leave(-1, Kill(), save_at=17), steps=17)  # some are in the checkpoint
     path = tmp_path / "run/version_0/snapshots.pt"
     other = tmp_path / "other"
     run = trainer(SnapshotRecorder(**EVERY_STEP), folder=other, max_steps=1)
-    run.fit(network(echo(), partial(Elman, hidden_size=3)), echo())
+    run.fit(model_for(echo(), partial(Elman, hidden_size=3)), echo())
     path.write_bytes((other / "run/version_0/snapshots.pt").read_bytes())
     before = path.read_bytes()
     with pytest.raises(UsageError, match=r"cannot be gone on with.*different networks"):
@@ -260,7 +259,7 @@ def test_a_file_of_another_network_ends_a_resumed_run_in_one_line_and_stays(tmp_
 # --- size -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_that_grows_too_large_keeps_the_moments_of_longer_intervals(tmp_path: Path) -> None:
+def test_a_large_file_is_thinned_to_longer_intervals(tmp_path: Path) -> None:
     fit(tmp_path, steps=41, max_snapshots=12, dense_steps=8, dense_every=1, every=2)
     found = recorded(tmp_path)
     assert len(found) <= 12
@@ -268,9 +267,7 @@ def test_a_file_that_grows_too_large_keeps_the_moments_of_longer_intervals(tmp_p
     assert found.steps.tolist() == [0, 4, 8, 16, 24, 32, 40, 41]
 
 
-def test_the_file_is_never_larger_than_asked_for_and_the_bytes_that_are_written_are_few(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_size_is_limited_and_few_bytes_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
     def spy(path: Path, snapshots: Snapshots) -> None:
@@ -302,7 +299,7 @@ def test_a_resumed_run_is_thinned_as_it_was(tmp_path: Path) -> None:
     assert_same(recorded(tmp_path / "twice"), recorded(tmp_path / "whole"))
 
 
-def test_a_run_that_is_recorded_from_its_middle_keeps_its_last_moments_too(tmp_path: Path) -> None:
+def test_a_run_recorded_from_its_middle_keeps_its_last_moments(tmp_path: Path) -> None:
     fit(tmp_path, Leave(-1, Kill(), save_at=5), steps=5)
     (tmp_path / "run/version_0/snapshots.pt").unlink()
     fit(tmp_path, steps=9, resumed=True, max_snapshots=2, dense_steps=0, every=7)
@@ -320,7 +317,7 @@ def test_moments_of_the_beginning_and_of_later() -> None:
 
 
 def test_what_a_layer_does_not_have_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(echo(), STRANGE), echo())
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo(), STRANGE), echo())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("SnapshotRecorder")]
     assert lines == [
         "SnapshotRecorder: without eigenvalues (it names no recurrent matrix), gradient by time step (its state is "
@@ -332,15 +329,15 @@ def test_what_a_layer_does_not_have_is_said_in_one_line(tmp_path: Path, capsys: 
 
 
 def test_nothing_is_said_of_a_layer_that_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(echo(), GATED), echo())
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo(), GATED), echo())
     assert "SnapshotRecorder" not in capsys.readouterr().out
 
 
-def test_a_run_without_a_folder_is_refused_and_a_fast_one_records_nothing(tmp_path: Path) -> None:
+def test_a_run_without_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a run without a logger has none"):
-        trainer(SnapshotRecorder()).fit(network(echo()), echo())
+        trainer(SnapshotRecorder()).fit(model_for(echo()), echo())
     run = trainer(SnapshotRecorder(), folder=tmp_path, fast_dev_run=True, val_check_interval=1)
-    run.fit(network(echo()), echo())
+    run.fit(model_for(echo()), echo())
     assert not list(tmp_path.rglob("snapshots.pt"))
 
 
@@ -360,9 +357,9 @@ def labels(folder: Path) -> list[list[str]]:
     return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_words_of_the_grammar_are_in_the_projector_with_their_categories(tmp_path: Path) -> None:
+def test_projector_shows_words_with_their_categories(tmp_path: Path) -> None:
     task = grammar()
-    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(task), task)
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(task), task)
     header, *rows = labels(tmp_path)
     assert header == ["word", "category", "count"]
     text = task.text("val").split()
@@ -374,24 +371,24 @@ def test_words_of_the_grammar_are_in_the_projector_with_their_categories(tmp_pat
 
 
 def test_symbols_are_in_the_projector_where_there_are_no_words(tmp_path: Path) -> None:
-    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(network(echo()), echo())
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo()), echo())
     header, *rows = labels(tmp_path)
     assert header == ["read", "to answer", "time step", "sequence"]
     assert len(rows) == 8 * 6
     assert {row[0] for row in rows} <= {"a", "b", "c", "' '"}
 
 
-def test_symbols_are_in_the_projector_where_a_text_has_no_white_space(tmp_path: Path) -> None:
+def test_projector_shows_symbols_when_text_has_no_white_space(tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_text("abcacb" * 60)
     task = Text(str(file), cleaning="none", batch_size=3, sequence_length=8, prefix="a")
-    trainer(SnapshotRecorder(sample_length=2), folder=tmp_path, max_steps=1).fit(network(task), task)
+    trainer(SnapshotRecorder(sample_length=2), folder=tmp_path, max_steps=1).fit(model_for(task), task)
     header, *rows = labels(tmp_path)
     assert header[0] == "read"
     assert {row[0] for row in rows} == {"a", "b", "c"}
 
 
-def test_a_signal_stops_a_run_whose_recorder_comes_later_in_the_list(tmp_path: Path) -> None:
+def test_a_signal_is_recorded_when_the_recorder_comes_last(tmp_path: Path) -> None:
     """The order of the shipped configs, where what is appended comes after StopOnSignal."""
 
     class Send(Callback):
@@ -402,8 +399,8 @@ def test_a_signal_stops_a_run_whose_recorder_comes_later_in_the_list(tmp_path: P
     stop = StopOnSignal()
     run = trainer(stop, SnapshotRecorder(**EVERY_STEP), Send(), folder=tmp_path, max_steps=9)
     with pytest.raises(InterruptedRunError):
-        run.fit(network(echo()), echo())
+        run.fit(model_for(echo()), echo())
     assert recorded(tmp_path).steps.tolist() == [0, 1, 2, 3, 4, 5]
     more = trainer(StopOnSignal(), SnapshotRecorder(**EVERY_STEP), folder=tmp_path, max_steps=9)
-    more.fit(network(echo()), echo(), ckpt_path=str(tmp_path / "run/version_0/checkpoints/last.ckpt"))
+    more.fit(model_for(echo()), echo(), ckpt_path=str(tmp_path / "run/version_0/checkpoints/last.ckpt"))
     assert recorded(tmp_path).steps.tolist() == list(range(10))

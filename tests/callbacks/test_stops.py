@@ -26,7 +26,7 @@ class Scripted(Callback):
     ("threshold", "values", "step"),
     [(0.99, (0.2, 0.99, 1.0), 4), (1.0, (0.999, 0.999, 1.0), 6), (0.5, (0.6, 0.1, 0.1), 2), (0.9, (0.1, 0.2, 0.3), 6)],
 )
-def test_stops_at_the_first_validation_that_reaches_the_threshold(
+def test_training_stops_at_the_first_validation_above_threshold(
     fit: Any, threshold: float, values: tuple[float, ...], step: int
 ) -> None:
     stop = StopAtAccuracy(threshold)
@@ -49,11 +49,11 @@ class Spoil(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if batch_idx == self.step:
-            bias = pl_module.get_parameter("readout.bias")
+            bias = pl_module.get_parameter("network.readout.bias")
             bias.data.fill_(float("nan"))
 
 
-def test_a_loss_that_is_not_a_number_ends_the_run_before_the_step(fit: Any) -> None:
+def test_a_nan_loss_ends_the_run_before_the_step(fit: Any) -> None:
     seen: list[int] = []
 
     class Count(Callback):
@@ -70,7 +70,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(fit: Any, tmp_path: Any) -> 
     trainer, model = fit(StopAtDivergence())
     trainer.save_checkpoint(path)
     good = path.read_bytes()
-    model.readout.bias.data[0] = float("inf")
+    model.network.readout.bias.data[0] = float("inf")
     with pytest.raises(DivergedError, match=r"readout\.bias"):
         trainer.save_checkpoint(path)
     assert path.read_bytes() == good
@@ -89,7 +89,7 @@ class Send(Callback):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_between_two_steps_with_its_state_saved(fit: Any, tmp_path: Any, signum: int) -> None:
+def test_a_signal_ends_the_run_between_steps_and_saves_it(fit: Any, tmp_path: Any, signum: int) -> None:
     before = signal.getsignal(signum)
     with pytest.raises(InterruptedRunError) as caught:
         fit(Send(signum), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
@@ -106,7 +106,7 @@ class SendEarly(Callback):
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_signal_that_comes_before_the_first_step_ends_the_run_after_it(fit: Any, tmp_path: Any) -> None:
+def test_a_signal_before_the_first_step_ends_the_run_after_it(fit: Any, tmp_path: Any) -> None:
     with pytest.raises(InterruptedRunError) as caught:
         fit(SendEarly(), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
     assert caught.value.signum == signal.SIGTERM

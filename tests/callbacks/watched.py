@@ -84,7 +84,7 @@ def both(names: Iterable[str]) -> list[tuple[Callable[[], Task], str]]:
     return [(echo, name) for name in names] + [(grammar, name) for name in names[::2]]
 
 
-def network(task: Task, core: Callable[[int], Core] = ELMAN) -> RecurrentModel:
+def model_for(task: Task, core: Callable[[int], Core] = ELMAN) -> RecurrentModel:
     torch.manual_seed(3)
     optimizer = partial(torch.optim.Adam, lr=0.02)
     if isinstance(task, Echo):

@@ -1,5 +1,4 @@
 import math
-from collections import namedtuple
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,15 +9,12 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim import SGD, Adam
+from torch.optim import Adam
 
 from rnn_tasks.callbacks import ExactResume
-from rnn_tasks.cores import GRU, LSTM, Core, Elman, Foreign, Normal
-from rnn_tasks.errors import UsageError
+from rnn_tasks.cores import GRU, LSTM, Core, Elman, Foreign, map_state
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.models.language_model import mapped
-from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
+from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import ElmanGrammar, Text
@@ -63,26 +59,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("embedding_size", [None, 3])
-def test_loss_and_gradient_in_chunks_are_those_of_the_whole(core: str, embedding_size: int | None) -> None:
-    model = model_of(core, embedding_size=embedding_size).double()
-    symbols = torch.randint(0, 5, (2, 13))
-    inputs, targets = symbols[:, :-1], symbols[:, 1:]
-
-    def gradient(*chunks: slice) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, state = torch.zeros((), dtype=torch.double), None
-        for chunk in chunks:
-            logits, state = model(inputs[:, chunk], state)
-            loss = loss + cross_entropy(logits, targets[:, chunk])
-        values = torch.autograd.grad(loss, list(model.parameters()))
-        return loss, dict(zip(dict(model.named_parameters()), values, strict=True))
-
-    whole, parts = gradient(slice(None)), gradient(slice(0, 5), slice(5, 6), slice(6, 12))
-    torch.testing.assert_close(parts, whole, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("core", CORES)
-def test_a_batch_that_continues_goes_on_with_the_state_of_its_stage(core: str) -> None:
+def test_a_batch_that_continues_starts_from_its_stages_state(core: str) -> None:
     model = model_of(core)
     symbols = torch.randint(0, 5, (2, 13))
     whole = model(symbols[:, :-1])[0]
@@ -92,7 +69,7 @@ def test_a_batch_that_continues_goes_on_with_the_state_of_its_stage(core: str) -
         return model.logits(Batch(symbols[:, start:stop], targets, continues=continues), stage)
 
     first = logits(0, 5, "train", False)
-    logits(3, 9, "val", False)  # a validation in between
+    logits(3, 9, "val", False)  # a validation between two training batches
     second = logits(5, 12, "train", True)
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
     torch.testing.assert_close(logits(0, 5, "train", False), first)  # starts at zero again
@@ -100,7 +77,7 @@ def test_a_batch_that_continues_goes_on_with_the_state_of_its_stage(core: str) -
     assert not torch.allclose(alone, second)
 
 
-def test_the_state_is_carried_without_its_gradient() -> None:
+def test_the_carried_state_has_no_gradient() -> None:
     model = model_of()
     symbols = torch.randint(0, 5, (2, 9))
     model.logits(Batch(symbols[:, :4], symbols[:, 1:5]), "train")
@@ -112,13 +89,7 @@ def test_the_state_is_carried_without_its_gradient() -> None:
     assert not any(state.requires_grad for state in states)
 
 
-def test_every_kind_of_state_is_reached() -> None:
-    pair = namedtuple("pair", "hidden cell")  # as layers of other packages return it
-    state = pair(torch.ones(1), [{"a": torch.ones(2)}, None, 3])
-    assert mapped(state, torch.neg) == pair(-torch.ones(1), [{"a": pytest.approx([-1, -1])}, None, 3])
-
-
-def test_figures_are_those_of_all_characters_together() -> None:
+def test_measures_are_those_of_all_characters_together() -> None:
     model = model_of()
     batches = [
         Batch(torch.tensor([[1, 2, 3]]), torch.tensor([[2, 3, 4]])),
@@ -136,7 +107,7 @@ def test_figures_are_those_of_all_characters_together() -> None:
     assert set(measures) == {"loss", "perplexity", "bits_per_character", "accuracy"}
 
 
-def test_the_figures_of_an_epoch_are_the_mean_over_its_characters() -> None:
+def test_epoch_measures_are_means_over_all_characters() -> None:
     losses: list[float] = []
 
     class Keep(Callback):
@@ -171,7 +142,7 @@ class KillAt(Callback):
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it is meant to be the same one
 @pytest.mark.parametrize(("core", "step"), [("LSTM", 5), ("GRU", 6), ("Elman", 7), ("Foreign", 4)])
-def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path: Path, core: str, step: int) -> None:
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, core: str, step: int) -> None:
     def train(*callbacks: Callback, resume: bool = False) -> tuple[Trainer, LanguageModel]:
         torch.manual_seed(1)
         task = grammar()
@@ -193,11 +164,11 @@ def test_a_run_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path
     ), strict=True):  # fmt: skip
         assert torch.equal(ours, theirs)
     assert torch.equal(whole.epoch_sums, resumed.epoch_sums)
-    figure = "train_epoch/loss"
-    assert torch.equal(whole_trainer.callback_metrics[figure], resumed_trainer.callback_metrics[figure])
+    name = "train_epoch/loss"
+    assert torch.equal(whole_trainer.callback_metrics[name], resumed_trainer.callback_metrics[name])
 
 
-def test_a_second_fit_starts_without_the_state_of_the_first() -> None:
+def test_a_second_fit_does_not_continue_from_the_first() -> None:
     task = grammar()
     model = model_of(spec=task.spec)
     trainer(max_steps=2).fit(model, task)
@@ -217,7 +188,7 @@ def test_a_second_fit_starts_without_the_state_of_the_first() -> None:
     assert seen[0].item() == pytest.approx(total.item() / batch.targets.numel())
 
 
-def test_a_checkpoint_holds_the_state_and_loads_safely(tmp_path: Path) -> None:
+def test_a_checkpoint_holds_the_training_state(tmp_path: Path) -> None:
     task = grammar()
     model = model_of(spec=task.spec)
     at = trainer()
@@ -229,7 +200,7 @@ def test_a_checkpoint_holds_the_state_and_loads_safely(tmp_path: Path) -> None:
     assert TaskSpec.from_dict(stored["spec"]) == task.spec
 
 
-def test_validation_uses_no_state_of_training_and_training_none_of_validation() -> None:
+def test_training_and_validation_do_not_share_a_state() -> None:
     def weights(**options: Any) -> dict[str, Tensor]:
         torch.manual_seed(2)
         task = grammar()
@@ -243,27 +214,7 @@ def test_validation_uses_no_state_of_training_and_training_none_of_validation() 
         assert torch.equal(value, watched[name]), name
 
 
-def test_dropout_is_for_training_only() -> None:
-    model = model_of(dropout=0.5)
-    inputs = torch.randint(0, 5, (2, 7))
-    assert not torch.equal(model(inputs)[0], model(inputs)[0])
-    model.eval()
-    assert torch.equal(model(inputs)[0], model(inputs)[0])
-
-
-def test_the_readout_can_start_as_told() -> None:
-    model = model_of(readout_init=Normal(0.5))
-    assert model.readout.weight.std().item() == pytest.approx(0.5, rel=0.4)
-    assert not model.readout.bias.any()
-
-
-@pytest.mark.parametrize("dropout", [-0.1, 1.0])
-def test_a_dropout_outside_its_bounds_is_refused(dropout: float) -> None:
-    with pytest.raises(UsageError, match="dropout must be at least 0 and below 1"):
-        model_of(dropout=dropout)
-
-
-def test_the_network_learns_a_text(tmp_path: Path) -> None:
+def test_the_model_learns_a_text(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcab cabca bc " * 100)
     task = Text(str(tmp_path / "text.txt"), batch_size=4, sequence_length=15)
     model = LanguageModel(partial(GRU, hidden_size=16), task.spec, partial(Adam, lr=0.02))
@@ -271,74 +222,39 @@ def test_the_network_learns_a_text(tmp_path: Path) -> None:
     assert model.generate("abcab ", 24, temperature=0) == ("abcab cabca bc " * 2)[:30]
 
 
-# Generation
-
-
-def likeliest(model: LanguageModel, prefix: str, length: int) -> str:
-    """Greedy continuation, reading the whole text anew for each character."""
-    model.eval()
-    vocabulary = SPEC.vocabulary
-    assert vocabulary is not None
-    symbols = vocabulary.encode(prefix).tolist()
-    for _ in range(length):
-        symbols.append(int(model(torch.tensor([symbols]))[0][0, -1].argmax()))
-    return prefix + vocabulary.decode(symbols[len(prefix) :])
-
-
-@pytest.mark.parametrize("core", CORES)
-def test_temperature_0_takes_the_likeliest(core: str) -> None:
-    model = model_of(core)
-    with torch.no_grad():
-        model.readout.bias.copy_(torch.tensor([-1.0, 0.0, 0.1, 0.2, 0.3]))
-    assert model.generate("ab", 12, temperature=0) == likeliest(model, "ab", 12)
-
-
-def test_the_draws_follow_the_softmax_of_the_logits_over_the_temperature() -> None:
-    model = model_of()
-    with torch.no_grad():
-        model.readout.weight.zero_()  # the same chances at each step
-        model.readout.bias.copy_(torch.tensor([-50.0, 1.0, 0.0, -1.0, 0.5]))
-    text = model.generate("a", 4000, temperature=0.5, seed=3)[1:]
-    chances = functional.softmax(model.readout.bias.detach() / 0.5, -1)[1:].tolist()
-    for character, chance in zip("abc ", chances, strict=True):
-        assert text.count(character) / 4000 == pytest.approx(chance, abs=4 * math.sqrt(chance / 4000))
-
-
-def test_the_same_seed_gives_the_same_text_and_leaves_no_trace() -> None:
+def test_generate_is_that_of_the_network_and_keeps_the_state() -> None:
     model = model_of(dropout=0.5)
-    numbers = torch.get_rng_state()
-    first = model.generate("ab", 40, temperature=1, seed=5)
-    assert model.generate("ab", 40, temperature=1, seed=5) == first
-    assert model.generate("ab", 40, temperature=1, seed=6) != first
-    assert torch.equal(torch.get_rng_state(), numbers)
+    symbols = torch.randint(0, 5, (1, 5))
+    model.logits(Batch(symbols[:, :-1], symbols[:, 1:]), "train")
+    carried = map_state(model.carried["train"], torch.clone)
+    for temperature in (0, 0.7):
+        text = model.generate("ab", 12, temperature, seed=4)
+        assert text == model.network.generate("ab", 12, temperature, seed=4)
     assert model.training
-    assert not model.carried
-    assert first.startswith("ab")
+    assert model.carried.keys() == {"train"}
+    torch.testing.assert_close(model.carried["train"], carried, atol=0, rtol=0)
 
 
-def test_unknown_characters_are_read_as_one_symbol_and_written_so() -> None:
-    model = model_of()
-    assert model.generate("X!", 8, seed=1)[2:] == model.generate("YZ", 8, seed=1)[2:]
-    with torch.no_grad():
-        model.readout.bias.copy_(torch.tensor([50.0, 0, 0, 0, 0]))
-    assert model.generate("a", 2) == "a<unk><unk>"
+@pytest.mark.parametrize("embedding_size", [None, 3])
+def test_a_checkpoint_of_version_0_1_0_resumes_to_the_same_bits(tmp_path: Path, embedding_size: int | None) -> None:
+    """In that version a model held core and readout itself, so their names had no prefix."""
 
+    def train(steps: int, resume: Path | None = None) -> tuple[Trainer, LanguageModel]:
+        torch.manual_seed(1)
+        task = grammar()
+        model = model_of(spec=task.spec, embedding_size=embedding_size)
+        at = trainer(max_steps=steps)
+        at.fit(model, task, ckpt_path=resume)
+        return at, model
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ({"prefix": ""}, "prefix of at least one character"),
-        ({"length": -1}, "length must be at least 0"),
-        ({"temperature": -0.5}, r"temperature must be at least 0, got -0\.5"),
-        ({"temperature": math.nan}, "temperature must be at least 0"),
-        ({"temperature": math.inf}, "temperature must be at least 0"),
-    ],
-)
-def test_what_cannot_be_generated_is_said(words: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        model_of().generate(**{"prefix": "a", "length": 3, **words})
-
-
-def test_a_network_without_a_vocabulary_generates_nothing() -> None:
-    with pytest.raises(UsageError, match="not trained on text"):
-        LanguageModel(CORES["GRU"], TaskSpec(3, 3), SGD).generate("a", 1)
+    _, whole = train(steps=6)
+    at, _ = train(steps=3)
+    at.save_checkpoint(tmp_path / "new.ckpt")
+    checkpoint = torch.load(tmp_path / "new.ckpt", weights_only=True)
+    old = {name.removeprefix("network."): weight for name, weight in checkpoint["state_dict"].items()}
+    assert not old.keys() & checkpoint["state_dict"].keys()
+    torch.save({**checkpoint, "state_dict": old}, tmp_path / "old.ckpt")
+    _, resumed = train(steps=6, resume=tmp_path / "old.ckpt")
+    assert resumed.state_dict().keys() == whole.state_dict().keys()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import StepLR
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import Milestones, RecurrentModel, SequenceTagger, WarmupLinear
-from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
+from rnn_tasks.runs.record import RunRecord
+from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.tasks import Echo, VariableDelayEcho
 
@@ -43,7 +44,7 @@ def attached(model: RecurrentModel, max_steps: int) -> RecurrentModel:
 
 
 def effective_weights(model: RecurrentModel) -> Tensor:
-    return torch.cat([weight.flatten() for weight in model.core.recurrent_weights().values()]).detach().clone()
+    return torch.cat([weight.flatten() for weight in model.network.core.recurrent_weights().values()]).detach().clone()
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -60,13 +61,13 @@ def test_groups_hold_what_their_names_say(core: str) -> None:
     groups = {group["name"]: {id(parameter) for parameter in group["params"]} for group in model.parameter_groups()}
     names = {name: id(parameter) for name, parameter in model.named_parameters()}
     assert groups["recurrent"] == {names[name] for name in names if "weight_hh" in name}
-    assert {id(weight) for weight in model.core.input_weights()} <= groups["input"]
-    assert {names["readout.weight"], names["readout.bias"]} <= groups["rest"]
+    assert {id(weight) for weight in model.network.core.input_weights()} <= groups["input"]
+    assert {names["network.readout.weight"], names["network.readout.bias"]} <= groups["rest"]
 
 
 def test_a_frozen_parameter_is_in_no_group() -> None:
     model = model_of()
-    model.core.get_parameter("weight_hh_l0").requires_grad_(False)
+    model.network.core.get_parameter("weight_hh_l0").requires_grad_(False)
     assert [group["name"] for group in model.parameter_groups()] == ["input", "rest"]
 
 
@@ -85,7 +86,7 @@ def test_a_factor_of_0_freezes_its_part_alone(core: str, name: str, kept: str) -
     optimizer = model.configure_optimizers()
     before = {role: [p.detach().clone() for p in group["params"]] for role, group in by_name(optimizer).items()}
     weights = effective_weights(model)
-    model(torch.randint(0, 5, (3, 6)), torch.tensor([0, 1, 2])).square().sum().backward()
+    model(torch.randint(0, 5, (3, 6)), torch.tensor([0, 1, 2]))[0].square().sum().backward()
     optimizer.step()
     for role, group in by_name(optimizer).items():
         moved = [not torch.equal(p, old) for p, old in zip(group["params"], before[role], strict=True)]
@@ -104,7 +105,7 @@ def test_a_factor_below_0_is_refused(name: str) -> None:
         model_of(**options)
 
 
-def test_a_schedule_goes_by_steps_and_knows_their_number() -> None:
+def test_a_schedule_counts_optimizer_steps() -> None:
     model = attached(model_of(recurrent_lr_factor=0.1, schedule=partial(WarmupLinear, warmup=0.5, floor=0.0)), 8)
     configured = model.configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
@@ -117,7 +118,7 @@ def test_a_schedule_goes_by_steps_and_knows_their_number() -> None:
     assert rates == pytest.approx([0.05 * factor for factor in (0.25, 0.5, 0.75, 1, 1, 0.75, 0.5, 0.25)])
 
 
-def test_a_schedule_that_needs_an_end_is_refused_without_max_steps() -> None:
+def test_a_schedule_with_an_end_is_refused_without_max_steps() -> None:
     with pytest.raises(UsageError, match=r"WarmupLinear needs an end: set trainer\.max_steps"):
         attached(model_of(schedule=WarmupLinear), -1).configure_optimizers()
 
@@ -129,7 +130,7 @@ def test_milestones_need_no_end() -> None:
     assert by_name(configured["optimizer"])["rest"]["lr"] == 0.25
 
 
-def test_one_of_torchs_schedules_is_handed_to_lightning_as_it_is() -> None:
+def test_lr_scheduler_is_passed_to_lightning_unchanged() -> None:
     configured = model_of(lr_scheduler=partial(StepLR, step_size=1, gamma=0.5)).configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     assert configured["lr_scheduler"].keys() == {"scheduler"}
@@ -139,7 +140,7 @@ def test_one_of_torchs_schedules_is_handed_to_lightning_as_it_is() -> None:
     assert by_name(optimizer)["rest"]["lr"] == 0.25
 
 
-def test_a_schedule_that_watches_a_figure_tells_lightning_which() -> None:
+def test_lr_scheduler_names_the_metric_that_it_monitors() -> None:
     configured = model_of(lr_scheduler=partial(ReduceLROnPlateau, monitor="val/loss")).configure_optimizers()
     assert configured["lr_scheduler"]["monitor"] == "val/loss"
 
@@ -149,15 +150,59 @@ def test_both_kinds_of_schedule_are_refused() -> None:
         model_of(schedule=WarmupLinear, lr_scheduler=partial(StepLR, step_size=1))
 
 
-def test_a_checkpoint_holds_the_sizes_and_the_hash_and_loads_safely(tmp_path: Path) -> None:
+class Record(RunRecord):
+    """The record of a run whose model section has a known hash."""
+
+    model_hash = "c0ffee"
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("callbacks", "stored_hash"), [([Record()], "c0ffee"), ([], None)], ids=["record", "none"])
+def test_a_checkpoint_holds_the_spec_and_the_config_hash(
+    tmp_path: Path, callbacks: list[Callback], stored_hash: str | None
+) -> None:
     model = SequenceTagger(CORES["GRU"], Echo(delay=3).spec, SGD)
-    model.config_hash = "c0ffee"
+    model.trainer = Trainer(
+        accelerator="cpu", callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
     checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, tmp_path / "model.ckpt")
     loaded = torch.load(tmp_path / "model.ckpt", weights_only=True)
-    assert loaded[CHECKPOINT_KEY]["config"] == "c0ffee"
+    assert loaded[CHECKPOINT_KEY]["config"] == stored_hash
     again = SequenceTagger(CORES["GRU"], TaskSpec.from_dict(loaded[CHECKPOINT_KEY]["spec"]), SGD)
     again.load_state_dict(loaded["state_dict"])
     assert again.spec == model.spec
     assert again.respond("abacaba") == model.respond("abacaba")
+
+
+@pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
+@pytest.mark.parametrize("embedding_size", [None, 4])
+@pytest.mark.parametrize("core", CORES)
+def test_a_state_dict_of_version_0_1_0_loads(core: str, embedding_size: int | None, condition_at: str) -> None:
+    """In that version a model held core and readout itself, so their names had no prefix."""
+    model, other = (model_of(core, embedding_size=embedding_size, condition_at=condition_at) for _ in range(2))
+    old = model.network.state_dict()
+    checkpoint: dict[str, Any] = {"state_dict": dict(old)}
+    other.on_load_checkpoint(checkpoint)
+    other.load_state_dict(checkpoint["state_dict"])
+    for name, weight in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], weight), name
+    assert list(checkpoint["state_dict"]) == [f"network.{name}" for name in old]
+    present = dict(checkpoint["state_dict"])
+    other.on_load_checkpoint(checkpoint)  # which leaves present names as they are
+    assert checkpoint["state_dict"].keys() == present.keys()
+
+
+def test_forward_is_that_of_the_network() -> None:
+    model = model_of("LSTM", condition_at="both")
+    inputs, condition = torch.randint(0, 5, (2, 6)), torch.tensor([0, 2])
+    logits, state = model(inputs, condition)
+    expected, expected_state = model.network(inputs, condition)
+    assert torch.equal(logits, expected)
+    torch.testing.assert_close(state, expected_state, atol=0, rtol=0)
+    continued, _ = model(inputs, condition, state)
+    assert torch.equal(continued, model.network(inputs, condition, state)[0])
+    assert not torch.allclose(continued, logits)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
+from rnn_tasks.runs.checkpoints import read_checkpoint
 
 
 class Hostile:

@@ -1,6 +1,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from rnn_tasks.runs.logger import RunLogger, claim_version
 
 
@@ -10,7 +12,7 @@ def test_each_of_many_claims_at_once_gets_a_folder_of_its_own(tmp_path: Path) ->
     assert sorted(claimed) == sorted(f"version_{number}" for number in range(64))
 
 
-def test_numbers_go_on_after_the_highest_and_names_that_are_no_number_do_not_count(tmp_path: Path) -> None:
+def test_claim_version_continues_after_the_highest_number(tmp_path: Path) -> None:
     for name in ("version_9", "version_x", "version_2"):
         (tmp_path / name).mkdir()
     assert claim_version(tmp_path) == "version_10"
@@ -23,11 +25,20 @@ def test_the_logger_keeps_its_folder(tmp_path: Path) -> None:
     assert RunLogger(str(tmp_path), "echo", "version_0").version == "version_0"
 
 
-def test_what_was_logged_is_on_disk_within_a_second(tmp_path: Path) -> None:
+def test_save_writes_out_what_was_logged(tmp_path: Path) -> None:
     logger = RunLogger(str(tmp_path), "echo")
-    logger.log_metrics({"loss": 1.0}, 0)
-    file = next(Path(logger.log_dir).glob("events*"))
-    before = file.stat().st_size
-    logger.saved -= 2
-    logger.log_metrics({"loss": 0.5}, 1)
-    assert file.stat().st_size > before
+    logger.log_metrics({"loss": 1.0, "epoch": 0}, 0)
+    logger.log_metrics({"loss": 0.5, "epoch": 0}, 1)
+    logger.save()
+    written = EventAccumulator(logger.log_dir).Reload()
+    assert written.Tags()["scalars"] == ["loss"]
+    assert [(event.step, event.value) for event in written.Scalars("loss")] == [(0, 1.0), (1, 0.5)]
+    assert [path.name.split(".")[0] for path in Path(logger.log_dir).iterdir()] == ["events"]
+
+
+def test_the_task_names_the_folder_unless_it_has_a_name(tmp_path: Path) -> None:
+    unnamed, named = RunLogger(str(tmp_path)), RunLogger(str(tmp_path), "mine")
+    for logger in (unnamed, named):
+        logger.name_after("echo")
+    assert Path(unnamed.log_dir) == tmp_path / "echo" / "version_0"
+    assert Path(named.log_dir) == tmp_path / "mine" / "version_0"

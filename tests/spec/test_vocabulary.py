@@ -25,7 +25,7 @@ def test_symbols_count_the_characters_from_1_and_0_is_any_other() -> None:
     assert len(vocabulary) == 5
 
 
-def test_the_characters_of_a_text_are_in_the_order_of_their_code_points() -> None:
+def test_characters_are_in_the_order_of_their_code_points() -> None:
     assert Vocabulary.of("a banana, split\U0001f570é!").characters == " !,abilnpsté\U0001f570"
 
 
@@ -65,7 +65,7 @@ def test_rarer_characters_than_min_count_are_unknown(min_count: int, characters:
     assert vocabulary.unknown("dcba") == "".join(c for c in "dcba" if c not in characters)
 
 
-def test_each_unknown_character_is_named_once_in_the_order_of_the_text() -> None:
+def test_each_unknown_character_is_named_once() -> None:
     assert Vocabulary("abc").unknown("xay\U0001f570bxz") == "xy\U0001f570z"
 
 
@@ -84,7 +84,7 @@ def test_an_empty_text_has_no_symbols(vocabulary: Vocabulary) -> None:
     assert vocabulary.decode(symbols.tolist()) == ""
 
 
-def test_equal_are_those_of_the_same_characters_and_prefix_whether_used_or_not() -> None:
+def test_vocabularies_with_same_characters_and_prefix_are_equal() -> None:
     used = Vocabulary.of("cab", prefix="a")
     used.encode("abc")
     assert used == Vocabulary("abc", "a")
@@ -94,7 +94,7 @@ def test_equal_are_those_of_the_same_characters_and_prefix_whether_used_or_not()
 
 
 @pytest.mark.parametrize("text", ["", *TEXTS])
-def test_a_spec_with_a_vocabulary_survives_yaml_and_a_safe_checkpoint(text: str, tmp_path: Path) -> None:
+def test_spec_with_vocabulary_survives_yaml_and_checkpoint(text: str, tmp_path: Path) -> None:
     vocabulary = Vocabulary.of(text, prefix=text[:3])
     vocabulary.encode(text)
     spec = TaskSpec(len(vocabulary), len(vocabulary), vocabulary=vocabulary)
@@ -106,7 +106,7 @@ def test_a_spec_with_a_vocabulary_survives_yaml_and_a_safe_checkpoint(text: str,
     assert TaskSpec.from_dict(yaml.safe_load(yaml.safe_dump(spec.to_dict()))) == spec
 
 
-def test_a_spec_without_a_vocabulary_survives_too_even_from_before_there_were_any() -> None:
+def test_spec_without_vocabulary_is_restored() -> None:
     values = TaskSpec(3, 2).to_dict()
     assert TaskSpec.from_dict(values) == TaskSpec(3, 2)
     del values["vocabulary"]

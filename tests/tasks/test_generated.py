@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -11,7 +11,13 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
 
-TASKS = [Copy, Echo, VariableDelayEcho]
+
+def every_delay(**options: Any) -> VariableDelayEcho:
+    """Batches with an input for each pair of sequences where their number is even, and plain ones elsewhere."""
+    return VariableDelayEcho(max_delay=1, every_delay=True, **options)
+
+
+TASKS = [Copy, Echo, VariableDelayEcho, every_delay]
 # Sizes that do not divide one another, so that the last batch of an epoch and of a set is a smaller one.
 SIZES = {"epoch_sequences": 22, "val_sequences": 19, "test_sequences": 21, "eval_batch_size": 8}
 Make = Callable[..., GeneratedTask]
@@ -30,13 +36,13 @@ def tensors(batch: Batch) -> list[Tensor]:
 
 
 def same(left: Batch, right: Batch) -> bool:
-    pairs = zip(tensors(left), tensors(right), strict=True)
+    pairs = zip(tensors(left.expanded()), tensors(right.expanded()), strict=True)
     return left.continues == right.continues and all(torch.equal(one, other) for one, other in pairs)
 
 
 def together(batches: list[Batch]) -> Batch:
     """The rows of all batches below one another."""
-    inputs, targets, memory, condition, continues = zip(*batches, strict=True)
+    inputs, targets, memory, condition, continues, _ = zip(*(batch.expanded() for batch in batches), strict=True)
     return Batch(
         torch.cat(inputs),
         torch.cat(targets),
@@ -100,7 +106,7 @@ def test_two_processes_see_what_one_sees_with_twice_the_batch(make: Make) -> Non
     for index in range(7):
         halves = [task.train_batch(index) for task in ranks]
         assert same(together(halves), alone.train_batch(index))
-        assert abs(len(halves[0].inputs) - len(halves[1].inputs)) <= 1
+        assert abs(halves[0].num_sequences - halves[1].num_sequences) <= 1
 
 
 @pytest.mark.parametrize("make", TASKS)
@@ -110,7 +116,7 @@ def test_processes_share_the_evaluation_sets_by_rows(make: Make, split: str) -> 
         return list(task.val_dataloader() if split == "val" else task.test_dataloader())
 
     whole = batches(make(**SIZES))
-    assert sum(len(batch.inputs) for batch in whole) == SIZES[f"{split}_sequences"]
+    assert sum(batch.num_sequences for batch in whole) == SIZES[f"{split}_sequences"]
     parts = [batches(on_rank(make(**SIZES), rank, 3)) for rank in range(3)]
     for shares, batch in zip(zip(*parts, strict=True), whole, strict=True):
         assert same(together(list(shares)), batch)
@@ -128,9 +134,9 @@ def test_epoch_has_its_number_of_sequences_and_next_has_others(make: Make) -> No
     task = on_rank(make(batch_size=8, **SIZES))
     first = list(task.train_dataloader())
     assert len(first) == len(task.train_dataloader()) == 3
-    assert [len(batch.inputs) for batch in first] == [8, 8, 6]
+    assert [batch.num_sequences for batch in first] == [8, 8, 6]
     second = list(on_rank(task, trained_batches=3).train_dataloader())
-    assert [len(batch.inputs) for batch in second] == [8, 8, 6]
+    assert [batch.num_sequences for batch in second] == [8, 8, 6]
     assert not sequences(first) & sequences(second)
 
 

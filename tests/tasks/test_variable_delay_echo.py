@@ -33,7 +33,7 @@ def test_every_row_echoes_with_the_delay_that_its_condition_says(split: str) -> 
         assert batch.targets[row].tolist() == [NOT_SCORED] * delay + letters[: 7 - delay]
 
 
-def test_delays_are_drawn_in_training_and_take_turns_in_evaluation() -> None:
+def test_delays_are_random_in_training_and_rotate_in_evaluation() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=4, batch_size=3000, val_sequences=9)
     drawn = task.train_batch(0).condition
     assert drawn is not None
@@ -50,26 +50,41 @@ def test_the_same_letters_can_be_asked_for_at_every_delay(split: str) -> None:
     sizes = {"batch_size": 12, "val_sequences": 12, "test_sequences": 12}
     task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, **sizes)
     batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
-    strings = batch.inputs.view(4, 3, 5)
-    assert torch.equal(strings, strings[:, :1].expand(4, 3, 5))
-    assert len({tuple(letters) for letters in strings[:, 0].tolist()}) == 4
+    assert batch.conditions_per_input == 3
+    assert batch.inputs.shape == (4, 5)
+    assert len({tuple(letters) for letters in batch.inputs.tolist()}) == 4
     assert batch.condition is not None
     assert batch.condition.tolist() == [0, 1, 2] * 4
-    for letters, targets, delay in zip(batch.inputs.tolist(), batch.targets.tolist(), [0, 1, 2] * 4, strict=True):
+    each = batch.inputs.repeat_interleave(3, 0).tolist()
+    for letters, targets, delay in zip(each, batch.targets.tolist(), [0, 1, 2] * 4, strict=True):
         assert targets == [NOT_SCORED] * delay + letters[: 5 - delay]
     if split == "train":
         assert not torch.equal(batch.inputs, task.train_batch(1).inputs)
+
+
+@pytest.mark.parametrize("size", [3, 8])
+def test_evaluation_batches_are_cut_from_one_set(size: int) -> None:
+    task = VariableDelayEcho(2, 5, every_delay=True, val_sequences=12, eval_batch_size=size)
+    whole = VariableDelayEcho(2, 5, every_delay=True, val_sequences=12).val_dataloader().batch(0).expanded()
+    batches = list(task.val_dataloader())
+    assert [batch.num_sequences for batch in batches] == ([3, 3, 3, 3] if size == 3 else [8, 4])
+    assert {batch.conditions_per_input for batch in batches} == {3 if size == 3 else 1}
+    assert torch.equal(torch.cat([batch.expanded().inputs for batch in batches]), whole.inputs)
+    assert torch.equal(torch.cat([batch.targets for batch in batches]), whole.targets)
 
 
 def test_a_batch_may_end_in_the_middle_of_the_delays() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, batch_size=8)
     batch, whole = task.train_batch(0), VariableDelayEcho(2, 5, every_delay=True, batch_size=9).train_batch(0)
     assert batch.condition is not None
+    assert batch.conditions_per_input == 1
+    assert whole.conditions_per_input == 3
     assert batch.condition.tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
-    assert torch.equal(batch.inputs, whole.inputs[:8])
+    assert torch.equal(batch.inputs, whole.expanded().inputs[:8])
+    assert torch.equal(batch.targets, whole.targets[:8])
 
 
-def test_the_baseline_is_what_guessing_the_commonest_letter_scores_at_every_delay() -> None:
+def test_baseline_is_the_score_of_the_commonest_letter() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=6, alphabet_size=5, batch_size=9000)
     batch = task.train_batch(0)
     assert batch.condition is not None
@@ -80,7 +95,7 @@ def test_the_baseline_is_what_guessing_the_commonest_letter_scores_at_every_dela
         assert task.baseline.accuracy == pytest.approx(shares.max().item(), abs=0.01)
 
 
-def test_a_text_becomes_the_sequence_that_the_task_makes_of_the_same_letters() -> None:
+def test_codec_encodes_the_sequence_that_the_task_makes() -> None:
     task = VariableDelayEcho(max_delay=4, sequence_length=9, batch_size=30)
     batch, codec = task.train_batch(0), task.spec.codec
     assert codec is not None

@@ -1,89 +1,14 @@
 import shlex
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.spec import NOT_SCORED, Batch, Codec, Run, TaskSpec
-from rnn_tasks.tasks import Copy, Echo, Task, VariableDelayEcho
+from rnn_tasks.spec import NOT_SCORED, Codec, Run, TaskSpec
+from rnn_tasks.tasks import Copy
 
-TASKS: list[Task] = [
-    *(Copy(layout) for layout in ("seed", "arjovsky", "exprnn", "recall")),
-    Copy("recall", num_symbols=3, alphabet_size=62, delay=9, min_delay=2),
-    Echo(),
-    Echo(delay=0),
-    Echo(delay=14),
-    VariableDelayEcho(),
-    VariableDelayEcho(max_delay=19),
-]
 ECHO = Codec(" abc", "abc", min_delay=2, max_delay=2)
 SEVERAL_DELAYS = Codec(" abc", "abc", min_delay=1, max_delay=3, conditional=True)
-
-
-@pytest.fixture(params=TASKS, ids=lambda task: task.name)
-def spec(request: pytest.FixtureRequest) -> TaskSpec:
-    task: Task = request.param
-    return task.spec
-
-
-@pytest.fixture
-def codec(spec: TaskSpec) -> Codec:
-    assert spec.codec is not None
-    return spec.codec
-
-
-def test_only_targets_other_than_not_scored_are_scored() -> None:
-    batch = Batch(torch.zeros(1, 3), torch.tensor([[NOT_SCORED, 0, 5]]))
-    assert batch.scored.tolist() == [[False, True, True]]
-
-
-def test_rows_are_cut_from_every_field() -> None:
-    columns = torch.arange(8).reshape(4, 2)
-    batch = Batch(columns, columns + 10, columns > 3, condition=torch.arange(4), continues=True).rows(1, 3)
-    assert batch.inputs.tolist() == [[2, 3], [4, 5]]
-    assert batch.targets.tolist() == [[12, 13], [14, 15]]
-    assert batch.memory is not None
-    assert batch.memory.tolist() == [[False, False], [True, True]]
-    assert batch.condition is not None
-    assert batch.condition.tolist() == [1, 2]
-    assert batch.continues
-
-
-def test_rows_leave_out_what_a_batch_has_not() -> None:
-    batch = Batch(torch.zeros(3, 2), torch.zeros(3, 2)).rows(0, 1)
-    assert (batch.memory, batch.condition, batch.continues) == (None, None, False)
-
-
-def test_one_of_the_sequences_with_the_same_inputs_is_taken_and_conditions_take_turns() -> None:
-    letters = torch.tensor([5, 5, 5, 6, 6, 6, 7, 7, 7, 5, 5])[:, None].repeat(1, 2)
-    batch = Batch(letters, torch.arange(22).view(11, 2), condition=torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1]))
-    found = batch.distinct()
-    assert found.inputs.tolist() == [[5, 5], [6, 6], [7, 7], [5, 5]]
-    assert found.targets[:, 0].tolist() == [0, 8, 16, 20]
-    assert found.condition is not None
-    assert found.condition.tolist() == [0, 1, 2, 1]
-    assert found.memory is None
-    assert len(batch.distinct(at_least=4).inputs) == 4
-    assert batch.distinct(at_least=5) is batch
-
-
-def test_sequences_without_a_condition_are_all_taken() -> None:
-    batch = Batch(torch.zeros(4, 2), torch.zeros(4, 2))
-    assert batch.distinct() is batch
-
-
-def test_a_batch_goes_to_a_device_with_every_field() -> None:
-    columns = torch.arange(8).reshape(4, 2)
-    batch = Batch(columns, columns + 10, columns > 3, condition=torch.arange(4), continues=True)
-    assert batch.to("cpu") is batch
-    moved = batch.to(torch.device("meta"))
-    for part in (moved.inputs, moved.targets, moved.memory, moved.condition):
-        assert part is not None
-        assert part.device.type == "meta"
-    assert moved.continues
-    assert Batch(columns, columns).to("meta").condition is None
 
 
 def test_a_run_grows_with_delay_and_letters() -> None:
@@ -172,17 +97,3 @@ def test_a_delay_that_can_be_several_must_be_given() -> None:
 def test_an_unknown_delay_is_refused(codec: Codec, delay: int, known: str) -> None:
     with pytest.raises(UsageError, match=rf"a delay of {delay}; it knows {known}"):
         codec.encode(["abc"], delay)
-
-
-def test_a_spec_survives_yaml(spec: TaskSpec) -> None:
-    assert TaskSpec.from_dict(yaml.safe_load(yaml.safe_dump(spec.to_dict()))) == spec
-
-
-def test_a_spec_survives_a_safe_checkpoint(spec: TaskSpec, tmp_path: Path) -> None:
-    torch.save(spec.to_dict(), tmp_path / "spec.ckpt")
-    assert TaskSpec.from_dict(torch.load(tmp_path / "spec.ckpt", weights_only=True)) == spec
-
-
-def test_a_spec_without_strings_survives_too() -> None:
-    spec = TaskSpec(5, 4, num_conditions=3, blank=1)
-    assert TaskSpec.from_dict(yaml.safe_load(yaml.safe_dump(spec.to_dict()))) == spec

@@ -1,0 +1,8 @@
+"""What is trained: encoding, recurrent layer and readout, as plain modules that need no Lightning."""
+
+from rnn_tasks.networks.conditional_linear import ConditionalLinear
+from rnn_tasks.networks.language_network import LanguageNetwork
+from rnn_tasks.networks.network import Network
+from rnn_tasks.networks.tagger_network import TaggerNetwork
+
+__all__ = ["ConditionalLinear", "LanguageNetwork", "Network", "TaggerNetwork"]

@@ -1,0 +1,97 @@
+"""A network that reads a text and says, at every character, which one comes next."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnn_tasks.cores import Core, RecurrentInit
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
+from rnn_tasks.errors import UsageError, require
+from rnn_tasks.networks.network import Network, read_linearly
+from rnn_tasks.spec import TaskSpec
+
+
+class LanguageNetwork(Network):
+    """Encodes characters, runs a recurrent layer, reads out the next character.
+
+    Args:
+        core: Makes the layer from the size of its input.
+        spec: The task's sizes and vocabulary.
+        embedding_size: Size of a learned embedding of the characters; None for one-hot.
+        dropout: Share of the layer's outputs that the readout does not see in training, ``0 <= dropout < 1``.
+        readout_init: How the readout's matrix starts, its bias then at zero; None for torch's own.
+        quiet_blank: Whether the input weights of a blank start at zero; text has none.
+
+    Raises:
+        UsageError: A value outside its bounds.
+
+    Example:
+        >>> from functools import partial
+        >>> from rnn_tasks.cores import GRU
+        >>> from rnn_tasks.spec import Vocabulary
+        >>> network = LanguageNetwork(partial(GRU, hidden_size=8), TaskSpec(4, 4, vocabulary=Vocabulary("abc")))
+        >>> len(network.generate("abba", 6).replace("<unk>", "?"))
+        10
+    """
+
+    def __init__(
+        self,
+        core: Callable[[int], Core],
+        spec: TaskSpec,
+        embedding_size: int | None = None,
+        dropout: float = 0.0,
+        readout_init: RecurrentInit | None = None,
+        quiet_blank: bool = False,
+    ) -> None:
+        super().__init__(core, spec, embedding_size=embedding_size, quiet_blank=quiet_blank)
+        require(0 <= dropout < 1, f"dropout must be at least 0 and below 1, got {dropout}")
+        self.dropout = dropout
+        self.readout: nn.Linear = nn.Linear(self.core.hidden_size, spec.output_size)
+        if readout_init is not None:
+            readout_init(self.readout.weight)
+            nn.init.zeros_(self.readout.bias)
+
+    def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Logits of the next character, ``(sequences, time, output_size)``, from ``(sequences, time, hidden_size)``."""
+        return read_linearly(self.readout, functional.dropout(hidden, self.dropout, self.training))
+
+    @torch.no_grad()
+    def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
+        """A text that continues a prefix.
+
+        Args:
+            prefix: What the network reads first, at least one character.
+            length: Characters to add, ``>= 0``.
+            temperature: Divides the logits before a character is drawn, ``>= 0``: below 1 likely characters become
+                likelier, above 1 less so; 0 always takes the likeliest.
+            seed: Seed of the draws.
+
+        Returns:
+            The prefix and ``length`` characters more; the symbol for unknown characters is shown as ``<unk>``.
+
+        Raises:
+            UsageError: A value outside its bounds, or a network that was not trained on text.
+        """
+        vocabulary = self.spec.vocabulary
+        if vocabulary is None:
+            raise UsageError("this network was not trained on text")
+        require(bool(prefix), "give a prefix of at least one character")
+        require(length >= 0, f"length must be at least 0, got {length}")
+        require(0 <= temperature < math.inf, f"temperature must be at least 0, got {temperature}")
+        generator = torch.Generator().manual_seed(seed)
+        symbols: list[int] = []
+        inputs, state = vocabulary.encode(prefix)[None].to(self.device), None
+        with evaluation_mode(self):
+            while len(symbols) < length:
+                logits, state = self(inputs, state=state)
+                last = logits[0, -1].double().cpu()
+                if temperature:
+                    choice = torch.multinomial((last / temperature).softmax(-1), 1, generator=generator)
+                else:
+                    choice = last.argmax(-1, keepdim=True)
+                symbols.append(int(choice))
+                inputs = choice[None].to(self.device)
+        return prefix + vocabulary.decode(symbols)
