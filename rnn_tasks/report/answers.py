@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rnn_tasks.analysis.flow import evaluating
 from rnn_tasks.models import LanguageModel, RecurrentModel
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
 
 WRITTEN = {"\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
@@ -29,9 +29,9 @@ def answers(model: RecurrentModel, batch: Batch) -> Tensor:
     return logits.argmax(-1)
 
 
-def is_text(subject: Subject) -> bool:
+def is_text(run: RunData) -> bool:
     """Whether it predicts characters of a text."""
-    return subject.model.spec.vocabulary is not None
+    return run.model.spec.vocabulary is not None
 
 
 def written(characters: Iterable[str]) -> str:
@@ -44,33 +44,33 @@ def written(characters: Iterable[str]) -> str:
     return "".join(c if len(c) == 1 and c.isprintable() else WRITTEN.get(c, STRANGE) for c in characters)
 
 
-def short(subjects: Sequence[Subject], one: str) -> list[str]:
+def short(runs: Sequence[RunData], one: str) -> list[str]:
     """Names for narrow places: the letters of several runs, or a word for the only one.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         one: The word.
     """
-    return [one] if len(subjects) == 1 else [subject.letter for subject in subjects]
+    return [one] if len(runs) == 1 else [run.letter for run in runs]
 
 
-def about(subjects: Sequence[Subject], subject: Subject, what: str) -> str:
+def about(runs: Sequence[RunData], run: RunData, what: str) -> str:
     """What a line of what is missing begins with: whose it is, where there are several.
 
     Args:
-        subjects: All runs.
-        subject: The one that lacks it.
+        runs: All runs.
+        run: The one that lacks it.
         what: What it lacks.
     """
-    return what if len(subjects) == 1 else f"{subject.label}: {what}"
+    return what if len(runs) == 1 else f"{run.label}: {what}"
 
 
-def stem(subjects: Sequence[Subject], subject: Subject, name: str) -> str:
+def stem(runs: Sequence[RunData], run: RunData, name: str) -> str:
     """The stem of the files of a picture that each run has for itself.
 
     Args:
-        subjects: All runs.
-        subject: The one that is drawn.
+        runs: All runs.
+        run: The one that is drawn.
         name: What is drawn.
     """
-    return name if len(subjects) == 1 else f"{name}_{subject.letter.lower()}"
+    return name if len(runs) == 1 else f"{name}_{run.letter.lower()}"

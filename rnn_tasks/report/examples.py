@@ -10,7 +10,7 @@ from torch import Tensor
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.report.answers import answers, short, written
 from rnn_tasks.report.page import Lines
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED, Batch
 
 NUM_EXAMPLES = 3
@@ -40,7 +40,7 @@ class Line(NamedTuple):
     wrong: Sequence[int] = ()
 
 
-Asked = tuple[str, Subject]
+Asked = tuple[str, RunData]
 """A run, and what its answers are called."""
 
 
@@ -60,19 +60,19 @@ def chosen(batch: Batch) -> list[int]:
     return [conditions.index(condition) for condition in wanted]
 
 
-def examples(subjects: Sequence[Subject]) -> list[Lines]:
+def examples(runs: Sequence[RunData]) -> list[Lines]:
     """Sequences of a task with symbols, the answers of all runs that were asked the same below one another.
 
     Args:
-        subjects: The runs; those without sequences or letters are left out.
+        runs: The runs; those without sequences or letters are left out.
     """
     asked: dict[str, list[Asked]] = {}
-    for name, subject in zip(short(subjects, "answer"), subjects, strict=True):
-        if subject.batch is not None and subject.alphabet:
-            rows = chosen(subject.batch)
-            question = repr((subject.batch.inputs[rows].tolist(), subject.batch.targets[rows].tolist()))
-            asked.setdefault(question, []).append((name, subject))
-    return [block(runs) for runs in asked.values()]
+    for name, run in zip(short(runs, "answer"), runs, strict=True):
+        if run.batch is not None and run.alphabet:
+            rows = chosen(run.batch)
+            question = repr((run.batch.inputs[rows].tolist(), run.batch.targets[rows].tolist()))
+            asked.setdefault(question, []).append((name, run))
+    return [block(group) for group in asked.values()]
 
 
 def block(asked: Sequence[Asked]) -> Lines:
@@ -90,7 +90,7 @@ def block(asked: Sequence[Asked]) -> Lines:
         memory=None,
         condition=None if first.batch.condition is None else first.batch.condition[rows],
     )
-    said = [(name, answers(subject.model, batch)) for name, subject in asked]
+    said = [(name, answers(run.model, batch)) for name, run in asked]
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
     shortened = False
@@ -123,7 +123,7 @@ def wrong_of(batch: Batch, answer: Tensor) -> str:
 
 
 def shown(
-    batch: Batch, said: Sequence[tuple[str, Tensor]], row: int, subject: Subject
+    batch: Batch, said: Sequence[tuple[str, Tensor]], row: int, run: RunData
 ) -> tuple[list[Line], list[tuple[int, int]]]:
     """The lines of a sequence, and where in it nothing happens.
 
@@ -131,13 +131,13 @@ def shown(
         batch: The sequences.
         said: The answers of each run, ``(batch, time)``, with its name.
         row: The sequence.
-        subject: A run that knows the symbols.
+        run: A run that knows the symbols.
     """
     inputs, targets = batch.inputs[row], batch.targets[row]
     scored = targets != NOT_SCORED
-    letters = subject.alphabet
+    letters = run.alphabet
     lines = [Line("input", written(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
-    blank = subject.model.spec.blank
+    blank = run.model.spec.blank
     dull = (inputs == blank) & ((targets == blank) | ~scored) if blank is not None else torch.zeros_like(scored)
     for name, answer in said:
         wrong = scored & (answer[row] != targets)
@@ -183,18 +183,18 @@ def without(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int
     return said, wrong
 
 
-def predictions(subjects: Sequence[Subject]) -> list[Lines]:
+def predictions(runs: Sequence[RunData]) -> list[Lines]:
     """The beginning of the test text with the characters that networks expected.
 
     Args:
-        subjects: Runs on text; those without one are left out.
+        runs: Runs on text; those without one are left out.
     """
     asked: dict[str, list[Asked]] = {}
-    for name, subject in zip(short(subjects, "guess"), subjects, strict=True):
-        if subject.batch is not None and subject.alphabet:
-            text = text_of(subject.batch.targets[0, :PREDICTED], subject.alphabet)
-            asked.setdefault(text, []).append((name, subject))
-    return [predicted(text, runs) for text, runs in asked.items()]
+    for name, run in zip(short(runs, "guess"), runs, strict=True):
+        if run.batch is not None and run.alphabet:
+            text = text_of(run.batch.targets[0, :PREDICTED], run.alphabet)
+            asked.setdefault(text, []).append((name, run))
+    return [predicted(text, group) for text, group in asked.items()]
 
 
 def predicted(text: str, asked: Sequence[Asked]) -> Lines:
@@ -205,11 +205,11 @@ def predicted(text: str, asked: Sequence[Asked]) -> Lines:
         asked: The runs with their names.
     """
     below = [Line("text", text)]
-    for name, subject in asked:
-        assert subject.batch is not None
-        guesses = answers(subject.model, subject.batch.rows(0, 1))[0, :PREDICTED]
-        wrong = (guesses != subject.batch.targets[0, :PREDICTED]).nonzero()[:, 0].tolist()
-        below.append(Line(name, text_of(guesses, subject.alphabet), wrong))
+    for name, run in asked:
+        assert run.batch is not None
+        guesses = answers(run.model, run.batch.rows(0, 1))[0, :PREDICTED]
+        wrong = (guesses != run.batch.targets[0, :PREDICTED]).nonzero()[:, 0].tolist()
+        below.append(Line(name, text_of(guesses, run.alphabet), wrong))
     indent = max(len(line.name) for line in below) + 2
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
@@ -224,22 +224,22 @@ def predicted(text: str, asked: Sequence[Asked]) -> Lines:
     return Lines(caption, lines, marked)
 
 
-def samples(subjects: Sequence[Subject]) -> Lines | None:
+def samples(runs: Sequence[RunData]) -> Lines | None:
     """What networks write; None if none of them can.
 
     Args:
-        subjects: Runs on text.
+        runs: Runs on text.
     """
     lines: list[str] = []
     prefix = ""
-    for subject in subjects:
-        vocabulary = subject.model.spec.vocabulary
-        if vocabulary is None or not isinstance(subject.model, LanguageModel):
+    for run in runs:
+        vocabulary = run.model.spec.vocabulary
+        if vocabulary is None or not isinstance(run.model, LanguageModel):
             continue
         prefix = vocabulary.prefix or vocabulary.characters[:1]
-        text = written(subject.model.generate(prefix, SAMPLED, TEMPERATURE, seed=0))
+        text = written(run.model.generate(prefix, SAMPLED, TEMPERATURE, seed=0))
         lines += [""] if lines else []
-        lines += [subject.label] if len(subjects) > 1 else []
+        lines += [run.label] if len(runs) > 1 else []
         lines += [text[start : start + LINE] for start in range(0, len(text), LINE)]
     caption = f"{SAMPLED} characters that the network makes up behind “{written(prefix)}”, drawn with temperature "
     caption += f"{TEMPERATURE} and seed 0: it is given its own characters to read."

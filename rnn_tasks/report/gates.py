@@ -24,7 +24,7 @@ from rnn_tasks.plots.style import (
 )
 from rnn_tasks.report.answers import about, is_text, stem
 from rnn_tasks.report.page import Block, Picture
-from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.report.run_data import RunData, attempt
 
 MAX_GATES = 6
 """Gates that are drawn; a layer of several layers has more."""
@@ -75,21 +75,21 @@ class Gates(NamedTuple):
     first: int = 0
 
 
-def gates_of(subject: Subject) -> Gates | None:
+def gates_of(run: RunData) -> Gates | None:
     """The gates along the first sequence, of several conditions the first one with the greatest; None without gates.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    batch = subject.batch
+    batch = run.batch
     if batch is None:
         return None
     row = 0 if batch.condition is None else int(batch.condition.argmax())
     one = batch.rows(row, row + 1)
-    gates = {name: values[0].double() for name, values in gates_only(gate_activity(subject.model, one)).items()}
+    gates = {name: values[0].double() for name, values in gates_only(gate_activity(run.model, one)).items()}
     if not gates:
         return None
-    lag = subject.wait if one.condition is None else int(one.condition[0])
+    lag = run.wait if one.condition is None else int(one.condition[0])
     lag = IN_TEXT if lag is None else lag
     carrier = None
     for layer in sorted({int(name.removeprefix("layer").partition("/")[0]) for name in gates}):
@@ -97,9 +97,9 @@ def gates_of(subject: Subject) -> Gates | None:
         if left is not None and (carrier is None or left.max() > carrier.share):
             start, unit = divmod(int(left.argmax()), left.shape[1])
             carrier = Carrier(layer, unit, start, lag, float(left.max()))
-    read = subject.shown(one.inputs[0].tolist())
+    read = run.shown(one.inputs[0].tolist())
     first, last = 0, len(read)
-    if is_text(subject):
+    if is_text(run):
         first = max(0, (0 if carrier is None else carrier.start) - SHOWN_OF_TEXT // 3)
         last = first + SHOWN_OF_TEXT
     require(all(bool(values.isfinite().all()) for values in gates.values()), "the network has diverged")
@@ -193,20 +193,20 @@ def caption_of_gates(found: Gates) -> str:
     return text
 
 
-def gate_blocks(subjects: Sequence[Subject], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
+def gate_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
     """A picture for each run with gates, and their numbers.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         missing: Lines of what is missing, to which some may be added.
     """
     blocks: list[Block] = []
     numbers: dict[str, Any] = {}
-    for subject in subjects:
-        found = attempt(missing, about(subjects, subject, "gates"), partial(gates_of, subject))
+    for run in runs:
+        found = attempt(missing, about(runs, run, "gates"), partial(gates_of, run))
         if found is None:
             continue
-        caption = about(subjects, subject, caption_of_gates(found))
-        blocks.append(Picture(stem(subjects, subject, "gates"), partial(draw_gates, found), caption))
-        numbers[subject.label] = found
+        caption = about(runs, run, caption_of_gates(found))
+        blocks.append(Picture(stem(runs, run, "gates"), partial(draw_gates, found), caption))
+        numbers[run.label] = found
     return blocks, numbers

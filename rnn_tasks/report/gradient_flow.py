@@ -30,20 +30,20 @@ from rnn_tasks.report.jacobians import (
     stretching,
 )
 from rnn_tasks.report.page import Block, Picture, Section, Table
-from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.report.run_data import RunData, attempt
 
 
 class Flow(NamedTuple):
     """What is known of a run.
 
     Attributes:
-        subject: The run.
+        run: The run.
         by_lag: None if it could not be measured.
         clipping: None if no gradient was logged.
         stretching: None if it could not be measured.
     """
 
-    subject: Subject
+    run: RunData
     by_lag: ByLag | None
     clipping: Clipping | None
     stretching: BothStretchings | None
@@ -54,9 +54,9 @@ Cell = Callable[[Flow], str | None]
 
 def at_the_answer(flow: Flow) -> str | None:
     """The gradient where the answer was read, as a share of the one at the loss."""
-    if flow.by_lag is None or flow.subject.wait is None or flow.subject.wait >= len(flow.by_lag.trained):
+    if flow.by_lag is None or flow.run.wait is None or flow.run.wait >= len(flow.by_lag.trained):
         return None
-    return share_at(flow.by_lag, flow.subject.wait)
+    return share_at(flow.by_lag, flow.run.wait)
 
 
 def share_at(by_lag: ByLag, lag: int) -> str | None:
@@ -108,23 +108,23 @@ def table(flows: Sequence[Flow]) -> Table | None:
     caption = (
         "How far gradients reach and how long differences last, in figures; the pictures below say how each was found."
     )
-    names = [flow.subject.label for flow in flows] if len(flows) > 1 else [""]
+    names = [flow.run.label for flow in flows] if len(flows) > 1 else [""]
     return Table(caption, ["", *names], rows) if rows else None
 
 
-def caption_of_lags(found: Sequence[tuple[Subject, ByLag]]) -> str:
+def caption_of_lags(found: Sequence[tuple[RunData, ByLag]]) -> str:
     """How to read gradients by lag."""
     text = (
         "How far back one loss can see: the length of the gradient of the last scored step's loss by the hidden state "
         f"k steps before, mean over {GRADIENT_SEQUENCES} sequences at most. Where it vanishes, nothing can be learnt "
         f"about what was read there. Less than {VANISHED:.0e} of the longest is drawn there."
     )
-    if any(subject.wait is not None for subject, _ in found):
+    if any(run.wait is not None for run, _ in found):
         text += " The upright line: where the symbol was read that the last answer has to give."
     return text
 
 
-def caption_of_training(found: Sequence[tuple[Subject, InTraining]]) -> str:
+def caption_of_training(found: Sequence[tuple[RunData, InTraining]]) -> str:
     """How to read gradients over a training."""
     counts = " and ".join(f"{len(known.steps)}" for _, known in found)
     return (
@@ -134,11 +134,11 @@ def caption_of_training(found: Sequence[tuple[Subject, InTraining]]) -> str:
     )
 
 
-def caption_of_clipping(found: Sequence[tuple[Subject, Clipping]]) -> str:
+def caption_of_clipping(found: Sequence[tuple[RunData, Clipping]]) -> str:
     """How to read the norms."""
     text = "The norm of the gradient of all parameters together, at the logged steps, before and after it was clipped."
-    for subject, known in found:
-        who = f"{subject.label}: clipped" if len(found) > 1 else "Clipped"
+    for run, known in found:
+        who = f"{run.label}: clipped" if len(found) > 1 else "Clipped"
         to = "" if known.limit is None else f" to {known.limit:g}"
         text += f" {who}{to} in {known.clipped:.0%} of {len(known.before.steps)} steps."
     return text
@@ -163,18 +163,18 @@ def caption_of_exponents(found: Sequence[tuple[str, BothStretchings]]) -> str:
     )
 
 
-def flowing(subjects: Sequence[Subject]) -> Section:
+def gradient_flow_section(runs: Sequence[RunData]) -> Section:
     """How does gradient flow?
 
     Args:
-        subjects: The runs.
+        runs: The runs.
     """
     missing: list[str] = []
-    flows = [flow_of(subject, partial(about, subjects, subject), missing) for subject in subjects]
-    by_lag = [(flow.subject, flow.by_lag) for flow in flows if flow.by_lag is not None]
-    clipped = [(flow.subject, flow.clipping) for flow in flows if flow.clipping is not None]
-    stretched = [(flow.subject.label, flow.stretching) for flow in flows if flow.stretching is not None]
-    watched = [(s, known) for s in subjects if (known := gradients_while_learning(s)) is not None]
+    flows = [flow_of(run, partial(about, runs, run), missing) for run in runs]
+    by_lag = [(flow.run, flow.by_lag) for flow in flows if flow.by_lag is not None]
+    clipped = [(flow.run, flow.clipping) for flow in flows if flow.clipping is not None]
+    stretched = [(flow.run.label, flow.stretching) for flow in flows if flow.stretching is not None]
+    watched = [(s, known) for s in runs if (known := gradients_while_learning(s)) is not None]
     figures = table(flows)
     blocks: list[Block] = [] if figures is None else [figures]
     if by_lag:
@@ -189,31 +189,31 @@ def flowing(subjects: Sequence[Subject]) -> Section:
     return Section("flowing", "How does gradient flow?", blocks, numbers(flows), missing)
 
 
-def flow_of(subject: Subject, what: Callable[[str], str], missing: list[str]) -> Flow:
+def flow_of(run: RunData, what: Callable[[str], str], missing: list[str]) -> Flow:
     """What can be measured of a run.
 
     Args:
-        subject: The run.
+        run: The run.
         what: Says whose the part is that is missing.
         missing: Lines of what is, to which some may be added.
     """
-    by_lag = attempt(missing, what("gradient by lag"), partial(lags, subject))
+    by_lag = attempt(missing, what("gradient by lag"), partial(lags, run))
     stretched = None
-    if subject.batch is not None:
-        measure = partial(stretching, subject.model, subject.untrained, subject.batch)
+    if run.batch is not None:
+        measure = partial(stretching, run.model, run.untrained, run.batch)
         stretched = attempt(missing, what("Jacobian products and Lyapunov exponents"), measure)
-    known = clipping(subject)
+    known = clipping(run)
     if known is None:
         missing.append(what("norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"))
-    return Flow(subject, by_lag, known, stretched)
+    return Flow(run, by_lag, known, stretched)
 
 
 def numbers(flows: Sequence[Flow]) -> dict[str, Any]:
     """Every number, by run."""
     return {
-        flow.subject.label: {
+        flow.run.label: {
             "gradient_by_lag": flow.by_lag,
-            "gradient_in_training": gradients_while_learning(flow.subject),
+            "gradient_in_training": gradients_while_learning(flow.run),
             "clipping": flow.clipping,
             "stretching": flow.stretching,
         }

@@ -19,7 +19,7 @@ from rnn_tasks.plots.style import (
     panels,
 )
 from rnn_tasks.report.answers import is_text
-from rnn_tasks.report.run_data import Curve, Subject
+from rnn_tasks.report.run_data import Curve, RunData
 from rnn_tasks.spec import Baseline
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")
@@ -42,41 +42,41 @@ def thinned(curve: Curve) -> Curve:
     return Curve(curve.steps[::-stride][::-1] + 1, curve.values[::-stride][::-1])
 
 
-def curves(subject: Subject) -> dict[str, Curve]:
+def curves(run: RunData) -> dict[str, Curve]:
     """The curves of a run that are drawn, by name."""
-    return {name: thinned(subject.curves[name]) for name in CURVES if name in subject.curves}
+    return {name: thinned(run.curves[name]) for name in CURVES if name in run.curves}
 
 
-def draw_curves(subjects: Sequence[Subject], known: Sequence[Baseline | None], width: float) -> Figure:
+def draw_curves(runs: Sequence[RunData], known: Sequence[Baseline | None], width: float) -> Figure:
     """Loss and accuracy over training, all runs in one field each.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         known: The baselines of their validations.
         width: Inches.
     """
     figure, (losses, accuracies) = panels(width, 2, height=2.8, sharex=True)
-    several = len(subjects) > 1
-    for index, subject in enumerate(subjects):
-        found = curves(subject)
-        label = subject.label if several else "validation"
-        solved = subject.summary.get("solved_at")
+    several = len(runs) > 1
+    for index, run in enumerate(runs):
+        found = curves(run)
+        label = run.label if several else "validation"
+        solved = run.summary.get("solved_at")
         draw_pair(losses, index, found, ("val/loss", "train/loss"), (label, "" if several else "training"), solved)
         names = ("val/accuracy", "val/worst_accuracy")
-        if not subject.model.spec.num_conditions:
+        if not run.model.spec.num_conditions:
             names = names[:1] * 2  # the only condition is the worst
         draw_pair(accuracies, index, found, names, ("", "" if several else "worst condition"), solved)
-    unit = "nats a character" if is_text(subjects[0]) else "nats a step"
+    unit = "nats a character" if is_text(runs[0]) else "nats a step"
     name_axes(losses, "optimizer steps", f"loss, {unit}", "Loss")
     name_axes(accuracies, "optimizer steps", "share of right answers", "Accuracy in validation")
-    draw_levels(losses, "n-gram" if is_text(subjects[0]) else "baseline", [k and k.loss for k in known])
+    draw_levels(losses, "n-gram" if is_text(runs[0]) else "baseline", [k and k.loss for k in known])
     draw_levels(losses, "least possible", [k and k.floor for k in known], floor=True)
     draw_levels(accuracies, "", [k and k.accuracy for k in known])
-    values = [curve.values for s in subjects for name, curve in s.curves.items() if name in CURVES[:2]]
+    values = [curve.values for s in runs for name, curve in s.curves.items() if name in CURVES[:2]]
     if decades(values) > DECADES:
         logarithmic(losses, values)
     accuracies.set_ylim(-0.03, 1.03)
-    if any(subject.summary.get("solved_at") is not None for subject in subjects):
+    if any(run.summary.get("solved_at") is not None for run in runs):
         losses.plot([], [], "o", color="white", markeredgecolor="black", markersize=7, label="solved")
     legend_below(figure, losses, width)
     return figure
@@ -126,14 +126,14 @@ def draw_levels(field: Axes, name: str, values: Sequence[float | None], floor: b
         level(field, value, "" if index else name, FLOOR if floor else BASELINE)
 
 
-def curve_caption(subjects: Sequence[Subject], known: Sequence[Baseline | None]) -> str:
+def curve_caption(runs: Sequence[RunData], known: Sequence[Baseline | None]) -> str:
     """How to read the curves.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         known: The baselines of their validations.
     """
-    counted = "the n-gram" if is_text(subjects[0]) else "the baseline, which has learnt nothing but the timing"
+    counted = "the n-gram" if is_text(runs[0]) else "the baseline, which has learnt nothing but the timing"
     text = (
         "Loss and accuracy after so many optimizer steps; the thick line is validation, the thin one training batches. "
     )
@@ -141,12 +141,12 @@ def curve_caption(subjects: Sequence[Subject], known: Sequence[Baseline | None])
     if any(k is not None and k.floor is not None for k in known):
         text += ", and the least loss that any predictor can have"
     text += "."
-    if any(subject.model.spec.num_conditions for subject in subjects):
+    if any(run.model.spec.num_conditions for run in runs):
         text += " The thin line of the accuracy is the worst condition."
-    solved = [subject for subject in subjects if subject.summary.get("solved_at") is not None]
+    solved = [run for run in runs if run.summary.get("solved_at") is not None]
     if solved:
-        ends = [f"step {subject.summary['solved_at']:,}" for subject in solved]
-        if len(subjects) > 1:
-            ends = [f"{subject.label} at {end}" for subject, end in zip(solved, ends, strict=True)]
+        ends = [f"step {run.summary['solved_at']:,}" for run in solved]
+        if len(runs) > 1:
+            ends = [f"{run.label} at {end}" for run, end in zip(solved, ends, strict=True)]
         text += f" The mark is where validation first said that it is solved: {', '.join(ends)}."
     return text

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rnn_tasks.analysis import eigenvalues
 from rnn_tasks.errors import require
 from rnn_tasks.plots.style import LINES, legend_below, level, logarithmic, name_axes, panels, whole
-from rnn_tasks.report.run_data import Curve, Subject
+from rnn_tasks.report.run_data import Curve, RunData
 
 SMALL = 1.85
 """Inches that a square field needs beside others."""
@@ -36,18 +36,18 @@ class Spectrum(NamedTuple):
     last: NDArray[np.complex128]
 
 
-def spectra(subject: Subject) -> list[Spectrum]:
+def spectra(run: RunData) -> list[Spectrum]:
     """The eigenvalues of a run's recurrent matrices; the first ones are a recorder's, or those of an untrained network.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    for model in (subject.model, subject.untrained):
+    for model in (run.model, run.untrained):
         finite = all(bool(weight.isfinite().all()) for weight in model.core.recurrent_weights().values())
         require(finite, "the weights are not finite: the network has diverged")
-    last = {name: values.numpy() for name, values in eigenvalues(subject.model).items()}
-    first = {name: values.numpy() for name, values in eigenvalues(subject.untrained).items()}
-    kept = subject.snapshots
+    last = {name: values.numpy() for name, values in eigenvalues(run.model).items()}
+    first = {name: values.numpy() for name, values in eigenvalues(run.untrained).items()}
+    kept = run.snapshots
     if kept is not None and kept.steps[0] == 0 and kept.eigenvalues.keys() == last.keys():
         first = {name: values[0].to(torch.complex128).numpy() for name, values in kept.eigenvalues.items()}
     return [Spectrum(name, first[name], values) for name, values in last.items()]
@@ -86,19 +86,19 @@ def draw_spectra(found: Sequence[tuple[str, Spectrum]], width: float) -> Figure:
     return figure
 
 
-def over_training(subject: Subject, quantity: str) -> dict[str, Curve]:
+def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
     """What was logged of each recurrent matrix, by its name.
 
     Args:
-        subject: The run.
+        run: The run.
         quantity: ``spectral_norm``, ``spectral_radius`` or ``orthogonality_error``.
     """
-    names = subject.model.core.recurrent_weights()
-    kept = subject.snapshots
+    names = run.model.core.recurrent_weights()
+    kept = run.snapshots
     if quantity == "spectral_radius" and kept is not None and kept.eigenvalues.keys() == names.keys():
         radii = {name: values.abs().amax(1).double().numpy() for name, values in kept.eigenvalues.items()}
         return {name: Curve(kept.steps.numpy(), values) for name, values in radii.items()}
-    logged = {name: subject.curves.get(f"{quantity}/{name}") for name in names}
+    logged = {name: run.curves.get(f"{quantity}/{name}") for name in names}
     return {name: Curve(c.steps + 1, c.values) for name, c in logged.items() if c is not None}
 
 
@@ -123,15 +123,15 @@ def largest(curves: dict[str, Curve]) -> Curve:
     return Curve(steps, np.max(values, axis=0))
 
 
-def lines_of(subjects: Sequence[Subject], quantity: str) -> dict[str, Curve]:
+def lines_of(runs: Sequence[RunData], quantity: str) -> dict[str, Curve]:
     """A curve for each matrix of the only run, or for each of several runs, the largest over its matrices.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         quantity: As in :func:`over_training`.
     """
-    found = {subject.label: over_training(subject, quantity) for subject in subjects}
-    if len(subjects) == 1:
+    found = {run.label: over_training(run, quantity) for run in runs}
+    if len(runs) == 1:
         (curves,) = found.values()
         if len(curves) > len(LINES):
             return {"largest of all matrices": largest(curves)}
@@ -139,14 +139,14 @@ def lines_of(subjects: Sequence[Subject], quantity: str) -> dict[str, Curve]:
     return {label: largest(curves) for label, curves in found.items() if curves}
 
 
-def draw_norms(subjects: Sequence[Subject], width: float) -> Figure:
+def draw_norms(runs: Sequence[RunData], width: float) -> Figure:
     """Spectral norm, spectral radius and orthogonality error over training.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         width: Inches.
     """
-    known = {quantity: lines for quantity in QUANTITIES if (lines := lines_of(subjects, quantity))}
+    known = {quantity: lines for quantity in QUANTITIES if (lines := lines_of(runs, quantity))}
     figure, fields = panels(width, len(known), height=2.8, least=2.4)
     for field, (quantity, curves) in zip(fields, known.items(), strict=True):
         for index, (name, curve) in enumerate(curves.items()):

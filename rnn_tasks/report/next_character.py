@@ -12,7 +12,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.plots.style import colour_bar, heat_map, name_axes, panels, visible
 from rnn_tasks.report.answers import written
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.tasks import ElmanGrammar
 from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.texts.grammar import ELMAN
@@ -38,30 +38,30 @@ class Expected(NamedTuple):
     probabilities: NDArray[np.float64]
 
 
-def expected(subject: Subject) -> Expected | None:
+def expected(run: RunData) -> Expected | None:
     """What a run expects along the beginning of its test text; None if it does not read one.
 
     Args:
-        subject: The run.
+        run: The run.
 
     Raises:
         UsageError: The network has diverged.
     """
-    if not isinstance(subject.task, LanguageTask) or not isinstance(subject.model, LanguageModel):
+    if not isinstance(run.task, LanguageTask) or not isinstance(run.model, LanguageModel):
         return None
-    text = subject.task.text("test")[:PREFIX]
-    found: Distributions = next_character_distributions(subject.model, text)
+    text = run.task.text("test")[:PREFIX]
+    found: Distributions = next_character_distributions(run.model, text)
     return Expected(text, found.characters, found.probabilities)
 
 
-def exact(subject: Subject, along: Expected) -> Expected | None:
+def exact(run: RunData, along: Expected) -> Expected | None:
     """The exact odds along the same text, where a grammar has made it; else None.
 
     Args:
-        subject: The run.
+        run: The run.
         along: What the run expects.
     """
-    if not isinstance(subject.task, ElmanGrammar):
+    if not isinstance(run.task, ElmanGrammar):
         return None
     rows = np.zeros_like(along.probabilities)
     try:

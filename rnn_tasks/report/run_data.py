@@ -49,8 +49,8 @@ class Curve(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A run as the sections of a report see it.
+class RunData:
+    """Everything that the sections of a report need of a run: its network, its data, and what was recorded.
 
     Attributes:
         label: Its name in legends, unlike those of the others.
@@ -142,7 +142,7 @@ def section(config: dict[str, Any], name: str) -> dict[str, Any]:
     return found or {}
 
 
-def load_subjects(places: Sequence[RunPlace]) -> list[Subject]:
+def load_runs(places: Sequence[RunPlace]) -> list[RunData]:
     """The runs of a report.
 
     Args:
@@ -151,10 +151,10 @@ def load_subjects(places: Sequence[RunPlace]) -> list[Subject]:
     Raises:
         UsageError: One is broken, or they are of different tasks.
     """
-    subjects = [load_subject(place, letter) for place, letter in zip(places, labels(places), strict=True)]
-    tasks = sorted({str(section(subject.config, "data").get("class_path")) for subject in subjects})
+    runs = [load_run(place, letter) for place, letter in zip(places, labels(places), strict=True)]
+    tasks = sorted({str(section(run.config, "data").get("class_path")) for run in runs})
     require(len(tasks) == 1, f"side by side are runs of one task, not of {', '.join(tasks)}")
-    return subjects
+    return runs
 
 
 def labels(places: Sequence[RunPlace]) -> list[str]:
@@ -180,7 +180,7 @@ def network_of(config: dict[str, Any]) -> str:
     return f"{name}, {constraint}" if constraint else name
 
 
-def load_subject(place: RunPlace, label: str) -> Subject:
+def load_run(place: RunPlace, label: str) -> RunData:
     """Load a run with what it has.
 
     Args:
@@ -206,7 +206,7 @@ def load_subject(place: RunPlace, label: str) -> Subject:
         snapshots = read_snapshots(place.folder / SNAPSHOTS)
     else:
         missing.append("what is seen only while a network learns: no SnapshotRecorder was there (--config watch)")
-    return Subject(
+    return RunData(
         label=label,
         folder=place.folder,
         config=config,

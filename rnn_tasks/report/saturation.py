@@ -13,7 +13,7 @@ from rnn_tasks.analysis.snapshots import has_bounds
 from rnn_tasks.errors import require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.plots.style import LINES, UNTRAINED, legend_below, name_axes, panels, whole
-from rnn_tasks.report.run_data import Curve, Subject
+from rnn_tasks.report.run_data import Curve, RunData
 from rnn_tasks.spec import Batch
 
 THRESHOLD = 0.95
@@ -34,29 +34,29 @@ class Saturated(NamedTuple):
     over_training: Curve | None
 
 
-def saturated(subject: Subject) -> Saturated | None:
+def saturated(run: RunData) -> Saturated | None:
     """How often a run's units are near their bounds; None if its layer has none, or no sequences.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    batch = subject.batch
-    if batch is None or not has_bounds(subject.model.core):
+    batch = run.batch
+    if batch is None or not has_bounds(run.model.core):
         return None
 
     def of(model: RecurrentModel) -> NDArray[np.float64]:
         return np.sort(saturation(hidden_states(model, batch), THRESHOLD).double().numpy())[::-1].copy()
 
-    if not stays_within_bounds(subject.model, batch):
+    if not stays_within_bounds(run.model, batch):
         return None
-    kept = subject.snapshots
+    kept = run.snapshots
     curve = None
     if kept is not None and kept.saturation is not None and len(kept) > 1:
         curve = Curve(kept.steps.numpy(), kept.saturation.double().mean(1).numpy())
-    elif "saturation/share" in subject.curves:
-        logged = subject.curves["saturation/share"]
+    elif "saturation/share" in run.curves:
+        logged = run.curves["saturation/share"]
         curve = Curve(logged.steps + 1, logged.values)
-    return Saturated(of(subject.model), of(subject.untrained), curve)
+    return Saturated(of(run.model), of(run.untrained), curve)
 
 
 def stays_within_bounds(model: RecurrentModel, batch: Batch) -> bool:

@@ -12,7 +12,7 @@ from rnn_tasks.analysis.structure import Trajectory, pca_trajectory
 from rnn_tasks.errors import require
 from rnn_tasks.plots.style import MAP, colour_bar, heat_map, name_axes, panels, symbols_below, visible, whole
 from rnn_tasks.report.answers import is_text
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.report.run_data import RunData
 
 MOMENTS = 4
 """Moments of a training at which a trajectory is drawn."""
@@ -38,27 +38,27 @@ class Followed(NamedTuple):
     read: list[str]
 
 
-def followed(subject: Subject) -> Followed | None:
+def followed(run: RunData) -> Followed | None:
     """The trajectory of a recorder's sequence through its snapshots, or else of a test sequence before and after.
 
     None where there is neither.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    kept = subject.snapshots
+    kept = run.snapshots
     if kept is not None and len(kept) > 1:
         chosen = sorted({round(index) for index in np.linspace(0, len(kept) - 1, MOMENTS)})
         states = kept.states[chosen, :MAX_STEPS].double().numpy()
         names = [f"after {step:,} steps" for step in kept.steps[chosen].tolist()]
-        read = subject.shown(kept.inputs[:MAX_STEPS].tolist())
-    elif subject.batch is not None:
-        one = subject.batch.rows(0, 1)
+        read = run.shown(kept.inputs[:MAX_STEPS].tolist())
+    elif run.batch is not None:
+        one = run.batch.rows(0, 1)
         states = np.stack(
-            [hidden_states(model, one)[0, :MAX_STEPS].double().numpy() for model in (subject.untrained, subject.model)]
+            [hidden_states(model, one)[0, :MAX_STEPS].double().numpy() for model in (run.untrained, run.model)]
         )
         names = ["untrained", "trained"]
-        read = subject.shown(one.inputs[0, :MAX_STEPS].tolist())
+        read = run.shown(one.inputs[0, :MAX_STEPS].tolist())
     else:
         return None
     require(min(states.shape[1:]) >= 2, "a trajectory in a plane needs two units and two steps")
@@ -113,18 +113,18 @@ class Units(NamedTuple):
     read: list[str]
 
 
-def units(subject: Subject) -> Units | None:
+def units(run: RunData) -> Units | None:
     """The hidden states of the first test sequence; None without one.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    if subject.batch is None:
+    if run.batch is None:
         return None
-    one, shown = subject.batch.rows(0, 1), MAX_CHARACTERS if is_text(subject) else MAX_STEPS
-    states = hidden_states(subject.model, one)[0, :shown].double().numpy()
+    one, shown = run.batch.rows(0, 1), MAX_CHARACTERS if is_text(run) else MAX_STEPS
+    states = hidden_states(run.model, one)[0, :shown].double().numpy()
     require(bool(np.isfinite(states).all()), "the states are not finite: the network has diverged")
-    return Units(states[:, states.mean(0).argsort()], subject.shown(one.inputs[0, :shown].tolist()))
+    return Units(states[:, states.mean(0).argsort()], run.shown(one.inputs[0, :shown].tolist()))
 
 
 def draw_units(found: Sequence[tuple[str, Units]], width: float) -> Figure:

@@ -20,23 +20,23 @@ from rnn_tasks.report.matrices import (
     spectra,
 )
 from rnn_tasks.report.page import Block, Picture, Section
-from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.saturation import THRESHOLD, Saturated, draw_saturated, saturated
 
 
-def title_of(subjects: Sequence[Subject], subject: Subject, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
+def title_of(runs: Sequence[RunData], run: RunData, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
     """What a matrix is called: by its run where there are several, and by its name where the run has several.
 
     Args:
-        subjects: All runs.
-        subject: Whose it is.
+        runs: All runs.
+        run: Whose it is.
         of_it: All of its matrices.
         spectrum: The matrix.
     """
     name = brief(spectrum.name, [one.name for one in of_it])
-    if len(subjects) == 1:
+    if len(runs) == 1:
         return name if len(of_it) > 1 else ""
-    return f"{subject.letter}: {name}" if len(of_it) > 1 else subject.label
+    return f"{run.letter}: {name}" if len(of_it) > 1 else run.label
 
 
 def caption_of_spectra(found: Sequence[tuple[str, Spectrum]]) -> str:
@@ -71,39 +71,38 @@ def caption_of_saturation(found: Sequence[tuple[str, Saturated]]) -> str:
     )
 
 
-def weights(subjects: Sequence[Subject]) -> Section:
+def weights_section(runs: Sequence[RunData]) -> Section:
     """What do its weights do?
 
     Args:
-        subjects: The runs.
+        runs: The runs.
     """
     missing: list[str] = []
     eigenvalues: dict[str, dict[str, Spectrum]] = {}
     found: list[tuple[str, Spectrum]] = []
     full: list[tuple[str, Saturated]] = []
-    for subject in subjects:
-        known = attempt(missing, about(subjects, subject, "eigenvalues"), partial(spectra, subject))
+    for run in runs:
+        known = attempt(missing, about(runs, run, "eigenvalues"), partial(spectra, run))
         own = known or []
         if known == []:
-            missing.append(about(subjects, subject, "eigenvalues: its layer names no recurrent matrix"))
-        eigenvalues[subject.label] = {spectrum.name: spectrum for spectrum in own}
-        found += [(title_of(subjects, subject, own, spectrum), spectrum) for spectrum in own]
-        share = attempt(missing, about(subjects, subject, "saturation"), partial(saturated, subject))
-        full += [] if share is None else [(subject.label, share)]
+            missing.append(about(runs, run, "eigenvalues: its layer names no recurrent matrix"))
+        eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in own}
+        found += [(title_of(runs, run, own, spectrum), spectrum) for spectrum in own]
+        share = attempt(missing, about(runs, run, "saturation"), partial(saturated, run))
+        full += [] if share is None else [(run.label, share)]
     blocks: list[Block] = []
     if found:
         blocks.append(Picture("eigenvalues", partial(draw_spectra, found), caption_of_spectra(found)))
-    if any(lines_of(subjects, quantity) for quantity in QUANTITIES):
-        blocks.append(Picture("recurrent_matrices", partial(draw_norms, subjects), CAPTION_OF_NORMS))
+    if any(lines_of(runs, quantity) for quantity in QUANTITIES):
+        blocks.append(Picture("recurrent_matrices", partial(draw_norms, runs), CAPTION_OF_NORMS))
     if full:
         blocks.append(Picture("saturation", partial(draw_saturated, full), caption_of_saturation(full)))
-    gates, of_gates = gate_blocks(subjects, missing)
+    gates, of_gates = gate_blocks(runs, missing)
     blocks += gates
     numbers: dict[str, Any] = {
         "eigenvalues": eigenvalues,
         "over_training": {
-            subject.label: {quantity: over_training(subject, quantity) for quantity in QUANTITIES}
-            for subject in subjects
+            run.label: {quantity: over_training(run, quantity) for quantity in QUANTITIES} for run in runs
         },
         "saturation": dict(full),
         "gates": of_gates,

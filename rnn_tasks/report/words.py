@@ -25,7 +25,7 @@ from rnn_tasks.models import LanguageModel, RecurrentModel
 from rnn_tasks.plots.style import LINES, MARKERS, SPACE, UNTRAINED, legend_below, level, name_axes, panels
 from rnn_tasks.report.answers import STRANGE, answers, written
 from rnn_tasks.report.page import Table
-from rnn_tasks.report.run_data import TEXT_LENGTH, Subject
+from rnn_tasks.report.run_data import TEXT_LENGTH, RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.spec.vocabulary import UNKNOWN
 from rnn_tasks.tasks.language_task import LanguageTask, cut
@@ -94,28 +94,28 @@ def long_text(task: LanguageTask) -> Batch:
     return cut(symbols, torch.arange((len(symbols) - 1) // length) * length, length)
 
 
-def words_of(subject: Subject) -> Words | None:
+def words_of(run: RunData) -> Words | None:
     """The words in a run's states; None if it does not read a text.
 
     Args:
-        subject: The run.
+        run: The run.
 
     Raises:
         UsageError: The text has no words, or the network has diverged.
     """
-    if not isinstance(subject.task, LanguageTask):
+    if not isinstance(run.task, LanguageTask):
         return None
-    text = long_text(subject.task)
-    vocabulary = subject.task.vocabulary
+    text = long_text(run.task)
+    vocabulary = run.task.vocabulary
 
     def accuracy(model: RecurrentModel) -> WordAccuracy:
         return accuracy_by_position(answers(model, text), text.inputs, vocabulary)
 
     return Words(
-        read_by(subject.model, text, subject.task),
-        read_by(subject.untrained, text, subject.task),
-        accuracy(subject.model),
-        accuracy(subject.untrained),
+        read_by(run.model, text, run.task),
+        read_by(run.untrained, text, run.task),
+        accuracy(run.model),
+        accuracy(run.untrained),
     )
 
 
@@ -216,7 +216,7 @@ def purity_table(found: Sequence[tuple[str, Words]]) -> Table | None:
     return Table(caption, ["", "trained", "p", "untrained", "p", "chance"], rows) if rows else None
 
 
-def draw_positions(found: Sequence[tuple[Subject, Words]], width: float) -> Figure:
+def draw_positions(found: Sequence[tuple[RunData, Words]], width: float) -> Figure:
     """Accuracy of the next character by its place in the word, and of the space behind it.
 
     Args:
@@ -225,8 +225,8 @@ def draw_positions(found: Sequence[tuple[Subject, Words]], width: float) -> Figu
     """
     figure, (field,) = panels(width, 1, height=2.8)
     longest = 0
-    for index, (subject, words) in enumerate(found):
-        label = subject.label if len(found) > 1 else "trained"
+    for index, (run, words) in enumerate(found):
+        label = run.label if len(found) > 1 else "trained"
         longest = max(longest, draw_line(field, words.accuracy, index, label))
         if index == len(found) - 1:
             letters = words.untrained_accuracy.letters
@@ -235,7 +235,7 @@ def draw_positions(found: Sequence[tuple[Subject, Words]], width: float) -> Figu
     for index, (_, words) in enumerate(found):
         style = {"color": LINES[index]["color"], "marker": MARKERS[index], "markersize": 6}
         field.plot([longest + 1], [words.accuracy.space], linestyle="none", **style)
-    known = {subject.task.baseline_on("test").accuracy for subject, _ in found if subject.task is not None}
+    known = {run.task.baseline_on("test").accuracy for run, _ in found if run.task is not None}
     for index, value in enumerate(sorted(known)):
         level(field, value, "" if index else "n-gram, all characters")
     field.set_xticks(range(1, longest + 2), [*map(str, range(1, longest + 1)), SPACE])
@@ -274,26 +274,26 @@ def lexicon_of(task: LanguageTask) -> frozenset[str]:
     return ELMAN.lexicon if ELMAN.lexicon.issuperset(train) else train
 
 
-def lexicon_table(subjects: Sequence[Subject]) -> tuple[Table | None, dict[str, Any]]:
+def lexicon_table(runs: Sequence[RunData]) -> tuple[Table | None, dict[str, Any]]:
     """How many of the words that networks write are words, and the numbers; None where none writes any.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
     """
     rows, numbers = [], {}
-    for subject in subjects:
-        model, untrained = subject.model, subject.untrained
-        writes = isinstance(subject.task, LanguageTask) and isinstance(model, LanguageModel)
-        if not writes or not isinstance(untrained, LanguageModel) or not isinstance(subject.task, LanguageTask):
+    for run in runs:
+        model, untrained = run.model, run.untrained
+        writes = isinstance(run.task, LanguageTask) and isinstance(model, LanguageModel)
+        if not writes or not isinstance(untrained, LanguageModel) or not isinstance(run.task, LanguageTask):
             continue
         assert isinstance(model, LanguageModel)
-        lexicon = lexicon_of(subject.task)
-        prefix = subject.task.vocabulary.prefix or subject.task.vocabulary.characters[:1]
+        lexicon = lexicon_of(run.task)
+        prefix = run.task.vocabulary.prefix or run.task.vocabulary.characters[:1]
         shares = {t: lexicon_share(model.generate(prefix, WRITTEN, t, seed=0), lexicon) for t in TEMPERATURES}
         before = lexicon_share(untrained.generate(prefix, WRITTEN, 1.0, seed=0), lexicon)
-        numbers[subject.label] = {"temperature": {str(t): share for t, share in shares.items()}, "untrained": before}
+        numbers[run.label] = {"temperature": {str(t): share for t, share in shares.items()}, "untrained": before}
         if not all(math.isnan(share) for share in shares.values()):
-            who = subject.label if len(subjects) > 1 else "words in the lexicon"
+            who = run.label if len(runs) > 1 else "words in the lexicon"
             rows.append([who, *("-" if math.isnan(s) else f"{s:.1%}" for s in (*shares.values(), before))])
     caption = (
         f"Share of the words it writes that are words of the grammar, or of the training text: {WRITTEN:,} characters "

@@ -355,5 +355,5 @@ def test_an_interrupted_report(trained: RnnTasks, monkeypatch: pytest.MonkeyPatc
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rnn_tasks.report.write.load_subjects", interrupt)
+    monkeypatch.setattr("rnn_tasks.report.write.load_runs", interrupt)
     assert trained("analyze", "echo").status == 128 + signal.SIGINT

@@ -9,7 +9,7 @@ import torch
 
 from rnn_tasks.cores import Core, Elman
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.report.run_data import Curve, Subject, sequences
+from rnn_tasks.report.run_data import Curve, RunData, sequences
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.language_task import LanguageTask
 
@@ -21,17 +21,17 @@ def model_of(task: Task, hidden_size: int = 6) -> RecurrentModel:
     return kind(core, task.spec, torch.optim.Adam).eval()
 
 
-def made(task: Task, label: str = "made/version_0", **parts: Any) -> Subject:
+def made(task: Task, label: str = "made/version_0", **parts: Any) -> RunData:
     """A run of a task with two small networks that have not learnt anything.
 
     Args:
         task: The task.
         label: Of the run.
-        **parts: Of the subject, instead of its own.
+        **parts: Of the run, instead of its own.
     """
     own = {"config": {}, "summary": {}, "model": model_of(task), "untrained": model_of(task), "batch": sequences(task)}
     own |= {"snapshots": None, "curves": {}, "checkpoint": Path("best.ckpt")}
-    return Subject(label=label, folder=Path(), task=task, **{**own, **parts})
+    return RunData(label=label, folder=Path(), task=task, **{**own, **parts})
 
 
 def curve(*values: float) -> Curve:

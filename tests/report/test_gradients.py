@@ -21,7 +21,7 @@ from rnn_tasks.report.gradients import (
     lags,
 )
 from rnn_tasks.report.page import NARROW, WIDE
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar
 from tests.report.made import curve, made, model_of
@@ -29,21 +29,21 @@ from tests.report.made import curve, made, model_of
 ECHO = Echo(delay=3, test_sequences=20)
 
 
-def watched(subject: Subject, *steps: int) -> Subject:
+def watched(run: RunData, *steps: int) -> RunData:
     """The same run with a snapshot of its network at each of some steps."""
-    assert subject.batch is not None
-    parts = [take_snapshot(subject.model, subject.batch, step) for step in steps]
-    return made(ECHO, subject.label, model=subject.model, snapshots=joined(parts))
+    assert run.batch is not None
+    parts = [take_snapshot(run.model, run.batch, step) for step in steps]
+    return made(ECHO, run.label, model=run.model, snapshots=joined(parts))
 
 
 def test_the_gradient_is_taken_from_the_last_scored_step_of_both_networks() -> None:
-    subject = made(ECHO)
-    found = lags(subject)
+    run = made(ECHO)
+    found = lags(run)
     assert found is not None
-    assert subject.batch is not None
+    assert run.batch is not None
     assert found.trained.dtype == np.float64
-    few = subject.batch.rows(0, GRADIENT_SEQUENCES)
-    for model, norms in ((subject.model, found.trained), (subject.untrained, found.untrained)):
+    few = run.batch.rows(0, GRADIENT_SEQUENCES)
+    for model, norms in ((run.model, found.trained), (run.untrained, found.untrained)):
         lengths = []
         for inputs, targets in zip(few.inputs, few.targets, strict=True):
             last = int((targets >= 0).nonzero()[-1])
@@ -55,9 +55,9 @@ def test_the_gradient_is_taken_from_the_last_scored_step_of_both_networks() -> N
 
 
 def test_the_run_s_own_network_stays_in_single_precision() -> None:
-    subject = made(ECHO)
-    lags(subject)
-    assert subject.model.dtype == torch.float32
+    run = made(ECHO)
+    lags(run)
+    assert run.model.dtype == torch.float32
 
 
 def test_without_sequences_there_is_no_gradient() -> None:
@@ -95,26 +95,26 @@ def test_only_steps_that_have_both_norms_count() -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_pictures_have_a_field_for_each_run(width: float) -> None:
-    subjects = [watched(made(ECHO, label), 0, 5, 20) for label in ("A: one", "B: two")]
+    runs = [watched(made(ECHO, label), 0, 5, 20) for label in ("A: one", "B: two")]
     norms = {BEFORE: curve(4.0, 1.0), AFTER: curve(2.0, 1.0)}
-    by_lag = [(subject, back) for subject in subjects if (back := lags(subject)) is not None]
-    known = [(subject, found) for subject in subjects if (found := gradients_while_learning(subject)) is not None]
+    by_lag = [(run, back) for run in runs if (back := lags(run)) is not None]
+    known = [(run, found) for run in runs if (found := gradients_while_learning(run)) is not None]
     clipped = clipping(made(ECHO, curves=norms, config={"trainer": {"gradient_clip_val": 2.0}}))
     assert clipped is not None
     for figure in (
         draw_lags(by_lag, width),
         draw_training(known, width),
-        draw_clipping([(subject, clipped) for subject in subjects], width),
+        draw_clipping([(run, clipped) for run in runs], width),
     ):
         assert [field.get_title(loc="left") for field in figure.axes[:2]] == ["A: one", "B: two"]
         assert all(field.get_xlabel() and field.get_ylabel() for field in figure.axes[:2])
 
 
 def test_the_line_where_the_answer_was_read() -> None:
-    subject = made(ECHO)
-    found = lags(subject)
+    run = made(ECHO)
+    found = lags(run)
     assert found is not None
-    (field,) = draw_lags([(subject, found)], WIDE).axes
+    (field,) = draw_lags([(run, found)], WIDE).axes
     assert np.asarray(field.lines[-1].get_xdata()).tolist() == [3, 3]
     grammar = made(ElmanGrammar(test_characters=2000))
     of_text = lags(grammar)
@@ -123,11 +123,11 @@ def test_the_line_where_the_answer_was_read() -> None:
 
 
 def test_what_has_vanished_is_drawn_at_the_bottom() -> None:
-    subject = made(ECHO)
-    found = lags(subject)
+    run = made(ECHO)
+    found = lags(run)
     assert found is not None
     gone = found._replace(trained=np.array([1.0, 0.0]), untrained=np.array([1.0, 1e-30]))
-    (field,) = draw_lags([(subject, gone)], WIDE).axes
+    (field,) = draw_lags([(run, gone)], WIDE).axes
     assert field.lines[0].get_ydata()[1] == VANISHED  # type: ignore[index]
 
 
@@ -143,7 +143,7 @@ def test_each_moment_of_a_training_is_shown_where_it_is_nearest() -> None:
 
 def test_snapshots_of_one_moment_are_no_training() -> None:
     task = Copy(test_sequences=20)
-    subject = made(task)
-    assert subject.batch is not None
-    once = take_snapshot(model_of(task), subject.batch, 0)
+    run = made(task)
+    assert run.batch is not None
+    once = take_snapshot(model_of(task), run.batch, 0)
     assert gradients_while_learning(made(task, snapshots=once)) is None

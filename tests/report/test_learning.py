@@ -12,10 +12,10 @@ from torch import Tensor
 from rnn_tasks.report import examples as report_examples
 from rnn_tasks.report.answers import answers, written
 from rnn_tasks.report.examples import LINE, PREDICTED, SAMPLED, examples, predictions, samples
-from rnn_tasks.report.learning import baseline, figures, learning, table, verdict
+from rnn_tasks.report.learning import baseline, figures, learning_section, table, verdict
 from rnn_tasks.report.learning_curves import MAX_POINTS, draw_curves, thinned
 from rnn_tasks.report.page import NARROW, WIDE, Lines, Picture, Table
-from rnn_tasks.report.run_data import Curve, Subject, load_subjects
+from rnn_tasks.report.run_data import Curve, RunData, load_runs
 from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.spec import Baseline, Batch
@@ -24,13 +24,13 @@ from tests.report.made import curve, made
 
 
 @pytest.fixture
-def echo(trained_logs: Path) -> Subject:
-    return load_subjects([RunPlace(trained_logs / "echo" / "version_0")])[0]
+def echo(trained_logs: Path) -> RunData:
+    return load_runs([RunPlace(trained_logs / "echo" / "version_0")])[0]
 
 
 @pytest.fixture
-def grammar(trained_logs: Path) -> Subject:
-    return load_subjects([RunPlace(trained_logs / "elman_grammar" / "version_0")])[0]
+def grammar(trained_logs: Path) -> RunData:
+    return load_runs([RunPlace(trained_logs / "elman_grammar" / "version_0")])[0]
 
 
 def cells(table: Table) -> dict[str, list[str]]:
@@ -39,12 +39,12 @@ def cells(table: Table) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", ["echo", "grammar"])
 def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.FixtureRequest) -> None:
-    subject: Subject = request.getfixturevalue(name)
-    found = figures(subject)
+    run: RunData = request.getfixturevalue(name)
+    found = figures(run)
     assert found.stage == "test"
     of = summary_text.figures_of_text if name == "grammar" else summary_text.figures
-    said = " ".join(of(subject.summary["metrics"], subject.summary["baseline"], "test"))
-    shown = {value for row in table([subject], [found]).rows for value in row[1:]}
+    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test"))
+    shown = {value for row in table([run], [found]).rows for value in row[1:]}
     wanted = set(re.findall(r"\d+\.\d+%?", said))
     assert len(wanted) >= 4
     assert wanted <= shown
@@ -58,17 +58,17 @@ def test_a_verdict_in_words() -> None:
         "solved_at": 20,
         "baseline": {"loss": 2.0, "accuracy": 0.125},
     }
-    subject = made(Copy(test_sequences=20), summary=summary)
-    said = verdict(subject, figures(subject))
+    run = made(Copy(test_sequences=20), summary=summary)
+    said = verdict(run, figures(run))
     assert "learning (better than the baseline, not solved)" in said
     assert "75.00%" in said
     assert "12.50%" in said
     assert "25.0% of the baseline's" in said
     assert "step 20" in said
-    assert cells(table([subject], [figures(subject)]))["loss, share of the baseline"] == ["25.0%"]
+    assert cells(table([run], [figures(run)]))["loss, share of the baseline"] == ["25.0%"]
 
 
-def test_a_killed_run_has_its_last_validation_and_its_curves(echo: Subject) -> None:
+def test_a_killed_run_has_its_last_validation_and_its_curves(echo: RunData) -> None:
     killed = dataclasses.replace(echo, summary={})
     found = figures(killed)
     assert found.stage == "val" or "test/loss" in echo.curves
@@ -77,24 +77,24 @@ def test_a_killed_run_has_its_last_validation_and_its_curves(echo: Subject) -> N
     found = figures(killed)
     assert found.stage == "val"
     assert found.metrics["loss"] == echo.curves["val/loss"].values[-1]
-    section = learning([killed])
+    section = learning_section([killed])
     assert "no verdict yet" in section.blocks[0].text  # type: ignore[union-attr]
     assert any(isinstance(block, Picture) for block in section.blocks)
     assert section.missing == []
 
 
-def test_where_a_baseline_comes_from(echo: Subject) -> None:
+def test_where_a_baseline_comes_from(echo: RunData) -> None:
     known = Baseline(math.log(26), 1 / 26)
     unsaid = dataclasses.replace(echo, summary={})
-    for subject in (echo, unsaid, dataclasses.replace(unsaid, task=None)):
-        found = baseline(subject, "val")
+    for run in (echo, unsaid, dataclasses.replace(unsaid, task=None)):
+        found = baseline(run, "val")
         assert found is not None
         assert found[:3] == pytest.approx((*known[:2], "chance"))
     assert baseline(dataclasses.replace(echo, summary={}, task=None, curves={}), "val") is None
 
 
 def test_a_run_without_anything_says_so() -> None:
-    section = learning([made(Copy(test_sequences=20))])
+    section = learning_section([made(Copy(test_sequences=20))])
     assert section.missing == ["learning curves: they are not in TensorBoard files of the run"]
     assert "never validated" in section.blocks[0].text  # type: ignore[union-attr]
     assert not any(isinstance(block, Picture | Table) for block in section.blocks)
@@ -113,11 +113,11 @@ def test_curves_of_two_runs(width: float) -> None:
     one = {"val/loss": curve(1.0, 0.5, 0.01), "train/loss": curve(1.1, 0.4, 0.02), "val/accuracy": curve(0.1, 0.5, 1.0)}
     two = {"val/loss": curve(1.0, 0.9, 0.8), "val/accuracy": curve(0.1, 0.1, 0.2)}
     task = Copy(test_sequences=20)
-    subjects = [
+    runs = [
         made(task, "A: one", curves=one, summary={"solved_at": 30}),
         made(task, "B: two", curves=two, summary={}),
     ]
-    figure = draw_curves(subjects, [task.baseline] * 2, width)
+    figure = draw_curves(runs, [task.baseline] * 2, width)
     losses, accuracies = figure.axes
     assert (losses.get_ylabel(), losses.get_xlabel()) == ("loss, nats a step", "optimizer steps")
     assert losses.get_yscale() == "log"
@@ -137,7 +137,7 @@ def constant(field: Axes, value: float) -> list[bool]:
     return [len(height) == 2 and bool(np.allclose(height, value)) for height in heights]
 
 
-def test_the_floor_of_a_text_is_drawn_and_said(grammar: Subject) -> None:
+def test_the_floor_of_a_text_is_drawn_and_said(grammar: RunData) -> None:
     known = baseline(grammar, "val")
     assert known is not None
     assert known.floor is not None
@@ -164,8 +164,8 @@ def answered(lines: Lines) -> list[tuple[str, str, set[int]]]:
 
 
 def test_exactly_the_wrong_answers_are_marked(trained_logs: Path) -> None:
-    (subject,) = load_subjects([RunPlace(trained_logs / "copy" / "version_0")])
-    (shown,) = examples([subject])
+    (run,) = load_runs([RunPlace(trained_logs / "copy" / "version_0")])
+    (shown,) = examples([run])
     found = answered(shown)
     assert len(found) == 3
     assert sum(len(marked) for *_, marked in found) > 0
@@ -176,7 +176,7 @@ def test_exactly_the_wrong_answers_are_marked(trained_logs: Path) -> None:
 
 
 def test_a_long_wait_is_shortened_and_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = made(Copy(layout="arjovsky", num_symbols=4, delay=60, test_sequences=20))
+    run = made(Copy(layout="arjovsky", num_symbols=4, delay=60, test_sequences=20))
 
     def one_mistake(model: object, batch: Batch) -> Tensor:
         said = batch.targets.clone()
@@ -184,7 +184,7 @@ def test_a_long_wait_is_shortened_and_hides_no_error(monkeypatch: pytest.MonkeyP
         return said
 
     monkeypatch.setattr(report_examples, "answers", one_mistake)
-    (shown,) = examples([subject])
+    (shown,) = examples([run])
     (_, answer, marked), other, _ = answered(shown)
     assert (answer[min(marked)], len(marked)) == ("5", 1)
     counts = [int(count) for count in re.findall(r"… (\d+) blanks …", answer)]
@@ -206,7 +206,7 @@ def test_examples_are_of_different_delays_and_side_by_side() -> None:
     assert len(examples([made(task, "A: one"), other])) == 2  # they were not asked the same
 
 
-def test_predictions_of_a_text(grammar: Subject) -> None:
+def test_predictions_of_a_text(grammar: RunData) -> None:
     assert grammar.batch is not None
     (shown,) = predictions([grammar])
     texts = [line.removeprefix("text   ") for line in shown.lines if line.startswith("text")]
@@ -221,7 +221,7 @@ def test_predictions_of_a_text(grammar: Subject) -> None:
     assert max(map(len, shown.lines)) <= LINE + 7
 
 
-def test_what_a_network_writes(grammar: Subject) -> None:
+def test_what_a_network_writes(grammar: RunData) -> None:
     shown = samples([grammar])
     assert shown is not None
     assert "".join(shown.lines).startswith("the boy")
@@ -235,21 +235,21 @@ def test_characters_that_cannot_be_seen_are_written() -> None:
 
 def test_answers_are_the_models_and_leave_it_as_it_was() -> None:
     for task in (VariableDelayEcho(test_sequences=20), ElmanGrammar(test_characters=2000)):
-        subject = made(task)
-        assert subject.batch is not None
-        before = dict(getattr(subject.model, "carried", {}))
-        found = answers(subject.model.train(), subject.batch)
-        assert subject.model.training
-        assert getattr(subject.model, "carried", {}) == before
-        logits = subject.model.eval().logits(subject.batch, "predict")
+        run = made(task)
+        assert run.batch is not None
+        before = dict(getattr(run.model, "carried", {}))
+        found = answers(run.model.train(), run.batch)
+        assert run.model.training
+        assert getattr(run.model, "carried", {}) == before
+        logits = run.model.eval().logits(run.batch, "predict")
         assert torch.equal(found, logits.argmax(-1))
 
 
 def test_figures_that_are_not_all_there_are_no_traceback() -> None:
-    subject = made(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
-    found = figures(subject)
-    assert "Its figures are not all there" in verdict(subject, found)
-    assert table([subject], [found]).rows
+    run = made(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
+    found = figures(run)
+    assert "Its figures are not all there" in verdict(run, found)
+    assert table([run], [found]).rows
     summary = {"metrics": {"test/loss": math.nan, "test/accuracy": 0.5}, "baseline": {"loss": 1.0, "accuracy": 0.1}}
-    subject = made(Copy(test_sequences=20), summary=summary)
-    assert "nan" not in verdict(subject, figures(subject))
+    run = made(Copy(test_sequences=20), summary=summary)
+    assert "nan" not in verdict(run, figures(run))

@@ -35,9 +35,9 @@ def test_eigenvalues_of_each_matrix_before_and_after() -> None:
 @pytest.mark.parametrize("first", [0, 10])
 def test_the_first_eigenvalues_are_those_that_were_recorded_before_training(first: int) -> None:
     model, untrained, recorded = (with_layer(RNN) for _ in range(3))
-    subject = made(COPY, model=model, untrained=untrained)
-    assert subject.batch is not None
-    kept = joined([take_snapshot(recorded, subject.batch, first), take_snapshot(model, subject.batch, 20)])
+    run = made(COPY, model=model, untrained=untrained)
+    assert run.batch is not None
+    kept = joined([take_snapshot(recorded, run.batch, first), take_snapshot(model, run.batch, 20)])
     (spectrum,) = spectra(made(COPY, model=model, untrained=untrained, snapshots=kept))
     expected = np.abs(np.linalg.eigvals((recorded if first == 0 else untrained).core.weight_hh_l0.detach().numpy()))  # type: ignore[operator]
     np.testing.assert_allclose(np.sort(np.abs(spectrum.first)), np.sort(expected), rtol=1e-5)
@@ -45,10 +45,10 @@ def test_the_first_eigenvalues_are_those_that_were_recorded_before_training(firs
 
 def test_the_radius_over_training_is_that_of_the_snapshots() -> None:
     model = with_layer(RNN)
-    subject = made(COPY, model=model, curves={"spectral_radius/weight_hh_l0": curve(9.0)})
-    assert over_training(subject, "spectral_radius")["weight_hh_l0"].values.tolist() == [9.0]
-    assert subject.batch is not None
-    kept = joined([take_snapshot(model, subject.batch, step) for step in (0, 7)])
+    run = made(COPY, model=model, curves={"spectral_radius/weight_hh_l0": curve(9.0)})
+    assert over_training(run, "spectral_radius")["weight_hh_l0"].values.tolist() == [9.0]
+    assert run.batch is not None
+    kept = joined([take_snapshot(model, run.batch, step) for step in (0, 7)])
     found = over_training(made(COPY, model=model, snapshots=kept), "spectral_radius")["weight_hh_l0"]
     assert found.steps.tolist() == [0, 7]
     radius = np.abs(np.linalg.eigvals(model.core.weight_hh_l0.detach().numpy())).max()  # type: ignore[operator]

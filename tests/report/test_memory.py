@@ -6,7 +6,7 @@ import torch
 
 from rnn_tasks.analysis.memory import Probe, linear_probe
 from rnn_tasks.report import probes
-from rnn_tasks.report.memory import by_lag, caption_by_lag, draw_by_lag, remembering
+from rnn_tasks.report.memory import by_lag, caption_by_lag, draw_by_lag, memory_section
 from rnn_tasks.report.page import NARROW, WIDE, Picture
 from rnn_tasks.report.probes import (
     capacities,
@@ -18,7 +18,7 @@ from rnn_tasks.report.probes import (
     probe,
     reach,
 )
-from rnn_tasks.report.run_data import load_subjects
+from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, VariableDelayEcho
@@ -27,9 +27,9 @@ from tests.report.made import made, model_of, remembers
 
 def test_probes_read_what_a_register_holds_and_no_more() -> None:
     task = Echo(delay=1, alphabet_size=4, test_sequences=120, min_eval_length=12, max_eval_length=12)
-    subject = made(task, model=remembers(task, 3), untrained=remembers(task, 1))
-    assert subject.batch is not None
-    trained, untrained = probe(subject.model, subject.untrained, subject.batch)
+    run = made(task, model=remembers(task, 3), untrained=remembers(task, 1))
+    assert run.batch is not None
+    trained, untrained = probe(run.model, run.untrained, run.batch)
     assert trained.lags.tolist() == list(range(12))
     assert (reach(trained), reach(untrained)) == (2, 0)
     for found, length in ((trained, 3), (untrained, 1)):
@@ -123,8 +123,8 @@ def test_numbers_enter_between_letters_and_with_the_last_condition() -> None:
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_accuracy_by_delay_with_chance(width: float) -> None:
     task = VariableDelayEcho(max_delay=3, test_sequences=40)
-    subjects = [made(task, "A: one"), made(task, "B: two")]
-    found = [(subject, share) for subject in subjects if (share := by_lag(subject)) is not None]
+    runs = [made(task, "A: one"), made(task, "B: two")]
+    found = [(run, share) for run in runs if (share := by_lag(run)) is not None]
     figure = draw_by_lag(found, width)
     (field,) = figure.axes
     assert (field.get_xlabel(), field.get_ylabel()) == ("delay, steps", "share of right answers")
@@ -135,12 +135,12 @@ def test_accuracy_by_delay_with_chance(width: float) -> None:
 
 
 def test_a_copy_is_shown_by_place_and_says_how_long_it_waits() -> None:
-    subject = made(Copy(layout="arjovsky", num_symbols=4, delay=7, test_sequences=20))
-    share = by_lag(subject)
+    run = made(Copy(layout="arjovsky", num_symbols=4, delay=7, test_sequences=20))
+    share = by_lag(run)
     assert share is not None
-    assert subject.wait == 11
-    assert "read 11 steps before" in caption_by_lag([(subject, share)])
-    assert draw_by_lag([(subject, share)], WIDE).axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4]  # type: ignore[union-attr]
+    assert run.wait == 11
+    assert "read 11 steps before" in caption_by_lag([(run, share)])
+    assert draw_by_lag([(run, share)], WIDE).axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4]  # type: ignore[union-attr]
     assert made(Copy(layout="recall", delay=7, min_delay=3, test_sequences=20)).wait is None
 
 
@@ -162,20 +162,20 @@ def test_pictures_of_two_runs_have_a_field_each(width: float) -> None:
 
 
 def test_the_section_of_a_run(trained_logs: Path) -> None:
-    (subject,) = load_subjects([RunPlace(trained_logs / "variable_delay_echo" / "version_0")])
-    section = remembering([subject])
+    (run,) = load_runs([RunPlace(trained_logs / "variable_delay_echo" / "version_0")])
+    section = memory_section([run])
     pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert section.key == "remembering"
     assert pictures == ["accuracy_by_delay", "linear_probe", "memory_capacity"]
-    of = section.numbers["probe"][subject.label]["trained"]
+    of = section.numbers["probe"][run.label]["trained"]
     assert len(of["accuracy"]) == len(of["lags"])
     assert f"{len(of['lags_above_chance'])} of {len(of['lags'])} lags" in section.blocks[1].caption  # type: ignore[union-attr]
-    capacity = section.numbers["memory_capacity"][subject.label].trained.total
+    capacity = section.numbers["memory_capacity"][run.label].trained.total
     assert f"{capacity:.1f} of 8" in section.blocks[2].caption  # type: ignore[union-attr]
 
 
 def test_a_text_has_no_delays() -> None:
-    section = remembering([made(ElmanGrammar(test_characters=3000))])
+    section = memory_section([made(ElmanGrammar(test_characters=3000))])
     assert [block.name for block in section.blocks if isinstance(block, Picture)] == ["linear_probe", "memory_capacity"]
     assert section.missing == []
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_shown_is_said() -> None:
     broken = model_of(task)
     with torch.no_grad():
         next(iter(broken.core.parameters())).fill_(float("nan"))
-    section = remembering([made(task, "A: broken", model=broken), made(task, "B: whole", batch=None)])
+    section = memory_section([made(task, "A: broken", model=broken), made(task, "B: whole", batch=None)])
     said = [line.partition(": the network has diverged")[0] for line in section.missing]
     assert any(line.startswith("A: broken: what probes read") for line in said)
     assert any(line.startswith("A: broken: memory capacity") for line in said)

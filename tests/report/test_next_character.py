@@ -13,8 +13,8 @@ GRAMMAR = ElmanGrammar(test_characters=4000)
 
 
 def test_what_is_expected_is_along_the_test_text() -> None:
-    subject = made(GRAMMAR)
-    found = expected(subject)
+    run = made(GRAMMAR)
+    found = expected(run)
     assert found is not None
     assert found.text == GRAMMAR.text("test")[:PREFIX]
     assert found.probabilities.shape == (PREFIX, len(GRAMMAR.vocabulary))
@@ -23,16 +23,16 @@ def test_what_is_expected_is_along_the_test_text() -> None:
 
 
 def test_the_exact_odds_are_the_grammar_s() -> None:
-    subject = made(GRAMMAR)
-    along = expected(subject)
+    run = made(GRAMMAR)
+    along = expected(run)
     assert along is not None
-    odds = exact(subject, along)
+    odds = exact(run, along)
     assert odds is not None
     np.testing.assert_allclose(odds.probabilities.sum(1), 1)
     for step in (0, 7, 20):
         for character, value in ELMAN.next_character(along.text[: step + 1]).items():
             assert odds.probabilities[step, along.characters.index(character)] == value
-    assert exact(subject, along._replace(text="xq")) is None
+    assert exact(run, along._replace(text="xq")) is None
     task = TimeMachine()
     task.prepare_data()
     assert exact(made(task), along) is None
@@ -40,10 +40,10 @@ def test_the_exact_odds_are_the_grammar_s() -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_the_picture_marks_what_comes_next(width: float) -> None:
-    subject = made(GRAMMAR)
-    along = expected(subject)
+    run = made(GRAMMAR)
+    along = expected(run)
     assert along is not None
-    odds = exact(subject, along)
+    odds = exact(run, along)
     assert odds is not None
     figure = draw_expected([("the network", along), ("the grammar", odds)], width)
     field = figure.axes[1]

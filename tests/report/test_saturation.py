@@ -27,11 +27,11 @@ def saturating() -> Any:
 
 def test_the_share_of_each_unit_from_the_most_saturated() -> None:
     model = saturating()
-    subject = made(COPY, model=model)
-    found = saturated(subject)
+    run = made(COPY, model=model)
+    found = saturated(run)
     assert found is not None
-    assert subject.batch is not None
-    states = hidden_states(model, subject.batch).numpy()
+    assert run.batch is not None
+    states = hidden_states(model, run.batch).numpy()
     assert found.trained.tolist() == sorted((np.abs(states) > THRESHOLD).mean((0, 1)).tolist(), reverse=True)
     assert (found.trained[:3] == 1).all()
     assert found.over_training is None

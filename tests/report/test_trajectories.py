@@ -22,18 +22,18 @@ ECHO = Echo(delay=2, test_sequences=20, min_eval_length=12, max_eval_length=12)
 
 
 def test_without_snapshots_the_states_before_and_after_are_seen_from_the_trained_side() -> None:
-    subject = made(ECHO)
-    found = followed(subject)
+    run = made(ECHO)
+    found = followed(run)
     assert found is not None
-    assert subject.batch is not None
+    assert run.batch is not None
     assert found.names == ["untrained", "trained"]
-    one = subject.batch.rows(0, 1)
-    states = hidden_states(subject.model, one)[0].double().numpy()
+    one = run.batch.rows(0, 1)
+    states = hidden_states(run.model, one)[0].double().numpy()
     pca = PCA(2).fit(states)
     np.testing.assert_allclose(np.abs(found.points.points[1]), np.abs(pca.transform(states)), atol=1e-6)
-    before = hidden_states(subject.untrained, one)[0].double().numpy()
+    before = hidden_states(run.untrained, one)[0].double().numpy()
     np.testing.assert_allclose(np.abs(found.points.points[0]), np.abs(pca.transform(before)), atol=1e-6)
-    assert "".join(found.read) == "".join(subject.shown(one.inputs[0].tolist()))
+    assert "".join(found.read) == "".join(run.shown(one.inputs[0].tolist()))
     assert f"{pca.explained_variance_ratio_.sum():.0%} of that variance" in caption_of_followed(found)
 
 
@@ -70,8 +70,8 @@ def test_without_sequences_there_is_nothing() -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_pictures(width: float) -> None:
-    subject = made(ECHO)
-    found, own = followed(subject), units(subject)
+    run = made(ECHO)
+    found, own = followed(run), units(run)
     assert found is not None
     assert own is not None
     figure = draw_followed(found, width)

@@ -75,8 +75,8 @@ def test_the_commonest_words_are_kept_in_alphabetical_order(monkeypatch: pytest.
 def test_words_of_a_book_have_no_categories_and_no_purity() -> None:
     task = TimeMachine()
     task.prepare_data()
-    subject = made(task)
-    found = words_of(subject)
+    run = made(task)
+    found = words_of(run)
     assert found is not None
     assert found.trained.purity is None
     assert purity_table([("one", found)]) is None
@@ -97,10 +97,10 @@ def test_the_share_of_words_that_a_network_writes(grammar: Any) -> None:
         return prefix + (" the boy see a cat" if temperature < 1 else " thx boy sxx a cxt")
 
     model.generate = write  # type: ignore[method-assign,assignment]
-    subject = made(GRAMMAR, model=model, untrained=grammar.untrained)
-    table, numbers = lexicon_table([subject, made(Copy(test_sequences=20))])
+    run = made(GRAMMAR, model=model, untrained=grammar.untrained)
+    table, numbers = lexicon_table([run, made(Copy(test_sequences=20))])
     assert table is not None
-    shares = numbers[subject.label]["temperature"]
+    shares = numbers[run.label]["temperature"]
     assert shares["0.5"] == 1.0  # the last word, cat, may be cut
     assert shares["1.0"] == pytest.approx(3 / 5)  # boy thx boy sxx a
     assert table.rows[0][1:4] == ["100.0%", "100.0%", "60.0%"]
