@@ -147,7 +147,7 @@ def last_of_curve(place: Path, name: str) -> float | None:
         place: The run folder.
         name: Such as ``spectral_radius/weight_hh_l0``.
     """
-    from rnn_tasks.report.run_data import read_curves
+    from rnn_tasks.runs.tensorboard_log import read_curves
 
     curve = read_curves(place).get(name) if place.is_dir() else None
     return None if curve is None else float(curve.values[-1])

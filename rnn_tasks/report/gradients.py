@@ -22,7 +22,8 @@ from rnn_tasks.plots.style import (
     panels,
     whole,
 )
-from rnn_tasks.report.run_data import Curve, RunData, doubled
+from rnn_tasks.report.run_data import RunData, doubled
+from rnn_tasks.runs.tensorboard_log import Curve
 
 GRADIENT_SEQUENCES = 16
 DECADES = 8

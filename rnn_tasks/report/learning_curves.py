@@ -19,7 +19,8 @@ from rnn_tasks.plots.style import (
     panels,
 )
 from rnn_tasks.report.answers import is_text
-from rnn_tasks.report.run_data import Curve, RunData
+from rnn_tasks.report.run_data import RunData
+from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rnn_tasks.analysis import eigenvalues
 from rnn_tasks.errors import require
 from rnn_tasks.plots.style import LINES, legend_below, level, logarithmic, name_axes, panels, whole
-from rnn_tasks.report.run_data import Curve, RunData
+from rnn_tasks.report.run_data import RunData
+from rnn_tasks.runs.tensorboard_log import Curve
 
 SMALL = 1.85
 """Inches that a square field needs beside others."""

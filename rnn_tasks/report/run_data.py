@@ -1,16 +1,13 @@
 """What a report is about: a run with its network, its data, and what it recorded."""
 
-import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
-from numpy.typing import NDArray
 
 import rnn_tasks.tasks  # noqa: F401  # short names in config.yaml are those of imported classes
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_snapshots
@@ -19,6 +16,7 @@ from rnn_tasks.models import RecurrentModel
 from rnn_tasks.models.loading import build_model, load_model
 from rnn_tasks.runs.files import SUMMARY, read_summary
 from rnn_tasks.runs.find import RunPlace, best_checkpoint, read_config
+from rnn_tasks.runs.tensorboard_log import Curve, read_curves
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.generated import GeneratedTask
@@ -29,23 +27,8 @@ T = TypeVar("T")
 MAX_SEQUENCES, MIN_SEQUENCES, MAX_STEPS = 512, 16, 60_000
 """Sequences that a network is looked at on, and about how many time steps they may have in all."""
 
-TEXT = "/text_summary"
-"""What TensorBoard adds to the name of a text."""
-
 TEXT_ROWS, TEXT_LENGTH = 40, 256
 """Pieces of a text, and their characters."""
-
-
-class Curve(NamedTuple):
-    """A quantity over a training.
-
-    Attributes:
-        steps: Optimizer steps, ``(n,)``.
-        values: ``(n,)``.
-    """
-
-    steps: NDArray[np.int64]
-    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -289,51 +272,6 @@ def joined(batches: Sequence[Batch]) -> Batch:
         torch.cat(memory) if memory else None,
         torch.cat(condition) if condition else None,
     )
-
-
-class Log(NamedTuple):
-    """What a run has logged into TensorBoard's files.
-
-    Attributes:
-        curves: Numbers over training, by name.
-        texts: The last text of each name.
-    """
-
-    curves: dict[str, Curve]
-    texts: dict[str, str]
-
-
-def read_curves(folder: Path) -> dict[str, Curve]:
-    """The numbers that a run has logged into TensorBoard's files, by name.
-
-    Args:
-        folder: The run folder; without such a file there is nothing.
-    """
-    return read_log(folder).curves
-
-
-def read_log(folder: Path) -> Log:
-    """What a run has logged into TensorBoard's files.
-
-    Args:
-        folder: The run folder; without such a file there is nothing.
-    """
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of files that a killed run has cut
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "histograms": 1, "tensors": 1})
-    events.Reload()
-    found, tags = {}, events.Tags()
-    for name in tags["scalars"]:
-        by_step = {event.step: event.value for event in events.Scalars(name)}  # a resumed run repeats some steps
-        steps = sorted(by_step)
-        found[name] = Curve(np.array(steps), np.array([by_step[step] for step in steps], dtype=np.float64))
-    texts = {}
-    for name in tags["tensors"]:
-        if name.endswith(TEXT):
-            last = events.Tensors(name)[-1].tensor_proto.string_val[0].decode(errors="replace")
-            texts[name.removesuffix(TEXT)] = last.strip().removeprefix("```").removesuffix("```").strip()
-    return Log(found, texts)
 
 
 def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None:

@@ -13,7 +13,8 @@ from rnn_tasks.analysis.snapshots import has_bounds
 from rnn_tasks.errors import require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.plots.style import LINES, UNTRAINED, legend_below, name_axes, panels, whole
-from rnn_tasks.report.run_data import Curve, RunData
+from rnn_tasks.report.run_data import RunData
+from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Batch
 
 THRESHOLD = 0.95

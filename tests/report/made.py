@@ -9,7 +9,8 @@ import torch
 
 from rnn_tasks.cores import Core, Elman
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.report.run_data import Curve, RunData, sequences
+from rnn_tasks.report.run_data import RunData, sequences
+from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.language_task import LanguageTask
 

@@ -15,9 +15,10 @@ from rnn_tasks.report.examples import LINE, PREDICTED, SAMPLED, examples, predic
 from rnn_tasks.report.learning import baseline, figures, learning_section, table, verdict
 from rnn_tasks.report.learning_curves import MAX_POINTS, draw_curves, thinned
 from rnn_tasks.report.page import NARROW, WIDE, Lines, Picture, Table
-from rnn_tasks.report.run_data import Curve, RunData, load_runs
+from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
 from tests.report.made import curve, made

@@ -1,11 +1,9 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, read_snapshots
 from rnn_tasks.errors import UsageError
@@ -19,7 +17,6 @@ from rnn_tasks.report.run_data import (
     labels,
     load_runs,
     network_of,
-    read_curves,
     sequences,
 )
 from rnn_tasks.runs.files import CONFIG
@@ -143,18 +140,6 @@ def test_pieces_of_a_text_go_on_from_one_another(tmp_path: Path) -> None:
     assert batch.inputs.shape == (TEXT_ROWS, TEXT_LENGTH)
     assert torch.equal(batch.inputs.flatten()[1:], batch.targets.flatten()[:-1])
     assert torch.equal(batch.inputs.flatten(), task.symbols("test")[: TEXT_ROWS * TEXT_LENGTH])
-
-
-def test_curves_of_a_resumed_run_are_one(tmp_path: Path) -> None:
-    for values in ([(1, 0.5), (2, 0.4)], [(2, 0.3), (3, 0.2)]):
-        with SummaryWriter(str(tmp_path)) as board:
-            for step, value in values:
-                board.add_scalar("val/loss", value, step)
-    curve = read_curves(tmp_path)["val/loss"]
-    assert curve.steps.tolist() == [1, 2, 3]
-    assert np.allclose(curve.values[[0, 2]], [0.5, 0.2])
-    (tmp_path / "none").mkdir()
-    assert read_curves(tmp_path / "none") == {}
 
 
 def test_a_task_has_the_seed_of_its_run() -> None:
