@@ -195,7 +195,9 @@ def write_figures(
     import torch
 
     from rnn_tasks import __version__
-    from rnn_tasks.report.page import Paragraph, Section, Table, write_all, write_page
+    from rnn_tasks.report.blocks import Paragraph, Section, Table
+    from rnn_tasks.report.page import write_page
+    from rnn_tasks.runs.files import write_all
     from rnn_tasks.studies import published as publishing
     from rnn_tasks.studies import table
     from rnn_tasks.studies.report import failures, standing

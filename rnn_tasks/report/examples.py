@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.report.answers import answers, short, written
-from rnn_tasks.report.page import Lines
+from rnn_tasks.report.blocks import Lines
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED, Batch
 

@@ -23,7 +23,7 @@ from rnn_tasks.plots.style import (
     whole,
 )
 from rnn_tasks.report.answers import about, is_text, stem
-from rnn_tasks.report.page import Block, Picture
+from rnn_tasks.report.blocks import Block, Picture
 from rnn_tasks.report.run_data import RunData, attempt
 
 MAX_GATES = 6

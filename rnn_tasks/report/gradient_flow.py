@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_tasks.report.answers import about
+from rnn_tasks.report.blocks import Block, Picture, Section, Table
 from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
     VANISHED,
@@ -29,7 +30,6 @@ from rnn_tasks.report.jacobians import (
     forgotten_after,
     stretching,
 )
-from rnn_tasks.report.page import Block, Picture, Section, Table
 from rnn_tasks.report.run_data import RunData, attempt
 
 

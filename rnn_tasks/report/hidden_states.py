@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from rnn_tasks.report.answers import about, is_text, stem
+from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, Expected, draw_expected, exact, expected
-from rnn_tasks.report.page import Block, Picture, Section
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.trajectories import Units, caption_of_followed, draw_followed, draw_units, followed, units
 from rnn_tasks.report.words import (

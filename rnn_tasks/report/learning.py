@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rnn_tasks.report.answers import about, is_text
+from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.examples import examples, predictions, samples
 from rnn_tasks.report.learning_curves import curve_caption, curves, draw_curves
-from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.runs.summary_text import VERDICTS, VERDICTS_ON_TEXT
 from rnn_tasks.spec import Baseline

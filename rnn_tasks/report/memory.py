@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rnn_tasks.analysis.memory import Probe, Shares, accuracy_by_lag
 from rnn_tasks.plots.style import LINES, MARKERS, legend_below, level, name_axes, panels, whole
 from rnn_tasks.report.answers import about, answers, is_text
-from rnn_tasks.report.page import Block, Picture, Section
+from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.probes import (
     DIRECTIONS,
     SHUFFLES,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rnn_tasks.report.answers import about
+from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.gates import gate_blocks
 from rnn_tasks.report.matrices import (
     LEAST_ERROR,
@@ -19,7 +20,6 @@ from rnn_tasks.report.matrices import (
     over_training,
     spectra,
 )
-from rnn_tasks.report.page import Block, Picture, Section
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.saturation import THRESHOLD, Saturated, draw_saturated, saturated
 

@@ -24,7 +24,7 @@ from rnn_tasks.analysis.structure import (
 from rnn_tasks.models import LanguageModel, RecurrentModel
 from rnn_tasks.plots.style import LINES, MARKERS, SPACE, UNTRAINED, legend_below, level, name_axes, panels
 from rnn_tasks.report.answers import STRANGE, answers, written
-from rnn_tasks.report.page import Table
+from rnn_tasks.report.blocks import Table
 from rnn_tasks.report.run_data import TEXT_LENGTH, RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.spec.vocabulary import UNKNOWN

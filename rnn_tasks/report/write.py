@@ -4,19 +4,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from rnn_tasks import __version__
+from rnn_tasks.report.blocks import Section, Table
 from rnn_tasks.report.gradient_flow import gradient_flow_section
 from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.learning import learning_section
 from rnn_tasks.report.memory import memory_section
-from rnn_tasks.report.page import Section, Table, write_all, write_page
+from rnn_tasks.report.page import write_page
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.report.weights import weights_section
+from rnn_tasks.runs.files import require_writable
 from rnn_tasks.runs.find import RunPlace
 
 SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
@@ -61,18 +62,6 @@ def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
     page = write_page(folder, f"{task}: {what}", [overview(runs)], sections, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
-
-
-def require_writable(folder: Path) -> None:
-    """Raise if a folder cannot be made or written to; nothing is left behind.
-
-    Args:
-        folder: The folder, which need not be there.
-
-    Raises:
-        OSError: It cannot.
-    """
-    write_all(folder, {f".{uuid4().hex}": b""}, keep=False)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import torch
 
 from rnn_tasks.cores import GRU, LSTM, ResetOnlyGRU
 from rnn_tasks.models import LanguageModel, SequenceTagger
+from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.gates import IN_TEXT, SHOWN_OF_TEXT, caption_of_gates, draw_gates, gate_blocks, gates_of
-from rnn_tasks.report.page import NARROW, WIDE, Picture
+from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
 from tests.report.made import made

@@ -7,9 +7,9 @@ import torch
 
 from rnn_tasks.cores import Elman
 from rnn_tasks.models import SequenceTagger
+from rnn_tasks.report.blocks import Picture, Table
 from rnn_tasks.report.gradient_flow import flow_of, gradient_flow_section, table
 from rnn_tasks.report.gradients import AFTER, BEFORE
-from rnn_tasks.report.page import Picture, Table
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.tasks import Echo

@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from rnn_tasks.report.blocks import Picture, Table
 from rnn_tasks.report.hidden_states import hidden_states_section
-from rnn_tasks.report.page import Picture, Table
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.tasks import Copy, ElmanGrammar

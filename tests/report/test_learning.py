@@ -11,10 +11,11 @@ from torch import Tensor
 
 from rnn_tasks.report import examples as report_examples
 from rnn_tasks.report.answers import answers, written
+from rnn_tasks.report.blocks import Lines, Picture, Table
 from rnn_tasks.report.examples import LINE, PREDICTED, SAMPLED, examples, predictions, samples
 from rnn_tasks.report.learning import baseline, figures, learning_section, table, verdict
 from rnn_tasks.report.learning_curves import MAX_POINTS, draw_curves, thinned
-from rnn_tasks.report.page import NARROW, WIDE, Lines, Picture, Table
+from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.find import RunPlace

@@ -6,8 +6,9 @@ import torch
 
 from rnn_tasks.analysis.memory import Probe, linear_probe
 from rnn_tasks.report import probes
+from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.memory import by_lag, caption_by_lag, draw_by_lag, memory_section
-from rnn_tasks.report.page import NARROW, WIDE, Picture
+from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.report.probes import (
     capacities,
     draw_capacities,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnn_tasks.report.page import Picture
+from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.find import RunPlace

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from rnn_tasks.report import write
-from rnn_tasks.report.page import NUMBERS, PAGE, Paragraph, Section
+from rnn_tasks.report.blocks import Paragraph, Section
+from rnn_tasks.report.page import NUMBERS, PAGE
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 
