@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from rnn_tasks.analysis.structure import word_states
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
-from rnn_tasks.spec.vocabulary import Vocabulary
+from rnn_tasks.spec.vocabulary import Vocabulary, visible
+from rnn_tasks.texts.grammar import ELMAN
 
 MAX_POINTS = 1_000
 """More can hardly be told apart, and take long to write."""
@@ -34,16 +36,6 @@ class Points(NamedTuple):
         """Show them in TensorBoard, on its page PROJECTOR."""
         labels = [list(row) for row in self.labels]
         board.add_embedding(self.states, labels, None, step, self.name, list(self.columns))
-
-
-def visible(symbol: str) -> str:
-    r"""A symbol as a table can hold it: white space and what cannot be printed is written out.
-
-    Example:
-        >>> print(visible("a"), visible(" "), visible("\n"))
-        a ' ' '\n'
-    """
-    return symbol if symbol.isprintable() and not symbol.isspace() else repr(symbol)
 
 
 def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Points:
@@ -85,8 +77,6 @@ def word_points(states: Tensor, text: Batch, vocabulary: Vocabulary) -> Points:
     Raises:
         UsageError: There is no whole word.
     """
-    from rnn_tasks.analysis.structure import word_states  # SciPy takes a while to load
-
     found = word_states(states.float().cpu(), text.inputs.cpu(), vocabulary)
     order = (-found.counts).argsort(kind="stable")[:MAX_POINTS]
     words = [found.words[index] for index in order]
@@ -104,8 +94,6 @@ def categories(words: list[str]) -> list[str]:
         >>> categories(["boy", "eat"]), categories(["boy", "traveller"])
         (['NOUN_HUMAN', 'VERB_TRAN'], ['unknown', 'unknown'])
     """
-    from rnn_tasks.texts.grammar import ELMAN
-
     return ELMAN.kinds(words) or ["unknown"] * len(words)
 
 

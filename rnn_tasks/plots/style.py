@@ -1,16 +1,22 @@
 """How pictures look: sizes, lines that can be told apart in black and white, and names on axes."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from rnn_tasks.spec.vocabulary import SPACE, visible
+
+if TYPE_CHECKING:  # a run starts without matplotlib, which takes a second to load
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
 Numbers = NDArray[np.float64]
+
+WIDE, NARROW = 7.6, 3.7
+"""Widths of pictures, inches: for a page of a book, a desktop and TensorBoard, and for a telephone."""
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#12476b", "linestyle": "-"},
@@ -33,13 +39,10 @@ MAP = "cividis"
 PANEL = 3.1
 """Inches that a panel needs beside others."""
 
-SPACE = "\N{OPEN BOX}"
-"""How a space is shown where it would not be seen."""
-
 
 def panels(
     width: float, count: int, height: float = 2.6, least: float = PANEL, **options: Any
-) -> tuple[Figure, list[Axes]]:
+) -> "tuple[Figure, list[Axes]]":
     """Fields beside one another as far as the width allows, else below one another.
 
     Args:
@@ -49,6 +52,8 @@ def panels(
         least: Width that each must have to stand beside others, inches.
         **options: ``sharex`` and ``sharey`` of :meth:`matplotlib.figure.Figure.subplots`.
     """
+    from matplotlib.figure import Figure
+
     columns = max(1, min(count, int(width // least)))
     rows = -(-count // columns)
     figure = Figure(figsize=(width, height * rows), layout="constrained")
@@ -61,7 +66,7 @@ def panels(
     return figure, fields[:count]
 
 
-def name_axes(field: Axes, x: str, y: str, title: str = "") -> None:
+def name_axes(field: "Axes", x: str, y: str, title: str = "") -> None:
     """Write what the axes are, with their units, and what the field is.
 
     Args:
@@ -76,13 +81,13 @@ def name_axes(field: Axes, x: str, y: str, title: str = "") -> None:
         field.set_title(title, fontsize=9.5, loc="left", wrap=True, parse_math=False)
 
 
-def legend(field: Axes, **options: Any) -> None:
+def legend(field: "Axes", **options: Any) -> None:
     """Say which line is which, where it hides least; nothing where no line has a name."""
     if field.get_legend_handles_labels()[0]:
         field.legend(**{"fontsize": 8, "frameon": True, "framealpha": 0.85, "edgecolor": "none", **options})
 
 
-def legend_below(figure: Figure, field: Axes, width: float) -> None:
+def legend_below(figure: "Figure", field: "Axes", width: float) -> None:
     """Say below a picture which line is which.
 
     Args:
@@ -104,7 +109,7 @@ def legend_below(figure: Figure, field: Axes, width: float) -> None:
     )
 
 
-def level(field: Axes, value: float, name: str, style: dict[str, Any] | None = None) -> None:
+def level(field: "Axes", value: float, name: str, style: dict[str, Any] | None = None) -> None:
     """A horizontal line that others are compared with.
 
     Args:
@@ -116,8 +121,10 @@ def level(field: Axes, value: float, name: str, style: dict[str, Any] | None = N
     field.axhline(value, label=name, zorder=1, **(BASELINE if style is None else style))
 
 
-def whole(field: Axes, which: str = "x") -> None:
+def whole(field: "Axes", which: str = "x") -> None:
     """Number an axis (``x`` or ``y``) by whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
     axis = field.xaxis if which == "x" else field.yaxis
     axis.set_major_locator(MaxNLocator("auto", integer=True))
 
@@ -134,13 +141,15 @@ def decades(values: Sequence[Numbers]) -> float:
     return float(np.log10(there.max() / there.min())) if len(there) else 0.0
 
 
-def logarithmic(field: Axes, values: Sequence[Numbers]) -> None:
+def logarithmic(field: "Axes", values: Sequence[Numbers]) -> None:
     """Give a field a logarithmic axis, with plain numbers where these are few.
 
     Args:
         field: The field.
         values: What is drawn in it, some arrays of numbers.
     """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
     field.set_yscale("log")
     span = decades(values)
     if span < 0.3:  # hardly different from a linear axis
@@ -154,12 +163,12 @@ def logarithmic(field: Axes, values: Sequence[Numbers]) -> None:
 
 
 def heat_map(
-    field: Axes,
+    field: "Axes",
     values: "np.typing.NDArray[Any]",
     low: float | None = None,
     high: float | None = None,
     extent: tuple[float, float, float, float] | None = None,
-) -> AxesImage:
+) -> "AxesImage":
     """Values as colours, the first row below.
 
     Args:
@@ -175,7 +184,7 @@ def heat_map(
     )
 
 
-def colour_bar(figure: Figure, image: AxesImage, fields: Sequence[Axes], label: str) -> None:
+def colour_bar(figure: "Figure", image: "AxesImage", fields: "Sequence[Axes]", label: str) -> None:
     """Say what colours mean.
 
     Args:
@@ -189,17 +198,7 @@ def colour_bar(figure: Figure, image: AxesImage, fields: Sequence[Axes], label: 
     bar.set_label(label, fontsize=9)
 
 
-def visible(symbols: Iterable[str]) -> list[str]:
-    """Symbols as labels, with a space where it can be seen.
-
-    Example:
-        >>> visible("a b")
-        ['a', '␣', 'b']
-    """
-    return [SPACE if symbol.isspace() else symbol for symbol in symbols]
-
-
-def symbols_below(field: Axes, symbols: Sequence[str], width: float) -> None:
+def symbols_below(field: "Axes", symbols: Sequence[str], width: float) -> None:
     """Write the symbols that are read below the steps, where there is room for them.
 
     Args:
@@ -208,7 +207,7 @@ def symbols_below(field: Axes, symbols: Sequence[str], width: float) -> None:
         width: Of the field, inches.
     """
     if symbols and len(symbols) <= 12 * width:
-        field.set_xticks(range(len(symbols)), visible(symbols), fontsize=7, parse_math=False)
+        field.set_xticks(range(len(symbols)), [visible(symbol) for symbol in symbols], fontsize=7, parse_math=False)
         field.set_xlabel(f"symbol that is read, step by step ({SPACE}: space or blank)", fontsize=9)
     else:
         whole(field)

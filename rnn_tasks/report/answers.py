@@ -1,6 +1,6 @@
 """What a network answers, and how its symbols are written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,10 +9,6 @@ from rnn_tasks.analysis.flow import evaluating
 from rnn_tasks.models import LanguageModel, RecurrentModel
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
-
-WRITTEN = {"\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
-STRANGE = "\N{WHITE SQUARE}"
-"""How a symbol is written that is no single printable character, such as one that stands for all unknown ones."""
 
 
 @torch.no_grad()
@@ -32,16 +28,6 @@ def answers(model: RecurrentModel, batch: Batch) -> Tensor:
 def is_text(run: RunData) -> bool:
     """Whether it predicts characters of a text."""
     return run.model.spec.vocabulary is not None
-
-
-def written(characters: Iterable[str]) -> str:
-    """Characters as text in which each has the width of one.
-
-    Example:
-        >>> written(["a", " ", chr(10), "<unk>"])
-        'a ↵□'
-    """
-    return "".join(c if len(c) == 1 and c.isprintable() else WRITTEN.get(c, STRANGE) for c in characters)
 
 
 def short(runs: Sequence[RunData], one: str) -> list[str]:

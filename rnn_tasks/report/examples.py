@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.report.answers import answers, short, written
+from rnn_tasks.report.answers import answers, short
 from rnn_tasks.report.blocks import Lines
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec.vocabulary import fixed_width
 
 NUM_EXAMPLES = 3
 LONGEST_WAIT = 14
@@ -136,7 +137,7 @@ def shown(
     inputs, targets = batch.inputs[row], batch.targets[row]
     scored = targets != NOT_SCORED
     letters = run.alphabet
-    lines = [Line("input", written(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
+    lines = [Line("input", fixed_width(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
     blank = run.model.spec.blank
     dull = (inputs == blank) & ((targets == blank) | ~scored) if blank is not None else torch.zeros_like(scored)
     for name, answer in said:
@@ -148,7 +149,7 @@ def shown(
 
 def text_of(symbols: Tensor, letters: Sequence[str]) -> str:
     """Symbols ``(time,)`` as text, empty where a step is not scored."""
-    return written(" " if symbol == NOT_SCORED else letters[symbol] for symbol in symbols.tolist())
+    return fixed_width(" " if symbol == NOT_SCORED else letters[symbol] for symbol in symbols.tolist())
 
 
 def waits_of(dull: Sequence[bool]) -> list[tuple[int, int]]:
@@ -237,10 +238,10 @@ def samples(runs: Sequence[RunData]) -> Lines | None:
         if vocabulary is None or not isinstance(run.model, LanguageModel):
             continue
         prefix = vocabulary.prefix or vocabulary.characters[:1]
-        text = written(run.model.generate(prefix, SAMPLED, TEMPERATURE, seed=0))
+        text = fixed_width(run.model.generate(prefix, SAMPLED, TEMPERATURE, seed=0))
         lines += [""] if lines else []
         lines += [run.label] if len(runs) > 1 else []
         lines += [text[start : start + LINE] for start in range(0, len(text), LINE)]
-    caption = f"{SAMPLED} characters that the network makes up behind “{written(prefix)}”, drawn with temperature "
+    caption = f"{SAMPLED} characters that the network makes up behind “{fixed_width(prefix)}”, drawn with temperature "
     caption += f"{TEMPERATURE} and seed 0: it is given its own characters to read."
     return Lines(caption, lines) if lines else None

@@ -6,30 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnn_tasks.plots.gradients import VANISHED, ByLag, Clipping, draw_clipping, draw_gradient_by_lag, draw_gradient_maps
+from rnn_tasks.plots.jacobians import LOWEST, BothStretchings, draw_exponents, draw_products
 from rnn_tasks.report.answers import about
 from rnn_tasks.report.blocks import Block, Picture, Section, Table
 from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
-    VANISHED,
-    ByLag,
-    Clipping,
     InTraining,
     clipping,
-    draw_clipping,
-    draw_lags,
-    draw_training,
+    gradient_map,
     gradients_while_learning,
     lags,
 )
-from rnn_tasks.report.jacobians import (
-    LOWEST,
-    SEQUENCES,
-    BothStretchings,
-    draw_exponents,
-    draw_products,
-    forgotten_after,
-    stretching,
-)
+from rnn_tasks.report.jacobians import SEQUENCES, forgotten_after, stretching
 from rnn_tasks.report.run_data import RunData, attempt
 
 
@@ -178,11 +167,15 @@ def gradient_flow_section(runs: Sequence[RunData]) -> Section:
     figures = table(flows)
     blocks: list[Block] = [] if figures is None else [figures]
     if by_lag:
-        blocks.append(Picture("gradient_by_lag", partial(draw_lags, by_lag), caption_of_lags(by_lag)))
+        draw = partial(draw_gradient_by_lag, [(run.label, lengths, run.wait) for run, lengths in by_lag])
+        blocks.append(Picture("gradient_by_lag", draw, caption_of_lags(by_lag)))
     if watched:
-        blocks.append(Picture("gradient_in_training", partial(draw_training, watched), caption_of_training(watched)))
+        maps = [(run.label if len(watched) > 1 else "", gradient_map(known)) for run, known in watched]
+        draw = partial(draw_gradient_maps, maps, "time step t of the sequence")
+        blocks.append(Picture("gradient_in_training", draw, caption_of_training(watched)))
     if clipped:
-        blocks.append(Picture("gradient_norm", partial(draw_clipping, clipped), caption_of_clipping(clipped)))
+        draw = partial(draw_clipping, [(run.label, known) for run, known in clipped])
+        blocks.append(Picture("gradient_norm", draw, caption_of_clipping(clipped)))
     if stretched:
         blocks.append(Picture("jacobian_products", partial(draw_products, stretched), CAPTION_OF_PRODUCTS))
         blocks.append(Picture("lyapunov_spectrum", partial(draw_exponents, stretched), caption_of_exponents(stretched)))

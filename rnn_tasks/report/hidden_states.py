@@ -4,20 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from rnn_tasks.plots.next_character import Expected, draw_next_characters
+from rnn_tasks.plots.trajectories import Units, draw_trajectory, draw_units
+from rnn_tasks.plots.words import draw_positions, draw_tree
 from rnn_tasks.report.answers import about, is_text, stem
 from rnn_tasks.report.blocks import Block, Picture, Section
-from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, Expected, draw_expected, exact, expected
+from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, exact, expected
 from rnn_tasks.report.run_data import RunData, attempt
-from rnn_tasks.report.trajectories import Units, caption_of_followed, draw_followed, draw_units, followed, units
-from rnn_tasks.report.words import (
-    DRAWN,
-    Words,
-    draw_positions,
-    draw_tree,
-    lexicon_table,
-    purity_table,
-    words_of,
-)
+from rnn_tasks.report.trajectories import caption_of_followed, followed, units
+from rnn_tasks.report.words import DRAWN, Words, lexicon_table, purity_table, words_of
 
 
 def trajectories(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
@@ -35,7 +30,7 @@ def trajectories(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Bloc
         found = attempt(missing, what("trajectory of the hidden state"), partial(followed, run))
         if found is not None:
             name = stem(runs, run, "trajectory")
-            blocks.append(Picture(name, partial(draw_followed, found), what(caption_of_followed(found))))
+            blocks.append(Picture(name, partial(draw_trajectory, found), what(caption_of_followed(found))))
             numbers["trajectory"][run.label] = found
         own = attempt(missing, what("units"), partial(units, run))
         if own is not None:
@@ -75,7 +70,10 @@ def of_words(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], 
             "How often the next character is predicted rightly, by its place in the word: the first letter of a word "
             "is hard to know, and the space behind it shows whether the network knows where words end."
         )
-        blocks.append(Picture("accuracy_by_position", partial(draw_positions, found), caption))
+        accuracies = [(run.label, words.accuracy) for run, words in found]
+        baselines = [run.task.baseline_on("test").accuracy for run, _ in found if run.task is not None]
+        draw = partial(draw_positions, accuracies, found[-1][1].untrained_accuracy, baselines)
+        blocks.append(Picture("accuracy_by_position", draw, caption))
     lexicon, shares = attempt(missing, "words that it writes", partial(lexicon_table, runs)) or (None, {})
     blocks += [] if lexicon is None else [lexicon]
     numbers = {
@@ -118,7 +116,7 @@ def next_characters(runs: Sequence[RunData], missing: list[str]) -> tuple[list[B
         drawn = [*of_text, *([("the grammar", odds[key])] if key in odds else [])]
         name = "next_character" if len(by_text) == 1 else f"next_character_{index + 1}"
         blocks.append(
-            Picture(name, partial(draw_expected, drawn), CAPTION + (CAPTION_OF_GRAMMAR if key in odds else ""))
+            Picture(name, partial(draw_next_characters, drawn), CAPTION + (CAPTION_OF_GRAMMAR if key in odds else ""))
         )
     return blocks, {"next_character": {name: found for of_text in by_text.values() for name, found in of_text}}
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from rnn_tasks.plots.learning_curves import draw_learning_curves
 from rnn_tasks.report.answers import about, is_text
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.examples import examples, predictions, samples
-from rnn_tasks.report.learning_curves import curve_caption, curves, draw_curves
+from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.runs.summary_text import VERDICTS, VERDICTS_ON_TEXT
 from rnn_tasks.spec import Baseline
@@ -176,7 +177,9 @@ def learning_section(runs: Sequence[RunData]) -> Section:
     drawn = [run for run in runs if curves(run)]
     if drawn:
         known = [baseline(run, "val") for run in drawn]
-        blocks.append(Picture("learning_curves", partial(draw_curves, drawn, known), curve_caption(drawn, known)))
+        shown = [learning_run(*pair) for pair in zip(drawn, known, strict=True)]
+        draw = partial(draw_learning_curves, shown, is_text(runs[0]))
+        blocks.append(Picture("learning_curves", draw, curve_caption(drawn, known)))
     blocks += attempt(missing, "examples", lambda: shown_examples(runs)) or []
     for run in runs:
         if run.batch is not None and not run.alphabet:

@@ -2,39 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle
-from numpy.typing import NDArray
 
 from rnn_tasks.analysis import eigenvalues
 from rnn_tasks.errors import require
-from rnn_tasks.plots.style import LINES, legend_below, level, logarithmic, name_axes, panels, whole
+from rnn_tasks.plots.matrices import QUANTITIES, Spectrum
+from rnn_tasks.plots.style import LINES
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.runs.tensorboard_log import Curve
-
-SMALL = 1.85
-"""Inches that a square field needs beside others."""
-
-LEAST_ERROR = 1e-8
-"""Errors below this one are rounding, and drawn there."""
-
-
-class Spectrum(NamedTuple):
-    """Eigenvalues of a recurrent matrix.
-
-    Attributes:
-        name: Of the matrix.
-        first: Before training, complex ``(hidden_size,)``.
-        last: Of the trained network.
-    """
-
-    name: str
-    first: NDArray[np.complex128]
-    last: NDArray[np.complex128]
 
 
 def spectra(run: RunData) -> list[Spectrum]:
@@ -67,26 +44,6 @@ def brief(name: str, names: Iterable[str]) -> str:
     return name.partition("/")[2] or name if shared else name
 
 
-def draw_spectra(found: Sequence[tuple[str, Spectrum]], width: float) -> Figure:
-    """Eigenvalues in the complex plane, a field for each matrix.
-
-    Args:
-        found: Titles and eigenvalues.
-        width: Inches.
-    """
-    figure, fields = panels(width, len(found), height=2.6, least=SMALL, sharex=True, sharey=True)
-    far = max(float(np.abs(values).max()) for _, (_, first, last) in found for values in (first, last))
-    limit = 1.08 * max(far, 1.0)
-    for field, (title, (_, first, last)) in zip(fields, found, strict=True):
-        field.add_patch(Circle((0, 0), 1, fill=False, linestyle="--", linewidth=0.9))
-        field.plot(first.real, first.imag, "o", color="0.55", fillstyle="none", markersize=5, label="before training")
-        field.plot(last.real, last.imag, "o", color=LINES[0]["color"], markersize=2.6, label="trained")
-        field.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-        name_axes(field, "real part", "imaginary part", title)
-    legend_below(figure, fields[0], width)
-    return figure
-
-
 def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
     """What was logged of each recurrent matrix, by its name.
 
@@ -101,13 +58,6 @@ def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
         return {name: Curve(kept.steps.numpy(), values) for name, values in radii.items()}
     logged = {name: run.curves.get(f"{quantity}/{name}") for name in names}
     return {name: Curve(c.steps + 1, c.values) for name, c in logged.items() if c is not None}
-
-
-QUANTITIES = {
-    "spectral_norm": "largest singular value",
-    "spectral_radius": "largest |eigenvalue|",
-    "orthogonality_error": "max |W'W - I|",
-}
 
 
 def largest(curves: dict[str, Curve]) -> Curve:
@@ -140,25 +90,10 @@ def lines_of(runs: Sequence[RunData], quantity: str) -> dict[str, Curve]:
     return {label: largest(curves) for label, curves in found.items() if curves}
 
 
-def draw_norms(runs: Sequence[RunData], width: float) -> Figure:
-    """Spectral norm, spectral radius and orthogonality error over training.
+def norms(runs: Sequence[RunData]) -> dict[str, dict[str, Curve]]:
+    """Return what is known of the recurrent matrices over training: the curves of each quantity that was logged.
 
     Args:
         runs: The runs.
-        width: Inches.
     """
-    known = {quantity: lines for quantity in QUANTITIES if (lines := lines_of(runs, quantity))}
-    figure, fields = panels(width, len(known), height=2.8, least=2.4)
-    for field, (quantity, curves) in zip(fields, known.items(), strict=True):
-        for index, (name, curve) in enumerate(curves.items()):
-            values = np.maximum(curve.values, LEAST_ERROR) if quantity == "orthogonality_error" else curve.values
-            marker = "." if len(values) < 4 else ""
-            field.plot(curve.steps, values, **LINES[index], linewidth=1.8, marker=marker, label=name)
-        if quantity == "orthogonality_error":
-            logarithmic(field, [np.maximum(curve.values, LEAST_ERROR) for curve in curves.values()])
-        else:
-            level(field, 1.0, "")
-        name_axes(field, "optimizer steps", QUANTITIES[quantity], quantity.replace("_", " ").capitalize())
-        whole(field)
-    legend_below(figure, fields[0], width)
-    return figure
+    return {quantity: lines for quantity in QUANTITIES if (lines := lines_of(runs, quantity))}

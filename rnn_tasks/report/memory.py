@@ -4,20 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from rnn_tasks.analysis.memory import Probe, Shares, accuracy_by_lag
-from rnn_tasks.plots.style import LINES, MARKERS, legend_below, level, name_axes, panels, whole
+from rnn_tasks.plots.memory import Capacities, ProbePair, draw_accuracy_by_lag, draw_capacities, draw_probes
 from rnn_tasks.report.answers import about, answers, is_text
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.probes import (
     DIRECTIONS,
     SHUFFLES,
-    Both,
-    Capacities,
     capacities,
-    draw_capacities,
-    draw_probes,
     probe,
     reach,
 )
@@ -40,29 +34,6 @@ def by_lag(run: RunData) -> Shares | None:
 def has_delays(run: RunData) -> bool:
     """Whether its sequences differ in their condition."""
     return run.batch is not None and run.batch.condition is not None
-
-
-def draw_by_lag(found: Sequence[ByLag], width: float) -> Figure:
-    """Accuracy by delay or place, all runs in one field.
-
-    Args:
-        found: The runs with their shares.
-        width: Inches.
-    """
-    figure, (field,) = panels(width, 1)
-    delays = has_delays(found[0][0])
-    for index, (run, shares) in enumerate(found):
-        label = run.label if len(found) > 1 else "the network"
-        at = shares.at + (0 if delays else 1)
-        field.plot(at, shares.share, **LINES[index], marker=MARKERS[index], markersize=4, label=label)
-    chance = {run.task.baseline.accuracy for run, _ in found if run.task is not None}
-    for index, value in enumerate(sorted(chance)):
-        level(field, value, "" if index else "chance")
-    name_axes(field, "delay, steps" if delays else "place in the answer, 1 is the first", "share of right answers")
-    whole(field)
-    field.set_ylim(-0.03, 1.03)
-    legend_below(figure, field, width)
-    return figure
 
 
 def caption_by_lag(found: Sequence[ByLag]) -> str:
@@ -92,7 +63,7 @@ def in_words(probed: Probe) -> str:
     return f"at {count}" if far is None else f"up to {far} steps ago ({count})"
 
 
-def caption_of_probes(probes: Sequence[tuple[str, Both]], of_text: bool) -> str:
+def caption_of_probes(probes: Sequence[tuple[str, ProbePair]], of_text: bool) -> str:
     """How to read what probes read."""
     text = (
         "How often a linear probe of the hidden state reads rightly which symbol was the input so many steps ago, in "
@@ -139,7 +110,7 @@ def memory_section(runs: Sequence[RunData]) -> Section:
     missing: list[str] = []
     blocks: list[Block] = []
     shares: list[ByLag] = []
-    probes: list[tuple[str, Both]] = []
+    probes: list[tuple[str, ProbePair]] = []
     found: list[tuple[str, Capacities]] = []
     for run in runs:
         what = partial(about, runs, run)
@@ -152,7 +123,10 @@ def memory_section(runs: Sequence[RunData]) -> Section:
         capacity = attempt(missing, what("memory capacity"), partial(capacities, run.model, run.untrained, run.batch))
         found += [] if capacity is None else [(run.label, capacity)]
     if shares:
-        blocks.append(Picture("accuracy_by_delay", partial(draw_by_lag, shares), caption_by_lag(shares)))
+        chance = [run.task.baseline.accuracy for run, _ in shares if run.task is not None]
+        named = [(run.label, share) for run, share in shares]
+        draw = partial(draw_accuracy_by_lag, named, has_delays(shares[0][0]), chance)
+        blocks.append(Picture("accuracy_by_delay", draw, caption_by_lag(shares)))
     if probes:
         caption = caption_of_probes(probes, is_text(runs[0]))
         blocks.append(Picture("linear_probe", partial(draw_probes, probes), caption))

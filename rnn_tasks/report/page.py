@@ -11,14 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnn_tasks.plots.images import as_png, as_svg
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.json_values import plain
 from rnn_tasks.runs.files import write_all
 
 PAGE, NUMBERS, PICTURES = "index.html", "analysis.json", "pictures"
-
-WIDE, NARROW = 7.6, 3.7
-"""Widths that a picture is drawn at, inches: for a page of a book or a desktop, and for a telephone."""
 
 
 def write_page(

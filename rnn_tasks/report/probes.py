@@ -1,11 +1,9 @@
 """What can be read out of hidden states: past symbols by linear probes, and past numbers as memory capacity."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis.flow import encoded, evaluating, hidden_states
@@ -20,7 +18,7 @@ from rnn_tasks.analysis.memory import (
 )
 from rnn_tasks.errors import require
 from rnn_tasks.models import RecurrentModel
-from rnn_tasks.plots.style import BASELINE, DOTS, LINES, UNTRAINED, legend_below, level, name_axes, panels, whole
+from rnn_tasks.plots.memory import Capacities, ProbePair
 from rnn_tasks.spec import Batch, TaskSpec
 
 DENSE, WIDE = 30, 8
@@ -35,24 +33,6 @@ DIRECTIONS = 3
 
 STEPS_PER_UNIT, LEAST_STEPS = 30, 2000
 """Numbers that a layer is driven with."""
-
-SEEN = 0.02
-"""Squared correlations above this one are worth being drawn."""
-
-
-class Both(NamedTuple):
-    """The same of a trained network and of an untrained one."""
-
-    trained: Probe
-    untrained: Probe
-
-
-class Capacities(NamedTuple):
-    """Memory capacities of a run, each the mean over directions."""
-
-    trained: MemoryCapacity
-    untrained: MemoryCapacity
-    units: int
 
 
 def reach(probed: Probe) -> int | None:
@@ -123,7 +103,7 @@ def places(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_
             yield lag, where
 
 
-def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> Both:
+def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> ProbePair:
     """What linear probes read of past symbols, lag by lag, at the same steps of both networks.
 
     Args:
@@ -144,7 +124,7 @@ def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> B
         found = [linear_probe(states, symbols, [lag], num_shuffles=SHUFFLES, where=where) for lag, where in probed]
         return Probe(*(np.concatenate(values) for values in zip(*found, strict=True)))
 
-    return Both(of(trained), of(untrained))
+    return ProbePair(of(trained), of(untrained))
 
 
 def capacities(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch | None) -> Capacities:
@@ -183,48 +163,3 @@ def known_symbols(model: RecurrentModel, batch: Batch | None) -> torch.Tensor:
     symbols = torch.from_numpy(there[informative(there, model.spec)])
     condition = torch.tensor([model.spec.num_conditions - 1]) if model.spec.num_conditions else None
     return encoded(model, Batch(symbols[None], symbols[None], condition=condition))[0]
-
-
-def draw_probes(probes: Sequence[tuple[str, Both]], width: float) -> Figure:
-    """Accuracy of the probes by lag, a field for each run.
-
-    Args:
-        probes: Name and probes of each run.
-        width: Inches.
-    """
-    figure, fields = panels(width, len(probes), height=2.7, sharex=True, sharey=True)
-    for field, (name, (trained, untrained)) in zip(fields, probes, strict=True):
-        field.plot(trained.lags, trained.accuracy, **LINES[0], **DOTS, label="trained")
-        field.plot(untrained.lags, untrained.accuracy, **UNTRAINED, label="untrained")
-        field.fill_between(trained.lags, trained.low, trained.high, color="0.8", linewidth=0, label="band of chance")
-        field.plot(trained.lags, trained.chance, **BASELINE, label="commonest symbol")
-        name_axes(field, "steps ago (lag)", "share read rightly", name if len(probes) > 1 else "")
-        whole(field)
-        field.set_ylim(-0.03, 1.03)
-    above = [probe.lags_above_chance[-1] for _, both in probes for probe in both if probe.lags_above_chance]
-    longest = max(int(probe.lags[-1]) for _, both in probes for probe in both)
-    shown = min(longest, max([DENSE, *(1.5 * lag for lag in above)]))
-    fields[0].set_xlim(-0.02 * shown, 1.02 * shown)
-    legend_below(figure, fields[0], width)
-    return figure
-
-
-def draw_capacities(found: Sequence[tuple[str, Capacities]], width: float) -> Figure:
-    """Squared correlation by lag, a field for each run.
-
-    Args:
-        found: Name and capacities of each run.
-        width: Inches.
-    """
-    figure, fields = panels(width, len(found), height=2.7, sharex=True, sharey=True)
-    for field, (name, (trained, untrained, _)) in zip(fields, found, strict=True):
-        field.plot(trained.lags, trained.by_lag, **LINES[0], linewidth=1.6, zorder=3, label="trained")
-        field.plot(untrained.lags, untrained.by_lag, **UNTRAINED, label="untrained")
-        level(field, trained.chance / len(trained.lags), "chance", BASELINE)
-        name_axes(field, "steps ago (lag)", "squared correlation", name if len(found) > 1 else "")
-        whole(field)
-        field.set_ylim(-0.03, 1.03)
-    seen = [c.lags[c.by_lag > SEEN].max(initial=10) for _, both in found for c in both[:2]]
-    fields[0].set_xlim(0, 1.1 * max(seen))
-    legend_below(figure, fields[0], width)
-    return figure

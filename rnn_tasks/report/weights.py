@@ -6,22 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from rnn_tasks.plots.matrices import LEAST_ERROR, QUANTITIES, Spectrum, draw_eigenvalues, draw_norms
+from rnn_tasks.plots.saturation import Saturation, draw_saturation
 from rnn_tasks.report.answers import about
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.gates import gate_blocks
-from rnn_tasks.report.matrices import (
-    LEAST_ERROR,
-    QUANTITIES,
-    Spectrum,
-    brief,
-    draw_norms,
-    draw_spectra,
-    lines_of,
-    over_training,
-    spectra,
-)
+from rnn_tasks.report.matrices import brief, norms, over_training, spectra
 from rnn_tasks.report.run_data import RunData, attempt
-from rnn_tasks.report.saturation import THRESHOLD, Saturated, draw_saturated, saturated
+from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 
 
 def title_of(runs: Sequence[RunData], run: RunData, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
@@ -59,7 +51,7 @@ CAPTION_OF_NORMS = (
 )
 
 
-def caption_of_saturation(found: Sequence[tuple[str, Saturated]]) -> str:
+def caption_of_saturation(found: Sequence[tuple[str, Saturation]]) -> str:
     """How to read saturation."""
     ends = [
         f"{'trained' if len(found) == 1 else name} {known.trained.mean():.1%}, untrained {known.untrained.mean():.1%}"
@@ -80,7 +72,7 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     missing: list[str] = []
     eigenvalues: dict[str, dict[str, Spectrum]] = {}
     found: list[tuple[str, Spectrum]] = []
-    full: list[tuple[str, Saturated]] = []
+    full: list[tuple[str, Saturation]] = []
     for run in runs:
         known = attempt(missing, about(runs, run, "eigenvalues"), partial(spectra, run))
         own = known or []
@@ -88,15 +80,17 @@ def weights_section(runs: Sequence[RunData]) -> Section:
             missing.append(about(runs, run, "eigenvalues: its layer names no recurrent matrix"))
         eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in own}
         found += [(title_of(runs, run, own, spectrum), spectrum) for spectrum in own]
-        share = attempt(missing, about(runs, run, "saturation"), partial(saturated, run))
+        share = attempt(missing, about(runs, run, "saturation"), partial(saturation_of, run))
         full += [] if share is None else [(run.label, share)]
     blocks: list[Block] = []
     if found:
-        blocks.append(Picture("eigenvalues", partial(draw_spectra, found), caption_of_spectra(found)))
-    if any(lines_of(runs, quantity) for quantity in QUANTITIES):
-        blocks.append(Picture("recurrent_matrices", partial(draw_norms, runs), CAPTION_OF_NORMS))
+        draw = partial(draw_eigenvalues, found, ("before training", "trained"))
+        blocks.append(Picture("eigenvalues", draw, caption_of_spectra(found)))
+    known_norms = norms(runs)
+    if known_norms:
+        blocks.append(Picture("recurrent_matrices", partial(draw_norms, known_norms), CAPTION_OF_NORMS))
     if full:
-        blocks.append(Picture("saturation", partial(draw_saturated, full), caption_of_saturation(full)))
+        blocks.append(Picture("saturation", partial(draw_saturation, full), caption_of_saturation(full)))
     gates, of_gates = gate_blocks(runs, missing)
     blocks += gates
     numbers: dict[str, Any] = {

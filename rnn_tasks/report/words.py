@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import (
@@ -22,12 +21,10 @@ from rnn_tasks.analysis.structure import (
     word_states,
 )
 from rnn_tasks.models import LanguageModel, RecurrentModel
-from rnn_tasks.plots.style import LINES, MARKERS, SPACE, UNTRAINED, legend_below, level, name_axes, panels
-from rnn_tasks.report.answers import STRANGE, answers, written
+from rnn_tasks.report.answers import answers
 from rnn_tasks.report.blocks import Table
 from rnn_tasks.report.run_data import TEXT_LENGTH, RunData
 from rnn_tasks.spec import Batch
-from rnn_tasks.spec.vocabulary import UNKNOWN
 from rnn_tasks.tasks.language_task import LanguageTask, cut
 from rnn_tasks.texts.grammar import ELMAN
 
@@ -36,12 +33,6 @@ MAX_CHARACTERS = 60_000
 
 MAX_WORDS = 48
 """Words that are looked at, the commonest ones."""
-
-LONGEST_WORD = 20
-"""Characters of a word that are written."""
-
-LEAST_COUNT = 30
-"""Characters at a place in the word from which on its accuracy is shown."""
 
 PLACES = {"after the last letter": False, "after the space behind": True}
 METRICS: dict[str, Metric] = {"distance": "euclidean", "angle": "cosine"}
@@ -161,39 +152,6 @@ def centred(words: WordStates) -> Any:
     return words.states - words.states.mean(axis=0)
 
 
-def short_word(word: str) -> str:
-    """A word as a label: each character as wide as one, and not too many of them.
-
-    Example:
-        >>> short_word("a<unk>b"), short_word("honorificabilitudinitatibus")
-        ('a□b', 'honorificabilitudin…')
-    """
-    plain = written(word.replace(UNKNOWN, STRANGE))
-    return plain if len(plain) <= LONGEST_WORD else plain[: LONGEST_WORD - 1] + "…"
-
-
-def draw_tree(tree: Dendrogram, width: float) -> Figure:
-    """Which words are nearest one another; words of a grammar with their categories.
-
-    Args:
-        tree: The lines.
-        width: Inches.
-    """
-    figure, (field,) = panels(width, 1, height=0.9 + 0.155 * len(tree.words))
-    for places, heights in zip(tree.places, tree.heights, strict=True):
-        field.plot(heights, places, color=LINES[0]["color"], linewidth=1.1)
-    kinds = ELMAN.kinds(tree.words) or [""] * len(tree.words)
-    words = [short_word(word) for word in tree.words]
-    names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(words, kinds, strict=True)]
-    field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)
-    field.set_ylim(0, 10 * len(names))
-    field.invert_xaxis()
-    name_axes(field, "1 - cosine between mean states", "")
-    field.spines["left"].set_visible(False)
-    field.tick_params(left=False)
-    return figure
-
-
 def purity_table(found: Sequence[tuple[str, Words]]) -> Table | None:
     """Purity of clusters, beside that of permuted labels and of an untrained network; None without categories.
 
@@ -214,43 +172,6 @@ def purity_table(found: Sequence[tuple[str, Words]]) -> Table | None:
         "are as pure."
     )
     return Table(caption, ["", "trained", "p", "untrained", "p", "chance"], rows) if rows else None
-
-
-def draw_positions(found: Sequence[tuple[RunData, Words]], width: float) -> Figure:
-    """Accuracy of the next character by its place in the word, and of the space behind it.
-
-    Args:
-        found: The runs with their words.
-        width: Inches.
-    """
-    figure, (field,) = panels(width, 1, height=2.8)
-    longest = 0
-    for index, (run, words) in enumerate(found):
-        label = run.label if len(found) > 1 else "trained"
-        longest = max(longest, draw_line(field, words.accuracy, index, label))
-        if index == len(found) - 1:
-            letters = words.untrained_accuracy.letters
-            shown = letters.counts >= LEAST_COUNT
-            field.plot(letters.at[shown] + 1, letters.share[shown], **UNTRAINED, label="untrained")
-    for index, (_, words) in enumerate(found):
-        style = {"color": LINES[index]["color"], "marker": MARKERS[index], "markersize": 6}
-        field.plot([longest + 1], [words.accuracy.space], linestyle="none", **style)
-    known = {run.task.baseline_on("test").accuracy for run, _ in found if run.task is not None}
-    for index, value in enumerate(sorted(known)):
-        level(field, value, "" if index else "n-gram, all characters")
-    field.set_xticks(range(1, longest + 2), [*map(str, range(1, longest + 1)), SPACE])
-    field.set_ylim(-0.03, 1.03)
-    name_axes(field, f"place of the letter in its word ({SPACE}: space)", "share predicted rightly")
-    legend_below(figure, field, width)
-    return figure
-
-
-def draw_line(field: Any, accuracy: WordAccuracy, index: int, label: str) -> int:
-    """Draw the letters of a run, and return the last place that is shown."""
-    shown = accuracy.letters.counts >= LEAST_COUNT
-    at = accuracy.letters.at[shown] + 1
-    field.plot(at, accuracy.letters.share[shown], **LINES[index], marker=MARKERS[index], markersize=4, label=label)
-    return int(at.max(initial=1))
 
 
 def lexicon_share(text: str, lexicon: frozenset[str]) -> float:

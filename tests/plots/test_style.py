@@ -5,7 +5,8 @@ from matplotlib.colors import to_rgb
 from rnn_tasks.plots.style import (
     LINES,
     MARKERS,
-    SPACE,
+    NARROW,
+    WIDE,
     colour_bar,
     heat_map,
     legend,
@@ -16,7 +17,7 @@ from rnn_tasks.plots.style import (
     symbols_below,
     whole,
 )
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.spec.vocabulary import SPACE
 
 
 def places(width: float, count: int) -> list[tuple[int, int]]:

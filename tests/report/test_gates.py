@@ -7,9 +7,17 @@ import torch
 
 from rnn_tasks.cores import GRU, LSTM, ResetOnlyGRU
 from rnn_tasks.models import LanguageModel, SequenceTagger
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
-from rnn_tasks.report.gates import IN_TEXT, SHOWN_OF_TEXT, caption_of_gates, draw_gates, gate_blocks, gates_of
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.report.gates import (
+    IN_TEXT,
+    MAX_GATES,
+    SHOWN_OF_TEXT,
+    caption_of_gates,
+    carrying_unit,
+    gate_blocks,
+    gates_of,
+)
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
 from tests.report.made import made
@@ -83,16 +91,28 @@ def test_layers_that_keep_by_no_gate_or_have_none() -> None:
 @pytest.mark.parametrize(
     ("layer", "options", "fields"), [(GRU, {}, 3), (LSTM, {"num_layers": 3}, 7), (ResetOnlyGRU, {}, 1)]
 )
-def test_pictures(width: float, layer: Any, options: Any, fields: int) -> None:
-    found = gates_of(gated(layer, **options))
-    assert found is not None
-    figure = draw_gates(found, width)
+def test_the_picture_has_a_field_for_each_gate(width: float, layer: Any, options: Any, fields: int) -> None:
+    (picture,), _ = gate_blocks([gated(layer, **options)], [])
+    assert isinstance(picture, Picture)
+    figure = picture.draw(width)
     assert len(figure.axes) == fields + 1  # and the bar
     maps = [field for field in figure.axes if field.images]
+    assert len(maps) <= MAX_GATES
     name = "Layer0, input gate: 1 lets in" if layer is LSTM else "Reset gate: 0 hides the old state"
     assert maps[0].get_title(loc="left") == name
-    drawn = np.asarray(maps[0].images[0].get_array())
-    assert (drawn.mean(1) == np.sort(drawn.mean(1))).all()
+
+
+@pytest.mark.parametrize(("layer", "keep"), [(GRU, "update"), (LSTM, "forget")])
+def test_the_carrying_unit_has_the_gates_of_its_layer(layer: Any, keep: str) -> None:
+    found = gates_of(gated(layer, num_layers=2))
+    assert found is not None
+    assert found.carrier is not None
+    carrying = carrying_unit(found)
+    assert carrying is not None
+    assert carrying.keep == keep
+    expected = found.values[f"layer{found.carrier.layer}/{keep}"][:, found.carrier.unit]
+    np.testing.assert_array_equal(carrying.gates[keep], expected)
+    assert carrying_unit(found._replace(carrier=None)) is None
 
 
 def test_each_run_has_a_picture_of_its_own() -> None:

@@ -8,9 +8,10 @@ import torch
 
 from rnn_tasks.cores import Elman
 from rnn_tasks.models import RecurrentModel, SequenceTagger
+from rnn_tasks.plots.jacobians import LOWEST, draw_exponents, draw_products
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import jacobians as module
-from rnn_tasks.report.jacobians import LOWEST, draw_exponents, draw_products, forgotten_after, stretching
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.report.jacobians import forgotten_after, stretching
 from rnn_tasks.report.run_data import doubled
 from rnn_tasks.tasks import Copy
 from tests.report.made import made, model_of

@@ -9,13 +9,14 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from rnn_tasks.plots.learning_curves import draw_learning_curves
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import examples as report_examples
-from rnn_tasks.report.answers import answers, written
+from rnn_tasks.report.answers import answers
 from rnn_tasks.report.blocks import Lines, Picture, Table
 from rnn_tasks.report.examples import LINE, PREDICTED, SAMPLED, examples, predictions, samples
 from rnn_tasks.report.learning import baseline, figures, learning_section, table, verdict
-from rnn_tasks.report.learning_curves import MAX_POINTS, draw_curves, thinned
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.report.learning_curves import MAX_POINTS, learning_run, thinned
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.find import RunPlace
@@ -119,7 +120,7 @@ def test_curves_of_two_runs(width: float) -> None:
         made(task, "A: one", curves=one, summary={"solved_at": 30}),
         made(task, "B: two", curves=two, summary={}),
     ]
-    figure = draw_curves(runs, [task.baseline] * 2, width)
+    figure = draw_learning_curves([learning_run(run, task.baseline) for run in runs], False, width)
     losses, accuracies = figure.axes
     assert (losses.get_ylabel(), losses.get_xlabel()) == ("loss, nats a step", "optimizer steps")
     assert losses.get_yscale() == "log"
@@ -143,7 +144,7 @@ def test_the_floor_of_a_text_is_drawn_and_said(grammar: RunData) -> None:
     known = baseline(grammar, "val")
     assert known is not None
     assert known.floor is not None
-    figure = draw_curves([grammar], [known], WIDE)
+    figure = draw_learning_curves([learning_run(grammar, known)], True, WIDE)
     assert sum(constant(figure.axes[0], known.floor)) == 1
     assert {"n-gram", "least possible", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
@@ -152,7 +153,8 @@ def test_the_floor_of_a_text_is_drawn_and_said(grammar: RunData) -> None:
 
 
 def test_losses_of_one_size_have_a_plain_axis() -> None:
-    figure = draw_curves([made(Copy(test_sequences=20), curves={"val/loss": curve(1.0, 0.9)})], [None], WIDE)
+    run = made(Copy(test_sequences=20), curves={"val/loss": curve(1.0, 0.9)})
+    figure = draw_learning_curves([learning_run(run, None)], False, WIDE)
     assert figure.axes[0].get_yscale() == "linear"
 
 
@@ -229,10 +231,6 @@ def test_what_a_network_writes(grammar: RunData) -> None:
     assert "".join(shown.lines).startswith("the boy")
     assert len("".join(shown.lines)) >= SAMPLED + len("the boy")
     assert samples([made(Copy(test_sequences=20))]) is None
-
-
-def test_characters_that_cannot_be_seen_are_written() -> None:
-    assert written("a\nb\t\0") == "a↵b⇥□"
 
 
 def test_answers_are_the_models_and_leave_it_as_it_was() -> None:

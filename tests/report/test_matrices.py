@@ -1,5 +1,4 @@
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +8,7 @@ import torch
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
 from rnn_tasks.cores import GRU, LSTM, RNN
 from rnn_tasks.models import RecurrentModel, SequenceTagger
-from rnn_tasks.report.matrices import LEAST_ERROR, draw_norms, draw_spectra, largest, lines_of, over_training, spectra
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.report.matrices import largest, lines_of, norms, over_training, spectra
 from rnn_tasks.tasks import Copy
 from tests.report.made import curve, made
 
@@ -73,20 +71,7 @@ def test_a_last_moment_that_not_all_matrices_have_is_left_out() -> None:
     assert (found.steps.tolist(), found.values.tolist()) == ([9], [3.0])
 
 
-@pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pictures(width: float) -> None:
-    model = with_layer(LSTM)
-    found = [(spectrum.name, spectrum) for spectrum in spectra(made(COPY, model=model, untrained=model))]
-    fields = draw_spectra(found, width).axes
-    assert len(fields) == 4
-    for field in fields:
-        assert (field.get_xlabel(), field.get_ylabel()) == ("real part", "imaginary part")
-        assert field.get_xlim()[1] >= 1  # the unit circle is in it
-    curves = {"spectral_norm/weight_hh_l0": curve(1.0, 1.5), "orthogonality_error/weight_hh_l0": curve(0.0, 0.1)}
-    norms = draw_norms([made(COPY, model=with_layer(RNN), curves=curves)], width)
-    assert [field.get_title(loc="left") for field in norms.axes] == ["Spectral norm", "Orthogonality error"]
-    assert np.asarray(norms.axes[1].lines[0].get_ydata()).tolist() == [LEAST_ERROR, 0.1]
-
-
-def test_matrices_that_are_not_logged_have_no_field(trained_logs: Path) -> None:
-    assert lines_of([made(COPY)], "spectral_norm") == {}
+def test_norms_leave_out_quantities_that_are_not_logged() -> None:
+    assert norms([made(COPY)]) == {}
+    one = made(COPY, model=with_layer(RNN), curves={"spectral_norm/weight_hh_l0": curve(1.0, 1.5)})
+    assert list(norms([one])) == ["spectral_norm"]

@@ -5,14 +5,13 @@ import pytest
 import torch
 
 from rnn_tasks.analysis.memory import Probe, linear_probe
+from rnn_tasks.plots.memory import draw_accuracy_by_lag, draw_capacities, draw_probes
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import probes
 from rnn_tasks.report.blocks import Picture
-from rnn_tasks.report.memory import by_lag, caption_by_lag, draw_by_lag, memory_section
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.report.memory import by_lag, caption_by_lag, memory_section
 from rnn_tasks.report.probes import (
     capacities,
-    draw_capacities,
-    draw_probes,
     informative,
     lags_of,
     places,
@@ -126,7 +125,8 @@ def test_accuracy_by_delay_with_chance(width: float) -> None:
     task = VariableDelayEcho(max_delay=3, test_sequences=40)
     runs = [made(task, "A: one"), made(task, "B: two")]
     found = [(run, share) for run in runs if (share := by_lag(run)) is not None]
-    figure = draw_by_lag(found, width)
+    named = [(run.label, share) for run, share in found]
+    figure = draw_accuracy_by_lag(named, True, [task.baseline.accuracy] * 2, width)
     (field,) = figure.axes
     assert (field.get_xlabel(), field.get_ylabel()) == ("delay, steps", "share of right answers")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A: one", "B: two", "chance"]
@@ -141,7 +141,8 @@ def test_a_copy_is_shown_by_place_and_says_how_long_it_waits() -> None:
     assert share is not None
     assert run.wait == 11
     assert "read 11 steps before" in caption_by_lag([(run, share)])
-    assert draw_by_lag([(run, share)], WIDE).axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4]  # type: ignore[union-attr]
+    (field,) = draw_accuracy_by_lag([(run.label, share)], False, [], WIDE).axes
+    assert np.asarray(field.lines[0].get_xdata()).tolist() == [1, 2, 3, 4]
     assert made(Copy(layout="recall", delay=7, min_delay=3, test_sequences=20)).wait is None
 
 

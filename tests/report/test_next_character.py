@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from rnn_tasks.plots.style import SPACE
-from rnn_tasks.report import next_character
-from rnn_tasks.report.next_character import PREFIX, draw_expected, exact, expected
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.plots import next_character
+from rnn_tasks.plots.next_character import draw_next_characters
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.report.next_character import PREFIX, exact, expected
+from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
 from tests.report.made import made
@@ -45,7 +46,7 @@ def test_the_picture_marks_what_comes_next(width: float) -> None:
     assert along is not None
     odds = exact(run, along)
     assert odds is not None
-    figure = draw_expected([("the network", along), ("the grammar", odds)], width)
+    figure = draw_next_characters([("the network", along), ("the grammar", odds)], width)
     field = figure.axes[1]
     rows = [label.get_text() for label in field.get_yticklabels()]
     at, row = (np.asarray(values) for values in field.lines[0].get_data())
@@ -61,11 +62,11 @@ def test_only_likely_characters_are_shown_and_not_too_many(monkeypatch: pytest.M
     along = expected(made(GRAMMAR))
     assert along is not None
     monkeypatch.setattr(next_character, "MOST", 3)
-    field = draw_expected([("the network", along)], WIDE).axes[0]
+    field = draw_next_characters([("the network", along)], WIDE).axes[0]
     assert len(field.get_yticklabels()) == 3
     monkeypatch.setattr(next_character, "MOST", 99)
     sure = along._replace(probabilities=np.eye(len(along.characters))[np.full(PREFIX, 4)])
     monkeypatch.setattr(next_character, "FEWEST", 1)
     shown = [along.characters[4]]
-    field = draw_expected([("the network", sure)], WIDE).axes[0]
+    field = draw_next_characters([("the network", sure)], WIDE).axes[0]
     assert [label.get_text() for label in field.get_yticklabels()] == shown

@@ -8,8 +8,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Lines, Paragraph, Picture, Section, Table
-from rnn_tasks.report.page import NARROW, NUMBERS, PICTURES, WIDE, write_page
+from rnn_tasks.report.page import NUMBERS, PICTURES, write_page
 
 UNSAFE = "<script>alert('a & b')</script>"
 

@@ -9,8 +9,9 @@ from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
 from rnn_tasks.cores import Elman
 from rnn_tasks.models import SequenceTagger
-from rnn_tasks.report.page import NARROW, WIDE
-from rnn_tasks.report.saturation import THRESHOLD, draw_saturated, saturated
+from rnn_tasks.plots.saturation import draw_saturation
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 from rnn_tasks.tasks import Copy
 from tests.report.made import curve, made, model_of
 
@@ -25,10 +26,10 @@ def saturating() -> Any:
     return model
 
 
-def test_the_share_of_each_unit_from_the_most_saturated() -> None:
+def test_the_share_of_each_unit_from_the_most_saturation_of() -> None:
     model = saturating()
     run = made(COPY, model=model)
-    found = saturated(run)
+    found = saturation_of(run)
     assert found is not None
     assert run.batch is not None
     states = hidden_states(model, run.batch).numpy()
@@ -38,7 +39,7 @@ def test_the_share_of_each_unit_from_the_most_saturated() -> None:
 
 
 def test_the_layer_over_training_is_recorded_or_logged() -> None:
-    logged = saturated(made(COPY, curves={"saturation/share": curve(0.5, 0.25)}))
+    logged = saturation_of(made(COPY, curves={"saturation/share": curve(0.5, 0.25)}))
     assert logged is not None
     assert logged.over_training is not None
     assert logged.over_training.steps.tolist() == [10, 20]
@@ -46,7 +47,7 @@ def test_the_layer_over_training_is_recorded_or_logged() -> None:
     batch = made(COPY).batch
     assert batch is not None
     kept = joined([take_snapshot(model_of(COPY), batch, 0), take_snapshot(model, batch, 5)])
-    recorded = saturated(made(COPY, snapshots=kept, curves={"saturation/share": curve(0.5)}))
+    recorded = saturation_of(made(COPY, snapshots=kept, curves={"saturation/share": curve(0.5)}))
     assert recorded is not None
     assert recorded.over_training is not None
     assert recorded.over_training.steps.tolist() == [0, 5]
@@ -55,18 +56,18 @@ def test_the_layer_over_training_is_recorded_or_logged() -> None:
 
 def test_layers_without_bounds_and_runs_without_sequences_have_none() -> None:
     core: Any = partial(Elman, hidden_size=5, activation="identity")
-    assert saturated(made(COPY, model=SequenceTagger(core, COPY.spec, torch.optim.Adam))) is None
-    assert saturated(made(COPY, batch=None)) is None
+    assert saturation_of(made(COPY, model=SequenceTagger(core, COPY.spec, torch.optim.Adam))) is None
+    assert saturation_of(made(COPY, batch=None)) is None
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_pictures(width: float) -> None:
-    found = saturated(made(COPY, model=saturating()))
+    found = saturation_of(made(COPY, model=saturating()))
     assert found is not None
-    (units,) = draw_saturated([("one", found)], width).axes
+    (units,) = draw_saturation([("one", found)], width).axes
     assert units.get_ylabel() == "share of the steps"
     over = found._replace(over_training=curve(0.0, 0.001))
-    both = draw_saturated([("A: one", found), ("B: two", over)], width)
+    both = draw_saturation([("A: one", found), ("B: two", over)], width)
     assert len(both.axes) == 2
     assert both.axes[1].get_ylim()[1] == 0.1  # next to nothing looks so
     assert [text.get_text() for text in both.legends[0].get_texts()] == ["A: one", "B: two", "untrained"]

@@ -5,13 +5,12 @@ from sklearn.decomposition import PCA
 
 from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.plots.trajectories import draw_trajectory, draw_units
 from rnn_tasks.report.trajectories import (
     MAX_CHARACTERS,
     MAX_STEPS,
     caption_of_followed,
-    draw_followed,
-    draw_units,
     followed,
     units,
 )
@@ -74,7 +73,7 @@ def test_pictures(width: float) -> None:
     found, own = followed(run), units(run)
     assert found is not None
     assert own is not None
-    figure = draw_followed(found, width)
+    figure = draw_trajectory(found, width)
     assert [field.get_title(loc="left") for field in figure.axes[:2]] == found.names
     assert [text.get_text() for text in figure.axes[1].texts] == found.read
     assert figure.axes[-1].get_ylabel() == "time step"

@@ -10,21 +10,20 @@ from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import WordStates, cluster_purity, word_states
 from rnn_tasks.cores import LSTM
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.plots.style import SPACE
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.plots.words import LEAST_COUNT, draw_positions, draw_tree
 from rnn_tasks.report import words as module
-from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.report.words import (
     METRICS,
     PLACES,
     commonest,
-    draw_positions,
-    draw_tree,
     lexicon_of,
     lexicon_table,
     long_text,
     purity_table,
     words_of,
 )
+from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
 from tests.report.made import made, model_of
@@ -116,10 +115,11 @@ def test_pictures(grammar: Any, width: float) -> None:
     names = [label.get_text() for label in tree.get_yticklabels()]
     assert len(names) == len(found.trained.tree.words)
     assert "noun human  boy" in names
-    figure = draw_positions([(grammar, found)], width)
+    baseline = GRAMMAR.baseline_on("test").accuracy
+    figure = draw_positions([("one", found.accuracy)], found.untrained_accuracy, [baseline], width)
     (field,) = figure.axes
     lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in field.lines}
     letters = found.accuracy.letters
-    assert lines["trained"].tolist() == letters.share[letters.counts >= module.LEAST_COUNT].tolist()
-    assert lines["n-gram, all characters"][0] == GRAMMAR.baseline_on("test").accuracy
+    assert lines["trained"].tolist() == letters.share[letters.counts >= LEAST_COUNT].tolist()
+    assert lines["n-gram, all characters"][0] == baseline
     assert field.get_xticklabels()[-1].get_text() == SPACE
