@@ -101,7 +101,7 @@ class GradientLagMonitor(Observer):
         if self.steps:
             title = "How much gradient comes back over k time steps (dark: it vanishes)"
             found = [(title, GradientMap(np.array(self.steps), self.norms.cpu().numpy()))]
-            figure = draw_gradient_maps(found, "lag k: time steps back from the loss", WIDE)
+            figure = draw_gradient_maps(found, "lag k: steps back from the loss", WIDE)
             add_picture(board, "gradient_by_lag", figure, step)
 
     def state_dict(self) -> dict[str, Any]:

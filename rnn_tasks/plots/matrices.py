@@ -57,7 +57,7 @@ def draw_eigenvalues(spectra: Sequence[tuple[str, Spectrum]], moments: tuple[str
         field.plot(first.real, first.imag, "o", color="0.55", fillstyle="none", markersize=5, label=moments[0])
         field.plot(last.real, last.imag, "o", color=LINES[0]["color"], markersize=2.6, label=moments[1])
         field.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-        name_axes(field, "real part", "imaginary part", title)
+        name_axes(field, "real part", "imaginary part", title.replace("/", "/\n"))  # fields are narrow
     legend_below(figure, fields[0], width)
     return figure
 

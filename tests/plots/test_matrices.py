@@ -12,11 +12,12 @@ from rnn_tasks.runs.tensorboard_log import Curve
 def test_draw_eigenvalues_has_first_last_and_unit_circle(count: int, width: float) -> None:
     random = np.random.default_rng(0)
     spectra = [
-        Spectrum(f"w{i}", *(random.normal(size=5) + 1j * random.normal(size=5) for _ in range(2))) for i in range(count)
+        Spectrum(f"w/{i}", *(random.normal(size=5) + 1j * random.normal(size=5) for _ in range(2)))
+        for i in range(count)
     ]
     figure = draw_eigenvalues([(one.name, one) for one in spectra], ("step 0", "step 70"), width)
     figure.draw_without_rendering()
-    assert [field.get_title(loc="left") for field in figure.axes] == [f"w{i}" for i in range(count)]
+    assert [field.get_title(loc="left") for field in figure.axes] == [f"w/\n{i}" for i in range(count)]
     for field, spectrum in zip(figure.axes, spectra, strict=True):
         circle, old, new = field.lines
         values = [np.asarray(line.get_xdata()) + 1j * np.asarray(line.get_ydata()) for line in (circle, old, new)]
