@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
 import rnn_tasks.tasks  # noqa: F401  # short names in config.yaml are those of imported classes
@@ -18,9 +17,10 @@ from rnn_tasks.runs.files import SUMMARY, read_summary
 from rnn_tasks.runs.find import RunPlace, best_checkpoint, read_config
 from rnn_tasks.runs.tensorboard_log import Curve, read_curves
 from rnn_tasks.spec import Batch, TaskSpec
+from rnn_tasks.spec.batch import joined
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.generated import GeneratedTask
-from rnn_tasks.tasks.language_task import LanguageTask, cut
+from rnn_tasks.tasks.language_task import LanguageTask, cut_rows
 
 T = TypeVar("T")
 
@@ -248,7 +248,7 @@ def sequences(task: Task) -> Batch:
         symbols = task.symbols("test")[: TEXT_ROWS * TEXT_LENGTH + 1]
         require(len(symbols) > 8 * 16, f"the test text has {len(symbols)} characters, too few to look at a network on")
         length = min(TEXT_LENGTH, (len(symbols) - 1) // 8)
-        return cut(symbols, torch.arange((len(symbols) - 1) // length) * length, length)
+        return cut_rows(symbols, length)
     found: list[Batch] = []
     for batch in task.test_dataloader():
         time = batch.inputs.shape[1]
@@ -260,18 +260,6 @@ def sequences(task: Task) -> Batch:
             return joined(found).rows(0, wanted)
     require(bool(found), "there are no test sequences")
     return joined(found)
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """The sequences of several batches of the same length in one."""
-    memory = [batch.memory for batch in batches if batch.memory is not None]
-    condition = [batch.condition for batch in batches if batch.condition is not None]
-    return Batch(
-        torch.cat([batch.inputs for batch in batches]),
-        torch.cat([batch.targets for batch in batches]),
-        torch.cat(memory) if memory else None,
-        torch.cat(condition) if condition else None,
-    )
 
 
 def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None:

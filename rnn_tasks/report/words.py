@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import (
@@ -20,13 +19,14 @@ from rnn_tasks.analysis.structure import (
     word_linkage,
     word_states,
 )
+from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel, RecurrentModel
 from rnn_tasks.report.answers import answers
 from rnn_tasks.report.blocks import Table
 from rnn_tasks.report.run_data import TEXT_LENGTH, RunData
 from rnn_tasks.spec import Batch
-from rnn_tasks.tasks.language_task import LanguageTask, cut
-from rnn_tasks.texts.grammar import ELMAN
+from rnn_tasks.tasks.language_task import LanguageTask, cut_rows
+from rnn_tasks.texts.grammar import ELMAN, lexicon_share
 
 MAX_CHARACTERS = 60_000
 """Characters of the test text that are read for the states of words."""
@@ -74,15 +74,15 @@ class Words(NamedTuple):
     untrained_accuracy: WordAccuracy
 
 
-def long_text(task: LanguageTask) -> Batch:
-    """The first part of the test text, in rows that are read from a state of zeros.
+def first_rows(task: LanguageTask, max_characters: int) -> Batch:
+    """Return the first part of the test text, in rows that are read from a state of zeros.
 
     Args:
         task: The task.
+        max_characters: Characters at most.
     """
-    symbols = task.symbols("test")[: MAX_CHARACTERS + 1]
-    length = min(TEXT_LENGTH, len(symbols) - 1)
-    return cut(symbols, torch.arange((len(symbols) - 1) // length) * length, length)
+    symbols = task.symbols("test")[: max_characters + 1]
+    return cut_rows(symbols, min(TEXT_LENGTH, len(symbols) - 1))
 
 
 def words_of(run: RunData) -> Words | None:
@@ -96,7 +96,7 @@ def words_of(run: RunData) -> Words | None:
     """
     if not isinstance(run.task, LanguageTask):
         return None
-    text = long_text(run.task)
+    text = first_rows(run.task, MAX_CHARACTERS)
     vocabulary = run.task.vocabulary
 
     def accuracy(model: RecurrentModel) -> WordAccuracy:
@@ -174,17 +174,6 @@ def purity_table(found: Sequence[tuple[str, Words]]) -> Table | None:
     return Table(caption, ["", "trained", "p", "untrained", "p", "chance"], rows) if rows else None
 
 
-def lexicon_share(text: str, lexicon: frozenset[str]) -> float:
-    """Share of a text's words that are in a lexicon, without its first and last, which may be cut; NaN without others.
-
-    Example:
-        >>> lexicon_share("oy the cat tha ca", frozenset({"the", "cat"}))
-        0.6666666666666666
-    """
-    words = text.split()[1:-1]
-    return sum(word in lexicon for word in words) / len(words) if words else float("nan")
-
-
 def lexicon_of(task: LanguageTask) -> frozenset[str]:
     """The words of Elman's grammar, or else those of the training text.
 
@@ -193,6 +182,21 @@ def lexicon_of(task: LanguageTask) -> frozenset[str]:
     """
     train = frozenset(task.text("train").split())
     return ELMAN.lexicon if ELMAN.lexicon.issuperset(train) else train
+
+
+def written_share(model: LanguageModel, prefix: str, temperature: float, lexicon: frozenset[str]) -> float:
+    """Return the share of a lexicon's words among those that a network writes; NaN if it writes no whole word.
+
+    Args:
+        model: The network.
+        prefix: What it reads first.
+        temperature: Temperature of its samples.
+        lexicon: The words.
+    """
+    try:
+        return lexicon_share(model.generate(prefix, WRITTEN, temperature, seed=0), lexicon)
+    except UsageError:
+        return math.nan
 
 
 def lexicon_table(runs: Sequence[RunData]) -> tuple[Table | None, dict[str, Any]]:
@@ -210,8 +214,8 @@ def lexicon_table(runs: Sequence[RunData]) -> tuple[Table | None, dict[str, Any]
         assert isinstance(model, LanguageModel)
         lexicon = lexicon_of(run.task)
         prefix = run.task.vocabulary.prefix or run.task.vocabulary.characters[:1]
-        shares = {t: lexicon_share(model.generate(prefix, WRITTEN, t, seed=0), lexicon) for t in TEMPERATURES}
-        before = lexicon_share(untrained.generate(prefix, WRITTEN, 1.0, seed=0), lexicon)
+        shares = {t: written_share(model, prefix, t, lexicon) for t in TEMPERATURES}
+        before = written_share(untrained, prefix, 1.0, lexicon)
         numbers[run.label] = {"temperature": {str(t): share for t, share in shares.items()}, "untrained": before}
         if not all(math.isnan(share) for share in shares.values()):
             who = run.label if len(runs) > 1 else "words in the lexicon"

@@ -14,14 +14,16 @@ from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.plots.words import LEAST_COUNT, draw_positions, draw_tree
 from rnn_tasks.report import words as module
 from rnn_tasks.report.words import (
+    MAX_CHARACTERS,
     METRICS,
     PLACES,
     commonest,
+    first_rows,
     lexicon_of,
     lexicon_table,
-    long_text,
     purity_table,
     words_of,
+    written_share,
 )
 from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
@@ -37,17 +39,16 @@ def grammar() -> Any:
     return made(GRAMMAR, model=model_of(GRAMMAR, 12), untrained=model_of(GRAMMAR, 12))
 
 
-def test_the_text_is_the_beginning_of_the_test(grammar: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = long_text(GRAMMAR)
+def test_first_rows_are_the_beginning_of_the_test_text() -> None:
+    text = first_rows(GRAMMAR, MAX_CHARACTERS)
     assert text.inputs.flatten().tolist() == GRAMMAR.symbols("test")[: text.inputs.numel()].tolist()
-    monkeypatch.setattr(module, "MAX_CHARACTERS", 1000)
-    assert 700 < long_text(GRAMMAR).inputs.numel() <= 1000
+    assert 700 < first_rows(GRAMMAR, 1000).inputs.numel() <= 1000
 
 
 def test_words_and_their_purity_are_those_of_the_pure_functions(grammar: Any) -> None:
     found = words_of(grammar)
     assert found is not None
-    text = long_text(GRAMMAR)
+    text = first_rows(GRAMMAR, MAX_CHARACTERS)
     for read, model in ((found.trained, grammar.model), (found.untrained, grammar.untrained)):
         assert read.purity is not None
         assert set(read.purity) == {(place, measure) for place in PLACES for measure in METRICS}
@@ -104,7 +105,8 @@ def test_the_share_of_words_that_a_network_writes(grammar: Any) -> None:
     assert shares["1.0"] == pytest.approx(3 / 5)  # boy thx boy sxx a
     assert table.rows[0][1:4] == ["100.0%", "100.0%", "60.0%"]
     assert lexicon_table([made(Copy(test_sequences=20))])[0] is None
-    assert math.isnan(module.lexicon_share("two words", frozenset()))
+    model.generate = lambda *_, **__: "two words"  # type: ignore[method-assign]
+    assert math.isnan(written_share(model, "", 1.0, frozenset()))
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
