@@ -32,14 +32,14 @@ class Stretching(NamedTuple):
     steps: int
 
 
-class BothStretchings(NamedTuple):
-    """The same of a trained network and of an untrained one."""
+class StretchingPair(NamedTuple):
+    """How a trained network and an untrained one stretch small differences."""
 
     trained: Stretching
     untrained: Stretching
 
 
-def draw_products(found: Sequence[tuple[str, BothStretchings]], width: float) -> "Figure":
+def draw_products(found: Sequence[tuple[str, StretchingPair]], width: float) -> "Figure":
     """Draw the singular values of Jacobian products by the number of steps, a field for each run.
 
     Args:
@@ -66,7 +66,7 @@ def draw_products(found: Sequence[tuple[str, BothStretchings]], width: float) ->
     return figure
 
 
-def draw_exponents(found: Sequence[tuple[str, BothStretchings]], width: float) -> "Figure":
+def draw_exponents(found: Sequence[tuple[str, StretchingPair]], width: float) -> "Figure":
     """Draw Lyapunov exponents from the largest to the smallest, a field for each run.
 
     Args:

@@ -16,11 +16,11 @@ SEEN, FEWEST, MOST = 0.03, 6, 24
 """A character is shown if it is expected with such a probability anywhere, at least and at most so many of them."""
 
 
-class Expected(NamedTuple):
+class NextCharacters(NamedTuple):
     """Probabilities of the next character along a text.
 
     Attributes:
-        text: The text; behind its last character nothing is known.
+        text: The text; what comes after its last character is not known.
         characters: What the columns are the probabilities of.
         probabilities: After each character of the text, ``(characters of the text, vocabulary)``.
     """
@@ -30,7 +30,7 @@ class Expected(NamedTuple):
     probabilities: NDArray[np.float64]
 
 
-def draw_next_characters(found: Sequence[tuple[str, Expected]], width: float) -> "Figure":
+def draw_next_characters(found: Sequence[tuple[str, NextCharacters]], width: float) -> "Figure":
     """Draw a map of characters by steps for each run, and for the exact odds.
 
     Args:

@@ -53,6 +53,6 @@ def draw_saturation(found: Sequence[tuple[str, Saturation]], width: float) -> "F
 
 
 def share_axis(field: "Axes") -> None:
-    """Show an axis from 0 to at least 0.1, so that next to nothing looks so."""
+    """Show an axis from 0 to at least 0.1, so that a tiny share looks tiny."""
     field.set_ylim(-0.02 * field.get_ylim()[1], max(0.1, field.get_ylim()[1]))
     whole(field)

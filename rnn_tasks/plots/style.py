@@ -43,7 +43,7 @@ PANEL = 3.1
 def panels(
     width: float, count: int, height: float = 2.6, least: float = PANEL, **options: Any
 ) -> "tuple[Figure, list[Axes]]":
-    """Fields beside one another as far as the width allows, else below one another.
+    """Create fields side by side as far as the width allows, and the others below them.
 
     Args:
         width: Of the picture, inches.
@@ -82,13 +82,13 @@ def name_axes(field: "Axes", x: str, y: str, title: str = "") -> None:
 
 
 def legend(field: "Axes", **options: Any) -> None:
-    """Say which line is which, where it hides least; nothing where no line has a name."""
+    """Add a legend inside a field, where it hides least; none if no line has a name."""
     if field.get_legend_handles_labels()[0]:
         field.legend(**{"fontsize": 8, "frameon": True, "framealpha": 0.85, "edgecolor": "none", **options})
 
 
 def legend_below(figure: "Figure", field: "Axes", width: float) -> None:
-    """Say below a picture which line is which.
+    """Add a legend below a picture.
 
     Args:
         figure: The picture.
@@ -110,7 +110,7 @@ def legend_below(figure: "Figure", field: "Axes", width: float) -> None:
 
 
 def level(field: "Axes", value: float, name: str, style: dict[str, Any] | None = None) -> None:
-    """A horizontal line that others are compared with.
+    """Draw a horizontal line that others are compared with.
 
     Args:
         field: The field.
@@ -130,7 +130,7 @@ def whole(field: "Axes", which: str = "x") -> None:
 
 
 def decades(values: Sequence[Numbers]) -> float:
-    """Powers of ten between the least and the greatest of the numbers above 0; 0 if there are none.
+    """Return the powers of ten between the least and the greatest of the numbers above 0; 0 if there are none.
 
     Example:
         >>> decades([np.array([0.0, 0.1]), np.array([10.0])])
@@ -169,7 +169,7 @@ def heat_map(
     high: float | None = None,
     extent: tuple[float, float, float, float] | None = None,
 ) -> "AxesImage":
-    """Values as colours, the first row below.
+    """Draw values as colours, the first row at the bottom.
 
     Args:
         field: The field.
@@ -185,7 +185,7 @@ def heat_map(
 
 
 def colour_bar(figure: "Figure", image: "AxesImage", fields: "Sequence[Axes]", label: str) -> None:
-    """Say what colours mean.
+    """Add a bar that says what the colours mean.
 
     Args:
         figure: The picture.
@@ -199,7 +199,7 @@ def colour_bar(figure: "Figure", image: "AxesImage", fields: "Sequence[Axes]", l
 
 
 def symbols_below(field: "Axes", symbols: Sequence[str], width: float) -> None:
-    """Write the symbols that are read below the steps, where there is room for them.
+    """Write the symbols that are read below the steps, if there is room for them.
 
     Args:
         field: The field, with step i at i.

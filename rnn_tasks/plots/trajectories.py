@@ -17,7 +17,7 @@ NAMED = 24
 """Steps of a sequence up to which its symbols are written at the points."""
 
 
-class Followed(NamedTuple):
+class TrainingTrajectory(NamedTuple):
     """Hidden states along one sequence at some moments of a training.
 
     Attributes:
@@ -43,7 +43,7 @@ class Units(NamedTuple):
     read: list[str]
 
 
-def draw_trajectory(found: Followed, width: float) -> "Figure":
+def draw_trajectory(found: TrainingTrajectory, width: float) -> "Figure":
     """Draw the trajectory at each moment, seen from the same side.
 
     Args:

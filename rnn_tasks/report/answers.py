@@ -1,4 +1,4 @@
-"""What a network answers, and how its symbols are written."""
+"""What a network answers, and how runs are named where several stand side by side."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from rnn_tasks.spec import Batch
 
 @torch.no_grad()
 def answers(model: RecurrentModel, batch: Batch) -> Tensor:
-    """The likeliest symbol at each step, ``(batch, time)``.
+    """Return the likeliest symbol at each step, ``(batch, time)``.
 
     Args:
         model: The network.
@@ -26,12 +26,12 @@ def answers(model: RecurrentModel, batch: Batch) -> Tensor:
 
 
 def is_text(run: RunData) -> bool:
-    """Whether it predicts characters of a text."""
+    """Return whether a run predicts the characters of a text."""
     return run.model.spec.vocabulary is not None
 
 
-def short(runs: Sequence[RunData], one: str) -> list[str]:
-    """Names for narrow places: the letters of several runs, or a word for the only one.
+def short_names(runs: Sequence[RunData], one: str) -> list[str]:
+    """Return short names: the letters of several runs, or a given word for a single run.
 
     Args:
         runs: The runs.
@@ -40,8 +40,8 @@ def short(runs: Sequence[RunData], one: str) -> list[str]:
     return [one] if len(runs) == 1 else [run.letter for run in runs]
 
 
-def about(runs: Sequence[RunData], run: RunData, what: str) -> str:
-    """What a line of what is missing begins with: whose it is, where there are several.
+def labelled(runs: Sequence[RunData], run: RunData, what: str) -> str:
+    """Return a text about a run, which begins with its name if there are several runs.
 
     Args:
         runs: All runs.
@@ -51,8 +51,8 @@ def about(runs: Sequence[RunData], run: RunData, what: str) -> str:
     return what if len(runs) == 1 else f"{run.label}: {what}"
 
 
-def stem(runs: Sequence[RunData], run: RunData, name: str) -> str:
-    """The stem of the files of a picture that each run has for itself.
+def picture_name(runs: Sequence[RunData], run: RunData, name: str) -> str:
+    """Return the name of a picture that each run has for itself.
 
     Args:
         runs: All runs.

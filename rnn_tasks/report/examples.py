@@ -1,4 +1,4 @@
-"""Sequences with the networks' answers below them, and texts that networks write."""
+"""Examples: sequences with the answers of the networks, and texts that networks write."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.report.answers import answers, short
+from rnn_tasks.report.answers import answers, short_names
 from rnn_tasks.report.blocks import Lines
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED, Batch
@@ -41,16 +41,16 @@ class Line(NamedTuple):
     wrong: Sequence[int] = ()
 
 
-Asked = tuple[str, RunData]
+NamedRun = tuple[str, RunData]
 """A run, and what its answers are called."""
 
 
-def chosen(batch: Batch) -> list[int]:
-    """The sequences that are shown: the first ones, or the first of the least, the middle and the greatest condition.
+def chosen_rows(batch: Batch) -> list[int]:
+    """Return which sequences are shown: the first ones, or one for the least, the middle and the greatest condition.
 
     Example:
         >>> batch = Batch(torch.zeros(6, 1), torch.zeros(6, 1), condition=torch.tensor([0, 1, 2, 0, 1, 2]))
-        >>> chosen(batch), chosen(batch._replace(condition=None))
+        >>> chosen_rows(batch), chosen_rows(batch._replace(condition=None))
         ([0, 1, 2], [0, 1, 2])
     """
     if batch.condition is None:
@@ -62,29 +62,29 @@ def chosen(batch: Batch) -> list[int]:
 
 
 def examples(runs: Sequence[RunData]) -> list[Lines]:
-    """Sequences of a task with symbols, the answers of all runs that were asked the same below one another.
+    """Return sequences with the answers of the runs; runs with the same sequences share a block.
 
     Args:
         runs: The runs; those without sequences or letters are left out.
     """
-    asked: dict[str, list[Asked]] = {}
-    for name, run in zip(short(runs, "answer"), runs, strict=True):
+    asked: dict[str, list[NamedRun]] = {}
+    for name, run in zip(short_names(runs, "answer"), runs, strict=True):
         if run.batch is not None and run.alphabet:
-            rows = chosen(run.batch)
+            rows = chosen_rows(run.batch)
             question = repr((run.batch.inputs[rows].tolist(), run.batch.targets[rows].tolist()))
             asked.setdefault(question, []).append((name, run))
-    return [block(group) for group in asked.values()]
+    return [examples_of(group) for group in asked.values()]
 
 
-def block(asked: Sequence[Asked]) -> Lines:
-    """The sequences that some runs were asked, with their answers.
+def examples_of(asked: Sequence[NamedRun]) -> Lines:
+    """Return the sequences that some runs have in common, with the answers of each run.
 
     Args:
         asked: The runs with their names, with the same sequences to show.
     """
     first = asked[0][1]
     assert first.batch is not None
-    rows = chosen(first.batch)
+    rows = chosen_rows(first.batch)
     batch = first.batch._replace(
         inputs=first.batch.inputs[rows],
         targets=first.batch.targets[rows],
@@ -103,7 +103,7 @@ def block(asked: Sequence[Asked]) -> Lines:
         if batch.condition is not None:
             lines.append(f"{'delay':{indent}}{int(batch.condition[row])}")
         for line in example:
-            text, wrong = without(waits, line)
+            text, wrong = shorten_waits(waits, line)
             marked[len(lines)] = [indent + place for place in wrong]
             lines.append(f"{line.name:{indent}}{text}")
     of = " of the test, the first ones" if batch.condition is None else " of the test, of different delays"
@@ -118,7 +118,7 @@ def block(asked: Sequence[Asked]) -> Lines:
 
 
 def wrong_of(batch: Batch, answer: Tensor) -> str:
-    """How many answers are wrong, in words."""
+    """Return how many answers are wrong, in words."""
     wrong = int(((answer != batch.targets) & batch.scored).sum())
     return f"{wrong} of {int(batch.scored.sum())} answers are wrong and marked" if wrong else "All answers are right"
 
@@ -126,7 +126,7 @@ def wrong_of(batch: Batch, answer: Tensor) -> str:
 def shown(
     batch: Batch, said: Sequence[tuple[str, Tensor]], row: int, run: RunData
 ) -> tuple[list[Line], list[tuple[int, int]]]:
-    """The lines of a sequence, and where in it nothing happens.
+    """Return the lines of one sequence, and the long stretches of steps at which nothing happens.
 
     Args:
         batch: The sequences.
@@ -144,19 +144,19 @@ def shown(
         wrong = scored & (answer[row] != targets)
         dull &= ~wrong
         lines.append(Line(name, text_of(answer[row].where(scored, targets), letters), wrong.nonzero()[:, 0].tolist()))
-    return lines, waits_of(dull.tolist())
+    return lines, long_waits(dull.tolist())
 
 
 def text_of(symbols: Tensor, letters: Sequence[str]) -> str:
-    """Symbols ``(time,)`` as text, empty where a step is not scored."""
+    """Return symbols ``(time,)`` as text, with a space where a step is not scored."""
     return fixed_width(" " if symbol == NOT_SCORED else letters[symbol] for symbol in symbols.tolist())
 
 
-def waits_of(dull: Sequence[bool]) -> list[tuple[int, int]]:
-    """First step and the one behind the last of each long stretch of dull steps.
+def long_waits(dull: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return the first step of each long stretch of dull steps, and the step after its last one.
 
     Example:
-        >>> waits_of([False] + [True] * 20 + [False] + [True] * 3)
+        >>> long_waits([False] + [True] * 20 + [False] + [True] * 3)
         [(1, 21)]
     """
     found, start = [], 0
@@ -168,11 +168,11 @@ def waits_of(dull: Sequence[bool]) -> list[tuple[int, int]]:
     return found
 
 
-def without(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int]]:
-    """A line with its waits counted instead of written, and where in it the wrong answers are then.
+def shorten_waits(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int]]:
+    """Return a line with the number of steps in place of each long wait, and the places of its wrong answers.
 
     Example:
-        >>> without([(1, 101)], Line("answer", "a" + 100 * " " + "b", [101]))
+        >>> shorten_waits([(1, 101)], Line("answer", "a" + 100 * " " + "b", [101]))
         ('a… 100 blanks …b', [15])
     """
     said, wrong, at = "", [], 0
@@ -185,21 +185,21 @@ def without(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int
 
 
 def predictions(runs: Sequence[RunData]) -> list[Lines]:
-    """The beginning of the test text with the characters that networks expected.
+    """Return the beginning of the test text with the characters that the networks predicted.
 
     Args:
         runs: Runs on text; those without one are left out.
     """
-    asked: dict[str, list[Asked]] = {}
-    for name, run in zip(short(runs, "guess"), runs, strict=True):
+    asked: dict[str, list[NamedRun]] = {}
+    for name, run in zip(short_names(runs, "guess"), runs, strict=True):
         if run.batch is not None and run.alphabet:
             text = text_of(run.batch.targets[0, :PREDICTED], run.alphabet)
             asked.setdefault(text, []).append((name, run))
     return [predicted(text, group) for text, group in asked.items()]
 
 
-def predicted(text: str, asked: Sequence[Asked]) -> Lines:
-    """A text with what some runs expected below it.
+def predicted(text: str, asked: Sequence[NamedRun]) -> Lines:
+    """Return a text with the predictions of some runs below it.
 
     Args:
         text: The text, without the first character that was read.
@@ -226,7 +226,7 @@ def predicted(text: str, asked: Sequence[Asked]) -> Lines:
 
 
 def samples(runs: Sequence[RunData]) -> Lines | None:
-    """What networks write; None if none of them can.
+    """Return texts that the networks write; None if none of them is a language model.
 
     Args:
         runs: Runs on text.

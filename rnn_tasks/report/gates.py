@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rnn_tasks.analysis.gates import carried, gate_activity, gates_only
 from rnn_tasks.errors import require
 from rnn_tasks.plots.gates import CarryingUnit, draw_gates
-from rnn_tasks.report.answers import about, is_text, stem
+from rnn_tasks.report.answers import is_text, labelled, picture_name
 from rnn_tasks.report.blocks import Block, Picture
 from rnn_tasks.report.run_data import RunData, attempt
 
@@ -64,7 +64,7 @@ class Gates(NamedTuple):
 
 
 def gates_of(run: RunData) -> Gates | None:
-    """The gates along the first sequence, of several conditions the first one with the greatest; None without gates.
+    """Return the gates along the first sequence with the greatest condition; None if the layer has no gates.
 
     Args:
         run: The run.
@@ -112,7 +112,7 @@ def carrying_unit(found: Gates) -> CarryingUnit | None:
 
 
 def caption_of_gates(found: Gates) -> str:
-    """How to read gates, and what they must do to carry an input."""
+    """Return the caption of gates: how to read them, and what they must do to carry an input."""
     text = "What the gates do at each step of one test sequence, and what each of them means."
     carrier = found.carrier
     if carrier is None:
@@ -142,7 +142,7 @@ def caption_of_gates(found: Gates) -> str:
 
 
 def gate_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
-    """A picture for each run with gates, and their numbers.
+    """Return a picture for each run with gates, and its numbers.
 
     Args:
         runs: The runs.
@@ -151,12 +151,12 @@ def gate_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block
     blocks: list[Block] = []
     numbers: dict[str, Any] = {}
     for run in runs:
-        found = attempt(missing, about(runs, run, "gates"), partial(gates_of, run))
+        found = attempt(missing, labelled(runs, run, "gates"), partial(gates_of, run))
         if found is None:
             continue
-        caption = about(runs, run, caption_of_gates(found))
+        caption = labelled(runs, run, caption_of_gates(found))
         drawn = dict(list(found.values.items())[:MAX_GATES])
         draw = partial(draw_gates, drawn, found.read, carrying=carrying_unit(found))
-        blocks.append(Picture(stem(runs, run, "gates"), draw, caption))
+        blocks.append(Picture(picture_name(runs, run, "gates"), draw, caption))
         numbers[run.label] = found
     return blocks, numbers

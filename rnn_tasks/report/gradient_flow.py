@@ -7,23 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_tasks.plots.gradients import VANISHED, ByLag, Clipping, draw_clipping, draw_gradient_by_lag, draw_gradient_maps
-from rnn_tasks.plots.jacobians import LOWEST, BothStretchings, draw_exponents, draw_products
-from rnn_tasks.report.answers import about
+from rnn_tasks.plots.jacobians import LOWEST, StretchingPair, draw_exponents, draw_products
+from rnn_tasks.report.answers import labelled
 from rnn_tasks.report.blocks import Block, Picture, Section, Table
 from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
     InTraining,
     clipping,
     gradient_map,
+    gradients_by_lag,
     gradients_while_learning,
-    lags,
 )
 from rnn_tasks.report.jacobians import SEQUENCES, forgotten_after, stretching
 from rnn_tasks.report.run_data import RunData, attempt
 
 
 class Flow(NamedTuple):
-    """What is known of a run.
+    """What was measured of a run.
 
     Attributes:
         run: The run.
@@ -35,27 +35,27 @@ class Flow(NamedTuple):
     run: RunData
     by_lag: ByLag | None
     clipping: Clipping | None
-    stretching: BothStretchings | None
+    stretching: StretchingPair | None
 
 
 Cell = Callable[[Flow], str | None]
 
 
 def at_the_answer(flow: Flow) -> str | None:
-    """The gradient where the answer was read, as a share of the one at the loss."""
+    """Return the gradient where the answer was read, as a share of the gradient at the loss."""
     if flow.by_lag is None or flow.run.wait is None or flow.run.wait >= len(flow.by_lag.trained):
         return None
     return share_at(flow.by_lag, flow.run.wait)
 
 
 def share_at(by_lag: ByLag, lag: int) -> str | None:
-    """A gradient as a share of that at the loss; None where that is 0."""
+    """Return the gradient at a lag as a share of the gradient at the loss; None if the latter is 0."""
     first = by_lag.trained[0]
     return f"{by_lag.trained[lag] / first:.2g}" if first > 0 else None
 
 
 def lasting(flow: Flow) -> str | None:
-    """The steps after which differences are forgotten, in words."""
+    """Return the number of steps after which differences are forgotten, in words."""
     if flow.stretching is None:
         return None
     steps = forgotten_after(flow.stretching.trained.exponents)
@@ -84,7 +84,7 @@ ROWS: dict[str, Cell] = {
 
 
 def table(flows: Sequence[Flow]) -> Table | None:
-    """What the pictures say, in figures; None if nothing is known.
+    """Return the main numbers of the pictures as a table; None if none was measured.
 
     Args:
         flows: The runs.
@@ -102,7 +102,7 @@ def table(flows: Sequence[Flow]) -> Table | None:
 
 
 def caption_of_lags(found: Sequence[tuple[RunData, ByLag]]) -> str:
-    """How to read gradients by lag."""
+    """Return the caption of gradients by lag."""
     text = (
         "How far back one loss can see: the length of the gradient of the last scored step's loss by the hidden state "
         f"k steps before, mean over {GRADIENT_SEQUENCES} sequences at most. Where it vanishes, nothing can be learnt "
@@ -114,7 +114,7 @@ def caption_of_lags(found: Sequence[tuple[RunData, ByLag]]) -> str:
 
 
 def caption_of_training(found: Sequence[tuple[RunData, InTraining]]) -> str:
-    """How to read gradients over a training."""
+    """Return the caption of gradients over a training."""
     counts = " and ".join(f"{len(known.steps)}" for _, known in found)
     return (
         "The gradient while the network learnt: its length, of the whole loss of one validation sequence by the hidden "
@@ -124,7 +124,7 @@ def caption_of_training(found: Sequence[tuple[RunData, InTraining]]) -> str:
 
 
 def caption_of_clipping(found: Sequence[tuple[RunData, Clipping]]) -> str:
-    """How to read the norms."""
+    """Return the caption of the norms of the gradient."""
     text = "The norm of the gradient of all parameters together, at the logged steps, before and after it was clipped."
     for run, known in found:
         who = f"{run.label}: clipped" if len(found) > 1 else "Clipped"
@@ -141,8 +141,8 @@ CAPTION_OF_PRODUCTS = (
 )
 
 
-def caption_of_exponents(found: Sequence[tuple[str, BothStretchings]]) -> str:
-    """How to read Lyapunov exponents."""
+def caption_of_exponents(found: Sequence[tuple[str, StretchingPair]]) -> str:
+    """Return the caption of Lyapunov exponents."""
     steps = " and ".join(dict.fromkeys(str(both.trained.steps) for _, both in found))
     return (
         "Lyapunov exponents: the rates at which differences in each direction grow (above 0) or shrink (below), from "
@@ -153,13 +153,13 @@ def caption_of_exponents(found: Sequence[tuple[str, BothStretchings]]) -> str:
 
 
 def gradient_flow_section(runs: Sequence[RunData]) -> Section:
-    """How does gradient flow?
+    """Return the section "How does gradient flow?".
 
     Args:
         runs: The runs.
     """
     missing: list[str] = []
-    flows = [flow_of(run, partial(about, runs, run), missing) for run in runs]
+    flows = [flow_of(run, partial(labelled, runs, run), missing) for run in runs]
     by_lag = [(flow.run, flow.by_lag) for flow in flows if flow.by_lag is not None]
     clipped = [(flow.run, flow.clipping) for flow in flows if flow.clipping is not None]
     stretched = [(flow.run.label, flow.stretching) for flow in flows if flow.stretching is not None]
@@ -183,14 +183,14 @@ def gradient_flow_section(runs: Sequence[RunData]) -> Section:
 
 
 def flow_of(run: RunData, what: Callable[[str], str], missing: list[str]) -> Flow:
-    """What can be measured of a run.
+    """Measure a run.
 
     Args:
         run: The run.
         what: Says whose the part is that is missing.
         missing: Lines of what is, to which some may be added.
     """
-    by_lag = attempt(missing, what("gradient by lag"), partial(lags, run))
+    by_lag = attempt(missing, what("gradient by lag"), partial(gradients_by_lag, run))
     stretched = None
     if run.batch is not None:
         measure = partial(stretching, run.model, run.untrained, run.batch)
@@ -202,7 +202,7 @@ def flow_of(run: RunData, what: Callable[[str], str], missing: list[str]) -> Flo
 
 
 def numbers(flows: Sequence[Flow]) -> dict[str, Any]:
-    """Every number, by run."""
+    """Return every number, by run."""
     return {
         flow.run.label: {
             "gradient_by_lag": flow.by_lag,

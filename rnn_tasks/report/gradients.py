@@ -29,8 +29,8 @@ class InTraining(NamedTuple):
     norms: NDArray[np.float64]
 
 
-def lags(run: RunData) -> ByLag | None:
-    """The gradient by lag, back from the last scored step of the first sequences.
+def gradients_by_lag(run: RunData) -> ByLag | None:
+    """Return the gradient by lag, back from the last scored step of the first sequences.
 
     Args:
         run: The run.
@@ -45,7 +45,7 @@ def lags(run: RunData) -> ByLag | None:
 
 
 def clipping(run: RunData) -> Clipping | None:
-    """What was logged of the gradient's norm.
+    """Return what was logged of the norm of the gradient; None if it was not logged.
 
     Args:
         run: The run.
@@ -63,7 +63,7 @@ def clipping(run: RunData) -> Clipping | None:
 
 
 def gradients_while_learning(run: RunData) -> InTraining | None:
-    """What a recorder has kept; None if that is not more than one moment.
+    """Return the gradients that were recorded during training; None if there are fewer than two moments.
 
     Args:
         run: The run.

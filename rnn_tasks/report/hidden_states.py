@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rnn_tasks.plots.next_character import Expected, draw_next_characters
+from rnn_tasks.plots.next_character import NextCharacters, draw_next_characters
 from rnn_tasks.plots.trajectories import Units, draw_trajectory, draw_units
 from rnn_tasks.plots.words import draw_positions, draw_tree
-from rnn_tasks.report.answers import about, is_text, stem
+from rnn_tasks.report.answers import is_text, labelled, picture_name
 from rnn_tasks.report.blocks import Block, Picture, Section
-from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, exact, expected
+from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, exact_odds, next_characters_of
 from rnn_tasks.report.run_data import RunData, attempt
-from rnn_tasks.report.trajectories import caption_of_followed, followed, units
+from rnn_tasks.report.trajectories import caption_of_trajectory, trajectory_of, units_of
 from rnn_tasks.report.words import DRAWN, Words, lexicon_table, purity_table, words_of
 
 
 def trajectories(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
-    """Trajectories through training, a picture for each run, and one of all units.
+    """Return a picture of the trajectory of each run, and one of the units of all runs.
 
     Args:
         runs: The runs.
@@ -26,13 +26,13 @@ def trajectories(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Bloc
     numbers: dict[str, Any] = {"trajectory": {}, "units": {}}
     maps: list[tuple[str, Units]] = []
     for run in runs:
-        what = partial(about, runs, run)
-        found = attempt(missing, what("trajectory of the hidden state"), partial(followed, run))
+        what = partial(labelled, runs, run)
+        found = attempt(missing, what("trajectory of the hidden state"), partial(trajectory_of, run))
         if found is not None:
-            name = stem(runs, run, "trajectory")
-            blocks.append(Picture(name, partial(draw_trajectory, found), what(caption_of_followed(found))))
+            name = picture_name(runs, run, "trajectory")
+            blocks.append(Picture(name, partial(draw_trajectory, found), what(caption_of_trajectory(found))))
             numbers["trajectory"][run.label] = found
-        own = attempt(missing, what("units"), partial(units, run))
+        own = attempt(missing, what("units"), partial(units_of, run))
         if own is not None:
             maps.append((run.label, own))
             numbers["units"][run.label] = own
@@ -43,7 +43,7 @@ def trajectories(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Bloc
 
 
 def of_words(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
-    """Words: how they lie, whether by categories, where they end, and how many of those that are written are words.
+    """Return what the hidden states and the samples of the networks say about words.
 
     Args:
         runs: Runs on text.
@@ -51,7 +51,7 @@ def of_words(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], 
     """
     found: list[tuple[RunData, Words]] = []
     for run in runs:
-        words = attempt(missing, about(runs, run, "words"), partial(words_of, run))
+        words = attempt(missing, labelled(runs, run, "words"), partial(words_of, run))
         found += [] if words is None else [(run, words)]
     named = [(run.label, words) for run, words in found]
     blocks: list[Block] = []
@@ -61,8 +61,8 @@ def of_words(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], 
             f"{len(words.trained.tree.words)} commonest words of the test text, read {DRAWN[0]}, less the mean of all. "
             "Groups are joined at the mean of 1 - cosine of the angles between their words."
         )
-        name = stem(runs, run, "words")
-        blocks.append(Picture(name, partial(draw_tree, words.trained.tree), about(runs, run, caption)))
+        name = picture_name(runs, run, "words")
+        blocks.append(Picture(name, partial(draw_tree, words.trained.tree), labelled(runs, run, caption)))
     table = purity_table(named)
     blocks += [] if table is None else [table]
     if found:
@@ -91,25 +91,25 @@ def of_words(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], 
 
 
 def purities(found: Any) -> dict[str, Any]:
-    """Purities by one name each."""
+    """Return purities by one name each."""
     return {f"{place}, {measure}": purity for (place, measure), purity in (found or {}).items()}
 
 
 def next_characters(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
-    """What is expected along the beginning of the text, runs that read the same text together.
+    """Return the predictions along the beginning of the text; runs on the same text share a picture.
 
     Args:
         runs: Runs on text.
         missing: Lines of what is missing, to which some may be added.
     """
-    by_text: dict[tuple[str, tuple[str, ...]], list[tuple[str, Expected]]] = {}
-    odds: dict[tuple[str, tuple[str, ...]], Expected] = {}
+    by_text: dict[tuple[str, tuple[str, ...]], list[tuple[str, NextCharacters]]] = {}
+    odds: dict[tuple[str, tuple[str, ...]], NextCharacters] = {}
     for run in runs:
-        found = attempt(missing, about(runs, run, "next characters"), partial(expected, run))
+        found = attempt(missing, labelled(runs, run, "next characters"), partial(next_characters_of, run))
         if found is not None:
             key = (found.text, found.characters)
             by_text.setdefault(key, []).append((run.label if len(runs) > 1 else "the network", found))
-            known = exact(run, found)
+            known = exact_odds(run, found)
             odds |= {} if known is None else {key: known}
     blocks: list[Block] = []
     for index, (key, of_text) in enumerate(by_text.items()):
@@ -122,7 +122,7 @@ def next_characters(runs: Sequence[RunData], missing: list[str]) -> tuple[list[B
 
 
 def hidden_states_section(runs: Sequence[RunData]) -> Section:
-    """What is in the hidden state?
+    """Return the section "What is in the hidden state?".
 
     Args:
         runs: The runs.

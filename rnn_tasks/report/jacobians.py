@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from rnn_tasks.analysis import jacobian_products, lyapunov_spectrum, state_trajectory
 from rnn_tasks.errors import require
 from rnn_tasks.models import RecurrentModel
-from rnn_tasks.plots.jacobians import BothStretchings, Stretching
+from rnn_tasks.plots.jacobians import Stretching, StretchingPair
 from rnn_tasks.report.run_data import doubled
 from rnn_tasks.spec import Batch
 
@@ -27,8 +27,8 @@ SETTLING = 10
 """One in so many steps, the first ones, is not counted for Lyapunov exponents."""
 
 
-def stretching(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> BothStretchings:
-    """How two networks with states of the same size stretch differences, along the same sequences.
+def stretching(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> StretchingPair:
+    """Measure how two networks with states of the same size stretch differences, along the same sequences.
 
     Args:
         trained: The network.
@@ -50,14 +50,14 @@ def stretching(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch)
         exponents = lyapunov_spectrum(model, few, discard=steps // SETTLING)
         return Stretching(every * np.arange(1, len(factors) + 1), factors.numpy(), exponents.numpy(), steps)
 
-    both = BothStretchings(of(trained), of(untrained))
+    both = StretchingPair(of(trained), of(untrained))
     finite = all(np.isfinite(s.factors).all() and not np.isnan(s.exponents).any() for s in both)
     require(finite, "they are not finite: the network has diverged")
     return both
 
 
 def forgotten_after(exponents: NDArray[np.float64]) -> float:
-    """Steps after which the difference that lasts longest is 1/e of what it was; inf if it does not shrink.
+    """Return the steps after which the difference that lasts longest is 1/e of what it was; inf if it does not shrink.
 
     Args:
         exponents: Lyapunov exponents, nats a step, from large to small.

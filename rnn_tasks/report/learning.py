@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rnn_tasks.plots.learning_curves import draw_learning_curves
-from rnn_tasks.report.answers import about, is_text
+from rnn_tasks.report.answers import is_text, labelled
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.examples import examples, predictions, samples
 from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run
@@ -17,8 +17,8 @@ from rnn_tasks.spec import Baseline
 STAGES = {"test": "test", "val": "validation"}
 
 
-class Figures(NamedTuple):
-    """What a run scored.
+class Results(NamedTuple):
+    """The results of a run.
 
     Attributes:
         stage: ``test``, or ``val`` if it was not tested; None if it was never measured.
@@ -31,8 +31,8 @@ class Figures(NamedTuple):
     baseline: Baseline | None
 
 
-def figures(run: RunData) -> Figures:
-    """What a run scored, at its end or, without a summary, when it was last validated.
+def results(run: RunData) -> Results:
+    """Return the results of a run at its end or, without a summary, of its last validation.
 
     Args:
         run: The run.
@@ -41,16 +41,16 @@ def figures(run: RunData) -> Figures:
     metrics: Mapping[str, float] = run.summary.get("metrics") or logged
     stage = next((stage for stage in STAGES if f"{stage}/loss" in metrics), None)
     if stage is None:
-        return Figures(None, {}, baseline(run, "val"))
+        return Results(None, {}, baseline(run, "val"))
     known = {name: value for name, value in metrics.items() if isinstance(value, int | float) and math.isfinite(value)}
     found = {name.removeprefix(f"{stage}/"): value for name, value in known.items() if name.startswith(f"{stage}/")}
     if "train_epoch/perplexity" in known:
         found["perplexity_in_training"] = known["train_epoch/perplexity"]
-    return Figures(stage, found, baseline(run, stage))
+    return Results(stage, found, baseline(run, stage))
 
 
 def baseline(run: RunData, stage: str) -> Baseline | None:
-    """The baseline of a run: as it stands in the summary, else the task's, else what was logged of it.
+    """Return the baseline of a run: from its summary, else from its task, else from what was logged.
 
     Args:
         run: The run.
@@ -70,8 +70,8 @@ def baseline(run: RunData, stage: str) -> Baseline | None:
     return Baseline(last["baseline_loss"], last.get("baseline_accuracy", math.nan), name, floor=last.get("floor"))
 
 
-def verdict(run: RunData, found: Figures) -> str:
-    """What came of a run, in words.
+def verdict(run: RunData, found: Results) -> str:
+    """Return the verdict on a run, in words.
 
     Args:
         run: The run.
@@ -101,7 +101,7 @@ def verdict(run: RunData, found: Figures) -> str:
 
 
 def worst(metrics: Mapping[str, float]) -> float | None:
-    """The accuracy for the worst condition, where there are several."""
+    """Return the accuracy for the worst condition; None if there are not several conditions."""
     several = any(name.startswith("accuracy_at/") for name in metrics)
     return metrics.get("worst_accuracy") if several else None
 
@@ -131,8 +131,8 @@ TEXT_ROWS: dict[str, tuple[str, Cell]] = {
 }
 
 
-def table(runs: Sequence[RunData], found: Sequence[Figures]) -> Table:
-    """The figures of runs, a column each.
+def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
+    """Return the results of the runs as a table with a column for each run.
 
     Args:
         runs: The runs.
@@ -161,19 +161,19 @@ def table(runs: Sequence[RunData], found: Sequence[Figures]) -> Table:
 
 
 def learning_section(runs: Sequence[RunData]) -> Section:
-    """Did it learn?
+    """Return the section "Did it learn?".
 
     Args:
         runs: The runs.
     """
     missing: list[str] = []
-    found = [figures(run) for run in runs]
+    found = [results(run) for run in runs]
     blocks: list[Block] = [Paragraph(verdict(*pair)) for pair in zip(runs, found, strict=True)]
     if any(f.stage is not None for f in found):
         blocks.append(table(runs, found))
     for run in runs:
         if not curves(run):
-            missing.append(about(runs, run, "learning curves: they are not in TensorBoard files of the run"))
+            missing.append(labelled(runs, run, "learning curves: they are not in TensorBoard files of the run"))
     drawn = [run for run in runs if curves(run)]
     if drawn:
         known = [baseline(run, "val") for run in drawn]
@@ -183,20 +183,20 @@ def learning_section(runs: Sequence[RunData]) -> Section:
     blocks += attempt(missing, "examples", lambda: shown_examples(runs)) or []
     for run in runs:
         if run.batch is not None and not run.alphabet:
-            missing.append(about(runs, run, "examples: the task does not say how its symbols are written"))
+            missing.append(labelled(runs, run, "examples: the task does not say how its symbols are written"))
     return Section("learning", "Did it learn?", blocks, numbers(runs, found), missing)
 
 
 def shown_examples(runs: Sequence[RunData]) -> list[Block]:
-    """What the networks answer, or expect and write."""
+    """Return examples of what the networks answer, or of what they predict and write."""
     if not is_text(runs[0]):
         return [*examples(runs)]
     sample = samples(runs)
     return [*predictions(runs), *([] if sample is None else [sample])]
 
 
-def numbers(runs: Sequence[RunData], found: Sequence[Figures]) -> dict[str, Any]:
-    """Every number, by run."""
+def numbers(runs: Sequence[RunData], found: Sequence[Results]) -> dict[str, Any]:
+    """Return every number, by run."""
     return {
         run.label: {
             "verdict": run.summary.get("verdict"),

@@ -14,7 +14,7 @@ MAX_POINTS = 1000
 
 
 def thinned(curve: Curve) -> Curve:
-    """A curve by optimizer steps done, with at most some points, its last one among them.
+    """Return a curve over optimizer steps done, with at most ``MAX_POINTS`` points, its last one among them.
 
     Example:
         >>> import numpy as np
@@ -27,7 +27,7 @@ def thinned(curve: Curve) -> Curve:
 
 
 def curves(run: RunData) -> dict[str, Curve]:
-    """The curves of a run that are drawn, by name."""
+    """Return the curves of a run that are drawn, by name."""
     return {name: thinned(run.curves[name]) for name in CURVES if name in run.curves}
 
 
@@ -43,7 +43,7 @@ def learning_run(run: RunData, baseline: Baseline | None) -> LearningRun:
 
 
 def curve_caption(runs: Sequence[RunData], known: Sequence[Baseline | None]) -> str:
-    """How to read the curves.
+    """Return the caption of the curves.
 
     Args:
         runs: The runs.

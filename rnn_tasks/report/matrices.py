@@ -15,7 +15,7 @@ from rnn_tasks.runs.tensorboard_log import Curve
 
 
 def spectra(run: RunData) -> list[Spectrum]:
-    """The eigenvalues of a run's recurrent matrices; the first ones are a recorder's, or those of an untrained network.
+    """Return the eigenvalues of the recurrent matrices; the first ones were recorded, or are of the untrained network.
 
     Args:
         run: The run.
@@ -32,7 +32,7 @@ def spectra(run: RunData) -> list[Spectrum]:
 
 
 def brief(name: str, names: Iterable[str]) -> str:
-    """The name of a matrix without what all matrices of its layer share.
+    """Return the name of a matrix without the part that all matrices of its layer share.
 
     Example:
         >>> brief("weight_hh_l0/reset", ["weight_hh_l0/reset", "weight_hh_l0/new"])
@@ -45,7 +45,7 @@ def brief(name: str, names: Iterable[str]) -> str:
 
 
 def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
-    """What was logged of each recurrent matrix, by its name.
+    """Return what was logged of each recurrent matrix, by the name of the matrix.
 
     Args:
         run: The run.
@@ -61,7 +61,7 @@ def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
 
 
 def largest(curves: dict[str, Curve]) -> Curve:
-    """The largest of some quantities at each moment.
+    """Return the largest of some quantities at each moment.
 
     Example:
         >>> steps = np.array([1, 2])
@@ -75,7 +75,7 @@ def largest(curves: dict[str, Curve]) -> Curve:
 
 
 def lines_of(runs: Sequence[RunData], quantity: str) -> dict[str, Curve]:
-    """A curve for each matrix of the only run, or for each of several runs, the largest over its matrices.
+    """Return a curve for each matrix of a single run, or for each of several runs, the largest over its matrices.
 
     Args:
         runs: The runs.

@@ -6,7 +6,7 @@ from typing import Any
 
 from rnn_tasks.analysis.memory import Probe, Shares, accuracy_by_lag
 from rnn_tasks.plots.memory import Capacities, ProbePair, draw_accuracy_by_lag, draw_capacities, draw_probes
-from rnn_tasks.report.answers import about, answers, is_text
+from rnn_tasks.report.answers import answers, is_text, labelled
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.probes import (
     DIRECTIONS,
@@ -20,8 +20,8 @@ from rnn_tasks.report.run_data import RunData, attempt
 ByLag = tuple[RunData, Shares]
 
 
-def by_lag(run: RunData) -> Shares | None:
-    """The share of right answers by delay, or by place in the answer; None for text, which has neither.
+def shares_by_lag(run: RunData) -> Shares | None:
+    """Return the share of right answers by delay, or by place in the answer; None for text, which has neither.
 
     Args:
         run: The run.
@@ -32,12 +32,12 @@ def by_lag(run: RunData) -> Shares | None:
 
 
 def has_delays(run: RunData) -> bool:
-    """Whether its sequences differ in their condition."""
+    """Return whether the sequences of a run have conditions."""
     return run.batch is not None and run.batch.condition is not None
 
 
 def caption_by_lag(found: Sequence[ByLag]) -> str:
-    """What right answers say about memory."""
+    """Return the caption of right answers by lag."""
     delays = has_delays(found[0][0])
     what = "for each delay" if delays else "for each place in the answer"
     text = f"Share of right answers {what}, at the steps that need memory, and of guesses (chance)."
@@ -57,14 +57,14 @@ def caption_by_lag(found: Sequence[ByLag]) -> str:
 
 
 def in_words(probed: Probe) -> str:
-    """What probes read, such as ``up to 2 steps ago (3 of 11 lags)``."""
+    """Return what probes read in words, such as ``up to 2 steps ago (3 of 11 lags)``."""
     far = reach(probed)
     count = f"{len(probed.lags_above_chance)} of {len(probed.lags)} lags"
     return f"at {count}" if far is None else f"up to {far} steps ago ({count})"
 
 
 def caption_of_probes(probes: Sequence[tuple[str, ProbePair]], of_text: bool) -> str:
-    """How to read what probes read."""
+    """Return the caption of linear probes."""
     text = (
         "How often a linear probe of the hidden state reads rightly which symbol was the input so many steps ago, in "
         "sequences that it was not fitted on; one probe is fitted for each lag, and lag 0 is the symbol read last. The "
@@ -87,7 +87,7 @@ def caption_of_probes(probes: Sequence[tuple[str, ProbePair]], of_text: bool) ->
 
 
 def caption_of_capacities(found: Sequence[tuple[str, Capacities]]) -> str:
-    """How to read memory capacities."""
+    """Return the caption of memory capacities."""
     text = (
         "Memory capacity: the layer reads random numbers in the place of symbols, and a linear readout of its hidden "
         "state is to give the number of so many steps ago. Drawn is their squared correlation; its sum over the lags "
@@ -102,7 +102,7 @@ def caption_of_capacities(found: Sequence[tuple[str, Capacities]]) -> str:
 
 
 def memory_section(runs: Sequence[RunData]) -> Section:
-    """What does it remember?
+    """Return the section "What does it remember?".
 
     Args:
         runs: The runs.
@@ -113,8 +113,8 @@ def memory_section(runs: Sequence[RunData]) -> Section:
     probes: list[tuple[str, ProbePair]] = []
     found: list[tuple[str, Capacities]] = []
     for run in runs:
-        what = partial(about, runs, run)
-        share = attempt(missing, what("accuracy by delay"), partial(by_lag, run))
+        what = partial(labelled, runs, run)
+        share = attempt(missing, what("accuracy by delay"), partial(shares_by_lag, run))
         shares += [] if share is None else [(run, share)]
         if run.batch is not None:
             probing = partial(probe, run.model, run.untrained, run.batch)
@@ -141,5 +141,5 @@ def memory_section(runs: Sequence[RunData]) -> Section:
 
 
 def as_numbers(probed: Probe) -> dict[str, Any]:
-    """A probe by the names of its parts, and the lags above chance."""
+    """Return a probe by the names of its parts, with the lags above chance."""
     return {**probed._asdict(), "lags_above_chance": probed.lags_above_chance, "reach": reach(probed)}

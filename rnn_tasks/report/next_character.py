@@ -5,7 +5,7 @@ import numpy as np
 from rnn_tasks.analysis.structure import Distributions, next_character_distributions
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.plots.next_character import Expected
+from rnn_tasks.plots.next_character import NextCharacters
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.tasks import ElmanGrammar
 from rnn_tasks.tasks.language_task import LanguageTask
@@ -15,8 +15,8 @@ PREFIX = 32
 """Characters of the text."""
 
 
-def expected(run: RunData) -> Expected | None:
-    """What a run expects along the beginning of its test text; None if it does not read one.
+def next_characters_of(run: RunData) -> NextCharacters | None:
+    """Return the predictions of a run along the beginning of its test text; None if it does not read a text.
 
     Args:
         run: The run.
@@ -28,11 +28,11 @@ def expected(run: RunData) -> Expected | None:
         return None
     text = run.task.text("test")[:PREFIX]
     found: Distributions = next_character_distributions(run.model, text)
-    return Expected(text, found.characters, found.probabilities)
+    return NextCharacters(text, found.characters, found.probabilities)
 
 
-def exact(run: RunData, along: Expected) -> Expected | None:
-    """The exact odds along the same text, where a grammar has made it; else None.
+def exact_odds(run: RunData, along: NextCharacters) -> NextCharacters | None:
+    """Return the exact probabilities along the same text; None if the text is not from a grammar.
 
     Args:
         run: The run.

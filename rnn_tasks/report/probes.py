@@ -1,4 +1,4 @@
-"""What can be read out of hidden states: past symbols by linear probes, and past numbers as memory capacity."""
+"""What can be read from hidden states: past symbols by linear probes, and past numbers as memory capacity."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ STEPS_PER_UNIT, LEAST_STEPS = 30, 2000
 
 
 def reach(probed: Probe) -> int | None:
-    """The longest lag up to which every probed one is above chance; None if not even the shortest is.
+    """Return the longest lag up to which every probe is above chance; None if not even the shortest one is.
 
     Args:
         probed: Probes by lag.
@@ -51,7 +51,7 @@ def reach(probed: Probe) -> int | None:
 
 
 def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
-    """Which of the symbols that are read are worth remembering: letters, not blanks and markers.
+    """Return which of the symbols that are read are letters, not blanks or markers.
 
     Args:
         inputs: Symbols, ``(sequences, time)``.
@@ -63,7 +63,7 @@ def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
 
 
 def lags_of(longest: int) -> list[int]:
-    """The lags that are probed: all short ones, then some up to the longest.
+    """Return the lags that are probed: all short ones, then some up to the longest.
 
     Example:
         >>> lags_of(5), lags_of(110)[28:]
@@ -74,8 +74,8 @@ def lags_of(longest: int) -> list[int]:
     return [*range(DENSE), *sorted(set(np.linspace(DENSE, longest, WIDE + 1).round().astype(int).tolist()))]
 
 
-def places(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Each lag with the steps at which it is probed, ``(sequences, time)``: up to the last one that is scored.
+def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield each lag with the steps at which it is probed, ``(sequences, time)``, up to the last scored step.
 
     Where these are many, some are left out in all sequences alike: what can be guessed from the step alone, such as the
     commonest symbol there, is then the same for the shuffles.
@@ -104,7 +104,7 @@ def places(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_
 
 
 def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> ProbePair:
-    """What linear probes read of past symbols, lag by lag, at the same steps of both networks.
+    """Fit linear probes of past symbols, lag by lag, at the same steps of both networks.
 
     Args:
         trained: The network.
@@ -116,7 +116,7 @@ def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> P
     """
     batch = batch.rows(0, SEQUENCES)
     symbols = batch.inputs.numpy()
-    probed = list(places(batch, trained.spec))
+    probed = list(probed_steps(batch, trained.spec))
     require(bool(probed), f"there are fewer than {LEAST_SAMPLES} steps at which a symbol could be read")
 
     def of(model: RecurrentModel) -> Probe:
@@ -128,7 +128,7 @@ def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> P
 
 
 def capacities(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch | None) -> Capacities:
-    """The memory capacity of both networks' layers, for white noise between the symbols that they know.
+    """Return the memory capacity of the layers of both networks, for white noise between the symbols that they know.
 
     Args:
         trained: The network.
@@ -153,7 +153,7 @@ def capacities(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch 
 
 
 def known_symbols(model: RecurrentModel, batch: Batch | None) -> torch.Tensor:
-    """What a layer reads for each symbol that tells something, ``(symbols, features)``, and for its last condition.
+    """Return what a layer reads for each letter with the last condition, ``(symbols, features)``.
 
     Args:
         model: The network.

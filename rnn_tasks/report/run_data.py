@@ -1,4 +1,4 @@
-"""What a report is about: a run with its network, its data, and what it recorded."""
+"""Load what a report needs of runs: networks, data, and what was recorded."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -101,7 +101,7 @@ class RunData:
 
 
 def doubled(model: RecurrentModel) -> RecurrentModel:
-    """A copy in double precision: what has shrunk by many powers of ten is still known there.
+    """Return a copy in double precision, which still holds what has shrunk by many powers of ten.
 
     Args:
         model: The network.
@@ -110,12 +110,12 @@ def doubled(model: RecurrentModel) -> RecurrentModel:
 
 
 def constraint_of(config: dict[str, Any]) -> str:
-    """The class of a run's constraint; empty without one."""
+    """Return the class of a run's constraint; empty without one."""
     return str(section(config, "constraint").get("class_path", "")).rpartition(".")[2]
 
 
 def section(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """A section of a config; an empty one if there is none.
+    """Return a section of a config; an empty one if there is none.
 
     Raises:
         UsageError: It is something else.
@@ -126,7 +126,7 @@ def section(config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def load_runs(places: Sequence[RunPlace]) -> list[RunData]:
-    """The runs of a report.
+    """Load the runs of a report.
 
     Args:
         places: At least one.
@@ -141,7 +141,7 @@ def load_runs(places: Sequence[RunPlace]) -> list[RunData]:
 
 
 def labels(places: Sequence[RunPlace]) -> list[str]:
-    """Names of runs: their folder, or among others a letter and what they have that some other has not.
+    """Return names of runs: the folder of a single run; a letter and the network of each of several runs.
 
     Example:
         >>> labels([RunPlace(Path("lightning_logs/echo/version_3"))])
@@ -153,7 +153,7 @@ def labels(places: Sequence[RunPlace]) -> list[str]:
 
 
 def network_of(config: dict[str, Any]) -> str:
-    """The layer and the constraint of a run, in short."""
+    """Return the layer and the constraint of a run, in short."""
     core = section(section(config["model"], "init_args"), "core")
     options = section(core, "init_args")
     name = str(options.get("layer") or core.get("class_path", "network")).rpartition(".")[2]
@@ -164,7 +164,7 @@ def network_of(config: dict[str, Any]) -> str:
 
 
 def load_run(place: RunPlace, label: str) -> RunData:
-    """Load a run with what it has.
+    """Load a run.
 
     Args:
         place: The run, or a checkpoint of it.
@@ -206,7 +206,7 @@ def load_run(place: RunPlace, label: str) -> RunData:
 
 
 def build_task(config: dict[str, Any], spec: TaskSpec) -> Task:
-    """The task of a run, with the run's seed.
+    """Build the task of a run, with the run's seed.
 
     Args:
         config: Its config.yaml.
@@ -236,7 +236,7 @@ def build_task(config: dict[str, Any], spec: TaskSpec) -> Task:
 
 
 def sequences(task: Task) -> Batch:
-    """Test sequences to look at a network on: the first ones, or pieces of the text one after another.
+    """Return test sequences to evaluate a network on: the first ones, or consecutive pieces of the text.
 
     Args:
         task: The task.
@@ -263,7 +263,7 @@ def sequences(task: Task) -> Batch:
 
 
 def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None:
-    """What a function returns, or None and a line about what is missing, where the run does not have it.
+    """Return what a function computes; None, and one more line about what is missing, if the run does not have it.
 
     Args:
         missing: Lines, to which one is added.
@@ -274,6 +274,6 @@ def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None
         return compute()
     except UsageError as error:
         missing.append(f"{what}: {brief(str(error))}")
-    except Exception as error:  # a layer of somebody's own may raise anything
+    except Exception as error:  # a custom layer may raise anything
         missing.append(f"{what}: this layer cannot be looked at so ({brief(str(error)) or type(error).__name__})")
     return None

@@ -17,7 +17,7 @@ THRESHOLD = 0.95
 
 
 def saturation_of(run: RunData) -> Saturation | None:
-    """How often a run's units are near their bounds; None if its layer has none, or no sequences.
+    """Return how often the units of a run are near their bounds; None without bounds or without sequences.
 
     Args:
         run: The run.
@@ -42,7 +42,7 @@ def saturation_of(run: RunData) -> Saturation | None:
 
 
 def stays_within_bounds(model: RecurrentModel, batch: Batch) -> bool:
-    """Whether the states stay within -1..1, as those of a layer of somebody's own need not.
+    """Return whether the states stay within -1..1; those of a custom layer need not.
 
     Args:
         model: The network.

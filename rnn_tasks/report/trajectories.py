@@ -5,7 +5,7 @@ import numpy as np
 from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import pca_trajectory
 from rnn_tasks.errors import require
-from rnn_tasks.plots.trajectories import Followed, Units
+from rnn_tasks.plots.trajectories import TrainingTrajectory, Units
 from rnn_tasks.report.answers import is_text
 from rnn_tasks.report.run_data import RunData
 
@@ -16,8 +16,8 @@ MAX_STEPS, MAX_CHARACTERS = 120, 80
 """Steps of a sequence, and of a text, that are drawn."""
 
 
-def followed(run: RunData) -> Followed | None:
-    """The trajectory of a recorder's sequence through its snapshots, or else of a test sequence before and after.
+def trajectory_of(run: RunData) -> TrainingTrajectory | None:
+    """Return the states along a recorded sequence at some snapshots, else along a test sequence before and after.
 
     None where there is neither.
 
@@ -40,11 +40,11 @@ def followed(run: RunData) -> Followed | None:
     else:
         return None
     require(min(states.shape[1:]) >= 2, "a trajectory in a plane needs two units and two steps")
-    return Followed(names, pca_trajectory(states, states[-1]), read)
+    return TrainingTrajectory(names, pca_trajectory(states, states[-1]), read)
 
 
-def caption_of_followed(found: Followed) -> str:
-    """How to read a trajectory."""
+def caption_of_trajectory(found: TrainingTrajectory) -> str:
+    """Return the caption of a trajectory."""
     share = found.points.explained[:2].sum()
     return (
         f"The hidden state along one sequence of {found.points.points.shape[1]} steps (ring: the first), seen along "
@@ -53,8 +53,8 @@ def caption_of_followed(found: Followed) -> str:
     )
 
 
-def units(run: RunData) -> Units | None:
-    """The hidden states of the first test sequence; None without one.
+def units_of(run: RunData) -> Units | None:
+    """Return the hidden states along the first test sequence; None without test sequences.
 
     Args:
         run: The run.

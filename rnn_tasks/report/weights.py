@@ -8,7 +8,7 @@ import numpy as np
 
 from rnn_tasks.plots.matrices import LEAST_ERROR, QUANTITIES, Spectrum, draw_eigenvalues, draw_norms
 from rnn_tasks.plots.saturation import Saturation, draw_saturation
-from rnn_tasks.report.answers import about
+from rnn_tasks.report.answers import labelled
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.gates import gate_blocks
 from rnn_tasks.report.matrices import brief, norms, over_training, spectra
@@ -17,7 +17,7 @@ from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 
 
 def title_of(runs: Sequence[RunData], run: RunData, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
-    """What a matrix is called: by its run where there are several, and by its name where the run has several.
+    """Return the title of a matrix: its run if there are several runs, and its name if the run has several matrices.
 
     Args:
         runs: All runs.
@@ -32,7 +32,7 @@ def title_of(runs: Sequence[RunData], run: RunData, of_it: Sequence[Spectrum], s
 
 
 def caption_of_spectra(found: Sequence[tuple[str, Spectrum]]) -> str:
-    """How to read eigenvalues."""
+    """Return the caption of eigenvalues."""
     text = (
         "Eigenvalues of the recurrent matrices, before training (open) and of the trained network (filled); dashed, "
         "the unit circle. A linear network forgets along those inside it and explodes along those outside; an "
@@ -52,7 +52,7 @@ CAPTION_OF_NORMS = (
 
 
 def caption_of_saturation(found: Sequence[tuple[str, Saturation]]) -> str:
-    """How to read saturation."""
+    """Return the caption of saturation."""
     ends = [
         f"{'trained' if len(found) == 1 else name} {known.trained.mean():.1%}, untrained {known.untrained.mean():.1%}"
         for name, known in found
@@ -64,7 +64,7 @@ def caption_of_saturation(found: Sequence[tuple[str, Saturation]]) -> str:
 
 
 def weights_section(runs: Sequence[RunData]) -> Section:
-    """What do its weights do?
+    """Return the section "What do its weights do?".
 
     Args:
         runs: The runs.
@@ -74,13 +74,13 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     found: list[tuple[str, Spectrum]] = []
     full: list[tuple[str, Saturation]] = []
     for run in runs:
-        known = attempt(missing, about(runs, run, "eigenvalues"), partial(spectra, run))
+        known = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
         own = known or []
         if known == []:
-            missing.append(about(runs, run, "eigenvalues: its layer names no recurrent matrix"))
+            missing.append(labelled(runs, run, "eigenvalues: its layer names no recurrent matrix"))
         eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in own}
         found += [(title_of(runs, run, own, spectrum), spectrum) for spectrum in own]
-        share = attempt(missing, about(runs, run, "saturation"), partial(saturation_of, run))
+        share = attempt(missing, labelled(runs, run, "saturation"), partial(saturation_of, run))
         full += [] if share is None else [(run.label, share)]
     blocks: list[Block] = []
     if found:

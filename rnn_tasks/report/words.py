@@ -59,7 +59,7 @@ class Read(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What is known of a run.
+    """What was measured of a run.
 
     Attributes:
         trained: Of the network.
@@ -86,7 +86,7 @@ def first_rows(task: LanguageTask, max_characters: int) -> Batch:
 
 
 def words_of(run: RunData) -> Words | None:
-    """The words in a run's states; None if it does not read a text.
+    """Measure the words in a run's states; None if it does not read a text.
 
     Args:
         run: The run.
@@ -111,7 +111,7 @@ def words_of(run: RunData) -> Words | None:
 
 
 def read_by(model: RecurrentModel, text: Batch, task: LanguageTask) -> Read:
-    """The words in a network's states.
+    """Measure the words in a network's states.
 
     Args:
         model: The network.
@@ -137,7 +137,7 @@ def read_by(model: RecurrentModel, text: Batch, task: LanguageTask) -> Read:
 
 
 def commonest(words: WordStates) -> WordStates:
-    """The commonest words, in their alphabetical order.
+    """Return the most frequent words, in alphabetical order.
 
     Example:
         >>> commonest(WordStates(("a", "b"), np.zeros((2, 1)), np.array([1, 5]))).words
@@ -148,12 +148,12 @@ def commonest(words: WordStates) -> WordStates:
 
 
 def centred(words: WordStates) -> Any:
-    """States without what all words share, which would make all angles small."""
+    """Return states less their mean, which would make all angles small."""
     return words.states - words.states.mean(axis=0)
 
 
 def purity_table(found: Sequence[tuple[str, Words]]) -> Table | None:
-    """Purity of clusters, beside that of permuted labels and of an untrained network; None without categories.
+    """Return a table of the purity of clusters; None if words have no categories.
 
     Args:
         found: Name and words of each run.
@@ -175,7 +175,7 @@ def purity_table(found: Sequence[tuple[str, Words]]) -> Table | None:
 
 
 def lexicon_of(task: LanguageTask) -> frozenset[str]:
-    """The words of Elman's grammar, or else those of the training text.
+    """Return the words of Elman's grammar if the task is made of them, else those of the training text.
 
     Args:
         task: The task.
@@ -200,7 +200,7 @@ def written_share(model: LanguageModel, prefix: str, temperature: float, lexicon
 
 
 def lexicon_table(runs: Sequence[RunData]) -> tuple[Table | None, dict[str, Any]]:
-    """How many of the words that networks write are words, and the numbers; None where none writes any.
+    """Return how many of the words that networks write are in the lexicon; no table if no network writes words.
 
     Args:
         runs: The runs.

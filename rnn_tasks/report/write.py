@@ -1,4 +1,4 @@
-"""The report as a whole: its runs, its sections, its files."""
+"""Write a report: its runs, its sections, its files."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
 
 
 def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
-    """Look at runs and write what is seen; each part is announced, since some take a while.
+    """Analyze runs and write the report; each finished section is printed, since some take a while.
 
     Args:
         places: The runs, at least one.
@@ -66,7 +66,7 @@ def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """All in one thread: matrices are small, and threads that wait for one another take many times as long."""
+    """Compute in one thread: matrices are small, and threads that wait for one another take many times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,7 +77,7 @@ def one_thread() -> Iterator[None]:
 
 
 def overview(runs: Sequence[RunData]) -> Table:
-    """Which runs these are, a column each."""
+    """Return a table of the runs, a column each."""
 
     def said(run: RunData, name: str) -> str:
         value = run.summary.get(name)
@@ -103,7 +103,7 @@ def overview(runs: Sequence[RunData]) -> Table:
 
 
 def numbers(runs: Sequence[RunData]) -> dict[str, object]:
-    """What belongs to the whole report."""
+    """Return the numbers of the whole report."""
     return {
         "versions": {"rnn_tasks": __version__, "torch": torch.__version__},
         "runs": [

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from rnn_tasks.plots.style import (
@@ -76,8 +77,6 @@ def test_a_heat_map_has_its_unit_and_first_row_below() -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_a_title_stays_within_its_picture(width: float) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     figure, fields = panels(width, 2)
     for field in fields:
         name_axes(field, "step", "loss", "A title that is rather long for a field as narrow as this one is here")

@@ -13,8 +13,8 @@ from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
     clipping,
     gradient_map,
+    gradients_by_lag,
     gradients_while_learning,
-    lags,
 )
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
@@ -31,9 +31,9 @@ def watched(run: RunData, *steps: int) -> RunData:
     return made(ECHO, run.label, model=run.model, snapshots=joined(parts))
 
 
-def test_the_gradient_is_taken_from_the_last_scored_step_of_both_networks() -> None:
+def test_gradients_by_lag_start_at_the_last_scored_step() -> None:
     run = made(ECHO)
-    found = lags(run)
+    found = gradients_by_lag(run)
     assert found is not None
     assert run.batch is not None
     assert found.trained.dtype == np.float64
@@ -51,12 +51,12 @@ def test_the_gradient_is_taken_from_the_last_scored_step_of_both_networks() -> N
 
 def test_the_run_s_own_network_stays_in_single_precision() -> None:
     run = made(ECHO)
-    lags(run)
+    gradients_by_lag(run)
     assert run.model.dtype == torch.float32
 
 
 def test_without_sequences_there_is_no_gradient() -> None:
-    assert lags(made(ECHO, batch=None)) is None
+    assert gradients_by_lag(made(ECHO, batch=None)) is None
     assert gradients_while_learning(made(ECHO)) is None
     assert clipping(made(ECHO)) is None
 

@@ -28,7 +28,7 @@ def test_a_task_without_a_text_has_no_words() -> None:
     assert section.numbers.keys() == {"trajectory", "units"}
 
 
-def test_runs_side_by_side_have_pictures_of_their_own_and_share_what_they_read() -> None:
+def test_section_of_two_runs_shares_what_they_read() -> None:
     section = hidden_states_section([made(GRAMMAR, "A: one"), made(GRAMMAR, "B: two")])
     names = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert names[:5] == ["trajectory_a", "trajectory_b", "units", "words_a", "words_b"]

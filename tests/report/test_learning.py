@@ -15,7 +15,7 @@ from rnn_tasks.report import examples as report_examples
 from rnn_tasks.report.answers import answers
 from rnn_tasks.report.blocks import Lines, Picture, Table
 from rnn_tasks.report.examples import LINE, PREDICTED, SAMPLED, examples, predictions, samples
-from rnn_tasks.report.learning import baseline, figures, learning_section, table, verdict
+from rnn_tasks.report.learning import baseline, learning_section, results, table, verdict
 from rnn_tasks.report.learning_curves import MAX_POINTS, learning_run, thinned
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
@@ -43,7 +43,7 @@ def cells(table: Table) -> dict[str, list[str]]:
 @pytest.mark.parametrize("name", ["echo", "grammar"])
 def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.FixtureRequest) -> None:
     run: RunData = request.getfixturevalue(name)
-    found = figures(run)
+    found = results(run)
     assert found.stage == "test"
     of = summary_text.figures_of_text if name == "grammar" else summary_text.figures
     said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test"))
@@ -62,22 +62,22 @@ def test_a_verdict_in_words() -> None:
         "baseline": {"loss": 2.0, "accuracy": 0.125},
     }
     run = made(Copy(test_sequences=20), summary=summary)
-    said = verdict(run, figures(run))
+    said = verdict(run, results(run))
     assert "learning (better than the baseline, not solved)" in said
     assert "75.00%" in said
     assert "12.50%" in said
     assert "25.0% of the baseline's" in said
     assert "step 20" in said
-    assert cells(table([run], [figures(run)]))["loss, share of the baseline"] == ["25.0%"]
+    assert cells(table([run], [results(run)]))["loss, share of the baseline"] == ["25.0%"]
 
 
 def test_a_killed_run_has_its_last_validation_and_its_curves(echo: RunData) -> None:
     killed = dataclasses.replace(echo, summary={})
-    found = figures(killed)
+    found = results(killed)
     assert found.stage == "val" or "test/loss" in echo.curves
     validated = {name: c for name, c in echo.curves.items() if not name.startswith("test/")}
     killed = dataclasses.replace(killed, curves=validated)
-    found = figures(killed)
+    found = results(killed)
     assert found.stage == "val"
     assert found.metrics["loss"] == echo.curves["val/loss"].values[-1]
     section = learning_section([killed])
@@ -149,7 +149,7 @@ def test_the_floor_of_a_text_is_drawn_and_said(grammar: RunData) -> None:
     assert {"n-gram", "least possible", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
     }
-    assert cells(table([grammar], [figures(grammar)]))["entropy rate, nats a character"] == [f"{known.floor:.4f}"]
+    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats a character"] == [f"{known.floor:.4f}"]
 
 
 def test_losses_of_one_size_have_a_plain_axis() -> None:
@@ -247,9 +247,9 @@ def test_answers_are_the_models_and_leave_it_as_it_was() -> None:
 
 def test_figures_that_are_not_all_there_are_no_traceback() -> None:
     run = made(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
-    found = figures(run)
+    found = results(run)
     assert "Its figures are not all there" in verdict(run, found)
     assert table([run], [found]).rows
     summary = {"metrics": {"test/loss": math.nan, "test/accuracy": 0.5}, "baseline": {"loss": 1.0, "accuracy": 0.1}}
     run = made(Copy(test_sequences=20), summary=summary)
-    assert "nan" not in verdict(run, figures(run))
+    assert "nan" not in verdict(run, results(run))

@@ -31,7 +31,7 @@ def test_eigenvalues_of_each_matrix_before_and_after() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 10])
-def test_the_first_eigenvalues_are_those_that_were_recorded_before_training(first: int) -> None:
+def test_spectra_begin_with_eigenvalues_recorded_at_step_zero(first: int) -> None:
     model, untrained, recorded = (with_layer(RNN) for _ in range(3))
     run = made(COPY, model=model, untrained=untrained)
     assert run.batch is not None
@@ -53,7 +53,7 @@ def test_the_radius_over_training_is_that_of_the_snapshots() -> None:
     assert found.values == pytest.approx([radius] * 2)
 
 
-def test_one_run_has_a_line_for_each_matrix_and_several_have_one_each() -> None:
+def test_lines_are_by_matrix_for_one_run_and_by_run_for_several() -> None:
     curves = {f"spectral_norm/weight_hh_l0/{gate}": curve(value, 1.0) for gate, value in (("reset", 2.0), ("new", 5.0))}
     run = made(COPY, "A: GRU", model=with_layer(GRU), curves=curves)
     assert list(lines_of([run], "spectral_norm")) == ["reset", "new"]

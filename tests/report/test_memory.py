@@ -9,13 +9,13 @@ from rnn_tasks.plots.memory import draw_accuracy_by_lag, draw_capacities, draw_p
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import probes
 from rnn_tasks.report.blocks import Picture
-from rnn_tasks.report.memory import by_lag, caption_by_lag, memory_section
+from rnn_tasks.report.memory import caption_by_lag, memory_section, shares_by_lag
 from rnn_tasks.report.probes import (
     capacities,
     informative,
     lags_of,
-    places,
     probe,
+    probed_steps,
     reach,
 )
 from rnn_tasks.report.run_data import load_runs
@@ -49,7 +49,7 @@ def test_a_copy_is_probed_where_a_symbol_was_that_many_steps_ago() -> None:
     batch = made(task).batch
     assert batch is not None
     assert informative(batch.inputs.numpy(), task.spec).sum(axis=1).tolist() == [4] * 60
-    found = dict(places(batch, task.spec))
+    found = dict(probed_steps(batch, task.spec))
     assert max(found) == 56  # two of the four symbols, of 60 sequences; there are only 60 places for 57 steps
     for lag, where in found.items():
         sequences, steps = where.nonzero()
@@ -57,16 +57,16 @@ def test_a_copy_is_probed_where_a_symbol_was_that_many_steps_ago() -> None:
         assert len(sequences) == 60 * min(4, 58 - lag)
 
 
-def test_no_steps_behind_the_end_of_a_sequence_are_probed_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probed_steps_end_with_the_sequence_and_are_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Echo(delay=2, test_sequences=60, min_eval_length=10, max_eval_length=20)
     batch = made(task).batch
     assert batch is not None
-    for _, where in places(batch, task.spec):
+    for _, where in probed_steps(batch, task.spec):
         assert (batch.inputs.numpy()[where] != task.spec.blank).all()
     monkeypatch.setattr(probes, "SAMPLES", 200)
-    counts = [int(where.sum()) for _, where in places(batch, task.spec)]
+    counts = [int(where.sum()) for _, where in probed_steps(batch, task.spec)]
     assert max(counts) < 240  # about; sequences differ in length
-    for _, where in places(batch, task.spec):  # the same steps of all sequences that are long enough
+    for _, where in probed_steps(batch, task.spec):  # the same steps of all sequences that are long enough
         longest = where[where.sum(axis=1).argmax()]
         assert not (where & ~longest).any()
 
@@ -78,7 +78,7 @@ def test_what_the_time_alone_tells_is_chance() -> None:
     batch = Batch(inputs, inputs)
     spec = TaskSpec(4, 4)
     clock = np.broadcast_to(np.eye(12), (60, 12, 12))
-    for lag, where in places(batch, spec):
+    for lag, where in probed_steps(batch, spec):
         found = linear_probe(clock, inputs.numpy(), [lag], num_shuffles=5, where=where)
         assert found.accuracy[0] > found.chance[0]
         assert found.lags_above_chance == []
@@ -110,7 +110,7 @@ def test_memory_capacity_of_registers() -> None:
     assert (found.trained.by_lag[:5] > 0.99).all()
 
 
-def test_numbers_enter_between_letters_and_with_the_last_condition() -> None:
+def test_known_symbols_are_letters_with_the_last_condition() -> None:
     task = VariableDelayEcho(max_delay=3, alphabet_size=5, test_sequences=20)
     encodings = probes.known_symbols(model_of(task), made(task).batch)
     assert encodings[:, :6].tolist() == torch.eye(6)[1:].tolist()  # without the empty symbol
@@ -124,7 +124,7 @@ def test_numbers_enter_between_letters_and_with_the_last_condition() -> None:
 def test_accuracy_by_delay_with_chance(width: float) -> None:
     task = VariableDelayEcho(max_delay=3, test_sequences=40)
     runs = [made(task, "A: one"), made(task, "B: two")]
-    found = [(run, share) for run in runs if (share := by_lag(run)) is not None]
+    found = [(run, share) for run in runs if (share := shares_by_lag(run)) is not None]
     named = [(run.label, share) for run, share in found]
     figure = draw_accuracy_by_lag(named, True, [task.baseline.accuracy] * 2, width)
     (field,) = figure.axes
@@ -137,7 +137,7 @@ def test_accuracy_by_delay_with_chance(width: float) -> None:
 
 def test_a_copy_is_shown_by_place_and_says_how_long_it_waits() -> None:
     run = made(Copy(layout="arjovsky", num_symbols=4, delay=7, test_sequences=20))
-    share = by_lag(run)
+    share = shares_by_lag(run)
     assert share is not None
     assert run.wait == 11
     assert "read 11 steps before" in caption_by_lag([(run, share)])

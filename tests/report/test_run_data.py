@@ -54,7 +54,7 @@ def test_a_run_is_what_it_was(echo: RunPlace) -> None:
     assert run.shown([0, 1, 26]) == [" ", "a", "z"]
 
 
-def test_the_untrained_network_is_of_the_runs_seed_and_draws_nothing(echo: RunPlace) -> None:
+def test_untrained_network_has_the_seed_of_its_run(echo: RunPlace) -> None:
     before = torch.random.get_rng_state()
     (one,), (two,) = load_runs([echo]), load_runs([echo])
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -122,7 +122,7 @@ def test_sequences_are_the_first_ones_of_the_test() -> None:
     assert len(long.inputs) == 16  # not all of a million steps
 
 
-def test_of_strings_that_are_asked_for_at_every_delay_each_is_taken_once() -> None:
+def test_sequences_hold_each_string_of_every_delay_once() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=6, test_sequences=90, every_delay=True)
     batch = sequences(task)
     assert len(batch.inputs) == len({tuple(letters) for letters in batch.inputs.tolist()}) == 30

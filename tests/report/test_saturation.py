@@ -54,7 +54,7 @@ def test_the_layer_over_training_is_recorded_or_logged() -> None:
     assert recorded.over_training.values[1] >= 0.5 > recorded.over_training.values[0]
 
 
-def test_layers_without_bounds_and_runs_without_sequences_have_none() -> None:
+def test_saturation_is_none_without_bounds_or_sequences() -> None:
     core: Any = partial(Elman, hidden_size=5, activation="identity")
     assert saturation_of(made(COPY, model=SequenceTagger(core, COPY.spec, torch.optim.Adam))) is None
     assert saturation_of(made(COPY, batch=None)) is None
