@@ -72,7 +72,8 @@ def is_private(name: str) -> bool:
 
 def private_names(path: Path) -> tuple[set[str], set[str]]:
     """The private names that a file uses, and those that it defines."""
-    used, defined = set(), set()
+    used: set[str] = set()
+    defined: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute):
             (used if isinstance(node.ctx, ast.Load) else defined).add(node.attr)

@@ -1,6 +1,6 @@
-"""What several callbacks need: the model's network, the due steps, and a call after each optimizer step."""
+"""What several callbacks need: the model's network, and a call after each optimizer step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -28,33 +28,6 @@ def recurrent_weights(pl_module: LightningModule) -> dict[str, Tensor]:
 def callbacks_of(trainer: Trainer, kind: type[CallbackT]) -> list[CallbackT]:
     """The trainer's callbacks of a class, in its order."""
     return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
-
-
-def logged_steps(trainer: Trainer, steps: int) -> int | None:
-    """How many steps the loggers have written by now; None if they do not write this step.
-
-    Args:
-        trainer: The trainer.
-        steps: Optimizer steps, the one in question included.
-    """
-    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return steps // every if every > 0 and steps % every == 0 else None
-
-
-def log_once(pl_module: LightningModule, values: Mapping[str, Tensor | float], step: int) -> None:
-    """Log values that are measured at a few of the steps that the loggers write.
-
-    Callbacks see them in ``trainer.callback_metrics``. The loggers get them here: by the model's ``log``, Lightning
-    would write them again, unchanged, at every step until the next measurement.
-
-    Args:
-        pl_module: The model.
-        values: By name.
-        step: Where they stand on the axis of the loggers, which counts the steps from 0.
-    """
-    pl_module.log_dict(dict(values), batch_size=1, logger=False, rank_zero_only=True)
-    for logger in pl_module.trainer.loggers:
-        logger.log_metrics({name: float(value) for name, value in values.items()}, step)
 
 
 class AfterEachStep:

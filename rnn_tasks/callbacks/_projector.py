@@ -10,7 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 from rnn_tasks.analysis.structure import word_states
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
-from rnn_tasks.spec.vocabulary import Vocabulary
+from rnn_tasks.spec.batch import joined
+from rnn_tasks.spec.vocabulary import Vocabulary, visible
 from rnn_tasks.texts.grammar import ELMAN
 
 MAX_POINTS = 1_000
@@ -36,16 +37,6 @@ class Points(NamedTuple):
         """Show them in TensorBoard, on its page PROJECTOR."""
         labels = [list(row) for row in self.labels]
         board.add_embedding(self.states, labels, None, step, self.name, list(self.columns))
-
-
-def visible(symbol: str) -> str:
-    r"""A symbol as a table can hold it: white space and what cannot be printed is written out.
-
-    Example:
-        >>> print(visible("a"), visible(" "), visible("\n"))
-        a ' ' '\n'
-    """
-    return symbol if symbol.isprintable() and not symbol.isspace() else repr(symbol)
 
 
 def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Points:
@@ -108,17 +99,14 @@ def categories(words: list[str]) -> list[str]:
 
 
 def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:
-    """The first batches of a text as one: behind one another where they continue, else below one another.
+    """Return the first batches of a text as one: along time where they continue one another, else one below the other.
 
     Args:
         batches: The text, at least one batch.
-        max_characters: No more of them when there are so many characters.
+        max_characters: No further batch is read when there are so many characters.
 
-    Example:
-        >>> one = Batch(torch.tensor([[1, 2]]), torch.tensor([[2, 3]]))
-        >>> next_one = Batch(torch.tensor([[3, 4]]), torch.tensor([[4, 5]]), continues=True)
-        >>> long_text([one, next_one], 100).inputs
-        tensor([[1, 2, 3, 4]])
+    Raises:
+        UsageError: There is no batch.
     """
     parts: list[Batch] = []
     for batch in batches:
@@ -129,6 +117,4 @@ def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:
             break
     if not parts:
         raise UsageError("there is no validation text")
-    along = 1 if parts[-1].continues else 0
-    inputs, targets = [part.inputs for part in parts], [part.targets for part in parts]
-    return Batch(torch.cat(inputs, along), torch.cat(targets, along))
+    return joined(parts)

@@ -1,6 +1,6 @@
 """Where the eigenvalues of the recurrent matrices go, as the network learns."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -9,52 +9,9 @@ from rnn_tasks.analysis import eigenvalues
 from rnn_tasks.callbacks._monitor import Monitor, add_picture, layer_name
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
+from rnn_tasks.plots.matrices import Spectrum, draw_eigenvalues
+from rnn_tasks.plots.style import WIDE
 from rnn_tasks.spec import Batch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-ACROSS = 4
-"""Matrices beside one another in a picture."""
-
-
-def draw_eigenvalues(now: dict[str, Tensor], step: int, first: dict[str, Tensor], first_step: int) -> "Figure":
-    """Eigenvalues and the unit circle, a field for each matrix.
-
-    Args:
-        now: Complex numbers ``(hidden_size,)`` by the name of the matrix.
-        step: When.
-        first: Earlier ones of the same matrices, drawn behind them.
-        first_step: When.
-    """
-    import numpy as np
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Circle
-
-    across = min(len(now), ACROSS)
-    down = -(-len(now) // across)
-    wide, high = max(3.3 * across, 4.4), 3.5 * down + 1.1
-    figure = Figure(figsize=(wide, high))
-    fields = figure.subplots(down, across, squeeze=False)
-    figure.subplots_adjust(0.75 / wide, 1 / high, 1 - 0.15 / wide, 1 - 0.85 / high, 0.25, 0.35)
-    far = max(float(values.abs().max()) for values in [*now.values(), *first.values()])
-    limit = 1.08 * max(far, 1.0)
-    for field in fields.flat[len(now) :]:
-        field.set_axis_off()
-    for number, (name, values) in enumerate(now.items()):
-        field = fields.flat[number]
-        field.add_patch(Circle((0, 0), 1, fill=False, linestyle="--", linewidth=1, edgecolor="black"))
-        old, new = np.asarray(first[name]), np.asarray(values)
-        field.plot(old.real, old.imag, "o", color="0.6", fillstyle="none", markersize=5, label=f"step {first_step:,}")
-        field.plot(new.real, new.imag, "o", color="black", markersize=2.5, label=f"step {step:,}")
-        field.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", title=name, xlabel="real part")
-        if number % across == 0:
-            field.set_ylabel("imaginary part")
-    handles, labels = fields.flat[0].get_legend_handles_labels()
-    between = " " if across > 1 else "\n"
-    figure.suptitle(f"Eigenvalues of the recurrent matrices{between}(dashed: |eigenvalue| = 1)", fontsize=11)
-    figure.legend(handles, labels, loc="lower center", ncols=2, frameon=False)
-    return figure
 
 
 class EigenvalueMonitor(Monitor):
@@ -93,7 +50,12 @@ class EigenvalueMonitor(Monitor):
     def show(self, board: SummaryWriter, step: int) -> None:
         """Draw the present ones."""
         if self.now:
-            add_picture(board, "eigenvalues", draw_eigenvalues(self.now, step, self.first, self.first_step), step)
+            spectra = [
+                (name, Spectrum(name, self.first[name].cpu().numpy(), values.cpu().numpy()))
+                for name, values in self.now.items()
+            ]
+            moments = (f"step {self.first_step:,}", f"step {step:,}")
+            add_picture(board, "eigenvalues", draw_eigenvalues(spectra, moments, WIDE), step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first, "first_step": self.first_step}

@@ -1,67 +1,16 @@
 """What the gates do, as the network learns."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.analysis.gates import MEANING, gate_activity, gates_only
+from rnn_tasks.analysis.gates import gate_activity, gates_only
 from rnn_tasks.analysis.snapshots import alphabet
 from rnn_tasks.callbacks._monitor import Monitor, add_picture, layer_name
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
+from rnn_tasks.plots.gates import draw_gates
+from rnn_tasks.plots.style import WIDE
 from rnn_tasks.spec import Batch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MAX_SYMBOLS = 64
-"""So many can be read below a picture."""
-
-BLANK = "\N{OPEN BOX}"
-
-
-def draw_gates(gates: dict[str, Tensor], step: int, read: Sequence[str] = ()) -> "Figure":
-    """What each unit's gates do along a sequence.
-
-    Args:
-        gates: From 0 to 1, ``(time, hidden_size)`` each, by ``layer/gate``.
-        step: When, in optimizer steps.
-        read: The symbol of each time step; empty to have the steps numbered, as many of them are.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    time = len(next(iter(gates.values())))
-    with_symbols = 0 < len(read) <= MAX_SYMBOLS
-    wide, high = min(max(0.095 * time, 3.5), 6.5) + 1.8, 1.9 * len(gates) + 1.0
-    figure = Figure(figsize=(wide, high))
-    fields = figure.subplots(len(gates), 1, squeeze=False)[:, 0]
-    figure.subplots_adjust(0.7 / wide, 0.6 / high, 1 - 1.1 / wide, 1 - 0.7 / high, hspace=0.3)
-    image = None
-    for field, (name, values) in zip(fields, gates.items(), strict=True):
-        # As they are numbered, units say nothing.
-        ordered = values[:, values.mean(0).argsort()].T.float().cpu().numpy()
-        image = field.imshow(
-            ordered, origin="lower", aspect="auto", interpolation="nearest", cmap="gray", vmin=0, vmax=1
-        )
-        meaning = MEANING.get(name.rpartition("/")[2])
-        field.set_title(name if meaning is None else f"{name}: {meaning}", fontsize=10, loc="left")
-        field.set_ylabel("unit")
-        field.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        field.xaxis.set_major_locator(MaxNLocator(integer=True))
-        field.tick_params(labelbottom=field is fields[-1])
-    if with_symbols:
-        fields[-1].set_xticks(range(time), [BLANK if symbol.isspace() else symbol for symbol in read], fontsize=7)
-        fields[-1].set_xlabel(f"symbol that is read, step by step ({BLANK}: space)")
-    else:
-        fields[-1].set_xlabel("time step")
-    if image is not None:
-        beside = figure.add_axes((1 - 0.9 / wide, 0.6 / high, 0.15 / wide, 1 - 1.3 / high))
-        figure.colorbar(image, beside, label="gate (0: shut, 1: open)")
-    figure.suptitle(f"Gates at step {step:,} (units sorted by their mean)", fontsize=11)
-    return figure
 
 
 class GateMonitor(Monitor):
@@ -114,4 +63,7 @@ class GateMonitor(Monitor):
     def show(self, board: SummaryWriter, step: int) -> None:
         """Draw the gates along the first sequence."""
         if self.gates:
-            add_picture(board, "gates", draw_gates(self.gates, step, self.read), step)
+            gates = {name: values.float().cpu().numpy() for name, values in self.gates.items()}
+            figure = draw_gates(gates, self.read, WIDE)
+            figure.suptitle(f"Gates at step {step:,}", fontsize=11)
+            add_picture(board, "gates", figure, step)

@@ -1,7 +1,8 @@
 """How far back the gradient reaches, as the network learns."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -10,16 +11,12 @@ from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
+from rnn_tasks.plots.gradients import GradientMap, draw_gradient_maps
+from rnn_tasks.plots.style import WIDE
 from rnn_tasks.spec import Batch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MAX_COLUMNS = 300
 """A picture is not much wider; when there are more moments, those are forgotten that others are near to."""
-
-DECADES = 12
-"""Powers of ten from the darkest to the brightest colour; what has vanished below is dark."""
 
 
 def logged_lags(max_lag: int) -> list[int]:
@@ -44,47 +41,6 @@ def least_missed(steps: list[int]) -> int:
         3
     """
     return min(range(1, len(steps) - 1), key=lambda index: steps[index + 1] - steps[index - 1])
-
-
-def draw_gradient_by_lag(steps: list[int], norms: Tensor) -> "Figure":
-    """A map of the gradient over the lag, at several moments of a training.
-
-    Args:
-        steps: When, rising.
-        norms: Logarithms to base 10, -inf for a gradient of 0, ``(moments, lags)``.
-    """
-    import numpy as np
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    figure = Figure(figsize=(7.5, 4.2))
-    figure.subplots_adjust(left=0.1, right=1.0, bottom=0.13, top=0.91)
-    axes = figure.subplots()
-    first, last = steps[0], max(steps[-1], steps[0] + 1)
-    # Moments may lie unevenly, and columns of a picture do not: each shows the moment nearest to it.
-    nearest = np.abs(np.linspace(first, last, 400)[:, None] - np.array(steps)).argmin(1)
-    values = norms[nearest].T.numpy()
-    finite = values[np.isfinite(values)]
-    high = float(finite.max()) if finite.size else 0.0
-    low = max(float(finite.min()) if finite.size else -DECADES, high - DECADES)
-    image = axes.imshow(
-        np.maximum(values, low - 1),
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        cmap="viridis",
-        vmin=low,
-        vmax=max(high, low + 1),
-        extent=(first, last, -0.5, len(values) - 0.5),
-    )
-    axes.set_xlabel("optimizer step")
-    axes.set_ylabel("lag k (time steps back from the loss)")
-    axes.set_title("How much gradient comes back over k time steps (dark: it vanishes)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    unit = "log10 of |dL_T / dh_(T-k)|, in nats per unit of h"
-    figure.colorbar(image, label=unit, pad=0.03, extend="min" if (values < low).any() else "neither")
-    return figure
 
 
 class GradientLagMonitor(Monitor):
@@ -144,7 +100,10 @@ class GradientLagMonitor(Monitor):
     def show(self, board: SummaryWriter, step: int) -> None:
         """Draw all moments."""
         if self.steps:
-            add_picture(board, "gradient_by_lag", draw_gradient_by_lag(self.steps, self.norms), step)
+            title = "How much gradient comes back over k time steps (dark: it vanishes)"
+            found = [(title, GradientMap(np.array(self.steps), self.norms.cpu().numpy()))]
+            figure = draw_gradient_maps(found, "lag k: steps back from the loss", WIDE)
+            add_picture(board, "gradient_by_lag", figure, step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "norms": self.norms}

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from rnn_tasks.callbacks._hooks import AfterEachStep, logged_steps, network_of
+from rnn_tasks.callbacks._hooks import AfterEachStep, network_of
+from rnn_tasks.models.step_log import log_step, logged_steps
 
 
 def gradient_norm(parameters: Iterable[Parameter]) -> Tensor:
@@ -68,5 +69,5 @@ class GradientNormMonitor(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
         if self.values:
-            pl_module.log_dict(self.values, batch_size=1)
+            log_step(pl_module, self.values, trainer.global_step - 1)
             self.values = {}

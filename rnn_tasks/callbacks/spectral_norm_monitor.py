@@ -4,8 +4,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnn_tasks.callbacks._hooks import AfterEachStep, log_once, logged_steps, recurrent_weights
+from rnn_tasks.callbacks._hooks import AfterEachStep, recurrent_weights
 from rnn_tasks.errors import require
+from rnn_tasks.models.step_log import log_step, logged_steps
 
 
 @torch.no_grad()
@@ -98,4 +99,4 @@ class SpectralNormMonitor(Callback):
                     f"{key}_before_projection/{name}": value for key, value in spectrum(stepped, radius=False).items()
                 }
         self.stepped = {}
-        log_once(pl_module, values, trainer.global_step - 1)
+        log_step(pl_module, values, trainer.global_step - 1)

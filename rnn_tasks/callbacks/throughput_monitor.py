@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnn_tasks.callbacks._hooks import callbacks_of, log_once, logged_steps
 from rnn_tasks.callbacks.run_summary import RunSummary
 from rnn_tasks.errors import UsageError, require
+from rnn_tasks.models.step_log import log_step, logged_steps
 
 
 class Counts(NamedTuple):
@@ -36,7 +36,7 @@ class ThroughputMonitor(Callback):
         every_n_logs: Steps that the loggers write from one of these to the next, ``>= 1``; the first one has one.
 
     Raises:
-        UsageError: A value outside its bounds, or a trainer without a RunSummary.
+        UsageError: A value outside its bounds, or no RunSummary before it among the callbacks.
     """
 
     def __init__(self, every_n_logs: int = 4) -> None:
@@ -48,10 +48,11 @@ class ThroughputMonitor(Callback):
         self.paused = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        summaries = callbacks_of(trainer, RunSummary)
-        if not summaries:
-            raise UsageError("ThroughputMonitor needs the counts of RunSummary: add RunSummary to trainer.callbacks")
-        self.summary, self.paused, self.paused_at = summaries[0], 0.0, None
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        before = [one for one in callbacks[: callbacks.index(self)] if isinstance(one, RunSummary)]
+        if not before:
+            raise UsageError("ThroughputMonitor reads what RunSummary counts: name RunSummary before it in callbacks")
+        self.summary, self.paused, self.paused_at = before[0], 0.0, None
         self.last = self._counts(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -76,7 +77,7 @@ class ThroughputMonitor(Callback):
                 "throughput/sequences_per_second": (now.sequences - last.sequences) / seconds,
                 "throughput/scored_steps_per_second": (now.scored_steps - last.scored_steps) / seconds,
             }
-            log_once(pl_module, rates, trainer.global_step - 1)
+            log_step(pl_module, rates, trainer.global_step - 1)
 
     def _counts(self, trainer: Trainer) -> Counts:
         assert self.summary is not None

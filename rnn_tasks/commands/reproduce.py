@@ -147,7 +147,7 @@ def last_of_curve(place: Path, name: str) -> float | None:
         place: The run folder.
         name: Such as ``spectral_radius/weight_hh_l0``.
     """
-    from rnn_tasks.report.run_data import read_curves
+    from rnn_tasks.runs.tensorboard_log import read_curves
 
     curve = read_curves(place).get(name) if place.is_dir() else None
     return None if curve is None else float(curve.values[-1])
@@ -195,7 +195,9 @@ def write_figures(
     import torch
 
     from rnn_tasks import __version__
-    from rnn_tasks.report.page import Paragraph, Section, Table, write_all, write_page
+    from rnn_tasks.report.blocks import Paragraph, Section, Table
+    from rnn_tasks.report.page import write_page
+    from rnn_tasks.runs.files import write_all
     from rnn_tasks.studies import published as publishing
     from rnn_tasks.studies import table
     from rnn_tasks.studies.report import failures, standing

@@ -15,6 +15,7 @@ from rnn_tasks.cores import State
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
+from rnn_tasks.models.step_log import is_logged, log_step
 from rnn_tasks.networks import Network
 from rnn_tasks.runs.record import run_record
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names
@@ -99,8 +100,7 @@ class RecurrentModel(LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the scored steps of the global batch."""
         total, logits = self.summed_loss(batch, "train")
-        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if every > 0 and (self.global_step + 1) % every == 0:  # the loggers write this step
+        if is_logged(self.trainer, batch_idx):
             self._add("train", total, logits, batch)
             self._log_scores("train")
         count = batch.scored.sum()
@@ -184,6 +184,8 @@ class RecurrentModel(LightningModule, ABC):
         scores = self.stage_scores(stage)
         values = self.measures(scores.compute())
         scores.reset()
+        if stage == "train":
+            values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
         task = getattr(self.trainer, "datamodule", None)
         if task is not None:
             baseline = task.baseline_on("val" if stage == "train" else stage)
@@ -191,8 +193,8 @@ class RecurrentModel(LightningModule, ABC):
             values["loss_share"] = values["loss"] / baseline.loss
             if stage != "train":
                 values |= self.baseline_measures(baseline)
-        if stage == "train":
-            values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
-        # The scores are those of all processes already; without sync_dist Lightning would warn of an epoch's values.
         values = {f"{stage}/{name}": value for name, value in values.items()}
-        self.log_dict(values, batch_size=1, sync_dist=stage != "train")
+        if stage == "train":
+            log_step(self, values, self.global_step)
+        else:  # the scores are those of all processes already; without sync_dist Lightning would warn
+            self.log_dict(values, batch_size=1, sync_dist=True)

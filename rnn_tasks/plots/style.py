@@ -1,16 +1,22 @@
 """How pictures look: sizes, lines that can be told apart in black and white, and names on axes."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from rnn_tasks.spec.vocabulary import SPACE, visible
+
+if TYPE_CHECKING:  # a run starts without matplotlib, which takes a second to load
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
 Numbers = NDArray[np.float64]
+
+WIDE, NARROW = 7.6, 3.7
+"""Widths of pictures, inches: for a page of a book, a desktop and TensorBoard, and for a telephone."""
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#12476b", "linestyle": "-"},
@@ -33,14 +39,11 @@ MAP = "cividis"
 PANEL = 3.1
 """Inches that a panel needs beside others."""
 
-SPACE = "\N{OPEN BOX}"
-"""How a space is shown where it would not be seen."""
-
 
 def panels(
     width: float, count: int, height: float = 2.6, least: float = PANEL, **options: Any
-) -> tuple[Figure, list[Axes]]:
-    """Fields beside one another as far as the width allows, else below one another.
+) -> "tuple[Figure, list[Axes]]":
+    """Create fields side by side as far as the width allows, and the others below them.
 
     Args:
         width: Of the picture, inches.
@@ -49,6 +52,8 @@ def panels(
         least: Width that each must have to stand beside others, inches.
         **options: ``sharex`` and ``sharey`` of :meth:`matplotlib.figure.Figure.subplots`.
     """
+    from matplotlib.figure import Figure
+
     columns = max(1, min(count, int(width // least)))
     rows = -(-count // columns)
     figure = Figure(figsize=(width, height * rows), layout="constrained")
@@ -61,7 +66,7 @@ def panels(
     return figure, fields[:count]
 
 
-def name_axes(field: Axes, x: str, y: str, title: str = "") -> None:
+def name_axes(field: "Axes", x: str, y: str, title: str = "") -> None:
     """Write what the axes are, with their units, and what the field is.
 
     Args:
@@ -76,14 +81,14 @@ def name_axes(field: Axes, x: str, y: str, title: str = "") -> None:
         field.set_title(title, fontsize=9.5, loc="left", wrap=True, parse_math=False)
 
 
-def legend(field: Axes, **options: Any) -> None:
-    """Say which line is which, where it hides least; nothing where no line has a name."""
+def legend(field: "Axes", **options: Any) -> None:
+    """Add a legend inside a field, where it hides least; none if no line has a name."""
     if field.get_legend_handles_labels()[0]:
         field.legend(**{"fontsize": 8, "frameon": True, "framealpha": 0.85, "edgecolor": "none", **options})
 
 
-def legend_below(figure: Figure, field: Axes, width: float) -> None:
-    """Say below a picture which line is which.
+def legend_below(figure: "Figure", field: "Axes", width: float) -> None:
+    """Add a legend below a picture.
 
     Args:
         figure: The picture.
@@ -104,8 +109,8 @@ def legend_below(figure: Figure, field: Axes, width: float) -> None:
     )
 
 
-def level(field: Axes, value: float, name: str, style: dict[str, Any] | None = None) -> None:
-    """A horizontal line that others are compared with.
+def level(field: "Axes", value: float, name: str, style: dict[str, Any] | None = None) -> None:
+    """Draw a horizontal line that others are compared with.
 
     Args:
         field: The field.
@@ -116,14 +121,16 @@ def level(field: Axes, value: float, name: str, style: dict[str, Any] | None = N
     field.axhline(value, label=name, zorder=1, **(BASELINE if style is None else style))
 
 
-def whole(field: Axes, which: str = "x") -> None:
+def whole(field: "Axes", which: str = "x") -> None:
     """Number an axis (``x`` or ``y``) by whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
     axis = field.xaxis if which == "x" else field.yaxis
     axis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def decades(values: Sequence[Numbers]) -> float:
-    """Powers of ten between the least and the greatest of the numbers above 0; 0 if there are none.
+    """Return the powers of ten between the least and the greatest of the numbers above 0; 0 if there are none.
 
     Example:
         >>> decades([np.array([0.0, 0.1]), np.array([10.0])])
@@ -134,13 +141,15 @@ def decades(values: Sequence[Numbers]) -> float:
     return float(np.log10(there.max() / there.min())) if len(there) else 0.0
 
 
-def logarithmic(field: Axes, values: Sequence[Numbers]) -> None:
+def logarithmic(field: "Axes", values: Sequence[Numbers]) -> None:
     """Give a field a logarithmic axis, with plain numbers where these are few.
 
     Args:
         field: The field.
         values: What is drawn in it, some arrays of numbers.
     """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
     field.set_yscale("log")
     span = decades(values)
     if span < 0.3:  # hardly different from a linear axis
@@ -154,13 +163,13 @@ def logarithmic(field: Axes, values: Sequence[Numbers]) -> None:
 
 
 def heat_map(
-    field: Axes,
+    field: "Axes",
     values: "np.typing.NDArray[Any]",
     low: float | None = None,
     high: float | None = None,
     extent: tuple[float, float, float, float] | None = None,
-) -> AxesImage:
-    """Values as colours, the first row below.
+) -> "AxesImage":
+    """Draw values as colours, the first row at the bottom.
 
     Args:
         field: The field.
@@ -175,8 +184,8 @@ def heat_map(
     )
 
 
-def colour_bar(figure: Figure, image: AxesImage, fields: Sequence[Axes], label: str) -> None:
-    """Say what colours mean.
+def colour_bar(figure: "Figure", image: "AxesImage", fields: "Sequence[Axes]", label: str) -> None:
+    """Add a bar that says what the colours mean.
 
     Args:
         figure: The picture.
@@ -189,18 +198,8 @@ def colour_bar(figure: Figure, image: AxesImage, fields: Sequence[Axes], label: 
     bar.set_label(label, fontsize=9)
 
 
-def visible(symbols: Iterable[str]) -> list[str]:
-    """Symbols as labels, with a space where it can be seen.
-
-    Example:
-        >>> visible("a b")
-        ['a', '␣', 'b']
-    """
-    return [SPACE if symbol.isspace() else symbol for symbol in symbols]
-
-
-def symbols_below(field: Axes, symbols: Sequence[str], width: float) -> None:
-    """Write the symbols that are read below the steps, where there is room for them.
+def symbols_below(field: "Axes", symbols: Sequence[str], width: float) -> None:
+    """Write the symbols that are read below the steps, if there is room for them.
 
     Args:
         field: The field, with step i at i.
@@ -208,7 +207,7 @@ def symbols_below(field: Axes, symbols: Sequence[str], width: float) -> None:
         width: Of the field, inches.
     """
     if symbols and len(symbols) <= 12 * width:
-        field.set_xticks(range(len(symbols)), visible(symbols), fontsize=7, parse_math=False)
+        field.set_xticks(range(len(symbols)), [visible(symbol) for symbol in symbols], fontsize=7, parse_math=False)
         field.set_xlabel(f"symbol that is read, step by step ({SPACE}: space or blank)", fontsize=9)
     else:
         whole(field)

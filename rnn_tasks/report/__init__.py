@@ -1,1 +1,1 @@
-"""A report of trained networks: a section a question, each a function of the runs that are looked at."""
+"""The report that ``analyze`` writes: one section for each question, each a function of the runs."""

@@ -1,76 +1,61 @@
-"""What a network answers, and how its symbols are written."""
+"""What a network answers, and how runs are named where several stand side by side."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from rnn_tasks.analysis.flow import evaluating
-from rnn_tasks.models import LanguageModel, RecurrentModel
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.networks import Network
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
-
-WRITTEN = {"\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}", "\t": "\N{RIGHTWARDS ARROW TO BAR}"}
-STRANGE = "\N{WHITE SQUARE}"
-"""How a symbol is written that is no single printable character, such as one that stands for all unknown ones."""
 
 
 @torch.no_grad()
-def answers(model: RecurrentModel, batch: Batch) -> Tensor:
-    """The likeliest symbol at each step, ``(batch, time)``.
+def answers(network: Network, batch: Batch) -> Tensor:
+    """Return the likeliest symbol at each step, ``(batch, time)``.
 
     Args:
-        model: The network.
+        network: The network.
         batch: What it reads, from a state of zeros.
     """
-    with evaluating(model):
-        # A language model's ``logits`` would leave a state behind.
-        logits: Tensor = model(batch.inputs)[0] if isinstance(model, LanguageModel) else model.logits(batch, "predict")
+    with evaluating(network):
+        logits: Tensor = network(batch.inputs, batch.condition)[0]
     return logits.argmax(-1)
 
 
-def is_text(subject: Subject) -> bool:
-    """Whether it predicts characters of a text."""
-    return subject.model.spec.vocabulary is not None
+def is_text(run: RunData) -> bool:
+    """Return whether a run predicts the characters of a text."""
+    return run.network.spec.vocabulary is not None
 
 
-def written(characters: Iterable[str]) -> str:
-    """Characters as text in which each has the width of one.
-
-    Example:
-        >>> written(["a", " ", chr(10), "<unk>"])
-        'a ↵□'
-    """
-    return "".join(c if len(c) == 1 and c.isprintable() else WRITTEN.get(c, STRANGE) for c in characters)
-
-
-def short(subjects: Sequence[Subject], one: str) -> list[str]:
-    """Names for narrow places: the letters of several runs, or a word for the only one.
+def short_names(runs: Sequence[RunData], one: str) -> list[str]:
+    """Return short names: the letters of several runs, or a given word for a single run.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         one: The word.
     """
-    return [one] if len(subjects) == 1 else [subject.letter for subject in subjects]
+    return [one] if len(runs) == 1 else [run.letter for run in runs]
 
 
-def about(subjects: Sequence[Subject], subject: Subject, what: str) -> str:
-    """What a line of what is missing begins with: whose it is, where there are several.
+def labelled(runs: Sequence[RunData], run: RunData, what: str) -> str:
+    """Return a text about a run, which begins with its name if there are several runs.
 
     Args:
-        subjects: All runs.
-        subject: The one that lacks it.
+        runs: All runs.
+        run: The one that lacks it.
         what: What it lacks.
     """
-    return what if len(subjects) == 1 else f"{subject.label}: {what}"
+    return what if len(runs) == 1 else f"{run.label}: {what}"
 
 
-def stem(subjects: Sequence[Subject], subject: Subject, name: str) -> str:
-    """The stem of the files of a picture that each run has for itself.
+def picture_name(runs: Sequence[RunData], run: RunData, name: str) -> str:
+    """Return the name of a picture that each run has for itself.
 
     Args:
-        subjects: All runs.
-        subject: The one that is drawn.
+        runs: All runs.
+        run: The one that is drawn.
         name: What is drawn.
     """
-    return name if len(subjects) == 1 else f"{name}_{subject.letter.lower()}"
+    return name if len(runs) == 1 else f"{name}_{run.letter.lower()}"

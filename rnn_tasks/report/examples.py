@@ -1,4 +1,4 @@
-"""Sequences with the networks' answers below them, and texts that networks write."""
+"""Examples: sequences with the answers of the networks, and texts that networks write."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rnn_tasks.models import LanguageModel
-from rnn_tasks.report.answers import answers, short, written
-from rnn_tasks.report.page import Lines
-from rnn_tasks.report.run_data import Subject
+from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.report.answers import answers, short_names
+from rnn_tasks.report.blocks import Lines
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec.vocabulary import fixed_width
 
 NUM_EXAMPLES = 3
 LONGEST_WAIT = 14
@@ -40,16 +41,16 @@ class Line(NamedTuple):
     wrong: Sequence[int] = ()
 
 
-Asked = tuple[str, Subject]
+NamedRun = tuple[str, RunData]
 """A run, and what its answers are called."""
 
 
-def chosen(batch: Batch) -> list[int]:
-    """The sequences that are shown: the first ones, or the first of the least, the middle and the greatest condition.
+def chosen_rows(batch: Batch) -> list[int]:
+    """Return which sequences are shown: the first ones, or one for the least, the middle and the greatest condition.
 
     Example:
         >>> batch = Batch(torch.zeros(6, 1), torch.zeros(6, 1), condition=torch.tensor([0, 1, 2, 0, 1, 2]))
-        >>> chosen(batch), chosen(batch._replace(condition=None))
+        >>> chosen_rows(batch), chosen_rows(batch._replace(condition=None))
         ([0, 1, 2], [0, 1, 2])
     """
     if batch.condition is None:
@@ -60,37 +61,37 @@ def chosen(batch: Batch) -> list[int]:
     return [conditions.index(condition) for condition in wanted]
 
 
-def examples(subjects: Sequence[Subject]) -> list[Lines]:
-    """Sequences of a task with symbols, the answers of all runs that were asked the same below one another.
+def examples(runs: Sequence[RunData]) -> list[Lines]:
+    """Return sequences with the answers of the runs; runs with the same sequences share a block.
 
     Args:
-        subjects: The runs; those without sequences or letters are left out.
+        runs: The runs; those without sequences or letters are left out.
     """
-    asked: dict[str, list[Asked]] = {}
-    for name, subject in zip(short(subjects, "answer"), subjects, strict=True):
-        if subject.batch is not None and subject.alphabet:
-            rows = chosen(subject.batch)
-            question = repr((subject.batch.inputs[rows].tolist(), subject.batch.targets[rows].tolist()))
-            asked.setdefault(question, []).append((name, subject))
-    return [block(runs) for runs in asked.values()]
+    asked: dict[str, list[NamedRun]] = {}
+    for name, run in zip(short_names(runs, "answer"), runs, strict=True):
+        if run.batch is not None and run.alphabet:
+            rows = chosen_rows(run.batch)
+            question = repr((run.batch.inputs[rows].tolist(), run.batch.targets[rows].tolist()))
+            asked.setdefault(question, []).append((name, run))
+    return [examples_of(group) for group in asked.values()]
 
 
-def block(asked: Sequence[Asked]) -> Lines:
-    """The sequences that some runs were asked, with their answers.
+def examples_of(asked: Sequence[NamedRun]) -> Lines:
+    """Return the sequences that some runs have in common, with the answers of each run.
 
     Args:
         asked: The runs with their names, with the same sequences to show.
     """
     first = asked[0][1]
     assert first.batch is not None
-    rows = chosen(first.batch)
+    rows = chosen_rows(first.batch)
     batch = first.batch._replace(
         inputs=first.batch.inputs[rows],
         targets=first.batch.targets[rows],
         memory=None,
         condition=None if first.batch.condition is None else first.batch.condition[rows],
     )
-    said = [(name, answers(subject.model, batch)) for name, subject in asked]
+    said = [(name, answers(run.network, batch)) for name, run in asked]
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
     shortened = False
@@ -102,7 +103,7 @@ def block(asked: Sequence[Asked]) -> Lines:
         if batch.condition is not None:
             lines.append(f"{'delay':{indent}}{int(batch.condition[row])}")
         for line in example:
-            text, wrong = without(waits, line)
+            text, wrong = shorten_waits(waits, line)
             marked[len(lines)] = [indent + place for place in wrong]
             lines.append(f"{line.name:{indent}}{text}")
     of = " of the test, the first ones" if batch.condition is None else " of the test, of different delays"
@@ -117,45 +118,45 @@ def block(asked: Sequence[Asked]) -> Lines:
 
 
 def wrong_of(batch: Batch, answer: Tensor) -> str:
-    """How many answers are wrong, in words."""
+    """Return how many answers are wrong, in words."""
     wrong = int(((answer != batch.targets) & batch.scored).sum())
     return f"{wrong} of {int(batch.scored.sum())} answers are wrong and marked" if wrong else "All answers are right"
 
 
 def shown(
-    batch: Batch, said: Sequence[tuple[str, Tensor]], row: int, subject: Subject
+    batch: Batch, said: Sequence[tuple[str, Tensor]], row: int, run: RunData
 ) -> tuple[list[Line], list[tuple[int, int]]]:
-    """The lines of a sequence, and where in it nothing happens.
+    """Return the lines of one sequence, and the long stretches of steps at which nothing happens.
 
     Args:
         batch: The sequences.
         said: The answers of each run, ``(batch, time)``, with its name.
         row: The sequence.
-        subject: A run that knows the symbols.
+        run: A run that knows the symbols.
     """
     inputs, targets = batch.inputs[row], batch.targets[row]
     scored = targets != NOT_SCORED
-    letters = subject.alphabet
-    lines = [Line("input", written(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
-    blank = subject.model.spec.blank
+    letters = run.alphabet
+    lines = [Line("input", fixed_width(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
+    blank = run.network.spec.blank
     dull = (inputs == blank) & ((targets == blank) | ~scored) if blank is not None else torch.zeros_like(scored)
     for name, answer in said:
         wrong = scored & (answer[row] != targets)
         dull &= ~wrong
         lines.append(Line(name, text_of(answer[row].where(scored, targets), letters), wrong.nonzero()[:, 0].tolist()))
-    return lines, waits_of(dull.tolist())
+    return lines, long_waits(dull.tolist())
 
 
 def text_of(symbols: Tensor, letters: Sequence[str]) -> str:
-    """Symbols ``(time,)`` as text, empty where a step is not scored."""
-    return written(" " if symbol == NOT_SCORED else letters[symbol] for symbol in symbols.tolist())
+    """Return symbols ``(time,)`` as text, with a space where a step is not scored."""
+    return fixed_width(" " if symbol == NOT_SCORED else letters[symbol] for symbol in symbols.tolist())
 
 
-def waits_of(dull: Sequence[bool]) -> list[tuple[int, int]]:
-    """First step and the one behind the last of each long stretch of dull steps.
+def long_waits(dull: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return the first step of each long stretch of dull steps, and the step after its last one.
 
     Example:
-        >>> waits_of([False] + [True] * 20 + [False] + [True] * 3)
+        >>> long_waits([False] + [True] * 20 + [False] + [True] * 3)
         [(1, 21)]
     """
     found, start = [], 0
@@ -167,11 +168,11 @@ def waits_of(dull: Sequence[bool]) -> list[tuple[int, int]]:
     return found
 
 
-def without(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int]]:
-    """A line with its waits counted instead of written, and where in it the wrong answers are then.
+def shorten_waits(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int]]:
+    """Return a line with the number of steps in place of each long wait, and the places of its wrong answers.
 
     Example:
-        >>> without([(1, 101)], Line("answer", "a" + 100 * " " + "b", [101]))
+        >>> shorten_waits([(1, 101)], Line("answer", "a" + 100 * " " + "b", [101]))
         ('a… 100 blanks …b', [15])
     """
     said, wrong, at = "", [], 0
@@ -183,33 +184,33 @@ def without(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int
     return said, wrong
 
 
-def predictions(subjects: Sequence[Subject]) -> list[Lines]:
-    """The beginning of the test text with the characters that networks expected.
+def predictions(runs: Sequence[RunData]) -> list[Lines]:
+    """Return the beginning of the test text with the characters that the networks predicted.
 
     Args:
-        subjects: Runs on text; those without one are left out.
+        runs: Runs on text; those without one are left out.
     """
-    asked: dict[str, list[Asked]] = {}
-    for name, subject in zip(short(subjects, "guess"), subjects, strict=True):
-        if subject.batch is not None and subject.alphabet:
-            text = text_of(subject.batch.targets[0, :PREDICTED], subject.alphabet)
-            asked.setdefault(text, []).append((name, subject))
-    return [predicted(text, runs) for text, runs in asked.items()]
+    asked: dict[str, list[NamedRun]] = {}
+    for name, run in zip(short_names(runs, "guess"), runs, strict=True):
+        if run.batch is not None and run.alphabet:
+            text = text_of(run.batch.targets[0, :PREDICTED], run.alphabet)
+            asked.setdefault(text, []).append((name, run))
+    return [predicted(text, group) for text, group in asked.items()]
 
 
-def predicted(text: str, asked: Sequence[Asked]) -> Lines:
-    """A text with what some runs expected below it.
+def predicted(text: str, asked: Sequence[NamedRun]) -> Lines:
+    """Return a text with the predictions of some runs below it.
 
     Args:
         text: The text, without the first character that was read.
         asked: The runs with their names.
     """
     below = [Line("text", text)]
-    for name, subject in asked:
-        assert subject.batch is not None
-        guesses = answers(subject.model, subject.batch.rows(0, 1))[0, :PREDICTED]
-        wrong = (guesses != subject.batch.targets[0, :PREDICTED]).nonzero()[:, 0].tolist()
-        below.append(Line(name, text_of(guesses, subject.alphabet), wrong))
+    for name, run in asked:
+        assert run.batch is not None
+        guesses = answers(run.network, run.batch.rows(0, 1))[0, :PREDICTED]
+        wrong = (guesses != run.batch.targets[0, :PREDICTED]).nonzero()[:, 0].tolist()
+        below.append(Line(name, text_of(guesses, run.alphabet), wrong))
     indent = max(len(line.name) for line in below) + 2
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
@@ -224,23 +225,23 @@ def predicted(text: str, asked: Sequence[Asked]) -> Lines:
     return Lines(caption, lines, marked)
 
 
-def samples(subjects: Sequence[Subject]) -> Lines | None:
-    """What networks write; None if none of them can.
+def samples(runs: Sequence[RunData]) -> Lines | None:
+    """Return texts that the networks write; None if none of them is a language model.
 
     Args:
-        subjects: Runs on text.
+        runs: Runs on text.
     """
     lines: list[str] = []
     prefix = ""
-    for subject in subjects:
-        vocabulary = subject.model.spec.vocabulary
-        if vocabulary is None or not isinstance(subject.model, LanguageModel):
+    for run in runs:
+        vocabulary = run.network.spec.vocabulary
+        if vocabulary is None or not isinstance(run.network, LanguageNetwork):
             continue
         prefix = vocabulary.prefix or vocabulary.characters[:1]
-        text = written(subject.model.generate(prefix, SAMPLED, TEMPERATURE, seed=0))
+        text = fixed_width(run.network.generate(prefix, SAMPLED, TEMPERATURE, seed=0))
         lines += [""] if lines else []
-        lines += [subject.label] if len(subjects) > 1 else []
+        lines += [run.label] if len(runs) > 1 else []
         lines += [text[start : start + LINE] for start in range(0, len(text), LINE)]
-    caption = f"{SAMPLED} characters that the network makes up behind “{written(prefix)}”, drawn with temperature "
+    caption = f"{SAMPLED} characters that the network makes up behind “{fixed_width(prefix)}”, drawn with temperature "
     caption += f"{TEMPERATURE} and seed 0: it is given its own characters to read."
     return Lines(caption, lines) if lines else None

@@ -5,26 +5,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis.gates import MEANING, carried, gate_activity, gates_only
+from rnn_tasks.analysis.gates import carried, gate_activity, gates_only
 from rnn_tasks.errors import require
-from rnn_tasks.plots.style import (
-    BASELINE,
-    LINES,
-    colour_bar,
-    heat_map,
-    legend_below,
-    name_axes,
-    panels,
-    symbols_below,
-    whole,
-)
-from rnn_tasks.report.answers import about, is_text, stem
-from rnn_tasks.report.page import Block, Picture
-from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.plots.gates import CarryingUnit, draw_gates
+from rnn_tasks.report.answers import is_text, labelled, picture_name
+from rnn_tasks.report.blocks import Block, Picture
+from rnn_tasks.report.run_data import RunData, attempt
 
 MAX_GATES = 6
 """Gates that are drawn; a layer of several layers has more."""
@@ -75,21 +63,21 @@ class Gates(NamedTuple):
     first: int = 0
 
 
-def gates_of(subject: Subject) -> Gates | None:
-    """The gates along the first sequence, of several conditions the first one with the greatest; None without gates.
+def gates_of(run: RunData) -> Gates | None:
+    """Return the gates along the first sequence with the greatest condition; None if the layer has no gates.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    batch = subject.batch
+    batch = run.batch
     if batch is None:
         return None
     row = 0 if batch.condition is None else int(batch.condition.argmax())
     one = batch.rows(row, row + 1)
-    gates = {name: values[0].double() for name, values in gates_only(gate_activity(subject.model, one)).items()}
+    gates = {name: values[0].double() for name, values in gates_only(gate_activity(run.network, one)).items()}
     if not gates:
         return None
-    lag = subject.wait if one.condition is None else int(one.condition[0])
+    lag = run.wait if one.condition is None else int(one.condition[0])
     lag = IN_TEXT if lag is None else lag
     carrier = None
     for layer in sorted({int(name.removeprefix("layer").partition("/")[0]) for name in gates}):
@@ -97,9 +85,9 @@ def gates_of(subject: Subject) -> Gates | None:
         if left is not None and (carrier is None or left.max() > carrier.share):
             start, unit = divmod(int(left.argmax()), left.shape[1])
             carrier = Carrier(layer, unit, start, lag, float(left.max()))
-    read = subject.shown(one.inputs[0].tolist())
+    read = run.shown(one.inputs[0].tolist())
     first, last = 0, len(read)
-    if is_text(subject):
+    if is_text(run):
         first = max(0, (0 if carrier is None else carrier.start) - SHOWN_OF_TEXT // 3)
         last = first + SHOWN_OF_TEXT
     require(all(bool(values.isfinite().all()) for values in gates.values()), "the network has diverged")
@@ -108,63 +96,23 @@ def gates_of(subject: Subject) -> Gates | None:
     return Gates(shown, read[first:last], means, carrier, first)
 
 
-def draw_gates(found: Gates, width: float) -> Figure:
-    """Each gate as a map of units by steps, and below them the gate of the unit that carries most.
+def carrying_unit(found: Gates) -> CarryingUnit | None:
+    """Return the gates of the unit that carries most; None where no unit carries anything.
 
     Args:
         found: The gates.
-        width: Inches.
     """
-    names = list(found.values)[:MAX_GATES]
-    several = len({name.partition("/")[0] for name in found.values}) > 1
-    figure, fields = panels(width, len(names) + (found.carrier is not None), height=1.6, least=width)
-    for field, name in zip(fields, names, strict=False):
-        values = found.values[name]
-        # As they are numbered, units say nothing.
-        image = heat_map(field, values[:, values.mean(0).argsort()].T, 0, 1)
-        gate = name.rpartition("/")[2]
-        kind = name.replace("/", ", ") if several else gate
-        name_axes(field, "", "unit, by mean", f"{kind.capitalize()} gate: {MEANING[gate]}")
-        whole(field, "y")
-    colour_bar(figure, image, fields[: len(names)], "gate (0 shut, 1 open)")
-    if found.carrier is not None:
-        draw_carrier(fields[-1], found, found.carrier)
-        legend_below(figure, fields[-1], width)
-    for field in fields[:-1]:
-        field.tick_params(labelbottom=False)
-    symbols_below(fields[-1], found.read, width)
-    return figure
-
-
-def draw_carrier(field: Axes, found: Gates, carrier: Carrier) -> None:
-    """The keeping gate of one unit over the steps, beside what carrying one input takes.
-
-    Args:
-        field: Where.
-        found: The gates.
-        carrier: The unit.
-    """
+    carrier = found.carrier
+    if carrier is None:
+        return None
     layer = f"layer{carrier.layer}/"
     of = {name.removeprefix(layer): v[:, carrier.unit] for name, v in found.values.items() if name.startswith(layer)}
     keep = "update" if "update" in of else "forget"
-    steps = np.arange(len(of[keep]))
-    style: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": 1.8}
-    field.plot(steps, of[keep], **LINES[0], **style, label=f"{keep} gate of unit {carrier.unit}")
-    if keep == "forget":
-        field.plot(steps, of["input"], **LINES[1], **style, label="its input gate")
-    start = carrier.start - found.first
-    span = np.arange(start, start + carrier.lag + 1)
-    needed = (span > start).astype(float)
-    field.plot(
-        span, needed, **{**BASELINE, **style, "linewidth": 1.2}, label=f"what the {keep} gate has to do", zorder=4
-    )
-    field.set_xlim(-0.5, len(steps) - 0.5)
-    field.set_ylim(-0.05, 1.05)
-    name_axes(field, "", "gate", f"The unit that carries most: {carrier.share:.0%} over {carrier.lag} steps")
+    return CarryingUnit(carrier.unit, keep, of, carrier.start - found.first, carrier.lag, carrier.share)
 
 
 def caption_of_gates(found: Gates) -> str:
-    """How to read gates, and what they must do to carry an input."""
+    """Return the caption of gates: how to read them, and what they must do to carry an input."""
     text = "What the gates do at each step of one test sequence, and what each of them means."
     carrier = found.carrier
     if carrier is None:
@@ -193,20 +141,22 @@ def caption_of_gates(found: Gates) -> str:
     return text
 
 
-def gate_blocks(subjects: Sequence[Subject], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
-    """A picture for each run with gates, and their numbers.
+def gate_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
+    """Return a picture for each run with gates, and its numbers.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         missing: Lines of what is missing, to which some may be added.
     """
     blocks: list[Block] = []
     numbers: dict[str, Any] = {}
-    for subject in subjects:
-        found = attempt(missing, about(subjects, subject, "gates"), partial(gates_of, subject))
+    for run in runs:
+        found = attempt(missing, labelled(runs, run, "gates"), partial(gates_of, run))
         if found is None:
             continue
-        caption = about(subjects, subject, caption_of_gates(found))
-        blocks.append(Picture(stem(subjects, subject, "gates"), partial(draw_gates, found), caption))
-        numbers[subject.label] = found
+        caption = labelled(runs, run, caption_of_gates(found))
+        drawn = dict(list(found.values.items())[:MAX_GATES])
+        draw = partial(draw_gates, drawn, found.read, carrying=carrying_unit(found))
+        blocks.append(Picture(picture_name(runs, run, "gates"), draw, caption))
+        numbers[run.label] = found
     return blocks, numbers

@@ -6,67 +6,56 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnn_tasks.report.answers import about
+from rnn_tasks.plots.gradients import VANISHED, ByLag, Clipping, draw_clipping, draw_gradient_by_lag, draw_gradient_maps
+from rnn_tasks.plots.jacobians import LOWEST, StretchingPair, draw_exponents, draw_products
+from rnn_tasks.report.answers import labelled
+from rnn_tasks.report.blocks import Block, Picture, Section, Table
 from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
-    VANISHED,
-    ByLag,
-    Clipping,
     InTraining,
     clipping,
-    draw_clipping,
-    draw_lags,
-    draw_training,
+    gradient_map,
+    gradients_by_lag,
     gradients_while_learning,
-    lags,
 )
-from rnn_tasks.report.jacobians import (
-    LOWEST,
-    SEQUENCES,
-    BothStretchings,
-    draw_exponents,
-    draw_products,
-    forgotten_after,
-    stretching,
-)
-from rnn_tasks.report.page import Block, Picture, Section, Table
-from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.report.jacobians import SEQUENCES, forgotten_after, stretching
+from rnn_tasks.report.run_data import RunData, attempt
 
 
 class Flow(NamedTuple):
-    """What is known of a run.
+    """What was measured of a run.
 
     Attributes:
-        subject: The run.
+        run: The run.
         by_lag: None if it could not be measured.
         clipping: None if no gradient was logged.
         stretching: None if it could not be measured.
     """
 
-    subject: Subject
+    run: RunData
     by_lag: ByLag | None
     clipping: Clipping | None
-    stretching: BothStretchings | None
+    stretching: StretchingPair | None
 
 
 Cell = Callable[[Flow], str | None]
 
 
 def at_the_answer(flow: Flow) -> str | None:
-    """The gradient where the answer was read, as a share of the one at the loss."""
-    if flow.by_lag is None or flow.subject.wait is None or flow.subject.wait >= len(flow.by_lag.trained):
+    """Return the gradient where the answer was read, as a share of the gradient at the loss."""
+    if flow.by_lag is None or flow.run.wait is None or flow.run.wait >= len(flow.by_lag.trained):
         return None
-    return share_at(flow.by_lag, flow.subject.wait)
+    return share_at(flow.by_lag, flow.run.wait)
 
 
 def share_at(by_lag: ByLag, lag: int) -> str | None:
-    """A gradient as a share of that at the loss; None where that is 0."""
+    """Return the gradient at a lag as a share of the gradient at the loss; None if the latter is 0."""
     first = by_lag.trained[0]
     return f"{by_lag.trained[lag] / first:.2g}" if first > 0 else None
 
 
 def lasting(flow: Flow) -> str | None:
-    """The steps after which differences are forgotten, in words."""
+    """Return the number of steps after which differences are forgotten, in words."""
     if flow.stretching is None:
         return None
     steps = forgotten_after(flow.stretching.trained.exponents)
@@ -95,7 +84,7 @@ ROWS: dict[str, Cell] = {
 
 
 def table(flows: Sequence[Flow]) -> Table | None:
-    """What the pictures say, in figures; None if nothing is known.
+    """Return the main numbers of the pictures as a table; None if none was measured.
 
     Args:
         flows: The runs.
@@ -108,24 +97,24 @@ def table(flows: Sequence[Flow]) -> Table | None:
     caption = (
         "How far gradients reach and how long differences last, in figures; the pictures below say how each was found."
     )
-    names = [flow.subject.label for flow in flows] if len(flows) > 1 else [""]
+    names = [flow.run.label for flow in flows] if len(flows) > 1 else [""]
     return Table(caption, ["", *names], rows) if rows else None
 
 
-def caption_of_lags(found: Sequence[tuple[Subject, ByLag]]) -> str:
-    """How to read gradients by lag."""
+def caption_of_lags(found: Sequence[tuple[RunData, ByLag]]) -> str:
+    """Return the caption of gradients by lag."""
     text = (
         "How far back one loss can see: the length of the gradient of the last scored step's loss by the hidden state "
         f"k steps before, mean over {GRADIENT_SEQUENCES} sequences at most. Where it vanishes, nothing can be learnt "
         f"about what was read there. Less than {VANISHED:.0e} of the longest is drawn there."
     )
-    if any(subject.wait is not None for subject, _ in found):
+    if any(run.wait is not None for run, _ in found):
         text += " The upright line: where the symbol was read that the last answer has to give."
     return text
 
 
-def caption_of_training(found: Sequence[tuple[Subject, InTraining]]) -> str:
-    """How to read gradients over a training."""
+def caption_of_training(found: Sequence[tuple[RunData, InTraining]]) -> str:
+    """Return the caption of gradients over a training."""
     counts = " and ".join(f"{len(known.steps)}" for _, known in found)
     return (
         "The gradient while the network learnt: its length, of the whole loss of one validation sequence by the hidden "
@@ -134,11 +123,11 @@ def caption_of_training(found: Sequence[tuple[Subject, InTraining]]) -> str:
     )
 
 
-def caption_of_clipping(found: Sequence[tuple[Subject, Clipping]]) -> str:
-    """How to read the norms."""
+def caption_of_clipping(found: Sequence[tuple[RunData, Clipping]]) -> str:
+    """Return the caption of the norms of the gradient."""
     text = "The norm of the gradient of all parameters together, at the logged steps, before and after it was clipped."
-    for subject, known in found:
-        who = f"{subject.label}: clipped" if len(found) > 1 else "Clipped"
+    for run, known in found:
+        who = f"{run.label}: clipped" if len(found) > 1 else "Clipped"
         to = "" if known.limit is None else f" to {known.limit:g}"
         text += f" {who}{to} in {known.clipped:.0%} of {len(known.before.steps)} steps."
     return text
@@ -152,8 +141,8 @@ CAPTION_OF_PRODUCTS = (
 )
 
 
-def caption_of_exponents(found: Sequence[tuple[str, BothStretchings]]) -> str:
-    """How to read Lyapunov exponents."""
+def caption_of_exponents(found: Sequence[tuple[str, StretchingPair]]) -> str:
+    """Return the caption of Lyapunov exponents."""
     steps = " and ".join(dict.fromkeys(str(both.trained.steps) for _, both in found))
     return (
         "Lyapunov exponents: the rates at which differences in each direction grow (above 0) or shrink (below), from "
@@ -163,57 +152,61 @@ def caption_of_exponents(found: Sequence[tuple[str, BothStretchings]]) -> str:
     )
 
 
-def flowing(subjects: Sequence[Subject]) -> Section:
-    """How does gradient flow?
+def gradient_flow_section(runs: Sequence[RunData]) -> Section:
+    """Return the section "How does gradient flow?".
 
     Args:
-        subjects: The runs.
+        runs: The runs.
     """
     missing: list[str] = []
-    flows = [flow_of(subject, partial(about, subjects, subject), missing) for subject in subjects]
-    by_lag = [(flow.subject, flow.by_lag) for flow in flows if flow.by_lag is not None]
-    clipped = [(flow.subject, flow.clipping) for flow in flows if flow.clipping is not None]
-    stretched = [(flow.subject.label, flow.stretching) for flow in flows if flow.stretching is not None]
-    watched = [(s, known) for s in subjects if (known := gradients_while_learning(s)) is not None]
+    flows = [flow_of(run, partial(labelled, runs, run), missing) for run in runs]
+    by_lag = [(flow.run, flow.by_lag) for flow in flows if flow.by_lag is not None]
+    clipped = [(flow.run, flow.clipping) for flow in flows if flow.clipping is not None]
+    stretched = [(flow.run.label, flow.stretching) for flow in flows if flow.stretching is not None]
+    watched = [(s, known) for s in runs if (known := gradients_while_learning(s)) is not None]
     figures = table(flows)
     blocks: list[Block] = [] if figures is None else [figures]
     if by_lag:
-        blocks.append(Picture("gradient_by_lag", partial(draw_lags, by_lag), caption_of_lags(by_lag)))
+        draw = partial(draw_gradient_by_lag, [(run.label, lengths, run.wait) for run, lengths in by_lag])
+        blocks.append(Picture("gradient_by_lag", draw, caption_of_lags(by_lag)))
     if watched:
-        blocks.append(Picture("gradient_in_training", partial(draw_training, watched), caption_of_training(watched)))
+        maps = [(run.label if len(watched) > 1 else "", gradient_map(known)) for run, known in watched]
+        draw = partial(draw_gradient_maps, maps, "time step t of the sequence")
+        blocks.append(Picture("gradient_in_training", draw, caption_of_training(watched)))
     if clipped:
-        blocks.append(Picture("gradient_norm", partial(draw_clipping, clipped), caption_of_clipping(clipped)))
+        draw = partial(draw_clipping, [(run.label, known) for run, known in clipped])
+        blocks.append(Picture("gradient_norm", draw, caption_of_clipping(clipped)))
     if stretched:
         blocks.append(Picture("jacobian_products", partial(draw_products, stretched), CAPTION_OF_PRODUCTS))
         blocks.append(Picture("lyapunov_spectrum", partial(draw_exponents, stretched), caption_of_exponents(stretched)))
     return Section("flowing", "How does gradient flow?", blocks, numbers(flows), missing)
 
 
-def flow_of(subject: Subject, what: Callable[[str], str], missing: list[str]) -> Flow:
-    """What can be measured of a run.
+def flow_of(run: RunData, what: Callable[[str], str], missing: list[str]) -> Flow:
+    """Measure a run.
 
     Args:
-        subject: The run.
+        run: The run.
         what: Says whose the part is that is missing.
         missing: Lines of what is, to which some may be added.
     """
-    by_lag = attempt(missing, what("gradient by lag"), partial(lags, subject))
+    by_lag = attempt(missing, what("gradient by lag"), partial(gradients_by_lag, run))
     stretched = None
-    if subject.batch is not None:
-        measure = partial(stretching, subject.model, subject.untrained, subject.batch)
+    if run.batch is not None:
+        measure = partial(stretching, run.network, run.untrained, run.batch)
         stretched = attempt(missing, what("Jacobian products and Lyapunov exponents"), measure)
-    known = clipping(subject)
+    known = clipping(run)
     if known is None:
         missing.append(what("norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"))
-    return Flow(subject, by_lag, known, stretched)
+    return Flow(run, by_lag, known, stretched)
 
 
 def numbers(flows: Sequence[Flow]) -> dict[str, Any]:
-    """Every number, by run."""
+    """Return every number, by run."""
     return {
-        flow.subject.label: {
+        flow.run.label: {
             "gradient_by_lag": flow.by_lag,
-            "gradient_in_training": gradients_while_learning(flow.subject),
+            "gradient_in_training": gradients_while_learning(flow.run),
             "clipping": flow.clipping,
             "stretching": flow.stretching,
         }

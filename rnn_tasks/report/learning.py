@@ -5,19 +5,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from rnn_tasks.report.answers import about, is_text
+from rnn_tasks.plots.learning_curves import draw_learning_curves
+from rnn_tasks.report.answers import is_text, labelled
+from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.examples import examples, predictions, samples
-from rnn_tasks.report.learning_curves import curve_caption, curves, draw_curves
-from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table
-from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run
+from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.runs.summary_text import VERDICTS, VERDICTS_ON_TEXT
 from rnn_tasks.spec import Baseline
 
 STAGES = {"test": "test", "val": "validation"}
 
 
-class Figures(NamedTuple):
-    """What a run scored.
+class Results(NamedTuple):
+    """The results of a run.
 
     Attributes:
         stage: ``test``, or ``val`` if it was not tested; None if it was never measured.
@@ -30,62 +31,62 @@ class Figures(NamedTuple):
     baseline: Baseline | None
 
 
-def figures(subject: Subject) -> Figures:
-    """What a run scored, at its end or, without a summary, when it was last validated.
+def results(run: RunData) -> Results:
+    """Return the results of a run at its end or, without a summary, of its last validation.
 
     Args:
-        subject: The run.
+        run: The run.
     """
-    logged = {name: float(curve.values[-1]) for name, curve in subject.curves.items()}
-    metrics: Mapping[str, float] = subject.summary.get("metrics") or logged
+    logged = {name: float(curve.values[-1]) for name, curve in run.curves.items()}
+    metrics: Mapping[str, float] = run.summary.get("metrics") or logged
     stage = next((stage for stage in STAGES if f"{stage}/loss" in metrics), None)
     if stage is None:
-        return Figures(None, {}, baseline(subject, "val"))
+        return Results(None, {}, baseline(run, "val"))
     known = {name: value for name, value in metrics.items() if isinstance(value, int | float) and math.isfinite(value)}
     found = {name.removeprefix(f"{stage}/"): value for name, value in known.items() if name.startswith(f"{stage}/")}
     if "train_epoch/perplexity" in known:
         found["perplexity_in_training"] = known["train_epoch/perplexity"]
-    return Figures(stage, found, baseline(subject, stage))
+    return Results(stage, found, baseline(run, stage))
 
 
-def baseline(subject: Subject, stage: str) -> Baseline | None:
-    """The baseline of a run: as it stands in the summary, else the task's, else what was logged of it.
+def baseline(run: RunData, stage: str) -> Baseline | None:
+    """Return the baseline of a run: from its summary, else from its task, else from what was logged.
 
     Args:
-        subject: The run.
+        run: The run.
         stage: ``val`` or ``test``.
     """
-    values = subject.summary.get("baseline")
+    values = run.summary.get("baseline")
     if values and "accuracy" in values:
         values = values.get("val", values) if stage == "val" else values
         return Baseline(**{name: value for name, value in values.items() if name in Baseline._fields})
-    if subject.task is not None:
-        return subject.task.baseline_on(stage)
-    logged = {name: subject.curves.get(f"{stage}/{name}") for name in ("baseline_loss", "baseline_accuracy", "floor")}
+    if run.task is not None:
+        return run.task.baseline_on(stage)
+    logged = {name: run.curves.get(f"{stage}/{name}") for name in ("baseline_loss", "baseline_accuracy", "floor")}
     last = {name: float(curve.values[-1]) for name, curve in logged.items() if curve is not None}
     if "baseline_loss" not in last:
         return None
-    name = "n-gram" if is_text(subject) else "chance"
+    name = "n-gram" if is_text(run) else "chance"
     return Baseline(last["baseline_loss"], last.get("baseline_accuracy", math.nan), name, floor=last.get("floor"))
 
 
-def verdict(subject: Subject, found: Figures) -> str:
-    """What came of a run, in words.
+def verdict(run: RunData, found: Results) -> str:
+    """Return the verdict on a run, in words.
 
     Args:
-        subject: The run.
+        run: The run.
         found: Its figures.
     """
-    said = (VERDICTS | VERDICTS_ON_TEXT if is_text(subject) else VERDICTS).get(subject.summary.get("verdict") or "")
-    words = [f"{subject.label}: {said or 'no verdict yet'}."]
+    said = (VERDICTS | VERDICTS_ON_TEXT if is_text(run) else VERDICTS).get(run.summary.get("verdict") or "")
+    words = [f"{run.label}: {said or 'no verdict yet'}."]
     metrics, against = found.metrics, found.baseline
     if found.stage is None or against is None:
         return " ".join([*words, *(["It was never validated."] if found.stage is None else [])])
     on = STAGES[found.stage]
-    needed = {"perplexity"} if is_text(subject) else {"accuracy", "loss"}
+    needed = {"perplexity"} if is_text(run) else {"accuracy", "loss"}
     if not needed <= metrics.keys():
         words.append("Its figures are not all there, or no longer finite.")
-    elif is_text(subject):
+    elif is_text(run):
         words.append(f"Its perplexity is {metrics['perplexity']:.3f} on the {on} text, where the best n-gram, a")
         words.append(f"{against.name}, has {math.exp(against.loss):.3f}.")
         if against.floor is not None:
@@ -94,13 +95,13 @@ def verdict(subject: Subject, found: Figures) -> str:
         words.append(f"In the {on} it is right at {metrics['accuracy']:.2%} of the steps that need memory, where")
         words.append(f"{against.name} is {against.accuracy:.2%};")
         words.append(f"its loss is {metrics['loss'] / against.loss:.1%} of the baseline's.")
-    if subject.summary.get("solved_at") is not None:
-        words.append(f"Validation said so first at step {subject.summary['solved_at']:,}.")
+    if run.summary.get("solved_at") is not None:
+        words.append(f"Validation said so first at step {run.summary['solved_at']:,}.")
     return " ".join(words)
 
 
 def worst(metrics: Mapping[str, float]) -> float | None:
-    """The accuracy for the worst condition, where there are several."""
+    """Return the accuracy for the worst condition; None if there are not several conditions."""
     several = any(name.startswith("accuracy_at/") for name in metrics)
     return metrics.get("worst_accuracy") if several else None
 
@@ -130,14 +131,14 @@ TEXT_ROWS: dict[str, tuple[str, Cell]] = {
 }
 
 
-def table(subjects: Sequence[Subject], found: Sequence[Figures]) -> Table:
-    """The figures of runs, a column each.
+def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
+    """Return the results of the runs as a table with a column for each run.
 
     Args:
-        subjects: The runs.
+        runs: The runs.
         found: Their figures.
     """
-    text = is_text(subjects[0])
+    text = is_text(runs[0])
     rows = [["measured on the", *(STAGES.get(f.stage or "", "-") for f in found)]]
     if text:
         rows.append(["best n-gram", *("-" if f.baseline is None else f.baseline.name for f in found)])
@@ -155,53 +156,55 @@ def table(subjects: Sequence[Subject], found: Sequence[Figures]) -> Table:
             "Accuracy is the share of right answers at the steps that need memory; flawless, that of sequences without "
             "an error there. The loss is taken over all scored steps; the baseline knows the timing and guesses."
         )
-    names = [subject.label for subject in subjects] if len(subjects) > 1 else [""]
+    names = [run.label for run in runs] if len(runs) > 1 else [""]
     return Table(caption, ["", *names], rows)
 
 
-def learning(subjects: Sequence[Subject]) -> Section:
-    """Did it learn?
+def learning_section(runs: Sequence[RunData]) -> Section:
+    """Return the section "Did it learn?".
 
     Args:
-        subjects: The runs.
+        runs: The runs.
     """
     missing: list[str] = []
-    found = [figures(subject) for subject in subjects]
-    blocks: list[Block] = [Paragraph(verdict(*pair)) for pair in zip(subjects, found, strict=True)]
+    found = [results(run) for run in runs]
+    blocks: list[Block] = [Paragraph(verdict(*pair)) for pair in zip(runs, found, strict=True)]
     if any(f.stage is not None for f in found):
-        blocks.append(table(subjects, found))
-    for subject in subjects:
-        if not curves(subject):
-            missing.append(about(subjects, subject, "learning curves: they are not in TensorBoard files of the run"))
-    drawn = [subject for subject in subjects if curves(subject)]
+        blocks.append(table(runs, found))
+    for run in runs:
+        if not curves(run):
+            missing.append(labelled(runs, run, "learning curves: they are not in TensorBoard files of the run"))
+    drawn = [run for run in runs if curves(run)]
     if drawn:
-        known = [baseline(subject, "val") for subject in drawn]
-        blocks.append(Picture("learning_curves", partial(draw_curves, drawn, known), curve_caption(drawn, known)))
-    blocks += attempt(missing, "examples", lambda: shown_examples(subjects)) or []
-    for subject in subjects:
-        if subject.batch is not None and not subject.alphabet:
-            missing.append(about(subjects, subject, "examples: the task does not say how its symbols are written"))
-    return Section("learning", "Did it learn?", blocks, numbers(subjects, found), missing)
+        known = [baseline(run, "val") for run in drawn]
+        shown = [learning_run(*pair) for pair in zip(drawn, known, strict=True)]
+        draw = partial(draw_learning_curves, shown, is_text(runs[0]))
+        blocks.append(Picture("learning_curves", draw, curve_caption(drawn, known)))
+    blocks += attempt(missing, "examples", lambda: shown_examples(runs)) or []
+    for run in runs:
+        if run.batch is not None and not run.alphabet:
+            missing.append(labelled(runs, run, "examples: the task does not say how its symbols are written"))
+    return Section("learning", "Did it learn?", blocks, numbers(runs, found), missing)
 
 
-def shown_examples(subjects: Sequence[Subject]) -> list[Block]:
-    """What the networks answer, or expect and write."""
-    if not is_text(subjects[0]):
-        return [*examples(subjects)]
-    sample = samples(subjects)
-    return [*predictions(subjects), *([] if sample is None else [sample])]
+def shown_examples(runs: Sequence[RunData]) -> list[Block]:
+    """Return examples of what the networks answer, or of what they predict and write."""
+    if not is_text(runs[0]):
+        return [*examples(runs)]
+    sample = samples(runs)
+    return [*predictions(runs), *([] if sample is None else [sample])]
 
 
-def numbers(subjects: Sequence[Subject], found: Sequence[Figures]) -> dict[str, Any]:
-    """Every number, by run."""
+def numbers(runs: Sequence[RunData], found: Sequence[Results]) -> dict[str, Any]:
+    """Return every number, by run."""
     return {
-        subject.label: {
-            "verdict": subject.summary.get("verdict"),
-            "solved_at": subject.summary.get("solved_at"),
+        run.label: {
+            "verdict": run.summary.get("verdict"),
+            "solved_at": run.summary.get("solved_at"),
             "measured_on": f.stage,
             "metrics": f.metrics,
             "baseline": f.baseline,
-            "curves": curves(subject),
+            "curves": curves(run),
         }
-        for subject, f in zip(subjects, found, strict=True)
+        for run, f in zip(runs, found, strict=True)
     }

@@ -1,11 +1,9 @@
-"""What can be read out of hidden states: past symbols by linear probes, and past numbers as memory capacity."""
+"""What can be read from hidden states: past symbols by linear probes, and past numbers as memory capacity."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis.flow import encoded, evaluating, hidden_states
@@ -19,8 +17,8 @@ from rnn_tasks.analysis.memory import (
     white_noise,
 )
 from rnn_tasks.errors import require
-from rnn_tasks.models import RecurrentModel
-from rnn_tasks.plots.style import BASELINE, DOTS, LINES, UNTRAINED, legend_below, level, name_axes, panels, whole
+from rnn_tasks.networks import Network
+from rnn_tasks.plots.memory import Capacities, ProbePair
 from rnn_tasks.spec import Batch, TaskSpec
 
 DENSE, WIDE = 30, 8
@@ -36,27 +34,9 @@ DIRECTIONS = 3
 STEPS_PER_UNIT, LEAST_STEPS = 30, 2000
 """Numbers that a layer is driven with."""
 
-SEEN = 0.02
-"""Squared correlations above this one are worth being drawn."""
-
-
-class Both(NamedTuple):
-    """The same of a trained network and of an untrained one."""
-
-    trained: Probe
-    untrained: Probe
-
-
-class Capacities(NamedTuple):
-    """Memory capacities of a run, each the mean over directions."""
-
-    trained: MemoryCapacity
-    untrained: MemoryCapacity
-    units: int
-
 
 def reach(probed: Probe) -> int | None:
-    """The longest lag up to which every probed one is above chance; None if not even the shortest is.
+    """Return the longest lag up to which every probe is above chance; None if not even the shortest one is.
 
     Args:
         probed: Probes by lag.
@@ -71,7 +51,7 @@ def reach(probed: Probe) -> int | None:
 
 
 def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
-    """Which of the symbols that are read are worth remembering: letters, not blanks and markers.
+    """Return which of the symbols that are read are letters, not blanks or markers.
 
     Args:
         inputs: Symbols, ``(sequences, time)``.
@@ -83,7 +63,7 @@ def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
 
 
 def lags_of(longest: int) -> list[int]:
-    """The lags that are probed: all short ones, then some up to the longest.
+    """Return the lags that are probed: all short ones, then some up to the longest.
 
     Example:
         >>> lags_of(5), lags_of(110)[28:]
@@ -94,8 +74,8 @@ def lags_of(longest: int) -> list[int]:
     return [*range(DENSE), *sorted(set(np.linspace(DENSE, longest, WIDE + 1).round().astype(int).tolist()))]
 
 
-def places(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Each lag with the steps at which it is probed, ``(sequences, time)``: up to the last one that is scored.
+def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield each lag with the steps at which it is probed, ``(sequences, time)``, up to the last scored step.
 
     Where these are many, some are left out in all sequences alike: what can be guessed from the step alone, such as the
     commonest symbol there, is then the same for the shuffles.
@@ -123,8 +103,8 @@ def places(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_
             yield lag, where
 
 
-def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> Both:
-    """What linear probes read of past symbols, lag by lag, at the same steps of both networks.
+def probe(trained: Network, untrained: Network, batch: Batch) -> ProbePair:
+    """Fit linear probes of past symbols, lag by lag, at the same steps of both networks.
 
     Args:
         trained: The network.
@@ -136,19 +116,19 @@ def probe(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch) -> B
     """
     batch = batch.rows(0, SEQUENCES)
     symbols = batch.inputs.numpy()
-    probed = list(places(batch, trained.spec))
+    probed = list(probed_steps(batch, trained.spec))
     require(bool(probed), f"there are fewer than {LEAST_SAMPLES} steps at which a symbol could be read")
 
-    def of(model: RecurrentModel) -> Probe:
-        states = hidden_states(model, batch).double().numpy()
+    def of(network: Network) -> Probe:
+        states = hidden_states(network, batch).double().numpy()
         found = [linear_probe(states, symbols, [lag], num_shuffles=SHUFFLES, where=where) for lag, where in probed]
         return Probe(*(np.concatenate(values) for values in zip(*found, strict=True)))
 
-    return Both(of(trained), of(untrained))
+    return ProbePair(of(trained), of(untrained))
 
 
-def capacities(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch | None) -> Capacities:
-    """The memory capacity of both networks' layers, for white noise between the symbols that they know.
+def capacities(trained: Network, untrained: Network, batch: Batch | None) -> Capacities:
+    """Return the memory capacity of the layers of both networks, for white noise between the symbols that they know.
 
     Args:
         trained: The network.
@@ -161,70 +141,25 @@ def capacities(trained: RecurrentModel, untrained: RecurrentModel, batch: Batch 
     units = trained.core.hidden_size
     signal = white_noise(max(LEAST_STEPS, STEPS_PER_UNIT * units), seed=0)
 
-    def of(model: RecurrentModel) -> MemoryCapacity:
-        encodings = known_symbols(model, batch)
-        with evaluating(model):
+    def of(network: Network) -> MemoryCapacity:
+        encodings = known_symbols(network, batch)
+        with evaluating(network):
             entries = [scalar_input(encodings, seed) for seed in range(DIRECTIONS)]
-            found = [memory_capacity(drive(model.core, signal, *entry), signal, 2 * units) for entry in entries]
+            found = [memory_capacity(drive(network.core, signal, *entry), signal, 2 * units) for entry in entries]
         by_lag = np.mean([capacity.by_lag for capacity in found], axis=0)
         return MemoryCapacity(float(by_lag.sum()), found[0].lags, by_lag, found[0].chance)
 
     return Capacities(of(trained), of(untrained), units)
 
 
-def known_symbols(model: RecurrentModel, batch: Batch | None) -> torch.Tensor:
-    """What a layer reads for each symbol that tells something, ``(symbols, features)``, and for its last condition.
+def known_symbols(network: Network, batch: Batch | None) -> torch.Tensor:
+    """Return what a layer reads for each letter with the last condition, ``(symbols, features)``.
 
     Args:
-        model: The network.
+        network: The network.
         batch: Sequences, of which the symbols are taken; None for all that the network can read.
     """
-    there = np.arange(model.spec.input_size) if batch is None else np.unique(batch.inputs.numpy())
-    symbols = torch.from_numpy(there[informative(there, model.spec)])
-    condition = torch.tensor([model.spec.num_conditions - 1]) if model.spec.num_conditions else None
-    return encoded(model, Batch(symbols[None], symbols[None], condition=condition))[0]
-
-
-def draw_probes(probes: Sequence[tuple[str, Both]], width: float) -> Figure:
-    """Accuracy of the probes by lag, a field for each run.
-
-    Args:
-        probes: Name and probes of each run.
-        width: Inches.
-    """
-    figure, fields = panels(width, len(probes), height=2.7, sharex=True, sharey=True)
-    for field, (name, (trained, untrained)) in zip(fields, probes, strict=True):
-        field.plot(trained.lags, trained.accuracy, **LINES[0], **DOTS, label="trained")
-        field.plot(untrained.lags, untrained.accuracy, **UNTRAINED, label="untrained")
-        field.fill_between(trained.lags, trained.low, trained.high, color="0.8", linewidth=0, label="band of chance")
-        field.plot(trained.lags, trained.chance, **BASELINE, label="commonest symbol")
-        name_axes(field, "steps ago (lag)", "share read rightly", name if len(probes) > 1 else "")
-        whole(field)
-        field.set_ylim(-0.03, 1.03)
-    above = [probe.lags_above_chance[-1] for _, both in probes for probe in both if probe.lags_above_chance]
-    longest = max(int(probe.lags[-1]) for _, both in probes for probe in both)
-    shown = min(longest, max([DENSE, *(1.5 * lag for lag in above)]))
-    fields[0].set_xlim(-0.02 * shown, 1.02 * shown)
-    legend_below(figure, fields[0], width)
-    return figure
-
-
-def draw_capacities(found: Sequence[tuple[str, Capacities]], width: float) -> Figure:
-    """Squared correlation by lag, a field for each run.
-
-    Args:
-        found: Name and capacities of each run.
-        width: Inches.
-    """
-    figure, fields = panels(width, len(found), height=2.7, sharex=True, sharey=True)
-    for field, (name, (trained, untrained, _)) in zip(fields, found, strict=True):
-        field.plot(trained.lags, trained.by_lag, **LINES[0], linewidth=1.6, zorder=3, label="trained")
-        field.plot(untrained.lags, untrained.by_lag, **UNTRAINED, label="untrained")
-        level(field, trained.chance / len(trained.lags), "chance", BASELINE)
-        name_axes(field, "steps ago (lag)", "squared correlation", name if len(found) > 1 else "")
-        whole(field)
-        field.set_ylim(-0.03, 1.03)
-    seen = [c.lags[c.by_lag > SEEN].max(initial=10) for _, both in found for c in both[:2]]
-    fields[0].set_xlim(0, 1.1 * max(seen))
-    legend_below(figure, fields[0], width)
-    return figure
+    there = np.arange(network.spec.input_size) if batch is None else np.unique(batch.inputs.numpy())
+    symbols = torch.from_numpy(there[informative(there, network.spec)])
+    condition = torch.tensor([network.spec.num_conditions - 1]) if network.spec.num_conditions else None
+    return encoded(network, Batch(symbols[None], symbols[None], condition=condition))[0]

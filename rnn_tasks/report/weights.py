@@ -6,41 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from rnn_tasks.report.answers import about
+from rnn_tasks.plots.matrices import LEAST_ERROR, QUANTITIES, Spectrum, draw_eigenvalues, draw_norms
+from rnn_tasks.plots.saturation import Saturation, draw_saturation
+from rnn_tasks.report.answers import labelled
+from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.gates import gate_blocks
-from rnn_tasks.report.matrices import (
-    LEAST_ERROR,
-    QUANTITIES,
-    Spectrum,
-    brief,
-    draw_norms,
-    draw_spectra,
-    lines_of,
-    over_training,
-    spectra,
-)
-from rnn_tasks.report.page import Block, Picture, Section
-from rnn_tasks.report.run_data import Subject, attempt
-from rnn_tasks.report.saturation import THRESHOLD, Saturated, draw_saturated, saturated
+from rnn_tasks.report.matrices import brief, norms, over_training, spectra
+from rnn_tasks.report.run_data import RunData, attempt
+from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 
 
-def title_of(subjects: Sequence[Subject], subject: Subject, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
-    """What a matrix is called: by its run where there are several, and by its name where the run has several.
+def title_of(runs: Sequence[RunData], run: RunData, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
+    """Return the title of a matrix: its run if there are several runs, and its name if the run has several matrices.
 
     Args:
-        subjects: All runs.
-        subject: Whose it is.
+        runs: All runs.
+        run: Whose it is.
         of_it: All of its matrices.
         spectrum: The matrix.
     """
     name = brief(spectrum.name, [one.name for one in of_it])
-    if len(subjects) == 1:
+    if len(runs) == 1:
         return name if len(of_it) > 1 else ""
-    return f"{subject.letter}: {name}" if len(of_it) > 1 else subject.label
+    return f"{run.letter}: {name}" if len(of_it) > 1 else run.label
 
 
 def caption_of_spectra(found: Sequence[tuple[str, Spectrum]]) -> str:
-    """How to read eigenvalues."""
+    """Return the caption of eigenvalues."""
     text = (
         "Eigenvalues of the recurrent matrices, before training (open) and of the trained network (filled); dashed, "
         "the unit circle. A linear network forgets along those inside it and explodes along those outside; an "
@@ -59,8 +51,8 @@ CAPTION_OF_NORMS = (
 )
 
 
-def caption_of_saturation(found: Sequence[tuple[str, Saturated]]) -> str:
-    """How to read saturation."""
+def caption_of_saturation(found: Sequence[tuple[str, Saturation]]) -> str:
+    """Return the caption of saturation."""
     ends = [
         f"{'trained' if len(found) == 1 else name} {known.trained.mean():.1%}, untrained {known.untrained.mean():.1%}"
         for name, known in found
@@ -71,39 +63,40 @@ def caption_of_saturation(found: Sequence[tuple[str, Saturated]]) -> str:
     )
 
 
-def weights(subjects: Sequence[Subject]) -> Section:
-    """What do its weights do?
+def weights_section(runs: Sequence[RunData]) -> Section:
+    """Return the section "What do its weights do?".
 
     Args:
-        subjects: The runs.
+        runs: The runs.
     """
     missing: list[str] = []
     eigenvalues: dict[str, dict[str, Spectrum]] = {}
     found: list[tuple[str, Spectrum]] = []
-    full: list[tuple[str, Saturated]] = []
-    for subject in subjects:
-        known = attempt(missing, about(subjects, subject, "eigenvalues"), partial(spectra, subject))
+    full: list[tuple[str, Saturation]] = []
+    for run in runs:
+        known = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
         own = known or []
         if known == []:
-            missing.append(about(subjects, subject, "eigenvalues: its layer names no recurrent matrix"))
-        eigenvalues[subject.label] = {spectrum.name: spectrum for spectrum in own}
-        found += [(title_of(subjects, subject, own, spectrum), spectrum) for spectrum in own]
-        share = attempt(missing, about(subjects, subject, "saturation"), partial(saturated, subject))
-        full += [] if share is None else [(subject.label, share)]
+            missing.append(labelled(runs, run, "eigenvalues: its layer names no recurrent matrix"))
+        eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in own}
+        found += [(title_of(runs, run, own, spectrum), spectrum) for spectrum in own]
+        share = attempt(missing, labelled(runs, run, "saturation"), partial(saturation_of, run))
+        full += [] if share is None else [(run.label, share)]
     blocks: list[Block] = []
     if found:
-        blocks.append(Picture("eigenvalues", partial(draw_spectra, found), caption_of_spectra(found)))
-    if any(lines_of(subjects, quantity) for quantity in QUANTITIES):
-        blocks.append(Picture("recurrent_matrices", partial(draw_norms, subjects), CAPTION_OF_NORMS))
+        draw = partial(draw_eigenvalues, found, ("before training", "trained"))
+        blocks.append(Picture("eigenvalues", draw, caption_of_spectra(found)))
+    known_norms = norms(runs)
+    if known_norms:
+        blocks.append(Picture("recurrent_matrices", partial(draw_norms, known_norms), CAPTION_OF_NORMS))
     if full:
-        blocks.append(Picture("saturation", partial(draw_saturated, full), caption_of_saturation(full)))
-    gates, of_gates = gate_blocks(subjects, missing)
+        blocks.append(Picture("saturation", partial(draw_saturation, full), caption_of_saturation(full)))
+    gates, of_gates = gate_blocks(runs, missing)
     blocks += gates
     numbers: dict[str, Any] = {
         "eigenvalues": eigenvalues,
         "over_training": {
-            subject.label: {quantity: over_training(subject, quantity) for quantity in QUANTITIES}
-            for subject in subjects
+            run.label: {quantity: over_training(run, quantity) for quantity in QUANTITIES} for run in runs
         },
         "saturation": dict(full),
         "gates": of_gates,

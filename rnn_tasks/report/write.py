@@ -1,30 +1,37 @@
-"""The report as a whole: its runs, its sections, its files."""
+"""Write a report: its runs, its sections, its files."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import torch
 from threadpoolctl import threadpool_limits
 
 from rnn_tasks import __version__
-from rnn_tasks.report.gradient_flow import flowing
-from rnn_tasks.report.hidden_states import states
-from rnn_tasks.report.learning import learning
-from rnn_tasks.report.memory import remembering
-from rnn_tasks.report.page import Section, Table, write_all, write_page
-from rnn_tasks.report.run_data import Subject, load_subjects
-from rnn_tasks.report.weights import weights
+from rnn_tasks.report.blocks import Section, Table
+from rnn_tasks.report.gradient_flow import gradient_flow_section
+from rnn_tasks.report.hidden_states import hidden_states_section
+from rnn_tasks.report.learning import learning_section
+from rnn_tasks.report.memory import memory_section
+from rnn_tasks.report.page import write_page
+from rnn_tasks.report.run_data import RunData, load_runs
+from rnn_tasks.report.weights import weights_section
+from rnn_tasks.runs.files import require_writable
 from rnn_tasks.runs.find import RunPlace
 
-SECTIONS: tuple[Callable[[Sequence[Subject]], Section], ...] = (learning, remembering, flowing, weights, states)
+SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
+    learning_section,
+    memory_section,
+    gradient_flow_section,
+    weights_section,
+    hidden_states_section,
+)
 """In the order in which a person asks."""
 
 
 def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
-    """Look at runs and write what is seen; each part is announced, since some take a while.
+    """Analyze runs and write the report; each finished section is printed, since some take a while.
 
     Args:
         places: The runs, at least one.
@@ -37,43 +44,29 @@ def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
         UsageError: A run is broken, or they do not belong side by side.
         OSError: The folder cannot be written to.
     """
-    subjects = load_subjects(places)
+    runs = load_runs(places)
     require_writable(folder)  # before the work
     sections = []
     with one_thread():
         for section in SECTIONS:
             start = time.perf_counter()
-            sections.append(section(subjects))
+            sections.append(section(runs))
             print(f"{sections[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
-    missing = [
-        f"{subject.label}: {line}" if len(subjects) > 1 else line for subject in subjects for line in subject.missing
-    ]
+    missing = [f"{run.label}: {line}" if len(runs) > 1 else line for run in runs for line in run.missing]
     if missing:
-        title = "What this run does not have" if len(subjects) == 1 else "What these runs do not have"
+        title = "What this run does not have" if len(runs) == 1 else "What these runs do not have"
         sections.append(Section("missing", title, (), {"lines": missing}, missing))
-    task = subjects[0].task_name
-    what = "what the network remembers" if len(subjects) == 1 else f"{len(subjects)} networks compared"
+    task = runs[0].task_name
+    what = "what the network remembers" if len(runs) == 1 else f"{len(runs)} networks compared"
     start = time.perf_counter()
-    page = write_page(folder, f"{task}: {what}", [overview(subjects)], sections, numbers(subjects))
+    page = write_page(folder, f"{task}: {what}", [overview(runs)], sections, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
 
 
-def require_writable(folder: Path) -> None:
-    """Raise if a folder cannot be made or written to; nothing is left behind.
-
-    Args:
-        folder: The folder, which need not be there.
-
-    Raises:
-        OSError: It cannot.
-    """
-    write_all(folder, {f".{uuid4().hex}": b""}, keep=False)
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """All in one thread: matrices are small, and threads that wait for one another take many times as long."""
+    """Compute in one thread: matrices are small, and threads that wait for one another take many times as long."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -83,25 +76,25 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def overview(subjects: Sequence[Subject]) -> Table:
-    """Which runs these are, a column each."""
+def overview(runs: Sequence[RunData]) -> Table:
+    """Return a table of the runs, a column each."""
 
-    def said(subject: Subject, name: str) -> str:
-        value = subject.summary.get(name)
+    def said(run: RunData, name: str) -> str:
+        value = run.summary.get(name)
         return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
     rows = [
-        ["verdict", *(said(subject, "verdict").replace("_", " ") for subject in subjects)],
-        ["network", *(subject.core for subject in subjects)],
-        ["units", *(f"{subject.model.core.hidden_size:,}" for subject in subjects)],
-        ["parameters", *(f"{sum(p.numel() for p in subject.model.parameters()):,}" for subject in subjects)],
-        ["optimizer steps", *(said(subject, "steps") for subject in subjects)],
-        ["solved at step", *(said(subject, "solved_at") for subject in subjects)],
-        ["seed", *(said(subject, "seed") for subject in subjects)],
-        ["run folder", *(subject.folder.resolve().name for subject in subjects)],
-        ["weights", *(subject.checkpoint.name for subject in subjects)],
+        ["verdict", *(said(run, "verdict").replace("_", " ") for run in runs)],
+        ["network", *(run.core for run in runs)],
+        ["units", *(f"{run.network.core.hidden_size:,}" for run in runs)],
+        ["parameters", *(f"{sum(p.numel() for p in run.network.parameters()):,}" for run in runs)],
+        ["optimizer steps", *(said(run, "steps") for run in runs)],
+        ["solved at step", *(said(run, "solved_at") for run in runs)],
+        ["seed", *(said(run, "seed") for run in runs)],
+        ["run folder", *(run.folder.resolve().name for run in runs)],
+        ["weights", *(run.checkpoint.name for run in runs)],
     ]
-    names = [subject.label for subject in subjects] if len(subjects) > 1 else [""]
+    names = [run.label for run in runs] if len(runs) > 1 else [""]
     caption = (
         "What follows was measured on these weights; best.ckpt has those with the lowest validation loss, and the "
         "figures of the test are theirs."
@@ -109,18 +102,18 @@ def overview(subjects: Sequence[Subject]) -> Table:
     return Table(caption, ["", *names], rows)
 
 
-def numbers(subjects: Sequence[Subject]) -> dict[str, object]:
-    """What belongs to the whole report."""
+def numbers(runs: Sequence[RunData]) -> dict[str, object]:
+    """Return the numbers of the whole report."""
     return {
         "versions": {"rnn_tasks": __version__, "torch": torch.__version__},
         "runs": [
             {
-                "label": subject.label,
-                "folder": str(subject.folder),
-                "checkpoint": subject.checkpoint.name,
-                "network": subject.core,
-                "summary": subject.summary,
+                "label": run.label,
+                "folder": str(run.folder),
+                "checkpoint": run.checkpoint.name,
+                "network": run.core,
+                "summary": run.summary,
             }
-            for subject in subjects
+            for run in runs
         ],
     }

@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnn_tasks.errors import UsageError
@@ -36,6 +38,50 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if isinstance(error, OSError):
             error.filename = str(path)
         raise
+
+
+def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write several files so that a killed process or a full disk leaves no new one.
+
+    All are written into a temporary folder, and then moved to their places.
+
+    Args:
+        folder: Created if it does not exist.
+        files: Contents by name; a name may include folders.
+
+    Raises:
+        OSError: The files cannot be written.
+    """
+    try:
+        with TemporaryDirectory(prefix=".", dir=existing_folder(folder)) as scratch:
+            for name, content in files.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, content)
+            for name in files:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (Path(scratch) / name).replace(folder / name)
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
+def require_writable(folder: Path) -> None:
+    """Raise if files cannot be written into a folder; nothing is left behind.
+
+    Args:
+        folder: A folder that exists or can be created.
+
+    Raises:
+        OSError: It is not writable.
+    """
+    with TemporaryDirectory(prefix=".", dir=existing_folder(folder)):
+        pass
+
+
+def existing_folder(folder: Path) -> Path:
+    """Return a folder if it exists, else the first of its parents that does."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

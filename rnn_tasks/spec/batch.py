@@ -1,6 +1,6 @@
 """The batch: what a task gives to a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -100,3 +100,36 @@ class Batch(NamedTuple):
             memory=None if self.memory is None else function(self.memory),
             condition=None if self.condition is None else function(self.condition),
         )
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Join batches into one: along time where they continue one another, else one below the other.
+
+    Args:
+        batches: At least one. All but the first continue the one before, or none does; those that do not continue are
+            of the same length.
+
+    Returns:
+        A batch with an input for each sequence.
+
+    Example:
+        >>> one = Batch(torch.tensor([[1, 2]]), torch.tensor([[2, 3]]))
+        >>> two = Batch(torch.tensor([[3, 4]]), torch.tensor([[4, 5]]))
+        >>> joined([one, two]).inputs
+        tensor([[1, 2],
+                [3, 4]])
+        >>> joined([one, two._replace(continues=True)]).inputs
+        tensor([[1, 2, 3, 4]])
+    """
+    batches = [batch.expanded() for batch in batches]
+    first = batches[0]
+    along = int(batches[-1].continues and len(batches) > 1)
+    memory = [batch.memory for batch in batches if batch.memory is not None]
+    condition = [batch.condition for batch in batches if batch.condition is not None]
+    return Batch(
+        torch.cat([batch.inputs for batch in batches], along),
+        torch.cat([batch.targets for batch in batches], along),
+        torch.cat(memory, along) if memory else None,
+        first.condition if along or not condition else torch.cat(condition),
+        first.continues,
+    )

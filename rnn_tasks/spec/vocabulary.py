@@ -12,6 +12,17 @@ from torch import Tensor
 UNKNOWN = "<unk>"
 """How symbol 0 is shown: any character that the vocabulary does not hold."""
 
+SPACE = "\N{OPEN BOX}"
+MARKS = {
+    " ": SPACE,
+    "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}",
+    "\t": "\N{RIGHTWARDS ARROW TO BAR}",
+}
+"""How white space is shown where it must be seen."""
+
+UNPRINTABLE = "\N{WHITE SQUARE}"
+"""How any other character is shown that cannot be printed."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -77,3 +88,31 @@ class Vocabulary:
 def code_points(text: str) -> NDArray[np.uint32]:
     """The Unicode code points of a text, ``(characters,)``."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+
+
+def visible(text: str) -> str:
+    """Return a text in which every character can be seen: marks stand for white space and for what cannot be printed.
+
+    Args:
+        text: One or several characters.
+
+    Example:
+        >>> print(visible("a b" + chr(10) + chr(0)))
+        a␣b↵□
+    """
+    return "".join(MARKS.get(c, c if c.isprintable() else UNPRINTABLE) for c in text)
+
+
+def fixed_width(symbols: Iterable[str]) -> str:
+    """Return symbols as a text with one character for each, for lines that stand below one another.
+
+    Spaces stay spaces. A symbol of several characters, such as ``<unk>``, becomes a square.
+
+    Args:
+        symbols: The symbols as they are shown.
+
+    Example:
+        >>> fixed_width(["a", " ", chr(10), "<unk>"])
+        'a ↵□'
+    """
+    return "".join(s if s == " " else visible(s) if len(s) == 1 else UNPRINTABLE for s in symbols)

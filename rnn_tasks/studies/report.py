@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 from rnn_tasks import __version__
-from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table, write_all, write_page
+from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
+from rnn_tasks.report.page import write_page
+from rnn_tasks.runs.files import write_all
 from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, figure_of, numeric_axis
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import State
@@ -71,7 +73,7 @@ def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> 
     delays = [] if axis is None else [Table(f"{SOLVED_BY} {axis}. {CENSORED}", *steps_table(plan, rows, axis))]
     samples = written(rows)
     facts = made_by(rows)
-    lead: list[Block] = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
+    lead = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
     sections = [
         Section("steps", "Steps to solve", delays),
         Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.files import CONFIG, read_summary, write_atomically
+from rnn_tasks.runs.tensorboard_log import read_log
 from rnn_tasks.studies import run_process
 from rnn_tasks.studies.plan import Cell, Plan
 from rnn_tasks.studies.queue import ANEW, NO_ROOM, PASSING, REASON, RESULT, Ledger, State, told_in_one_line, unfinished
@@ -350,8 +351,6 @@ def result_of(place: Path) -> dict[str, Any]:
         return {}
     if not summary:
         return {}
-    from rnn_tasks.report.run_data import read_log
-
     log, curves = read_log(place), {}
     for name, curve in log.curves.items():
         if name in CURVES or name.startswith("spectral_norm/"):

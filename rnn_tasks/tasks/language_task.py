@@ -282,3 +282,18 @@ def cut(symbols: Tensor, starts: Tensor, length: int, continues: bool = False) -
     """
     pieces = symbols[starts[:, None] + torch.arange(length + 1)]
     return Batch(pieces[:, :-1].clamp(min=0), pieces[:, 1:].contiguous(), continues=continues)
+
+
+def cut_rows(symbols: Tensor, length: int) -> Batch:
+    """Cut a text into sequences that follow one another, as many as are whole.
+
+    Args:
+        symbols: The text, ``(characters,)``.
+        length: Characters in a sequence.
+
+    Example:
+        >>> cut_rows(torch.arange(9), 3).inputs
+        tensor([[0, 1, 2],
+                [3, 4, 5]])
+    """
+    return cut(symbols, torch.arange((len(symbols) - 1) // length) * length, length)

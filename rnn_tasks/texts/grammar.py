@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
@@ -186,15 +186,15 @@ class Grammar:
         return np.concatenate([np.zeros(int(text.startswith(" "))), logs])
 
     def lexicon_share(self, text: str) -> float:
-        """Share of a text's words that are in the lexicon, in 0..1; its first and last, which may be cut, do not count.
+        """Return the share of a text's words that are words of the grammar; see :func:`lexicon_share`.
+
+        Args:
+            text: A text of at least three words.
 
         Raises:
-            UsageError: Fewer than three words.
+            UsageError: The text has fewer words.
         """
-        words = text.split()[1:-1]
-        if not words:
-            raise UsageError("no whole word: a share of the lexicon needs a text of three words or more")
-        return sum(word in self.lexicon for word in words) / len(words)
+        return lexicon_share(text, self.lexicon)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -274,6 +274,28 @@ class Grammar:
                     f"at position {position + end - 1} of the text"
                 )
         return np.array(numbers, dtype=np.int64), rest
+
+
+def lexicon_share(text: str, lexicon: Container[str]) -> float:
+    """Return the share of a text's words that are in a lexicon, from 0 to 1.
+
+    The first and the last word do not count, since they may be cut.
+
+    Args:
+        text: A text of at least three words.
+        lexicon: The words.
+
+    Raises:
+        UsageError: The text has fewer words.
+
+    Example:
+        >>> lexicon_share("oy the cat tha ca", {"the", "cat"})
+        0.6666666666666666
+    """
+    words = text.split()[1:-1]
+    if not words:
+        raise UsageError("no whole word: a share of the lexicon needs a text of three words or more")
+    return sum(word in lexicon for word in words) / len(words)
 
 
 def _category_of_each_word(categories: Mapping[str, Sequence[str]]) -> dict[str, str]:

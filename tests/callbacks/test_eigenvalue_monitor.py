@@ -4,11 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
-from torch import Tensor
 
 from rnn_tasks.callbacks import EigenvalueMonitor
-from rnn_tasks.callbacks.eigenvalue_monitor import draw_eigenvalues
 from rnn_tasks.errors import UsageError
 from tests.callbacks.watched import CORES, STRANGE, echo, events, model_for, trainer
 
@@ -53,32 +50,6 @@ def test_a_fit_of_its_own_starts_anew() -> None:
         started = by_numpy(model)["weight_hh_l0"]
         trainer(monitor, max_steps=2).fit(model, echo())
         np.testing.assert_allclose(in_order(monitor.first["weight_hh_l0"]), in_order(started), atol=1e-5)
-
-
-@pytest.mark.parametrize("count", [1, 3, 8])
-def test_picture_shows_each_matrix_with_the_unit_circle(count: int) -> None:
-    draw = np.random.default_rng(0)
-    values: list[dict[str, Tensor]] = [
-        {f"w{i}": torch.from_numpy(draw.normal(size=5) + 1j * draw.normal(size=5)) for i in range(count)}
-        for _ in range(2)
-    ]
-    figure = draw_eigenvalues(values[0], 70, values[1], 0)
-    fields = [axes for axes in figure.axes if axes.axison]
-    assert [axes.get_title() for axes in fields] == [f"w{i}" for i in range(count)]
-    for axes in fields:
-        old, new = axes.lines
-        name = axes.get_title()
-        np.testing.assert_array_equal(np.asarray(new.get_xdata()) + 1j * np.asarray(new.get_ydata()), values[0][name])
-        np.testing.assert_array_equal(np.asarray(old.get_xdata()) + 1j * np.asarray(old.get_ydata()), values[1][name])
-        assert [line.get_label() for line in (old, new)] == ["step 0", "step 70"]
-        grey, black = (to_rgb(line.get_color()) for line in (old, new))
-        assert black == (0, 0, 0)
-        assert len(set(grey)) == 1  # seen in black and white too
-        (circle,) = axes.patches
-        assert circle.get_radius() == 1  # type: ignore[attr-defined]
-        low, high = axes.get_xlim()
-        assert -low == high >= max(1, *(float(v[name].abs().max()) for v in values))
-        assert axes.get_xlabel() == "real part"
 
 
 def test_a_layer_without_recurrent_matrices_is_refused() -> None:

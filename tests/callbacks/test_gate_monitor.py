@@ -2,15 +2,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import nn
 
 from rnn_tasks.analysis import gate_activity
 from rnn_tasks.callbacks import GateMonitor
-from rnn_tasks.callbacks.gate_monitor import draw_gates
 from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.errors import UsageError
 from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, both, echo, events, grammar, model_for, trainer
@@ -50,28 +47,6 @@ def test_the_picture_is_of_the_first_sequence(tmp_path: Path) -> None:
     torch.testing.assert_close(monitor.gates["layer1/update"], expected)
     assert "".join(monitor.read) == task.vocabulary.decode(batch.inputs[0].tolist())
     assert [image.step for image in events(tmp_path).Images("gates")] == [6]
-
-
-@pytest.mark.parametrize(("time", "read"), [(9, "the boy  "), (9, ""), (200, "x" * 200)])
-def test_picture_sorts_units_and_writes_symbols_if_they_fit(time: int, read: str) -> None:
-    values = torch.sigmoid(torch.randn(time, 6) * 3)
-    figure = draw_gates({"layer0/reset": values, "layer0/other": values}, 1200, list(read))
-    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
-    above, below, bar = figure.axes
-    image = np.asarray(above.images[0].get_array())
-    assert image.shape == (6, time)
-    assert (np.diff(image.mean(1)) >= 0).all()
-    assert sorted(image[:, 0].tolist()) == sorted(values[0].tolist())
-    assert above.images[0].get_clim() == (0, 1)
-    assert above.get_title(loc="left") == "layer0/reset: 0 hides the old state"
-    assert below.get_title(loc="left") == "layer0/other"
-    assert "shut" in bar.get_ylabel()
-    labels = [label.get_text() for label in below.get_xticklabels()]
-    if time == 9 and read:
-        assert "".join(labels) == "the␣boy␣␣"
-        assert "symbol" in below.get_xlabel()
-    else:
-        assert below.get_xlabel() == "time step"
 
 
 @pytest.mark.parametrize(("core", "name"), [(CORES["Elman"], "Elman"), (CORES["RNN"], "RNN"), (STRANGE, "Strange")])

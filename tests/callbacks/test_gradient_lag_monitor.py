@@ -1,15 +1,13 @@
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.callbacks import GradientLagMonitor
-from rnn_tasks.callbacks.gradient_lag_monitor import MAX_COLUMNS, draw_gradient_by_lag, least_missed, logged_lags
+from rnn_tasks.callbacks.gradient_lag_monitor import MAX_COLUMNS, least_missed, logged_lags
 from rnn_tasks.errors import UsageError
 from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
 
@@ -81,35 +79,6 @@ def test_the_number_of_columns_is_limited() -> None:
 @pytest.mark.parametrize(("steps", "expected"), [([0, 1, 9], 1), ([0, 5, 6, 20], 1), ([0, 9, 14, 18, 40], 2)])
 def test_least_missed_is_the_moment_with_the_nearest_neighbours(steps: list[int], expected: int) -> None:
     assert least_missed(steps) == expected
-
-
-@pytest.mark.parametrize(
-    ("steps", "norms"),
-    [
-        ([0], torch.full((1, 3), -math.inf)),
-        ([5], torch.zeros(1, 1)),
-        ([0, 10, 1000], torch.tensor([[0.0, -1.0], [-3.0, -math.inf], [-40.0, -44.0]])),
-    ],
-)
-def test_a_gradient_that_vanishes_can_be_drawn(steps: list[int], norms: torch.Tensor) -> None:
-    figure = draw_gradient_by_lag(steps, norms)
-    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
-    axes, bar = figure.axes
-    assert axes.get_xlabel() == "optimizer step"
-    assert "time steps" in axes.get_ylabel()
-    assert "nats per unit of h" in bar.get_ylabel()
-    low, high = axes.images[0].get_clim()
-    assert high - low <= 12
-
-
-def test_a_column_of_the_picture_is_the_moment_nearest_to_it() -> None:
-    image = draw_gradient_by_lag([0, 10, 100], torch.tensor([[0.0], [-1.0], [-2.0]])).axes[0].images[0].get_array()
-    assert image is not None
-    values = np.asarray(image)[0]
-    where = np.linspace(0, 100, len(values))
-    assert (values[where < 4.9] == 0).all()
-    assert (values[(where > 5.1) & (where < 54.9)] == -1).all()
-    assert (values[where > 55.1] == -2).all()
 
 
 def test_a_state_that_is_no_tensor_is_refused() -> None:

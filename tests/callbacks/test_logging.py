@@ -177,4 +177,4 @@ def test_curves_are_on_disk_before_the_next_step(tmp_path: Path) -> None:
     running = trainer(ExactResume(), watcher, saver, folder=tmp_path, enable_checkpointing=True)
     running.fit(model_for(task), task)
     assert watcher.at_batches == [0, 1, 2, 3, 4]
-    assert watcher.at_checkpoints == [0, 2, 4]  # Lightning logs a step after the callbacks that save checkpoints
+    assert watcher.at_checkpoints == [1, 3, 5]

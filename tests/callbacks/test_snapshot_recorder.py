@@ -375,7 +375,7 @@ def test_symbols_are_in_the_projector_where_there_are_no_words(tmp_path: Path) -
     header, *rows = labels(tmp_path)
     assert header == ["read", "to answer", "time step", "sequence"]
     assert len(rows) == 8 * 6
-    assert {row[0] for row in rows} <= {"a", "b", "c", "' '"}
+    assert {row[0] for row in rows} <= {"a", "b", "c", "␣"}
 
 
 def test_projector_shows_symbols_when_text_has_no_white_space(tmp_path: Path) -> None:

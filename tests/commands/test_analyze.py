@@ -10,10 +10,11 @@ import pytest
 import torch
 import yaml
 
-from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
-from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES, Picture
+from rnn_tasks.report.blocks import Picture
+from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.runs.find import config_hash
+from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from tests.conftest import SMALL_TEXT, RnnTasks, small
 
 SECTIONS = {"learning", "remembering", "flowing", "weights", "states"}
@@ -227,7 +228,7 @@ def test_a_full_disk_leaves_nothing(trained: RnnTasks, monkeypatch: pytest.Monke
             raise OSError(28, "No space left on device", str(path))
         write_atomically(path, content)
 
-    monkeypatch.setattr("rnn_tasks.report.page.write_atomically", full)
+    monkeypatch.setattr("rnn_tasks.runs.files.write_atomically", full)
     said = trained("analyze", "echo", "--output", "new")
     assert (said.status, len(said.err.splitlines())) == (1, 1)
     assert len(written) > 4
@@ -355,5 +356,5 @@ def test_an_interrupted_report(trained: RnnTasks, monkeypatch: pytest.MonkeyPatc
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rnn_tasks.report.write.load_subjects", interrupt)
+    monkeypatch.setattr("rnn_tasks.report.write.load_runs", interrupt)
     assert trained("analyze", "echo").status == 128 + signal.SIGINT

@@ -96,7 +96,8 @@ def test_two_processes_together_have_the_loss_of_all_steps() -> None:
         assert own in counts
         return {"mean": counts.mean(), "sum": counts.sum()}[reduce_op]
 
-    two = SimpleNamespace(world_size=2, strategy=SimpleNamespace(reduce=reduce), log_every_n_steps=0)
+    silent = {"log_every_n_steps": 0, "global_step": 0, "accumulate_grad_batches": 1}
+    two = SimpleNamespace(world_size=2, strategy=SimpleNamespace(reduce=reduce), **silent)
     model.trainer = cast(Trainer, two)
     losses = torch.stack([model.training_step(half, 0) for half in halves])
     torch.testing.assert_close(losses.mean(), whole)

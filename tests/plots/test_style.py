@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from rnn_tasks.plots.style import (
     LINES,
     MARKERS,
-    SPACE,
+    NARROW,
+    WIDE,
     colour_bar,
     heat_map,
     legend,
@@ -16,7 +18,7 @@ from rnn_tasks.plots.style import (
     symbols_below,
     whole,
 )
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.spec.vocabulary import SPACE
 
 
 def places(width: float, count: int) -> list[tuple[int, int]]:
@@ -75,8 +77,6 @@ def test_a_heat_map_has_its_unit_and_first_row_below() -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_a_title_stays_within_its_picture(width: float) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     figure, fields = panels(width, 2)
     for field in fields:
         name_axes(field, "step", "loss", "A title that is rather long for a field as narrow as this one is here")

@@ -8,30 +8,37 @@ import numpy as np
 import torch
 
 from rnn_tasks.cores import Core, Elman
-from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.report.run_data import Curve, Subject, sequences
+from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.report.run_data import RunData, sequences
+from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.language_task import LanguageTask
 
 
-def model_of(task: Task, hidden_size: int = 6) -> RecurrentModel:
+def network_of(task: Task, hidden_size: int = 6) -> Network:
     """A small network for a task."""
     core: Any = partial(Elman, hidden_size=hidden_size)
-    kind = LanguageModel if isinstance(task, LanguageTask) else SequenceTagger
-    return kind(core, task.spec, torch.optim.Adam).eval()
+    kind = LanguageNetwork if isinstance(task, LanguageTask) else TaggerNetwork
+    return kind(core, task.spec).eval()
 
 
-def made(task: Task, label: str = "made/version_0", **parts: Any) -> Subject:
+def made(task: Task, label: str = "made/version_0", **parts: Any) -> RunData:
     """A run of a task with two small networks that have not learnt anything.
 
     Args:
         task: The task.
         label: Of the run.
-        **parts: Of the subject, instead of its own.
+        **parts: Of the run, instead of its own.
     """
-    own = {"config": {}, "summary": {}, "model": model_of(task), "untrained": model_of(task), "batch": sequences(task)}
+    own = {
+        "config": {},
+        "summary": {},
+        "network": network_of(task),
+        "untrained": network_of(task),
+        "batch": sequences(task),
+    }
     own |= {"snapshots": None, "curves": {}, "checkpoint": Path("best.ckpt")}
-    return Subject(label=label, folder=Path(), task=task, **{**own, **parts})
+    return RunData(label=label, folder=Path(), task=task, **{**own, **parts})
 
 
 def curve(*values: float) -> Curve:
@@ -67,6 +74,6 @@ class Register(Core):
         return []
 
 
-def remembers(task: Any, length: int) -> SequenceTagger:
+def remembers(task: Any, length: int) -> TaggerNetwork:
     """A network whose layer holds the inputs of the last steps."""
-    return SequenceTagger(lambda size: Register(size, length), task.spec, torch.optim.Adam).eval()
+    return TaggerNetwork(lambda size: Register(size, length), task.spec).eval()

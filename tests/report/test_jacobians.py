@@ -7,21 +7,22 @@ import pytest
 import torch
 
 from rnn_tasks.cores import Elman
-from rnn_tasks.models import RecurrentModel, SequenceTagger
+from rnn_tasks.networks import Network, TaggerNetwork
+from rnn_tasks.plots.jacobians import LOWEST, draw_exponents, draw_products
+from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import jacobians as module
-from rnn_tasks.report.jacobians import LOWEST, draw_exponents, draw_products, forgotten_after, stretching
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.report.jacobians import forgotten_after, stretching
 from rnn_tasks.report.run_data import doubled
 from rnn_tasks.tasks import Copy
-from tests.report.made import made, model_of
+from tests.report.made import made, network_of
 
 TASK = Copy(layout="arjovsky", delay=20, test_sequences=20)
 
 
-def linear(eigenvalues: list[float]) -> RecurrentModel:
+def linear(eigenvalues: list[float]) -> Network:
     """A network that is linear with such a recurrent matrix."""
     core: Any = partial(Elman, hidden_size=len(eigenvalues), activation="identity")
-    model = SequenceTagger(core, TASK.spec, torch.optim.Adam).double().eval()
+    model = TaggerNetwork(core, TASK.spec).double().eval()
     with torch.no_grad():
         model.core.recurrent_weights()["weight_hh_l0"].copy_(torch.diag(torch.tensor(eigenvalues)))
     return model
@@ -43,7 +44,7 @@ def test_a_linear_network_stretches_by_the_powers_of_its_matrix() -> None:
 def test_large_states_are_followed_for_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = made(TASK).batch
     assert batch is not None
-    model = doubled(model_of(TASK, 6))
+    model = doubled(network_of(TASK, 6))
     monkeypatch.setattr(module, "WORK", 20 * 6**3)
     assert stretching(model, model, batch).trained.steps == 20
     monkeypatch.setattr(module, "WORK", 1)

@@ -1,30 +1,27 @@
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
 from rnn_tasks.cores import GRU, LSTM, RNN
-from rnn_tasks.models import RecurrentModel, SequenceTagger
-from rnn_tasks.report.matrices import LEAST_ERROR, draw_norms, draw_spectra, largest, lines_of, over_training, spectra
-from rnn_tasks.report.page import NARROW, WIDE
+from rnn_tasks.networks import Network, TaggerNetwork
+from rnn_tasks.report.matrices import largest, lines_of, norms, over_training, spectra
 from rnn_tasks.tasks import Copy
 from tests.report.made import curve, made
 
 COPY = Copy(test_sequences=20)
 
 
-def with_layer(layer: Any, **options: Any) -> RecurrentModel:
+def with_layer(layer: Any, **options: Any) -> Network:
     core: Any = partial(layer, hidden_size=5, **options)
-    return SequenceTagger(core, COPY.spec, torch.optim.Adam).eval()
+    return TaggerNetwork(core, COPY.spec).eval()
 
 
 def test_eigenvalues_of_each_matrix_before_and_after() -> None:
     model, untrained = with_layer(GRU), with_layer(GRU)
-    found = spectra(made(COPY, model=model, untrained=untrained))
+    found = spectra(made(COPY, network=model, untrained=untrained))
     assert [spectrum.name for spectrum in found] == [f"weight_hh_l0/{gate}" for gate in ("reset", "update", "new")]
     for spectrum in found:
         for values, of in ((spectrum.last, model), (spectrum.first, untrained)):
@@ -33,38 +30,38 @@ def test_eigenvalues_of_each_matrix_before_and_after() -> None:
 
 
 @pytest.mark.parametrize("first", [0, 10])
-def test_the_first_eigenvalues_are_those_that_were_recorded_before_training(first: int) -> None:
+def test_spectra_begin_with_eigenvalues_recorded_at_step_zero(first: int) -> None:
     model, untrained, recorded = (with_layer(RNN) for _ in range(3))
-    subject = made(COPY, model=model, untrained=untrained)
-    assert subject.batch is not None
-    kept = joined([take_snapshot(recorded, subject.batch, first), take_snapshot(model, subject.batch, 20)])
-    (spectrum,) = spectra(made(COPY, model=model, untrained=untrained, snapshots=kept))
+    run = made(COPY, network=model, untrained=untrained)
+    assert run.batch is not None
+    kept = joined([take_snapshot(recorded, run.batch, first), take_snapshot(model, run.batch, 20)])
+    (spectrum,) = spectra(made(COPY, network=model, untrained=untrained, snapshots=kept))
     expected = np.abs(np.linalg.eigvals((recorded if first == 0 else untrained).core.weight_hh_l0.detach().numpy()))  # type: ignore[operator]
     np.testing.assert_allclose(np.sort(np.abs(spectrum.first)), np.sort(expected), rtol=1e-5)
 
 
 def test_the_radius_over_training_is_that_of_the_snapshots() -> None:
     model = with_layer(RNN)
-    subject = made(COPY, model=model, curves={"spectral_radius/weight_hh_l0": curve(9.0)})
-    assert over_training(subject, "spectral_radius")["weight_hh_l0"].values.tolist() == [9.0]
-    assert subject.batch is not None
-    kept = joined([take_snapshot(model, subject.batch, step) for step in (0, 7)])
-    found = over_training(made(COPY, model=model, snapshots=kept), "spectral_radius")["weight_hh_l0"]
+    run = made(COPY, network=model, curves={"spectral_radius/weight_hh_l0": curve(9.0)})
+    assert over_training(run, "spectral_radius")["weight_hh_l0"].values.tolist() == [9.0]
+    assert run.batch is not None
+    kept = joined([take_snapshot(model, run.batch, step) for step in (0, 7)])
+    found = over_training(made(COPY, network=model, snapshots=kept), "spectral_radius")["weight_hh_l0"]
     assert found.steps.tolist() == [0, 7]
     radius = np.abs(np.linalg.eigvals(model.core.weight_hh_l0.detach().numpy())).max()  # type: ignore[operator]
     assert found.values == pytest.approx([radius] * 2)
 
 
-def test_one_run_has_a_line_for_each_matrix_and_several_have_one_each() -> None:
+def test_lines_are_by_matrix_for_one_run_and_by_run_for_several() -> None:
     curves = {f"spectral_norm/weight_hh_l0/{gate}": curve(value, 1.0) for gate, value in (("reset", 2.0), ("new", 5.0))}
-    run = made(COPY, "A: GRU", model=with_layer(GRU), curves=curves)
+    run = made(COPY, "A: GRU", network=with_layer(GRU), curves=curves)
     assert list(lines_of([run], "spectral_norm")) == ["reset", "new"]
-    other = made(COPY, "B: none", model=with_layer(GRU))
+    other = made(COPY, "B: none", network=with_layer(GRU))
     several = lines_of([run, other], "spectral_norm")
     assert list(several) == ["A: GRU"]
     assert several["A: GRU"].values.tolist() == [5.0, 1.0]
     many = {f"spectral_norm/weight_hh_l{k}/{g}": curve(1.0) for k in (0, 1) for g in ("input", "forget", "output")}
-    deep = made(COPY, model=with_layer(LSTM, num_layers=2), curves=many)
+    deep = made(COPY, network=with_layer(LSTM, num_layers=2), curves=many)
     assert list(lines_of([deep], "spectral_norm")) == ["largest of all matrices"]
 
 
@@ -73,20 +70,7 @@ def test_a_last_moment_that_not_all_matrices_have_is_left_out() -> None:
     assert (found.steps.tolist(), found.values.tolist()) == ([9], [3.0])
 
 
-@pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pictures(width: float) -> None:
-    model = with_layer(LSTM)
-    found = [(spectrum.name, spectrum) for spectrum in spectra(made(COPY, model=model, untrained=model))]
-    fields = draw_spectra(found, width).axes
-    assert len(fields) == 4
-    for field in fields:
-        assert (field.get_xlabel(), field.get_ylabel()) == ("real part", "imaginary part")
-        assert field.get_xlim()[1] >= 1  # the unit circle is in it
-    curves = {"spectral_norm/weight_hh_l0": curve(1.0, 1.5), "orthogonality_error/weight_hh_l0": curve(0.0, 0.1)}
-    norms = draw_norms([made(COPY, model=with_layer(RNN), curves=curves)], width)
-    assert [field.get_title(loc="left") for field in norms.axes] == ["Spectral norm", "Orthogonality error"]
-    assert np.asarray(norms.axes[1].lines[0].get_ydata()).tolist() == [LEAST_ERROR, 0.1]
-
-
-def test_matrices_that_are_not_logged_have_no_field(trained_logs: Path) -> None:
-    assert lines_of([made(COPY)], "spectral_norm") == {}
+def test_norms_leave_out_quantities_that_are_not_logged() -> None:
+    assert norms([made(COPY)]) == {}
+    one = made(COPY, network=with_layer(RNN), curves={"spectral_norm/weight_hh_l0": curve(1.0, 1.5)})
+    assert list(norms([one])) == ["spectral_norm"]

@@ -8,19 +8,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from rnn_tasks.report.page import (
-    NARROW,
-    NUMBERS,
-    PICTURES,
-    WIDE,
-    Lines,
-    Paragraph,
-    Picture,
-    Section,
-    Table,
-    plain,
-    write_page,
-)
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.report.blocks import Lines, Paragraph, Picture, Section, Table
+from rnn_tasks.report.page import NUMBERS, PICTURES, write_page
 
 UNSAFE = "<script>alert('a & b')</script>"
 
@@ -135,9 +125,3 @@ def test_a_picture_is_drawn_for_both_screens(tmp_path: Path) -> None:
 
     write_page(tmp_path, "t", [], [Section("one", "t", [Picture("p", draw, "c")])], {})
     assert set(widths) == {WIDE, NARROW}
-
-
-def test_plain_values() -> None:
-    values = {"a": (1, 2.5), "b": np.float32("nan"), "c": torch.tensor(2), "d": -math.inf, "e": True, "f": None}
-    assert plain(values) == {"a": [1, 2.5], "b": None, "c": 2, "d": None, "e": True, "f": None}
-    assert plain(np.array([complex(1, math.nan)])) == [[1.0, None]]

@@ -1,11 +1,9 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
-from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, read_snapshots
 from rnn_tasks.errors import UsageError
@@ -17,9 +15,8 @@ from rnn_tasks.report.run_data import (
     attempt,
     build_task,
     labels,
-    load_subjects,
+    load_runs,
     network_of,
-    read_curves,
     sequences,
 )
 from rnn_tasks.runs.files import CONFIG
@@ -39,27 +36,27 @@ def copied(place: RunPlace, folder: Path) -> Path:
 
 
 def test_a_run_is_what_it_was(echo: RunPlace) -> None:
-    (subject,) = load_subjects([echo])
-    assert (subject.label, subject.core) == ("echo/version_0", "Elman")
-    trained = load_model(echo)
+    (run,) = load_runs([echo])
+    assert (run.label, run.core) == ("echo/version_0", "Elman")
+    trained = load_model(echo).network
     for name, weight in trained.state_dict().items():
-        assert torch.equal(subject.model.state_dict()[name], weight)
+        assert torch.equal(run.network.state_dict()[name], weight)
     assert any(
-        not torch.equal(weight, subject.untrained.state_dict()[name]) for name, weight in trained.state_dict().items()
+        not torch.equal(weight, run.untrained.state_dict()[name]) for name, weight in trained.state_dict().items()
     )
-    assert isinstance(subject.task, Echo)
-    assert subject.task.seed == 0
-    assert subject.batch is not None
-    assert torch.equal(subject.batch.inputs, next(iter(subject.task.test_dataloader())).inputs)
-    assert subject.curves["train/loss"].steps.tolist() == [1, 3]  # counted from 0, as Lightning logs it
-    assert subject.summary["verdict"] in ("at_baseline", "learning")
-    assert [line.partition(":")[0] for line in subject.missing] == ["what is seen only while a network learns"]
-    assert subject.shown([0, 1, 26]) == [" ", "a", "z"]
+    assert isinstance(run.task, Echo)
+    assert run.task.seed == 0
+    assert run.batch is not None
+    assert torch.equal(run.batch.inputs, next(iter(run.task.test_dataloader())).inputs)
+    assert run.curves["train/loss"].steps.tolist() == [1, 3]  # counted from 0, as Lightning logs it
+    assert run.summary["verdict"] in ("at_baseline", "learning")
+    assert [line.partition(":")[0] for line in run.missing] == ["what is seen only while a network learns"]
+    assert run.shown([0, 1, 26]) == [" ", "a", "z"]
 
 
-def test_the_untrained_network_is_of_the_runs_seed_and_draws_nothing(echo: RunPlace) -> None:
+def test_untrained_network_has_the_seed_of_its_run(echo: RunPlace) -> None:
     before = torch.random.get_rng_state()
-    (one,), (two,) = load_subjects([echo]), load_subjects([echo])
+    (one,), (two,) = load_runs([echo]), load_runs([echo])
     assert torch.equal(torch.random.get_rng_state(), before)
     for name, weight in one.untrained.state_dict().items():
         assert torch.equal(weight, two.untrained.state_dict()[name])
@@ -73,7 +70,7 @@ def test_names_of_runs_side_by_side(trained_logs: Path) -> None:
     foreign = {"class_path": "Foreign", "init_args": {"layer": "my.MyLayer", "freeze_recurrent": True}}
     assert network_of({"model": {"init_args": {"core": foreign}}}) == "MyLayer, frozen"
     with pytest.raises(UsageError, match=r"runs of one task, not of .*Echo.*VariableDelayEcho"):
-        load_subjects(places)
+        load_runs(places)
 
 
 def test_a_run_that_lacks_something_says_so(echo: RunPlace, tmp_path: Path) -> None:
@@ -84,9 +81,9 @@ def test_a_run_that_lacks_something_says_so(echo: RunPlace, tmp_path: Path) -> N
     config = read_config(folder)
     config["data"]["init_args"]["delay"] = -1
     (folder / CONFIG).write_text(yaml.safe_dump(config))
-    (subject,) = load_subjects([RunPlace(folder)])
-    assert (subject.task, subject.batch, subject.summary, subject.curves) == (None, None, {}, {})
-    said = "\n".join(subject.missing)
+    (run,) = load_runs([RunPlace(folder)])
+    assert (run.task, run.batch, run.summary, run.curves) == (None, None, {}, {})
+    said = "\n".join(run.missing)
     assert "resume the run" in said
     assert "delay must be at least 0" in said or "delay must be" in said
 
@@ -95,7 +92,7 @@ def test_a_damaged_or_hostile_recording_is_a_mistake(echo: RunPlace, tmp_path: P
     folder = copied(echo, tmp_path)
     (folder / SNAPSHOTS).write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(UsageError, match=r"snapshots\.pt"):
-        load_subjects([RunPlace(folder)])
+        load_runs([RunPlace(folder)])
 
     class Hostile:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -103,16 +100,16 @@ def test_a_damaged_or_hostile_recording_is_a_mistake(echo: RunPlace, tmp_path: P
 
     torch.save({"format": Hostile()}, folder / SNAPSHOTS)
     with pytest.raises(UsageError, match=r"snapshots\.pt"):
-        load_subjects([RunPlace(folder)])
+        load_runs([RunPlace(folder)])
     assert not (tmp_path / "executed").exists()
 
 
 def test_a_recording_is_read(rnn_tasks: RnnTasks) -> None:
     assert rnn_tasks("fit", "--config", "echo", "--config", "watch", *small("echo")).status == 0
-    (subject,) = load_subjects([find_run("echo")])
-    assert subject.snapshots is not None
-    assert torch.equal(subject.snapshots.states, read_snapshots(subject.folder / SNAPSHOTS).states)
-    assert subject.missing == []
+    (run,) = load_runs([find_run("echo")])
+    assert run.snapshots is not None
+    assert torch.equal(run.snapshots.states, read_snapshots(run.folder / SNAPSHOTS).states)
+    assert run.missing == []
 
 
 def test_sequences_are_the_first_ones_of_the_test() -> None:
@@ -125,7 +122,7 @@ def test_sequences_are_the_first_ones_of_the_test() -> None:
     assert len(long.inputs) == 16  # not all of a million steps
 
 
-def test_of_strings_that_are_asked_for_at_every_delay_each_is_taken_once() -> None:
+def test_sequences_hold_each_string_of_every_delay_once() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=6, test_sequences=90, every_delay=True)
     batch = sequences(task)
     assert len(batch.inputs) == len({tuple(letters) for letters in batch.inputs.tolist()}) == 30
@@ -143,18 +140,6 @@ def test_pieces_of_a_text_go_on_from_one_another(tmp_path: Path) -> None:
     assert batch.inputs.shape == (TEXT_ROWS, TEXT_LENGTH)
     assert torch.equal(batch.inputs.flatten()[1:], batch.targets.flatten()[:-1])
     assert torch.equal(batch.inputs.flatten(), task.symbols("test")[: TEXT_ROWS * TEXT_LENGTH])
-
-
-def test_curves_of_a_resumed_run_are_one(tmp_path: Path) -> None:
-    for values in ([(1, 0.5), (2, 0.4)], [(2, 0.3), (3, 0.2)]):
-        with SummaryWriter(str(tmp_path)) as board:
-            for step, value in values:
-                board.add_scalar("val/loss", value, step)
-    curve = read_curves(tmp_path)["val/loss"]
-    assert curve.steps.tolist() == [1, 2, 3]
-    assert np.allclose(curve.values[[0, 2]], [0.5, 0.2])
-    (tmp_path / "none").mkdir()
-    assert read_curves(tmp_path / "none") == {}
 
 
 def test_a_task_has_the_seed_of_its_run() -> None:

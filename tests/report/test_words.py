@@ -9,25 +9,26 @@ import torch
 from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import WordStates, cluster_purity, word_states
 from rnn_tasks.cores import LSTM
-from rnn_tasks.models import LanguageModel
-from rnn_tasks.plots.style import SPACE
+from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.plots.words import LEAST_COUNT, draw_positions, draw_tree
 from rnn_tasks.report import words as module
-from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.report.words import (
+    MAX_CHARACTERS,
     METRICS,
     PLACES,
     commonest,
-    draw_positions,
-    draw_tree,
+    first_rows,
     lexicon_of,
     lexicon_table,
-    long_text,
     purity_table,
     words_of,
+    written_share,
 )
+from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
-from tests.report.made import made, model_of
+from tests.report.made import made, network_of
 
 GRAMMAR = ElmanGrammar(test_characters=20_000)
 
@@ -35,21 +36,20 @@ GRAMMAR = ElmanGrammar(test_characters=20_000)
 @pytest.fixture(scope="module")
 def grammar() -> Any:
     torch.manual_seed(0)
-    return made(GRAMMAR, model=model_of(GRAMMAR, 12), untrained=model_of(GRAMMAR, 12))
+    return made(GRAMMAR, network=network_of(GRAMMAR, 12), untrained=network_of(GRAMMAR, 12))
 
 
-def test_the_text_is_the_beginning_of_the_test(grammar: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = long_text(GRAMMAR)
+def test_first_rows_are_the_beginning_of_the_test_text() -> None:
+    text = first_rows(GRAMMAR, MAX_CHARACTERS)
     assert text.inputs.flatten().tolist() == GRAMMAR.symbols("test")[: text.inputs.numel()].tolist()
-    monkeypatch.setattr(module, "MAX_CHARACTERS", 1000)
-    assert 700 < long_text(GRAMMAR).inputs.numel() <= 1000
+    assert 700 < first_rows(GRAMMAR, 1000).inputs.numel() <= 1000
 
 
 def test_words_and_their_purity_are_those_of_the_pure_functions(grammar: Any) -> None:
     found = words_of(grammar)
     assert found is not None
-    text = long_text(GRAMMAR)
-    for read, model in ((found.trained, grammar.model), (found.untrained, grammar.untrained)):
+    text = first_rows(GRAMMAR, MAX_CHARACTERS)
+    for read, model in ((found.trained, grammar.network), (found.untrained, grammar.untrained)):
         assert read.purity is not None
         assert set(read.purity) == {(place, measure) for place in PLACES for measure in METRICS}
         states = word_states(hidden_states(model, text), text.inputs, GRAMMAR.vocabulary, after_space=True)
@@ -75,8 +75,8 @@ def test_the_commonest_words_are_kept_in_alphabetical_order(monkeypatch: pytest.
 def test_words_of_a_book_have_no_categories_and_no_purity() -> None:
     task = TimeMachine()
     task.prepare_data()
-    subject = made(task)
-    found = words_of(subject)
+    run = made(task)
+    found = words_of(run)
     assert found is not None
     assert found.trained.purity is None
     assert purity_table([("one", found)]) is None
@@ -91,21 +91,22 @@ def test_the_lexicon_of_the_grammar_is_its_own() -> None:
 
 def test_the_share_of_words_that_a_network_writes(grammar: Any) -> None:
     core: Any = partial(LSTM, hidden_size=5)
-    model = LanguageModel(core, GRAMMAR.spec, torch.optim.Adam).eval()
+    model = LanguageNetwork(core, GRAMMAR.spec).eval()
 
     def write(prefix: str, length: int, temperature: float, seed: int) -> str:
         return prefix + (" the boy see a cat" if temperature < 1 else " thx boy sxx a cxt")
 
     model.generate = write  # type: ignore[method-assign,assignment]
-    subject = made(GRAMMAR, model=model, untrained=grammar.untrained)
-    table, numbers = lexicon_table([subject, made(Copy(test_sequences=20))])
+    run = made(GRAMMAR, network=model, untrained=grammar.untrained)
+    table, numbers = lexicon_table([run, made(Copy(test_sequences=20))])
     assert table is not None
-    shares = numbers[subject.label]["temperature"]
+    shares = numbers[run.label]["temperature"]
     assert shares["0.5"] == 1.0  # the last word, cat, may be cut
     assert shares["1.0"] == pytest.approx(3 / 5)  # boy thx boy sxx a
     assert table.rows[0][1:4] == ["100.0%", "100.0%", "60.0%"]
     assert lexicon_table([made(Copy(test_sequences=20))])[0] is None
-    assert math.isnan(module.lexicon_share("two words", frozenset()))
+    model.generate = lambda *_, **__: "two words"  # type: ignore[method-assign]
+    assert math.isnan(written_share(model, "", 1.0, frozenset()))
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
@@ -116,10 +117,11 @@ def test_pictures(grammar: Any, width: float) -> None:
     names = [label.get_text() for label in tree.get_yticklabels()]
     assert len(names) == len(found.trained.tree.words)
     assert "noun human  boy" in names
-    figure = draw_positions([(grammar, found)], width)
+    baseline = GRAMMAR.baseline_on("test").accuracy
+    figure = draw_positions([("one", found.accuracy)], found.untrained_accuracy, [baseline], width)
     (field,) = figure.axes
     lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in field.lines}
     letters = found.accuracy.letters
-    assert lines["trained"].tolist() == letters.share[letters.counts >= module.LEAST_COUNT].tolist()
-    assert lines["n-gram, all characters"][0] == GRAMMAR.baseline_on("test").accuracy
+    assert lines["trained"].tolist() == letters.share[letters.counts >= LEAST_COUNT].tolist()
+    assert lines["n-gram, all characters"][0] == baseline
     assert field.get_xticklabels()[-1].get_text() == SPACE

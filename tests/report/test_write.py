@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from rnn_tasks.report import write
-from rnn_tasks.report.page import NUMBERS, PAGE, Paragraph, Section
-from rnn_tasks.report.run_data import load_subjects
+from rnn_tasks.report.blocks import Paragraph, Section
+from rnn_tasks.report.page import NUMBERS, PAGE
+from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 
 
@@ -16,25 +17,25 @@ def echo(trained_logs: Path) -> RunPlace:
 
 def test_sections_stand_in_the_order_of_the_questions() -> None:
     names = [section.__name__ for section in write.SECTIONS]
-    assert names == ["learning", "remembering", "flowing", "weights", "states"]
+    assert names == [f"{name}_section" for name in ("learning", "memory", "gradient_flow", "weights", "hidden_states")]
 
 
 def test_the_overview_says_which_runs_these_are(echo: RunPlace) -> None:
-    subjects = load_subjects([echo, echo])
-    table = write.overview(subjects)
+    runs = load_runs([echo, echo])
+    table = write.overview(runs)
     rows = {row[0]: row[1:] for row in table.rows}
     assert table.columns == ["", "A: Elman", "B: Elman"]
     assert rows["run folder"] == ["version_0"] * 2
     assert rows["optimizer steps"] == ["4", "4"]
     assert rows["units"] == ["8", "8"]
     assert rows["solved at step"] == ["-", "-"]
-    assert write.overview(subjects[:1]).columns == ["", ""]
+    assert write.overview(runs[:1]).columns == ["", ""]
 
 
 def test_what_a_run_lacks_is_said_at_the_end(
     echo: RunPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(write, "SECTIONS", (lambda subjects: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),))
+    monkeypatch.setattr(write, "SECTIONS", (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),))
     page = write.write_report([echo, echo], tmp_path / "deep" / "er")
     assert page == tmp_path / "deep" / "er" / PAGE
     text = page.read_text()

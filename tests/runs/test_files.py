@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from rnn_tasks.runs.files import write_atomically
+from rnn_tasks.runs import files
+from rnn_tasks.runs.files import require_writable, write_all, write_atomically
 
 
 def test_writes_text_and_bytes(tmp_path: Path) -> None:
@@ -27,3 +28,33 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkey
     assert caught.value.filename == str(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_write_all_writes_into_new_folders_and_keeps_others(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "folder"
+    write_all(folder, {"page": b"1", "pictures/one": b"2"})
+    (folder / "other").write_text("stays")
+    write_all(folder, {"page": b"3"})
+    found = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"page": "3", "pictures/one": "2", "other": "stays"}
+
+
+def test_write_all_leaves_nothing_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: str | bytes) -> None:
+        if path.name == "last":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_atomically(path, content)
+
+    monkeypatch.setattr(files, "write_atomically", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_all(tmp_path / "new" / "folder", {"first": b"1", "last": b"2"})
+    assert caught.value.filename == str(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_require_writable_leaves_nothing(tmp_path: Path) -> None:
+    require_writable(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OSError, match="taken"):
+        require_writable(tmp_path / "taken" / "folder")

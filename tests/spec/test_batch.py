@@ -3,6 +3,8 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec.batch import joined
+from rnn_tasks.tasks import Copy, VariableDelayEcho
 
 COLUMNS = torch.arange(8).reshape(4, 2)
 PLAIN = Batch(COLUMNS, COLUMNS + 10, COLUMNS > 3, condition=torch.arange(4), continues=True)
@@ -171,3 +173,32 @@ def test_to_moves_every_field(batch: Batch) -> None:
         else:
             assert part == before
     assert without_optional(batch).to("meta").condition is None
+
+
+def test_joined_batches_stand_one_below_the_other() -> None:
+    task = VariableDelayEcho(test_sequences=20)
+    one, two = task.train_batch(0), task.train_batch(1)
+    both = joined([one, two])
+    assert torch.equal(both.rows(0, len(one.inputs)).targets, one.targets)
+    assert both.condition is not None
+    assert two.condition is not None
+    assert torch.equal(both.condition[len(one.inputs) :], two.condition)
+    copy = Copy().train_batch(0)
+    assert joined([copy, copy]).memory is not None
+    assert torch.equal(joined([copy]).inputs, copy.inputs)
+
+
+def test_joined_batches_that_continue_are_one_text() -> None:
+    text = torch.arange(12).view(2, 6)
+    parts = [Batch(text[:, i : i + 2], text[:, i : i + 2], continues=i > 0) for i in (0, 2, 4)]
+    both = joined(parts)
+    assert torch.equal(both.inputs, text)
+    assert not both.continues
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_joined_batches_keep_the_condition_of_each_input(k: int) -> None:
+    parts = [several(4, k), several(2, 3)]
+    both = joined([part._replace(continues=False) for part in parts])
+    assert one_by_one(both) == [*one_by_one(parts[0]), *one_by_one(parts[1])]
+    assert is_consistent(both)

@@ -5,7 +5,7 @@ import torch
 import yaml
 
 from rnn_tasks.spec import TaskSpec
-from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary, code_points
+from rnn_tasks.spec.vocabulary import SPACE, UNKNOWN, Vocabulary, code_points, fixed_width, visible
 
 # Letters with accents, accents of their own, other alphabets, signs outside the 16 bits of the first code points.
 TEXTS = [
@@ -111,3 +111,20 @@ def test_spec_without_vocabulary_is_restored() -> None:
     assert TaskSpec.from_dict(values) == TaskSpec(3, 2)
     del values["vocabulary"]
     assert TaskSpec.from_dict(values) == TaskSpec(3, 2)
+
+
+@pytest.mark.parametrize("symbol", ["\n", "\t", " ", "\x00", "\u2028"])
+def test_visible_shows_white_space_as_one_character(symbol: str) -> None:
+    shown = visible(symbol)
+    assert len(shown) == 1
+    assert shown.isprintable()
+    assert not shown.isspace()
+
+
+def test_visible_keeps_what_can_be_seen() -> None:
+    assert visible("élan <unk>") == f"élan{SPACE}<unk>"
+
+
+def test_fixed_width_has_one_character_per_symbol() -> None:
+    assert fixed_width("a\nb\t\0") == "a↵b⇥□"
+    assert fixed_width([" ", "ab", UNKNOWN]) == " □□"

@@ -15,7 +15,6 @@ from typing import Any
 import sqlalchemy
 import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # once, not in each process
 
-import rnn_tasks.report.run_data  # noqa: F401
 from rnn_tasks.runs.files import CONFIG, SUMMARY, write_atomically
 from rnn_tasks.studies import queue, worker
 from rnn_tasks.studies.plan import Cell, Plan, Variant

@@ -3,7 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnn_tasks.report.page import NARROW, WIDE, Picture
+from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.report.blocks import Picture
 from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
 from rnn_tasks.studies.plan import Plan, Variant
 from rnn_tasks.studies.queue import State
