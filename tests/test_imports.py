@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import rnn_tasks
 
 PACKAGE = Path(rnn_tasks.__file__).parent

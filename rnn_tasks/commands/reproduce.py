@@ -12,18 +12,18 @@ from rnn_tasks.commands.study import STUDIES
 from rnn_tasks.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from rnn_tasks.studies.published import Comparison, Figure, Published
+    from rnn_tasks.studies.published import Comparison, Published, PublishedResult
     from rnn_tasks.studies.table import Row
 
 WRITTEN, TEMPERATURE = 20_000, 0.5
 """Characters that a network writes for its share of words that exist, and how it draws them."""
 
 
-def reproduce(words: list[str]) -> None:
+def reproduce(arguments: list[str]) -> None:
     """Do the runs of published figures that are not done yet, and print these figures beside ours.
 
     Args:
-        words: The words after ``reproduce``.
+        arguments: The arguments after ``reproduce``.
 
     Raises:
         UsageError: No such figure, or a database that cannot be opened.
@@ -35,40 +35,40 @@ def reproduce(words: list[str]) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
     parser.add_argument("--retry-failed", action="store_true", help="do failed runs again, from the beginning")
     parser.add_argument("--list", action="store_true", help="only say which figures there are")
-    given = parser.parse_args(words)
-    require(given.jobs >= 1, "jobs must be at least 1")
-    require(not (given.all and given.name), "give names or --all, not both")
+    options = parser.parse_args(arguments)
+    require(options.jobs >= 1, "jobs must be at least 1")
+    require(not (options.all and options.name), "give names or --all, not both")
 
     from rnn_tasks.studies.published import FIGURES, NAME, read_figures
 
     published = read_figures(FIGURES)
-    chosen = published.chosen(given.name, given.all or given.list)
-    if given.list:
+    chosen = published.chosen(options.name, options.all or options.list)
+    if options.list:
         print("\n".join(lines_of(published, chosen)))
         return
     folder = STUDIES / NAME
     folder.mkdir(parents=True, exist_ok=True)
-    address = f"sqlite:///{folder / 'study.db'}"
+    url = f"sqlite:///{folder / 'study.db'}"
 
-    from rnn_tasks.studies.queue import Ledger
+    from rnn_tasks.studies.queue import RunQueue
     from rnn_tasks.studies.table import as_markdown, rows_of
     from rnn_tasks.studies.worker import work_on
 
     runs = {figure.run for figure in chosen if figure.run is not None}
-    good = not runs or work_on(published.plan(runs), address, folder / "runs", given.jobs, given.retry_failed)
-    plan = published.plan(published.efforts)
-    with contextlib.closing(Ledger(plan, address)) as ledger:
-        rows = rows_of(plan, ledger.states(), ledger.results())
+    good = not runs or work_on(published.plan(runs), url, folder / "runs", options.jobs, options.retry_failed)
+    plan = published.plan(published.costs)
+    with contextlib.closing(RunQueue(plan, url)) as queue:
+        rows = rows_of(plan, queue.states(), queue.results())
     comparisons = [compared(figure, published, rows, folder / "runs") for figure in published.figures]
     page = write_figures(published, comparisons, rows, folder / "report")
-    shown = [one for one in comparisons if not given.name or one.figure in chosen]
+    shown = [one for one in comparisons if not options.name or one.figure in chosen]
     print(as_text(shown, as_markdown))
     print(f"\nopen {page}")
     if not good:
         sys.exit(1)
 
 
-def lines_of(published: "Published", figures: "Sequence[Figure]") -> list[str]:
+def lines_of(published: "Published", figures: "Sequence[PublishedResult]") -> list[str]:
     """What there is to reproduce, a line a figure, and what it costs.
 
     Args:
@@ -77,17 +77,17 @@ def lines_of(published: "Published", figures: "Sequence[Figure]") -> list[str]:
     """
     lines = []
     for figure in figures:
-        effort = None if figure.run is None else published.efforts[figure.run]
-        cost = "at once" if effort is None else f"{effort.time} ({figure.run})"
-        if effort is not None and effort.dear:
-            cost += ", with --all or by name"
-        lines.append(f"{figure.name}  {figure.what}: {figure.published}  {figure.source}  {cost}")
-    usual = [effort for effort in published.efforts.values() if not effort.dear]
-    total = math.ceil(sum(effort.total for effort in usual) / 2)
+        cost = None if figure.run is None else published.costs[figure.run]
+        price = "at once" if cost is None else f"{cost.time} ({figure.run})"
+        if cost is not None and cost.dear:
+            price += ", with --all or by name"
+        lines.append(f"{figure.name}  {figure.what}: {figure.published}  {figure.source}  {price}")
+    usual = [cost for cost in published.costs.values() if not cost.dear]
+    total = math.ceil(sum(cost.total for cost in usual) / 2)
     return [*lines, f"about {total} min with --jobs 2 on two cores, without the dear ones"]
 
 
-def compared(figure: "Figure", published: "Published", rows: "Sequence[Row]", folder: Path) -> "Comparison":
+def compared(figure: "PublishedResult", published: "Published", rows: "Sequence[Row]", folder: Path) -> "Comparison":
     """A published figure beside ours, as far as its run is done.
 
     Args:
@@ -97,29 +97,29 @@ def compared(figure: "Figure", published: "Published", rows: "Sequence[Row]", fo
         folder: Where the run folders are.
     """
     from rnn_tasks.studies.published import Comparison, Verdict, compare, run_of
-    from rnn_tasks.studies.queue import State
+    from rnn_tasks.studies.queue import RunState
 
     if figure.run is None:
         try:
             return compare(figure, [COMPUTED[figure.of]()])
         except UsageError as error:
             return Comparison(figure, Verdict.NOT_RUN, (), str(error))
-    own = [row for row in rows if run_of(row.cell) == figure.run]
-    reasons = [row.reason for row in own if row.state is State.FAILED]
+    own = [row for row in rows if run_of(row.run) == figure.run]
+    reasons = [row.reason for row in own if row.state is RunState.FAILED]
     if reasons:
         return Comparison(figure, Verdict.FAILED, (), f"{reasons[0]} (once more: --retry-failed)")
-    done = [row for row in own if row.state is State.DONE]
+    done = [row for row in own if row.state is RunState.DONE]
     if len(done) < len(own):
         part = f", {len(done)} of {len(own)} seeds are done" if done else ""
-        note = f"rnn-tasks reproduce {figure.run} ({published.efforts[figure.run].time}{part})"
+        note = f"rnn-tasks reproduce {figure.run} ({published.costs[figure.run].time}{part})"
         return Comparison(figure, Verdict.NOT_RUN, (), note)
     try:
-        return compare(figure, [value_of(figure, row, folder / row.cell.name) for row in done])
+        return compare(figure, [value_of(figure, row, folder / row.run.name) for row in done])
     except UsageError as error:
         return Comparison(figure, Verdict.FAILED, (), str(error))
 
 
-def value_of(figure: "Figure", row: "Row", place: Path) -> float:
+def value_of(figure: "PublishedResult", row: "Row", place: Path) -> float:
     """Our value of a figure in a run that is done.
 
     Args:
@@ -200,7 +200,7 @@ def write_figures(
     from rnn_tasks.studies import table
     from rnn_tasks.studies.report import failures, standing
 
-    plan = published.plan(published.efforts)
+    plan = published.plan(published.costs)
     columns, body = publishing.table_of(comparisons)
     notes = publishing.notes_of(comparisons)
     run_columns, run_body = table.summary_table(plan, rows)

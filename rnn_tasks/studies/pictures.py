@@ -72,7 +72,7 @@ def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, on_log_a
     for field, (group, (steps, low, middle, high)) in zip(fields, groups.items(), strict=True):
         field.fill_between(steps, low, high, color="0.75", linewidth=0, label="range of the seeds")
         field.plot(steps, middle, **LINES[0], linewidth=1.6, label="median of the seeds")
-        known = [r.result.get("baseline") or {} for r in rows if r.cell.group == group]
+        known = [r.result.get("baseline") or {} for r in rows if r.run.group == group]
         key = name.rpartition("/")[2].removeprefix("worst_")
         values = [b[key] for b in known if key in b]
         if values:
@@ -113,7 +113,7 @@ def draw_steps_to_solve(plan: Plan, rows: Sequence[Row], axis: str, width: float
     figure, (field,) = panels(width, 1, height=4.0)
     others: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        others.setdefault(tuple(v.name for a, v in row.cell.variants.items() if a != axis), []).append(row)
+        others.setdefault(tuple(v.name for a, v in row.run.variants.items() if a != axis), []).append(row)
     for index, (group, of) in enumerate(others.items()):
         marker = [*MARKERS, "v", "P", "X", "*"][index % 8]
         style = {
@@ -125,7 +125,7 @@ def draw_steps_to_solve(plan: Plan, rows: Sequence[Row], axis: str, width: float
         )  # marks of several methods at one value stand beside one another
         points = []
         for variant in plan.axes[axis]:
-            here = [row for row in of if row.cell.variants[axis] == variant and row.result]
+            here = [row for row in of if row.run.variants[axis] == variant and row.result]
             for row in here:
                 steps = number(row, "steps") if row.solved_at is None else row.solved_at
                 face = "none" if row.solved_at is None else style["color"]

@@ -14,7 +14,8 @@ from typing import Any
 import yaml
 
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.studies.plan import STUDIES, Cell, Plan, checked, plan_of
+from rnn_tasks.studies.plan import Plan, PlannedRun
+from rnn_tasks.studies.plan_file import STUDIES, check_section, plan_from
 from rnn_tasks.studies.table import Row, number
 
 FIGURES = STUDIES / "published" / "figures.yaml"
@@ -41,7 +42,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Figure:
+class PublishedResult:
     """A published figure.
 
     Args:
@@ -77,7 +78,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Effort:
+class RunCost:
     """What a run costs.
 
     Args:
@@ -112,13 +113,13 @@ class SomeRuns(Plan):
     names: frozenset[str] = frozenset()
 
     @property
-    def compares(self) -> bool:
+    def has_one_task(self) -> bool:
         """They are of several tasks."""
         return False
 
-    def cells(self) -> list[Cell]:
+    def runs(self) -> list[PlannedRun]:
         """These runs."""
-        return [cell for cell in super().cells() if cell.name in self.names]
+        return [run for run in super().runs() if run.name in self.names]
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,13 @@ class Published:
 
     Args:
         study: Has the runs as its only axis.
-        efforts: What each run costs, by its name.
+        costs: What each run costs, by its name.
         figures: In the order in which they are shown.
     """
 
     study: Plan
-    efforts: Mapping[str, Effort]
-    figures: tuple[Figure, ...]
+    costs: Mapping[str, RunCost]
+    figures: tuple[PublishedResult, ...]
 
     def plan(self, runs: Collection[str]) -> Plan:
         """The study of some runs, each with its own seeds.
@@ -141,11 +142,11 @@ class Published:
         Args:
             runs: Their names.
         """
-        cells = [cell for cell in self.study.cells() if run_of(cell) in runs]
-        names = frozenset(cell.name for cell in cells if cell.seed in self.efforts[run_of(cell)].seeds)
+        cells = [run for run in self.study.runs() if run_of(run) in runs]
+        names = frozenset(run.name for run in cells if run.seed in self.costs[run_of(run)].seeds)
         return SomeRuns(**vars(self.study), names=names)
 
-    def chosen(self, names: Sequence[str], everything: bool = False) -> list[Figure]:
+    def chosen(self, names: Sequence[str], everything: bool = False) -> list[PublishedResult]:
         """The figures that are meant, in their order.
 
         Args:
@@ -155,14 +156,14 @@ class Published:
         Raises:
             UsageError: A name that is neither.
         """
-        known = {*self.efforts, *(figure.name for figure in self.figures)}
+        known = {*self.costs, *(figure.name for figure in self.figures)}
         for name in names:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else "rnn-tasks reproduce --list shows them"
             require(name in known, f"no figure or run {name}; {hint}")
         if names:
             return [figure for figure in self.figures if figure.name in names or figure.run in names]
-        return [f for f in self.figures if everything or f.run is None or not self.efforts[f.run].dear]
+        return [f for f in self.figures if everything or f.run is None or not self.costs[f.run].dear]
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ class Comparison:
         note: Why it is outside or has failed, or how it is run.
     """
 
-    figure: Figure
+    figure: PublishedResult
     verdict: Verdict
     values: tuple[float, ...] = ()
     note: str = ""
@@ -198,12 +199,12 @@ class Comparison:
         return middle if len(self.values) == 1 else f"{middle} ({low} to {high})"
 
 
-def run_of(cell: Cell) -> str:
-    """The name of the run that a cell is a seed of."""
-    return cell.variants["run"].name
+def run_of(run: PlannedRun) -> str:
+    """The name of the run that a run is a seed of."""
+    return run.variants["run"].name
 
 
-def distance(value: float, figure: Figure) -> float:
+def distance(value: float, figure: PublishedResult) -> float:
     """How far a value is above what was published, or below, which is negative; 0 in its range.
 
     Args:
@@ -213,7 +214,7 @@ def distance(value: float, figure: Figure) -> float:
     return max(value - figure.high, 0.0) + min(value - figure.low, 0.0)
 
 
-def compare(figure: Figure, values: Sequence[float]) -> Comparison:
+def compare(figure: PublishedResult, values: Sequence[float]) -> Comparison:
     """Whether the median of ours is within the tolerance.
 
     Args:
@@ -326,37 +327,37 @@ def published_of(values: Any, path: str) -> Published:
     Raises:
         UsageError: It describes none.
     """
-    checked(values, {"about", "runs", "figures"}, path)
+    check_section(values, {"about", "runs", "figures"}, path)
     runs, figures = values.get("runs"), values.get("figures")
     for given, name in ((runs, "runs"), (figures, "figures")):
         require(isinstance(given, dict) and bool(given), f"{path}: {name} must be a section with at least one")
-    efforts = {str(name): effort_of(given, f"{path}: runs: {name}") for name, given in runs.items()}
+    costs = {str(name): cost_from(given, f"{path}: runs: {name}") for name, given in runs.items()}
     variants = {
         str(name): {key: run[key] for key in run if key in ("configs", "set", "overlay")} for name, run in runs.items()
     }
-    seeds = sorted({seed for effort in efforts.values() for seed in effort.seeds})
+    seeds = sorted({seed for cost in costs.values() for seed in cost.seeds})
     study = {"about": values.get("about", ""), "axes": {"run": variants}, "seeds": seeds}
-    found = [figure_of(given, str(name), efforts, f"{path}: figures: {name}") for name, given in figures.items()]
-    return Published(plan_of(study, NAME, path), efforts, tuple(found))
+    found = [figure_of(given, str(name), costs, f"{path}: figures: {name}") for name, given in figures.items()]
+    return Published(plan_from(study, NAME, path), costs, tuple(found))
 
 
-def effort_of(given: Any, where: str) -> Effort:
+def cost_from(given: Any, where: str) -> RunCost:
     """What a run costs.
 
     Args:
         given: As in the YAML.
         where: How a message calls it.
     """
-    checked(given, RUN_KEYS, where)
+    check_section(given, RUN_KEYS, where)
     minutes, seeds, dear = given.get("minutes"), given.get("seeds", [0]), given.get("dear", False)
     require(is_number(minutes) and minutes > 0, f"{where}: minutes must be a number above 0")
     require(isinstance(dear, bool), f"{where}: dear must be true or false")
     whole = isinstance(seeds, list) and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
     require(whole and len(set(seeds)) == len(seeds), f"{where}: seeds must be numbers, each once")
-    return Effort(float(minutes), tuple(seeds), dear)
+    return RunCost(float(minutes), tuple(seeds), dear)
 
 
-def figure_of(given: Any, name: str, runs: Collection[str], where: str) -> Figure:
+def figure_of(given: Any, name: str, runs: Collection[str], where: str) -> PublishedResult:
     """A published figure.
 
     Args:
@@ -365,7 +366,7 @@ def figure_of(given: Any, name: str, runs: Collection[str], where: str) -> Figur
         runs: The names that ``run`` may have.
         where: How a message calls it.
     """
-    checked(given, FIGURE_KEYS, where)
+    check_section(given, FIGURE_KEYS, where)
     run, ways = given.get("run"), [way for way in WAYS if way in given]
     require(len(ways) == 1, f"{where} must have one of {', '.join(WAYS)}")
     require(run is None or run in runs, f"{where}: there is no run {run}")
@@ -382,7 +383,7 @@ def figure_of(given: Any, name: str, runs: Collection[str], where: str) -> Figur
         require(isinstance(given.get(key), str) and bool(given[key]), f"{where}: {key} must be a text")
     texts = (given["what"], run, ways[0], given[ways[0]])
     bounds = (ends[0], ends[1], tolerance, decimals)
-    return Figure(name, *texts, *bounds, given["source"], str(given.get("because", "")))
+    return PublishedResult(name, *texts, *bounds, given["source"], str(given.get("because", "")))
 
 
 def is_number(value: Any) -> bool:

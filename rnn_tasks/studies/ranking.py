@@ -23,24 +23,24 @@ def best_so_far(plan: Plan, rows: Sequence[Row]) -> str:
         plan: The study.
         rows: Its runs.
     """
-    if not plan.compares:
+    if not plan.has_one_task:
         return ""
     if plan.search is not None:
         best = ranked(plan, rows)[0]
         objective = objective_of(plan, best.result)
         if not math.isfinite(objective):
             return ""
-        values = ", ".join(f"{axis} {variant.name}" for axis, variant in best.cell.variants.items())
-        return f"best {best.cell.name} ({values}): {objective:.4g} {CALLED[plan.search.objective]}"
-    solved = [(row.solved_at, row.cell.name) for row in rows if row.solved_at is not None]
+        values = ", ".join(f"{axis} {variant.name}" for axis, variant in best.run.variants.items())
+        return f"best {best.run.name} ({values}): {objective:.4g} {CALLED[plan.search.objective]}"
+    solved = [(row.solved_at, row.run.name) for row in rows if row.solved_at is not None]
     if solved:
         steps, name = min(solved)
         return f"best {name}: solved in {steps:,} steps"
-    perplexities = [(value, row.cell.name) for row in rows if (value := row.metric("test/perplexity")) is not None]
+    perplexities = [(value, row.run.name) for row in rows if (value := row.metric("test/perplexity")) is not None]
     if perplexities:
         perplexity, name = min(perplexities)
         return f"best {name}: perplexity {perplexity:.3f}"
-    shares = [(value, row.cell.name) for row in rows if (value := share_of_baseline(row)) is not None]
+    shares = [(value, row.run.name) for row in rows if (value := share_of_baseline(row)) is not None]
     if not shares:
         return ""
     share, name = min(shares)
@@ -68,7 +68,7 @@ def search_table(plan: Plan, rows: Sequence[Row]) -> tuple[list[str], list[list[
     cells = {"validation loss": [loss_of(row) for row in best]}
     cells |= {name: [column([row]) for row in best] for name, column in COLUMNS.items() if name != "solved"}
     kept = {name: values for name, values in cells.items() if set(values) - {"-"}}
-    body = [[r.cell.name, *r.cell.group, *(values[i] for values in kept.values())] for i, r in enumerate(best)]
+    body = [[r.run.name, *r.run.group, *(values[i] for values in kept.values())] for i, r in enumerate(best)]
     return ["run", *plan.axes, *kept], body
 
 

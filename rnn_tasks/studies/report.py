@@ -12,7 +12,7 @@ from rnn_tasks import __version__
 from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table, write_all, write_page
 from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, figure_of, numeric_axis
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.queue import State
+from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
 from rnn_tasks.studies.table import Row, as_csv, as_markdown, groups_of, steps_table, summary_table
 
@@ -98,15 +98,15 @@ def made_by(rows: Sequence[Row]) -> str:
 
 def standing(rows: Sequence[Row]) -> str:
     """How many runs are done, and how many not."""
-    counts = {state: sum(row.state is state for row in rows) for state in State}
+    counts = {state: sum(row.state is state for row in rows) for state in RunState}
     return f"{len(rows)} runs: " + ", ".join(f"{count} {state.value}" for state, count in counts.items() if count) + "."
 
 
 def written(rows: Sequence[Row]) -> Section:
     """What language models wrote in the end, of each combination of variants that with its first seed."""
     first = [of[0] for of in groups_of(rows).values() if str(of[0].result.get("sample", "")).startswith(WARM)]
-    names = list(rows[0].cell.variants)
-    body = [[*row.cell.group, sample_line(row.result["sample"])] for row in first]
+    names = list(rows[0].run.variants)
+    body = [[*row.run.group, sample_line(row.result["sample"])] for row in first]
     return Section("samples", "What they write", [Table(WRITTEN, [*names, "sample"], body)] if body else [])
 
 
@@ -122,10 +122,10 @@ def sample_line(sample: str) -> str:
 
 def failures(rows: Sequence[Row]) -> Section:
     """The runs that failed, with their reasons."""
-    failed = [[*row.cell.group, str(row.cell.seed), row.reason] for row in rows if row.state is State.FAILED]
+    failed = [[*row.run.group, str(row.run.seed), row.reason] for row in rows if row.state is RunState.FAILED]
     if not failed:
         return Section("failed", "Failed runs", ())
-    names = list(rows[0].cell.variants)
+    names = list(rows[0].run.variants)
     return Section("failed", "Failed runs", [Table("Why runs have no result.", [*names, "seed", "reason"], failed)])
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnn_tasks.studies.plan import Cell, Plan
-from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, State
+from rnn_tasks.studies.plan import Plan, PlannedRun
+from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, RunState
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Row:
     """A run.
 
     Args:
-        cell: Which one.
+        run: The run.
         state: What has become of it.
         result: Figures of its summary, and its curves; empty if it has none.
         reason: Why it failed; empty if it did not.
     """
 
-    cell: Cell
-    state: State
+    run: PlannedRun
+    state: RunState
     result: Mapping[str, Any]
     reason: str = ""
 
@@ -45,7 +45,7 @@ class Row:
         return self.result.get("solved_at") if self.solved else None
 
 
-def rows_of(plan: Plan, states: Mapping[str, State], results: Mapping[str, Mapping[str, Any]]) -> list[Row]:
+def rows_of(plan: Plan, states: Mapping[str, RunState], results: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     """A row for each run of a study, in the study's order.
 
     Args:
@@ -54,10 +54,10 @@ def rows_of(plan: Plan, states: Mapping[str, State], results: Mapping[str, Mappi
         results: Attributes of those that have ended.
     """
     found = []
-    for cell in plan.cells():
-        ended = results.get(cell.name, {})
-        drawn = plan.drawn(cell, ended.get(DRAWN, {}))
-        found.append(Row(drawn, states[cell.name], ended.get(RESULT, {}), str(ended.get(REASON, ""))))
+    for run in plan.runs():
+        ended = results.get(run.name, {})
+        drawn = plan.with_values(run, ended.get(DRAWN, {}))
+        found.append(Row(drawn, states[run.name], ended.get(RESULT, {}), str(ended.get(REASON, ""))))
     return found
 
 
@@ -65,7 +65,7 @@ def groups_of(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
     """The runs of each combination of variants, whatever their seed, in their order."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(row.cell.group, []).append(row)
+        groups.setdefault(row.run.group, []).append(row)
     return groups
 
 
@@ -159,8 +159,8 @@ def steps_table(plan: Plan, rows: Sequence[Row], axis: str) -> tuple[list[str], 
     values = [variant.name for variant in plan.axes[axis]]
     lines: dict[tuple[str, ...], dict[str, list[Row]]] = {}
     for row in rows:
-        key = tuple(row.cell.variants[name].name for name in others)
-        lines.setdefault(key, {}).setdefault(row.cell.variants[axis].name, []).append(row)
+        key = tuple(row.run.variants[name].name for name in others)
+        lines.setdefault(key, {}).setdefault(row.run.variants[axis].name, []).append(row)
     body = [[*key, *(censored_spread(of.get(value, [])) for value in values)] for key, of in lines.items()]
     return [*others, *values], body
 
@@ -208,10 +208,10 @@ def as_csv(plan: Plan, rows: Sequence[Row]) -> str:
     figures = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "parameters"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    axes = [*rows[0].cell.variants] if rows else [*plan.axes]
+    axes = [*rows[0].run.variants] if rows else [*plan.axes]
     writer.writerow(["run", *axes, "seed", "state", *figures, *metrics, "reason"])
     for row in rows:
-        first = [row.cell.name, *row.cell.group, row.cell.seed, row.state.value]
+        first = [row.run.name, *row.run.group, row.run.seed, row.state.value]
         values = [row.result.get(name) for name in figures]
         measured = [(row.result.get("metrics") or {}).get(name) for name in metrics]
         writer.writerow([*first, *values, *measured, row.reason])

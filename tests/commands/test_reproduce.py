@@ -13,7 +13,7 @@ from rnn_tasks.commands.reproduce import COMPUTED, MEASURED, lexicon_share, ngra
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.report.page import PAGE
-from rnn_tasks.studies.plan import study_names
+from rnn_tasks.studies.plan_file import study_names
 from rnn_tasks.studies.published import FIGURES, published_of, read_figures
 from tests.conftest import SMALL, SMALL_TEXT, RnnTasks
 
@@ -123,7 +123,7 @@ def test_the_list_says_what_there_is_and_what_it_costs(rnn_tasks: RnnTasks, pres
         (["--jobs", "two"], "invalid int value"),
     ],
 )
-def test_a_mistake_is_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
+def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
     answer = rnn_tasks("reproduce", *words)
     assert (answer.status, len(answer.err.splitlines())) == (2, 1)
     assert said in answer.err
@@ -135,16 +135,16 @@ def test_the_shipped_figures_can_be_computed_and_fit_in_half_an_hour() -> None:
     functions = {figure.of for figure in published.figures if figure.way == "function" and figure.run is None}
     assert functions == set(COMPUTED)
     assert {f.of for f in published.figures if f.way == "function" and f.run is not None} == set(MEASURED)
-    assert {figure.run for figure in published.figures if figure.run} == set(published.efforts)
-    usual = [effort.total for effort in published.efforts.values() if not effort.dear]
+    assert {figure.run for figure in published.figures if figure.run} == set(published.costs)
+    usual = [cost.total for cost in published.costs.values() if not cost.dear]
     assert max(usual) <= sum(usual) / 2 <= 25
     assert not [name for name in [*shipped_names(), *study_names()] if "figures" in name]
 
 
 def test_each_shipped_run_is_a_recipe_that_there_is() -> None:
     published = read_figures(FIGURES)
-    for cell in published.plan(published.efforts).cells():
-        configs = [*cell.variants["run"].configs]
+    for run in published.plan(published.costs).runs():
+        configs = [*run.variants["run"].configs]
         assert len(configs) == 1
         assert shipped(configs[0]) is not None, configs
 
@@ -159,9 +159,9 @@ def test_each_shipped_run_is_a_recipe_that_there_is() -> None:
 )
 def test_what_a_shipped_run_changes_in_its_recipe(rnn_tasks: RnnTasks, run: str, where: str, value: Any) -> None:
     plan = read_figures(FIGURES).plan({run})
-    (cell,) = plan.cells()
-    Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(cell)))
-    said = rnn_tasks(*plan.words(cell, ["overlay.yaml"]), "--print_config")
+    (planned,) = plan.runs()
+    Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(planned)))
+    said = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
     assert (said.status, said.err) == (0, "")
     found = yaml.safe_load(said.out)
     for name in where.split("."):
@@ -233,4 +233,4 @@ def test_a_figures_file_that_is_none_is_named(tmp_path: Path) -> None:
     path.write_text("runs: [")
     with pytest.raises(UsageError, match=r"broken\.yaml is not valid YAML"):
         read_figures(path)
-    assert published_of(TINY, "tiny").efforts["quick"].time == "2 minutes"
+    assert published_of(TINY, "tiny").costs["quick"].time == "2 minutes"

@@ -6,7 +6,7 @@ import pytest
 from rnn_tasks.report.page import NARROW, WIDE, Picture
 from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
 from rnn_tasks.studies.plan import Plan, Variant
-from rnn_tasks.studies.queue import State
+from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.report import pictures
 from rnn_tasks.studies.table import Row
 
@@ -18,9 +18,9 @@ PLAN = Plan("made", "", (), {}, {"network": NETWORKS, "delay": DELAYS}, (0, 1, 2
 def made(solved: bool = True) -> list[Row]:
     """Runs of which rnn is never solved, and the others after more steps for longer delays."""
     rows = []
-    for cell in PLAN.cells():
-        steps = 10 * (1 + cell.seed) * int(cell.variants["delay"].value or 0)
-        good = solved and cell.variants["network"].name != "rnn"
+    for run in PLAN.runs():
+        steps = 10 * (1 + run.seed) * int(run.variants["delay"].value or 0)
+        good = solved and run.variants["network"].name != "rnn"
         result: dict[str, Any] = {
             "verdict": "solved" if good else "at_baseline",
             "solved_at": steps if good else None,
@@ -28,9 +28,9 @@ def made(solved: bool = True) -> list[Row]:
             "seconds": float(steps),
             "metrics": {"test/loss": 0.5, "test/accuracy": 0.9},
             "baseline": {"loss": 2.0, "accuracy": 0.125},
-            "curves": {"val/loss": [[10, 20], [1.0, 1.0 / (1 + cell.seed)]], "val/accuracy": [[10], [0.5]]},
+            "curves": {"val/loss": [[10, 20], [1.0, 1.0 / (1 + run.seed)]], "val/accuracy": [[10], [0.5]]},
         }
-        rows.append(Row(cell, State.DONE, result))
+        rows.append(Row(run, RunState.DONE, result))
     return rows
 
 
@@ -82,5 +82,5 @@ def test_what_is_drawn_depends_on_what_there_is() -> None:
     assert names == ["steps_to_solve", "grid_loss", "grid_seconds", "val_loss", "val_accuracy"]
     assert "steps_to_solve" not in [b.name for b in pictures(PLAN, made(solved=False)) if isinstance(b, Picture)]
     alone = Plan("one", "", (), {}, {"network": NETWORKS}, (0,), None, None)
-    empty = [Row(cell, State.TO_COME, {}) for cell in alone.cells()]
+    empty = [Row(run, RunState.PENDING, {}) for run in alone.runs()]
     assert pictures(alone, empty) == []

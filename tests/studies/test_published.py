@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.plan import Cell, Variant
+from rnn_tasks.studies.plan import PlannedRun, Variant
 from rnn_tasks.studies.published import (
     Comparison,
-    Effort,
-    Figure,
+    PublishedResult,
+    RunCost,
     Verdict,
     as_csv,
     compare,
@@ -21,7 +21,7 @@ from rnn_tasks.studies.published import (
     published_of,
     table_of,
 )
-from rnn_tasks.studies.queue import State
+from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.table import Row
 
 TINY: dict[str, Any] = {
@@ -38,12 +38,12 @@ TINY: dict[str, Any] = {
 }
 
 
-def figure(low: float, high: float, tolerance: float, because: str = "", decimals: int = 2) -> Figure:
-    return Figure("name", "what", "run", "metric", "m", low, high, tolerance, decimals, "book", because)
+def figure(low: float, high: float, tolerance: float, because: str = "", decimals: int = 2) -> PublishedResult:
+    return PublishedResult("name", "what", "run", "metric", "m", low, high, tolerance, decimals, "book", because)
 
 
 def row(seed: int = 0, **result: Any) -> Row:
-    return Row(Cell({"run": Variant("quick")}, seed), State.DONE, result)
+    return Row(PlannedRun({"run": Variant("quick")}, seed), RunState.DONE, result)
 
 
 def changed(*path: str, to: Any) -> dict[str, Any]:
@@ -59,11 +59,11 @@ def changed(*path: str, to: Any) -> dict[str, Any]:
 
 def test_each_run_has_its_own_seeds_and_configs() -> None:
     published = published_of(TINY, "tiny")
-    assert published.efforts == {"slow": Effort(9, (0,), True), "quick": Effort(0.5, (0, 3), False)}
+    assert published.costs == {"slow": RunCost(9, (0,), True), "quick": RunCost(0.5, (0, 3), False)}
     plan = published.plan({"slow", "quick"})
-    assert [cell.name for cell in plan.cells()] == ["slow-seed0", "quick-seed0", "quick-seed3"]
-    assert plan.words(plan.cells()[2]) == ["fit", "--config", "echo", "--data.delay=2", "--seed_everything=3"]
-    assert [cell.name for cell in published.plan({"quick"}).cells()] == ["quick-seed0", "quick-seed3"]
+    assert [run.name for run in plan.runs()] == ["slow-seed0", "quick-seed0", "quick-seed3"]
+    assert plan.arguments(plan.runs()[2]) == ["fit", "--config", "echo", "--data.delay=2", "--seed_everything=3"]
+    assert [run.name for run in published.plan({"quick"}).runs()] == ["quick-seed0", "quick-seed3"]
     assert published.plan({"quick"}).axes == plan.axes  # one study, whichever of its runs are meant
 
 
@@ -133,10 +133,10 @@ def test_the_table_and_its_notes() -> None:
     ]
     columns, body = table_of(comparisons)
     cells = [dict(zip(columns, line, strict=True)) for line in body]
-    assert [cell["published"] for cell in cells] == ["7.19", "1.0 to 1.1", "1.0 to 1.1", "5"]
-    assert [cell["ours"] for cell in cells] == ["7.30 (7.20 to 7.50)", "0.90", "0.80", "-"]
-    assert [cell["difference"] for cell in cells] == ["+0.11", "-0.10", "-0.20", "-"]
-    assert [cell["verdict"] for cell in cells] == ["within", "outside", "outside", "not run"]
+    assert [run["published"] for run in cells] == ["7.19", "1.0 to 1.1", "1.0 to 1.1", "5"]
+    assert [run["ours"] for run in cells] == ["7.30 (7.20 to 7.50)", "0.90", "0.80", "-"]
+    assert [run["difference"] for run in cells] == ["+0.11", "-0.10", "-0.20", "-"]
+    assert [run["verdict"] for run in cells] == ["within", "outside", "outside", "not run"]
     assert table_of([compare(figure(5.44, 5.44, 0.01), [5.437])])[1][0][4] == "+0.00"  # a sign of nothing would be odd
     assert notes_of(comparisons) == [["name, name", "outside", "it jumps"], ["name", "not run", "how"]]
     assert count_of(comparisons) == "4 figures: 1 within, 2 outside, 1 not run."

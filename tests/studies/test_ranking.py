@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
-from rnn_tasks.studies.queue import DRAWN, RESULT, State
+from rnn_tasks.studies.queue import DRAWN, RESULT, RunState
 from rnn_tasks.studies.ranking import SHOWN, best_so_far, ranked, search_table
 from rnn_tasks.studies.table import Row, rows_of
 
@@ -24,9 +24,9 @@ def result(loss: float, solved_at: int | None = None, perplexity: float | None =
 
 
 def rows(plan: Plan, *results: dict[str, Any], **attributes: Any) -> list[Row]:
-    names = [cell.name for cell in plan.cells()]
+    names = [run.name for run in plan.runs()]
     ended = {name: {RESULT: of, **attributes} for name, of in zip(names, results, strict=False)}
-    return rows_of(plan, {name: State.DONE if name in ended else State.TO_COME for name in names}, ended)
+    return rows_of(plan, {name: RunState.DONE if name in ended else RunState.PENDING for name in names}, ended)
 
 
 def test_the_best_is_the_one_that_solved_soonest_or_else_the_one_with_the_least_loss() -> None:
@@ -41,10 +41,10 @@ def test_the_best_language_model_has_the_least_perplexity() -> None:
     assert best_so_far(GRID, texts) == "best qr-seed0: perplexity 3.250"
 
 
-def test_a_search_shows_its_best_runs_first_and_has_all_of_them() -> None:
+def test_a_search_shows_its_best_runs_first_and_has_all_failed() -> None:
     found = rows(SEARCH, *(result(abs(12 - index) + 0.5) for index in range(24)), **{DRAWN: {"rate": 0.01}})
     first, *_, last = ranked(SEARCH, found)
-    assert (first.cell.name, last.state) == ("run0013", State.TO_COME)
+    assert (first.run.name, last.state) == ("run0013", RunState.PENDING)
     columns, body = search_table(SEARCH, found)
     assert columns[:3] == ["run", "rate", "validation loss"]
     assert body[0][:3] == ["run0013", "0.01", "0.5"]
@@ -56,4 +56,4 @@ def test_a_search_shows_its_best_runs_first_and_has_all_of_them() -> None:
 def test_a_search_for_few_steps_ranks_by_them() -> None:
     plan = replace(SEARCH, search=Search("random", 3, "steps"), max_steps=100)
     found = rows(plan, result(0.5), result(3.0, 90), result(1.0, 30))
-    assert [row.cell.name for row in ranked(plan, found)] == ["run0003", "run0002", "run0001"]
+    assert [row.run.name for row in ranked(plan, found)] == ["run0003", "run0002", "run0001"]

@@ -3,7 +3,7 @@ import io
 from typing import Any
 
 from rnn_tasks.studies.plan import Plan, Variant
-from rnn_tasks.studies.queue import REASON, RESULT, State
+from rnn_tasks.studies.queue import REASON, RESULT, RunState
 from rnn_tasks.studies.table import Row, as_csv, as_markdown, censored_median, rows_of, steps_table, summary_table
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1, 2), None, None)
@@ -22,9 +22,9 @@ def result(solved_at: int | None, steps: int, accuracy: float = 0.5) -> dict[str
 
 
 def rows(*results: dict[str, Any]) -> list[Row]:
-    names = [cell.name for cell in PLAN.cells()]
+    names = [run.name for run in PLAN.runs()]
     ended = {name: {RESULT: value} for name, value in zip(names, results, strict=False)}
-    return rows_of(PLAN, {name: State.DONE if name in ended else State.TO_COME for name in names}, ended)
+    return rows_of(PLAN, {name: RunState.DONE if name in ended else RunState.PENDING for name in names}, ended)
 
 
 def test_runs_that_were_not_solved_are_never_averaged_away() -> None:
@@ -51,7 +51,7 @@ def test_an_even_number_of_seeds_takes_the_worse_of_the_two_in_the_middle() -> N
 
 def test_a_row_for_each_run_in_csv() -> None:
     failed = rows(result(30, 35))
-    failed[1] = Row(failed[1].cell, State.FAILED, {}, 'it said "no", twice')
+    failed[1] = Row(failed[1].run, RunState.FAILED, {}, 'it said "no", twice')
     read = list(csv.DictReader(io.StringIO(as_csv(PLAN, failed))))
     assert len(read) == 6
     assert (read[0]["network"], read[0]["seed"], read[0]["state"], read[0]["solved_at"]) == ("rnn", "0", "done", "30")
@@ -66,8 +66,8 @@ def test_nothing_yet_is_a_table_too() -> None:
 
 
 def test_what_failed_has_its_reason() -> None:
-    names = [cell.name for cell in PLAN.cells()]
-    states = {name: State.FAILED for name in names}
+    names = [run.name for run in PLAN.runs()]
+    states = {name: RunState.FAILED for name in names}
     assert rows_of(PLAN, states, {names[0]: {REASON: "no"}})[0].reason == "no"
 
 
@@ -85,8 +85,8 @@ DELAYS = Plan(
 
 def test_steps_to_solve_stand_by_method_and_delay_with_what_was_not_solved_marked() -> None:
     values = [result(30, 35), result(50, 55), result(40, 45), result(300, 310), result(None, 400), result(None, 380)]
-    names = [cell.name for cell in DELAYS.cells()]
-    states = dict.fromkeys(names, State.DONE)
+    names = [run.name for run in DELAYS.runs()]
+    states = dict.fromkeys(names, RunState.DONE)
     found = rows_of(DELAYS, states, {name: {RESULT: of} for name, of in zip(names, values, strict=True)})
     assert steps_table(DELAYS, found, "delay") == (
         ["method", "1", "50"],
@@ -95,6 +95,6 @@ def test_steps_to_solve_stand_by_method_and_delay_with_what_was_not_solved_marke
 
 
 def test_a_combination_without_a_run_has_no_steps() -> None:
-    names = [cell.name for cell in DELAYS.cells()]
-    found = rows_of(DELAYS, dict.fromkeys(names, State.TO_COME), {})
+    names = [run.name for run in DELAYS.runs()]
+    found = rows_of(DELAYS, dict.fromkeys(names, RunState.PENDING), {})
     assert steps_table(DELAYS, found, "delay")[1] == [["qr", "-", "-"]]
