@@ -1,23 +1,23 @@
 """``rnn-tasks study``: many runs compared."""
 
-import contextlib
 import sys
 from pathlib import Path
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError, require
 
-STUDIES = Path("lightning_logs/studies")
+FOLDER = Path("lightning_logs/studies")
+"""The folder of the studies' own folders."""
 
 
 def study(arguments: list[str]) -> None:
-    """Run a study, or write what it has found; ``list`` says which there are.
+    """Run a study, write its report, or list the shipped studies.
 
     Args:
         arguments: The arguments after ``study``.
 
     Raises:
-        UsageError: No such study, or a storage that cannot be opened.
+        UsageError: There is no such study, or its storage cannot be opened.
         SystemExit: With status 1 if a run has failed.
     """
     parser = OneLineParser("rnn-tasks study", description="Compare many runs: variants times seeds, resumable.")
@@ -42,33 +42,27 @@ def study(arguments: list[str]) -> None:
     if options.action == "list":
         for name in study_names():
             plan = read_plan(name)
-            takes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
-            print(f"{name}  {len(plan.runs())} runs{takes}  {plan.about}")
+            minutes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
+            print(f"{name}  {len(plan.runs())} runs{minutes}  {plan.about}")
         return
     plan = read_plan(options.name, options.large)
     require(options.action == "report" or options.jobs >= 1, "jobs must be at least 1")
-    folder = STUDIES / plan.name
-    local = folder / "study.db"
-    if options.action == "report" and options.storage is None and not local.is_file():
+    folder = FOLDER / plan.name
+    database = folder / "study.db"
+    if options.action == "report" and options.storage is None and not database.is_file():
         raise UsageError(f"nothing is known of {plan.name} yet: rnn-tasks study run {options.name}")
     folder.mkdir(parents=True, exist_ok=True)
-    url = options.storage or f"sqlite:///{local}"
+    url = options.storage or f"sqlite:///{database}"
 
-    from rnn_tasks.studies.queue import RunQueue
-    from rnn_tasks.studies.report import write_study
-    from rnn_tasks.studies.storage import translate_database_errors
-    from rnn_tasks.studies.table import rows_of
+    from rnn_tasks.studies.report import SUMMARY, write_study
+    from rnn_tasks.studies.table import read_runs
+    from rnn_tasks.studies.worker import work_on
 
-    good = True
+    all_done = True
     if options.action == "run":
-        from rnn_tasks.studies.worker import work_on
-
-        good = work_on(plan, url, folder / "runs", options.jobs, options.retry_failed)
-    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url)) as queue:
-        rows = rows_of(plan, queue.states(), queue.results())
+        all_done = work_on(plan, url, folder / "runs", options.jobs, options.retry_failed)
     command = f"rnn-tasks study run {options.name}{' --large' if options.large else ''}"
-    page = write_study(plan, rows, folder / "report", command)
-    print((folder / "report" / "summary.md").read_text())
-    print(f"open {page}")
-    if not good:
+    page = write_study(plan, read_runs(plan, url), folder / "report", command)
+    print(f"{(page.parent / SUMMARY).read_text()}\nopen {page}")
+    if not all_done:
         sys.exit(1)

@@ -7,7 +7,7 @@ from typing import Any
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunQueue, RunState, unfinished
 from rnn_tasks.studies.ranking import best_so_far
-from rnn_tasks.studies.table import rows_of
+from rnn_tasks.studies.table import runs_table
 
 
 class Progress:
@@ -59,7 +59,7 @@ class Progress:
                 ", ".join(f"{count} {state.value}" for state, count in counts.items() if count),
                 f"{as_hours(left)} left",
             ]
-            best = best_so_far(self.plan, rows_of(self.plan, states, results))
+            best = best_so_far(self.plan, runs_table(self.plan, states, results))
             print("; ".join([*parts, best] if best else parts), flush=True)
 
 

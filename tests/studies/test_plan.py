@@ -36,18 +36,18 @@ def written(folder: Path, values: object) -> str:
 
 def test_plan_has_a_run_for_each_combination_and_seed(tmp_path: Path) -> None:
     plan = read_plan(written(tmp_path, SMALL))
-    cells = plan.runs()
-    assert [run.name for run in cells][:5] == [
+    runs = plan.runs()
+    assert [run.name for run in runs][:5] == [
         "rnn-1-seed0", "rnn-1-seed3", "rnn-2-seed0", "rnn-2-seed3", "gru-1-seed0",
     ]  # fmt: skip
-    assert len(cells) == 12
-    assert plan.arguments(cells[4], ["own.yaml"]) == [
+    assert len(runs) == 12
+    assert plan.arguments(runs[4], ["own.yaml"]) == [
         "fit", "--config", "echo", "--config", "models/gru", "--config", "own.yaml",
         "--data.batch_size=4", "--trainer.val_check_interval=null", "--data.delay=1",
         "--trainer.max_steps=20", "--trainer.max_time=00:00:01:30", "--seed_everything=0",
     ]  # fmt: skip
-    assert plan.overlay(cells[4]) == {"model": {"a": 1}}
-    assert plan.overlay(cells[0]) == {}
+    assert plan.overlay(runs[4]) == {"model": {"a": 1}}
+    assert plan.overlay(runs[0]) == {}
     assert [variant.value for variant in plan.axes["delay"]] == [1, 2]
 
 

@@ -14,7 +14,7 @@ from rnn_tasks.studies.plan import Plan, PlannedRun, Range, Search, Variant
 from rnn_tasks.studies.queue import RESULT, RunQueue, RunState
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import WORKER
-from rnn_tasks.studies.table import rows_of
+from rnn_tasks.studies.table import runs_table
 
 AXES = {"rate": (), "network": (Variant("rnn"), Variant("gru"))}
 RANGES = {"rate": Range("model.optimizer.lr", 1e-4, 1e-1, log=True)}
@@ -39,21 +39,21 @@ def loss_of(run: PlannedRun) -> float:
 
 def work(queue: RunQueue, runs: int) -> list[PlannedRun]:
     """Do so many runs: as they were drawn."""
-    cells: list[PlannedRun] = []
+    done: list[PlannedRun] = []
 
     def do(trial: optuna.Trial, run: PlannedRun) -> float:
-        cells.append(run)
+        done.append(run)
         trial.set_user_attr(RESULT, {"metrics": {"val/loss": loss_of(run)}, "steps": 100})
         return loss_of(run)
 
     for _ in range(runs):
         queue.enqueue_missing()
         queue.do_next(do)
-    return cells
+    return done
 
 
-def drawn(cells: Sequence[PlannedRun]) -> list[tuple[str, ...]]:
-    return [(run.name, *run.group) for run in cells]
+def drawn(done: Sequence[PlannedRun]) -> list[tuple[str, ...]]:
+    return [(run.name, *run.group) for run in done]
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
@@ -61,32 +61,32 @@ def test_same_seed_draws_same_values_after_interruption(tmp_path: Path, sampler:
     plan, interrupted = search(sampler), tmp_path / "interrupted"
     interrupted.mkdir()
     with closing(RunQueue(plan, url(tmp_path))) as queue:
-        cells = work(queue, 6)
+        done = work(queue, 6)
         queue.enqueue_missing()
         assert set(queue.states().values()) == {RunState.DONE}
-        rows = rows_of(plan, queue.states(), queue.results())
+        runs = runs_table(plan, queue.states(), queue.results())
     again = []
     for _ in range(2):
         with closing(RunQueue(plan, url(interrupted))) as queue:
             again += work(queue, 3)
-    assert drawn(again) == drawn(cells)
-    assert [name for name, *_ in drawn(cells)] == [f"run{number:04}" for number in range(1, 7)]
-    assert len({run.group for run in cells}) == 6
-    assert [row.run for row in rows] == cells
+    assert drawn(again) == drawn(done)
+    assert [name for name, *_ in drawn(done)] == [f"run{number:04}" for number in range(1, 7)]
+    assert len({run.group for run in done}) == 6
+    assert [(name, *variants) for name, *variants, _ in runs.index] == drawn(done)
     other = tmp_path / "other"
     other.mkdir()
     with closing(RunQueue(replace(plan, seeds=(1,)), url(other))) as queue:
-        assert drawn(work(queue, 1)) != drawn(cells[:1])
+        assert drawn(work(queue, 1)) != drawn(done[:1])
 
 
 def test_drawn_values_are_within_bounds_and_options(tmp_path: Path) -> None:
     plan = search("random", 12)
     with closing(RunQueue(plan, url(tmp_path))) as queue:
-        cells = work(queue, 12)
-    rates = [run.variants["rate"].value or 0 for run in cells]
+        done = work(queue, 12)
+    rates = [run.variants["rate"].value or 0 for run in done]
     assert 1e-4 <= min(rates) < 1e-3 < 1e-2 < max(rates) <= 1e-1  # each power of ten is as likely
-    assert {run.variants["network"].name for run in cells} == {"rnn", "gru"}
-    assert f"--model.optimizer.lr={cells[0].variants['rate'].name}" in plan.arguments(cells[0])
+    assert {run.variants["network"].name for run in done} == {"rnn", "gru"}
+    assert f"--model.optimizer.lr={done[0].variants['rate'].name}" in plan.arguments(done[0])
     whole = Range("model.core.hidden_size", 8, 64)
     assert whole.variant(12).options == {"model.core.hidden_size": 12}
     assert RANGES["rate"].variant(0.0123456).name == "0.01235"
@@ -95,8 +95,8 @@ def test_drawn_values_are_within_bounds_and_options(tmp_path: Path) -> None:
 def test_tpe_improves_with_results(tmp_path: Path) -> None:
     plan = search("tpe", 40)
     with closing(RunQueue(plan, url(tmp_path))) as queue:
-        cells = work(queue, 40)
-    early, late = cells[:10], cells[-10:]  # the first ten are drawn before anything is known
+        done = work(queue, 40)
+    early, late = done[:10], done[-10:]  # the first ten are drawn before anything is known
     assert sum(map(loss_of, late)) < sum(map(loss_of, early)) / 2
 
 
@@ -112,9 +112,9 @@ def test_run_of_dead_worker_keeps_its_values(tmp_path: Path) -> None:
         trial.set_user_attr(WORKER, str(trial.user_attrs[WORKER]) + "0")  # one that is gone
         queue.release_dead()
         assert queue.trials()[trial.number].state == TrialState.FAIL
-        cells = work(queue, 4)
-        assert cells[0] == lost
-        assert drawn(cells)[1][0] == "run0004"
+        done = work(queue, 4)
+        assert done[0] == lost
+        assert drawn(done)[1][0] == "run0004"
         assert set(queue.states().values()) == {RunState.DONE}
 
 

@@ -9,9 +9,8 @@ import yaml
 from rnn_tasks.studies.plan import PlannedRun
 from rnn_tasks.studies.plan_file import STUDIES, read_plan, study_names
 from rnn_tasks.studies.published import SomeRuns
-from rnn_tasks.studies.queue import RunQueue
 from rnn_tasks.studies.report import SUMMARY, write_study
-from rnn_tasks.studies.table import rows_of
+from rnn_tasks.studies.table import read_runs, run_names
 from rnn_tasks.studies.worker import work_on
 from tests.conftest import RnnTasks
 
@@ -66,10 +65,9 @@ def test_four_runs_of_large_grid_are_done_and_drawn(tmp_path: Path) -> None:
     plan = replace(SomeRuns(**given, names=frozenset(names)), options={**large.options, **short})
     url = f"sqlite:///{tmp_path / 'study.db'}"
     assert work_on(plan, url, tmp_path / "runs", 2)
-    queue = RunQueue(plan, url)
-    rows = rows_of(plan, queue.states(), queue.results())
-    assert {row.run.name for row in rows} == names
-    page = write_study(plan, rows, tmp_path / "report", "a command").read_text()
+    runs = read_runs(plan, url)
+    assert {*run_names(runs)} == names
+    page = write_study(plan, runs, tmp_path / "report", "a command").read_text()
     assert "cannot be drawn" not in page
     for what in ("Perplexity in the test", "Seconds of training", "What they write"):
         assert what in page
