@@ -89,8 +89,9 @@ def groups_of(runs: pd.DataFrame, without: str | None = None) -> dict[tuple[str,
         runs: The runs.
         without: An axis that may differ within a group, as the seed may.
     """
-    levels = [number for number, axis in enumerate(runs.index.names[1:-1], start=1) if axis != without]
-    return dict(iter(runs.groupby(level=levels, sort=False))) if levels else {(): runs}
+    axes = enumerate(runs.index.names[1:-1], start=1)
+    variants = [runs.index.get_level_values(number) for number, axis in axes if axis != without]
+    return dict(iter(runs.groupby(variants, sort=False))) if variants else {(): runs}
 
 
 def with_variant(runs: pd.DataFrame, axis: str, name: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Workers in processes of their own that train nothing; a program, so that it may fork.
 
-python -m tests.studies.fake_workers ADDRESS FOLDER
+python -m tests.studies.fake_workers URL FOLDER
 """
 
 import json
@@ -56,8 +56,8 @@ def fork(plan: Plan, url: str, folder: Path, statements: int = 0) -> int:
 
     Args:
         plan: The study.
-        url: Of the database.
-        folder: That of the study.
+        url: The URL of the database.
+        folder: The folder of the study.
         statements: After how many to the database it is killed; 0 for never.
 
     Returns:

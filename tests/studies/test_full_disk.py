@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from rnn_tasks.runs.files import SUMMARY, write_atomically
-from rnn_tasks.studies.outcome import Failure, exit_failure
+from rnn_tasks.studies.outcome import Failure, exit_failure, write_failure
 from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
 from rnn_tasks.studies.plan_file import read_plan
 from rnn_tasks.studies.queue import REASON, RunQueue, RunState
@@ -122,3 +122,11 @@ def test_signals_and_full_disks_are_transient_failures() -> None:
     assert exit_failure(2, "rnn-tasks: error: no such option") == Failure("no such option")
     assert exit_failure(1, "Traceback\nRuntimeError: value") == Failure("RuntimeError: value")
     assert exit_failure(1, "") == Failure("exit status 1")
+
+
+def test_only_errors_of_writing_are_failures_of_a_run() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.ckpt")
+    assert write_failure(full) == Failure("a.ckpt: No space left on device", transient=True)
+    missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "a.ckpt")
+    with pytest.raises(FileNotFoundError):
+        write_failure(missing)

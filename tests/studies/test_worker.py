@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -122,11 +123,14 @@ def wait_until(there: Any, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def processes_in(folder: Path) -> list[Path]:
-    """The other processes whose working directory is a folder."""
-    own = Path(f"/proc/{os.getpid()}/cwd")
-    links = [link for link in Path("/proc").glob("[0-9]*/cwd") if link != own]
-    return [link for link in links if os.path.realpath(link) == str(folder.resolve())]
+def processes_in(folder: Path) -> list[str]:
+    """The numbers of the other processes whose working directory is a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # ended, or another user's
+            if os.readlink(process / "cwd") == str(folder.resolve()) and process.name != str(os.getpid()):
+                found.append(process.name)
+    return found
 
 
 def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
