@@ -38,9 +38,9 @@ def best_so_far(plan: Plan, runs: pd.DataFrame) -> str:
         (first_finite(runs, "test/perplexity"), "perplexity {:.3f}"),
         (loss_share(runs), "{:.3f} of the baseline's loss"),
     ):
-        known = runs.assign(value=values).dropna(subset="value")
+        known = values.dropna()
         if not known.empty:
-            value, name = min(zip(known["value"], run_names(known), strict=True))
+            value, name = min(zip(known, run_names(known), strict=True))
             return f"best {name}: {text.format(value)}"
     return ""
 

@@ -77,8 +77,8 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
     ).astype({**TYPES, **dict.fromkeys(metrics, "float")})
 
 
-def run_names(runs: pd.DataFrame) -> list[str]:
-    """Return the names of runs."""
+def run_names(runs: pd.DataFrame | pd.Series) -> list[str]:
+    """Return the names of the runs of a table, or of a column."""
     return [*runs.index.get_level_values(0)]
 
 
