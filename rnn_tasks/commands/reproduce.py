@@ -27,16 +27,17 @@ def reproduce(arguments: list[str]) -> None:
     require(options.jobs >= 1, "jobs must be at least 1")
     require(not (options.all and options.name), "give names or --all, not both")
 
+    from rnn_tasks.studies.published import lines_of
     from rnn_tasks.studies.published_file import FIGURES, NAME, read_published
 
     published = read_published(FIGURES)
     chosen = published.choose(options.name, options.all or options.list)
-
-    from rnn_tasks.studies.published_report import lines_of, reproduce_results
-
     if options.list:
         print("\n".join(lines_of(published, chosen)))
         return
+
+    from rnn_tasks.studies.published_report import reproduce_results
+
     folder = FOLDER / NAME
     folder.mkdir(parents=True, exist_ok=True)
     shown = chosen if options.name else published.results

@@ -72,24 +72,6 @@ def reproduce_results(
     return Reproduction(as_text([one for one in comparisons if one.result in shown]), page, all_done)
 
 
-def lines_of(published: Published, results: Sequence[PublishedResult]) -> list[str]:
-    """Return a line for each result with the cost of its run, and a line with the total cost.
-
-    Args:
-        published: All published results.
-        results: The results to list.
-    """
-    lines = []
-    for result in results:
-        cost = None if result.run is None else published.costs[result.run]
-        time = "at once" if cost is None else f"{cost.time} ({result.run})"
-        if cost is not None and cost.slow:
-            time += ", with --all or by name"
-        lines.append(f"{result.name}  {result.what}: {result.published}  {result.source}  {time}")
-    total = math.ceil(sum(cost.total for cost in published.costs.values() if not cost.slow) / 2)
-    return [*lines, f"about {total} min with --jobs 2 on two cores, without the dear ones"]
-
-
 def table_of(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
     """Return column names, and a row for each result.
 
