@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from rnn_tasks.studies.plan import read_plan
+from rnn_tasks.studies.plan_file import read_plan
 
 
 def study_of(runs: int, steps: int) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def main() -> None:
                 study = Path(folder, "cost.yaml")
                 study.write_text(yaml.safe_dump(study_of(given.runs, given.steps)))
                 plan = read_plan(str(study))
-                commands = [["-m", "rnn_tasks", *plan.words(cell)] for cell in plan.cells()]
+                commands = [["-m", "rnn_tasks", *plan.arguments(cell)] for cell in plan.runs()]
                 if how != "by hand":
                     commands = [["-m", "rnn_tasks", "study", "run", str(study), *how.split()]]
                 found[how].append(seconds(commands, Path(folder)))

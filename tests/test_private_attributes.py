@@ -58,7 +58,7 @@ TABLE = {
         "cores/scan.py", lambda: torch._C, "a transform of torch.func must see every step"
     ),
     "_get_stale_trial_ids": Use(
-        "studies/queue.py", lambda: optuna.storages.RDBStorage, "overridden: a worker of this machine dies at once"
+        "studies/storage.py", lambda: optuna.storages.RDBStorage, "overridden: a worker that slept long is not taken for dead"
     ),
 }
 

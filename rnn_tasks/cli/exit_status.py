@@ -19,6 +19,7 @@ NOT_WRITABLE = {
     errno.EEXIST: "choose another folder",
     errno.ENOTDIR: "choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EFBIG: "raise the limit on the size of files",
 }
 """What to do about a file that cannot be written, by the number of the system's error."""
 

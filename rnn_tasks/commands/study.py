@@ -1,23 +1,23 @@
 """``rnn-tasks study``: many runs compared."""
 
-import contextlib
 import sys
 from pathlib import Path
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError, require
 
-STUDIES = Path("lightning_logs/studies")
+FOLDER = Path("lightning_logs/studies")
+"""The folder of the studies' own folders."""
 
 
-def study(words: list[str]) -> None:
-    """Run a study, or write what it has found; ``list`` says which there are.
+def study(arguments: list[str]) -> None:
+    """Run a study, write its report, or list the shipped studies.
 
     Args:
-        words: The words after ``study``.
+        arguments: The arguments after ``study``.
 
     Raises:
-        UsageError: No such study, or a storage that cannot be opened.
+        UsageError: There is no such study, or its storage cannot be opened.
         SystemExit: With status 1 if a run has failed.
     """
     parser = OneLineParser("rnn-tasks study", description="Compare many runs: variants times seeds, resumable.")
@@ -35,39 +35,34 @@ def study(words: list[str]) -> None:
         action="store_true",
         help="do failed runs again, from the beginning; one that lacked room on the disk or was killed always is",
     )
-    given = parser.parse_args(words)
+    options = parser.parse_args(arguments)
 
-    from rnn_tasks.studies.plan import read_plan, study_names
+    from rnn_tasks.studies.plan_file import read_plan, study_names
 
-    if given.action == "list":
+    if options.action == "list":
         for name in study_names():
             plan = read_plan(name)
-            takes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
-            print(f"{name}  {len(plan.cells())} runs{takes}  {plan.about}")
+            minutes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
+            print(f"{name}  {len(plan.runs())} runs{minutes}  {plan.about}")
         return
-    plan = read_plan(given.name, given.large)
-    require(given.action == "report" or given.jobs >= 1, "jobs must be at least 1")
-    folder = STUDIES / plan.name
-    local = folder / "study.db"
-    if given.action == "report" and given.storage is None and not local.is_file():
-        raise UsageError(f"nothing is known of {plan.name} yet: rnn-tasks study run {given.name}")
+    plan = read_plan(options.name, options.large)
+    require(options.action == "report" or options.jobs >= 1, "jobs must be at least 1")
+    folder = FOLDER / plan.name
+    database = folder / "study.db"
+    if options.action == "report" and options.storage is None and not database.is_file():
+        raise UsageError(f"nothing is known of {plan.name} yet: rnn-tasks study run {options.name}")
     folder.mkdir(parents=True, exist_ok=True)
-    address = given.storage or f"sqlite:///{local}"
+    url = options.storage or f"sqlite:///{database}"
 
-    from rnn_tasks.studies.queue import Ledger, told_in_one_line
-    from rnn_tasks.studies.report import write_study
-    from rnn_tasks.studies.table import rows_of
+    from rnn_tasks.studies.report import SUMMARY, write_study
+    from rnn_tasks.studies.table import read_runs
+    from rnn_tasks.studies.worker import work_on
 
-    good = True
-    if given.action == "run":
-        from rnn_tasks.studies.worker import work_on
-
-        good = work_on(plan, address, folder / "runs", given.jobs, given.retry_failed)
-    with told_in_one_line(address), contextlib.closing(Ledger(plan, address)) as ledger:
-        rows = rows_of(plan, ledger.states(), ledger.results())
-    command = f"rnn-tasks study run {given.name}{' --large' if given.large else ''}"
-    page = write_study(plan, rows, folder / "report", command)
-    print((folder / "report" / "summary.md").read_text())
-    print(f"open {page}")
-    if not good:
+    all_done = True
+    if options.action == "run":
+        all_done = work_on(plan, url, folder / "runs", options.jobs, options.retry_failed)
+    command = f"rnn-tasks study run {options.name}{' --large' if options.large else ''}"
+    page = write_study(plan, read_runs(plan, url), folder / "report", command)
+    print(f"{(page.parent / SUMMARY).read_text()}\nopen {page}")
+    if not all_done:
         sys.exit(1)

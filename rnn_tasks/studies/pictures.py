@@ -1,10 +1,13 @@
 """Pictures of a study: curves with seeds as a band, steps to solve over an axis of numbers, and heat maps."""
 
+import math
+import statistics
 from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ from rnn_tasks.plots.style import (
     panels,
 )
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.table import Row, groups_of, number, share_of_baseline
+from rnn_tasks.studies.table import baseline_of, first_finite, groups_of, loss_share, steps_to_solve, with_variant
 
 
 class Band(NamedTuple):
@@ -29,9 +32,9 @@ class Band(NamedTuple):
 
     Attributes:
         steps: Optimizer steps, ``(n,)``.
-        low: Least value over the seeds that are still trained, ``(n,)``.
-        middle: Their median.
-        high: Greatest value.
+        low: The least value over the seeds, ``(n,)``.
+        middle: The median over the seeds, ``(n,)``.
+        high: The greatest value over the seeds, ``(n,)``.
     """
 
     steps: NDArray[np.float64]
@@ -40,14 +43,17 @@ class Band(NamedTuple):
     high: NDArray[np.float64]
 
 
-def band(rows: Sequence[Row], name: str) -> Band | None:
-    """A curve of some runs; one that has ended counts with its last value. None if none has it.
+def band(runs: pd.DataFrame, name: str) -> Band | None:
+    """Return the median and range of a curve over runs; a run that has ended counts with its last value.
 
     Args:
-        rows: The runs.
-        name: Of the curve, such as ``val/loss``.
+        runs: The runs.
+        name: The name of the curve, such as ``val/loss``.
+
+    Returns:
+        None if no run has the curve.
     """
-    curves = [np.array(row.result["curves"][name], dtype=float) for row in rows if name in row.result.get("curves", {})]
+    curves = [np.array(curves[name], dtype=float) for curves in runs["curves"] if name in curves]
     curves = [curve for curve in curves if curve.size]
     if not curves:
         return None
@@ -56,36 +62,35 @@ def band(rows: Sequence[Row], name: str) -> Band | None:
     return Band(steps, values.min(0), np.median(values, 0), values.max(0))
 
 
-def draw_curves(plan: Plan, rows: Sequence[Row], name: str, label: str, on_log_axis: bool, width: float) -> Figure:
-    """A field for each combination of variants, with the seeds as a band and the baseline.
+def draw_curves(plan: Plan, runs: pd.DataFrame, name: str, label: str, on_log_axis: bool, width: float) -> Figure:
+    """Draw a panel for each combination of variants, with the range of the seeds as a band and the baseline.
 
     Args:
         plan: The study.
-        rows: Its runs.
-        name: Of the curve.
-        label: Of the vertical axis.
+        runs: Its runs.
+        name: The name of the curve.
+        label: The label of the vertical axis.
         on_log_axis: Whether that axis is logarithmic.
-        width: Inches.
+        width: The width of the picture in inches.
     """
-    groups = {group: found for group, of in groups_of(rows).items() if (found := band(of, name)) is not None}
-    figure, fields = panels(width, len(groups), height=2.0, least=2.3, sharey=True, sharex=True)
-    for field, (group, (steps, low, middle, high)) in zip(fields, groups.items(), strict=True):
+    groups = groups_of(runs)
+    bands = {group: curve for group, of in groups.items() if (curve := band(of, name)) is not None}
+    figure, fields = panels(width, len(bands), height=2.0, least=2.3, sharey=True, sharex=True)
+    for field, (group, (steps, low, middle, high)) in zip(fields, bands.items(), strict=True):
         field.fill_between(steps, low, high, color="0.75", linewidth=0, label="range of the seeds")
         field.plot(steps, middle, **LINES[0], linewidth=1.6, label="median of the seeds")
-        known = [r.result.get("baseline") or {} for r in rows if r.cell.group == group]
-        key = name.rpartition("/")[2].removeprefix("worst_")
-        values = [b[key] for b in known if key in b]
-        if values:
-            level(field, float(values[0]), "baseline")
+        baselines = baseline_of(groups[group], name.rpartition("/")[2].removeprefix("worst_")).dropna()
+        if not baselines.empty:
+            level(field, float(baselines.iloc[0]), "baseline")
         if on_log_axis:
-            logarithmic(field, [values for found in groups.values() for values in found[1:]])
+            logarithmic(field, [values for curve in bands.values() for values in curve[1:]])
         name_axes(field, "optimizer steps", label, title_of(plan, group))
     legend_below(figure, fields[0], width)
     return figure
 
 
 def title_of(plan: Plan, names: Sequence[str]) -> str:
-    """What a field shows: the names of its variants, with that of their axis where they are numbers.
+    """Return the title of a panel: the names of its variants, after the name of their axis where they are numbers.
 
     Args:
         plan: The study.
@@ -96,46 +101,44 @@ def title_of(plan: Plan, names: Sequence[str]) -> str:
 
 
 def numeric_axis(plan: Plan) -> str | None:
-    """The first axis whose variants are numbers; None if none is."""
+    """Return the first axis with several variants, all of them numbers; None if there is none."""
     numeric = (axis for axis, variants in plan.axes.items() if all(v.value is not None for v in variants))
     return next((axis for axis in numeric if len(plan.axes[axis]) > 1), None)
 
 
-def draw_steps_to_solve(plan: Plan, rows: Sequence[Row], axis: str, width: float) -> Figure:
-    """Steps to solve over an axis of numbers, a line for each combination of the others; censored ones are open.
+def draw_steps_to_solve(plan: Plan, runs: pd.DataFrame, axis: str, width: float) -> Figure:
+    """Draw steps to solve over an axis of numbers, a line for each combination of the other axes.
+
+    Each run is a mark, at the steps that it did if it did not solve; the mark is open then. Lines join medians.
 
     Args:
         plan: The study.
-        rows: Its runs.
+        runs: Its runs.
         axis: The axis.
-        width: Inches.
+        width: The width of the picture in inches.
     """
     figure, (field,) = panels(width, 1, height=4.0)
-    others: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        others.setdefault(tuple(v.name for a, v in row.cell.variants.items() if a != axis), []).append(row)
-    for index, (group, of) in enumerate(others.items()):
+    groups = groups_of(runs, without=axis)
+    for index, (group, of) in enumerate(groups.items()):
         marker = [*MARKERS, "v", "P", "X", "*"][index % 8]
         style = {
             **LINES[index % len(LINES)],
             "linestyle": LINES[(index + index // len(LINES)) % len(LINES)]["linestyle"],
         }
-        beside = 1.05 ** (
-            index - (len(others) - 1) / 2
-        )  # marks of several methods at one value stand beside one another
+        shift = 1.05 ** (index - (len(groups) - 1) / 2)  # marks of several lines at one value stand side by side
         points = []
         for variant in plan.axes[axis]:
-            here = [row for row in of if row.cell.variants[axis] == variant and row.result]
-            for row in here:
-                steps = number(row, "steps") if row.solved_at is None else row.solved_at
-                face = "none" if row.solved_at is None else style["color"]
-                place = np.array([(variant.value or 0) * beside, steps], dtype=float)[:, None]
-                field.plot(*place, marker, color=style["color"], markerfacecolor=face, markersize=4)
-            if here and sum(row.solved_at is not None for row in here) * 2 > len(here):
-                known = sorted(float("inf") if row.solved_at is None else row.solved_at for row in here)
-                points.append(((variant.value or 0) * beside, known[len(known) // 2]))
-        shown = np.array(points, dtype=float).reshape(-1, 2)
-        field.plot(shown[:, 0], shown[:, 1], marker=marker, markersize=4, label=", ".join(group), **style)
+            here, x = with_variant(of, axis, variant.name), (variant.value or 0) * shift
+            here = here[here["steps"].notna()]
+            steps = steps_to_solve(here)
+            for solved_at, budget in zip(steps, here["steps"], strict=True):
+                is_open = math.isnan(solved_at)
+                face, y = ("none", float(budget)) if is_open else (style["color"], solved_at)
+                field.plot([x], [y], marker, color=style["color"], markerfacecolor=face, markersize=4)
+            if steps.notna().sum() * 2 > len(here):
+                points.append((x, statistics.median_high(steps.fillna(math.inf))))
+        medians = np.array(points, dtype=float).reshape(-1, 2)
+        field.plot(medians[:, 0], medians[:, 1], marker=marker, markersize=4, label=", ".join(group), **style)
     field.set_xscale("log")
     field.set_yscale("log")
     values = [variant.value or 0 for variant in plan.axes[axis]]
@@ -149,30 +152,29 @@ def draw_steps_to_solve(plan: Plan, rows: Sequence[Row], axis: str, width: float
     return figure
 
 
-def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
-    """A heat map of a figure over the last two axes, a field for each combination of the others.
+def draw_grid(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> Figure:
+    """Draw a heat map of the median of a quantity over the last two axes, a panel for each combination of the others.
 
     Args:
         plan: The study.
-        rows: Its runs.
-        of: ``loss``, ``perplexity`` or ``seconds``.
-        width: Inches.
+        runs: Its runs.
+        quantity: ``loss``, ``perplexity`` or ``seconds``.
+        width: The width of the picture in inches.
     """
     *first, down, across = plan.axes
     down_names, across_names = ([v.name for v in plan.axes[axis]] for axis in (down, across))
     if any(variant.value is None for variant in plan.axes[down]):
         down_names.reverse()  # names are read from above, numbers grow upwards
-    fields_of: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for group, group_rows in groups_of(rows).items():
-        values = [value for row in group_rows if (value := figure_of(row, of)) is not None]
-        grid = fields_of.setdefault(group[: len(first)], np.full((len(down_names), len(across_names)), np.nan))
-        grid[down_names.index(group[-2]), across_names.index(group[-1])] = np.median(values) if values else np.nan
-    figure, fields = panels(width, len(fields_of), height=0.9 + 0.35 * len(down_names), least=2.6)
-    every = np.concatenate([grid.ravel() for grid in fields_of.values()])
+    grids: dict[tuple[str, ...], NDArray[np.float64]] = {}
+    for group, of in groups_of(runs).items():
+        grid = grids.setdefault(group[: len(first)], np.full((len(down_names), len(across_names)), np.nan))
+        grid[down_names.index(group[-2]), across_names.index(group[-1])] = quantity_of(of, quantity).median()
+    figure, fields = panels(width, len(grids), height=0.9 + 0.35 * len(down_names), least=2.6)
+    every = np.concatenate([grid.ravel() for grid in grids.values()])
     low, high = (float(f(every)) for f in (np.nanmin, np.nanmax)) if np.isfinite(every).any() else (0.0, 1.0)
-    # One that is far above the others, as one that blew up, would leave no colours for them.
+    # A value far above the others, of a run that blew up, would leave no colours for them.
     high = min(high, 3 * float(np.nanmedian(every))) if np.isfinite(every).any() else high
-    for field, (group, grid) in zip(fields, fields_of.items(), strict=True):
+    for field, (group, grid) in zip(fields, grids.items(), strict=True):
         image = heat_map(field, grid, low, high)
         for (y, x), value in np.ndenumerate(grid):
             dark = np.isfinite(value) and value < (low + high) / 2
@@ -181,12 +183,12 @@ def draw_grid(plan: Plan, rows: Sequence[Row], of: str, width: float) -> Figure:
         field.set_xticks(range(len(across_names)), across_names, fontsize=7)
         field.set_yticks(range(len(down_names)), down_names, fontsize=7)
         name_axes(field, across, down, title_of(plan, group))
-    colour_bar(figure, image, fields, "loss / baseline" if of == "loss" else of)
+    colour_bar(figure, image, fields, "loss / baseline" if quantity == "loss" else quantity)
     return figure
 
 
-def figure_of(row: Row, of: str) -> float | None:
-    """A figure of a run by the name that a heat map has."""
-    if of == "seconds":
-        return number(row, "seconds")
-    return row.metric("test/perplexity", "val/perplexity") if of == "perplexity" else share_of_baseline(row)
+def quantity_of(runs: pd.DataFrame, quantity: str) -> pd.Series:
+    """Return a quantity of each run by the name that a heat map has: ``loss``, ``perplexity`` or ``seconds``."""
+    if quantity == "seconds":
+        return runs["seconds"]
+    return first_finite(runs, "test/perplexity", "val/perplexity") if quantity == "perplexity" else loss_share(runs)

@@ -1,78 +1,65 @@
-"""Which run of a study is the best so far, and the table of a search, best first."""
+"""The best run of a study so far, and the table of a search, best run first."""
 
 import math
-from collections.abc import Sequence
+
+import pandas as pd
 
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.search import objective_of
-from rnn_tasks.studies.table import COLUMNS, Row, share_of_baseline
+from rnn_tasks.studies.table import COLUMNS, first_finite, loss_share, run_names, steps_to_solve
 
-CALLED = {"loss": "validation loss", "steps": "steps to solve, unless that is above the budget"}
+OBJECTIVES = {"loss": "validation loss", "steps": "steps to solve, unless that is above the budget"}
 
 SHOWN = 20
-"""Runs of a search in its table; the CSV has all."""
+"""Runs of a search in its table; the CSV has all runs."""
 
 
-def best_so_far(plan: Plan, rows: Sequence[Row]) -> str:
-    """The best run in a few words; empty if there is none.
+def best_so_far(plan: Plan, runs: pd.DataFrame) -> str:
+    """Return the best run in a few words; empty if no run is the best.
 
-    In a search that is the one with the least objective; else the one that needed the fewest steps to solve; where
-    none did, the one of the lowest perplexity, or of the lowest loss as a share of the baseline's.
+    The best run of a search has the least objective. Else it solved in the fewest steps; if no run solved, it has the
+    lowest test perplexity, or else the lowest loss as a share of the baseline's.
 
     Args:
         plan: The study.
-        rows: Its runs.
+        runs: Its runs.
     """
-    if not plan.compares:
+    if not plan.has_one_task:
         return ""
     if plan.search is not None:
-        best = ranked(plan, rows)[0]
-        objective = objective_of(plan, best.result)
+        best = ranked(runs).iloc[:1]
+        objective = best["objective"].iloc[0]
+        name, *variants, _ = best.index[0]
+        values = ", ".join(f"{axis} {variant}" for axis, variant in zip(plan.axes, variants, strict=True))
         if not math.isfinite(objective):
             return ""
-        values = ", ".join(f"{axis} {variant.name}" for axis, variant in best.cell.variants.items())
-        return f"best {best.cell.name} ({values}): {objective:.4g} {CALLED[plan.search.objective]}"
-    solved = [(row.solved_at, row.cell.name) for row in rows if row.solved_at is not None]
-    if solved:
-        steps, name = min(solved)
-        return f"best {name}: solved in {steps:,} steps"
-    perplexities = [(value, row.cell.name) for row in rows if (value := row.metric("test/perplexity")) is not None]
-    if perplexities:
-        perplexity, name = min(perplexities)
-        return f"best {name}: perplexity {perplexity:.3f}"
-    shares = [(value, row.cell.name) for row in rows if (value := share_of_baseline(row)) is not None]
-    if not shares:
-        return ""
-    share, name = min(shares)
-    return f"best {name}: {share:.3f} of the baseline's loss"
+        return f"best {name} ({values}): {objective:.4g} {OBJECTIVES[plan.search.objective]}"
+    for values, text in (
+        (steps_to_solve(runs), "solved in {:,.0f} steps"),
+        (first_finite(runs, "test/perplexity"), "perplexity {:.3f}"),
+        (loss_share(runs), "{:.3f} of the baseline's loss"),
+    ):
+        known = values.dropna()
+        if not known.empty:
+            value, name = min(zip(known, run_names(known), strict=True))
+            return f"best {name}: {text.format(value)}"
+    return ""
 
 
-def ranked(plan: Plan, rows: Sequence[Row]) -> list[Row]:
-    """The runs of a search by what it makes small, best first; those without a result come last, in their order.
-
-    Args:
-        plan: A search.
-        rows: Its runs.
-    """
-    return sorted(rows, key=lambda row: objective_of(plan, row.result))
+def ranked(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of a search by its objective, best run first; runs without a result come last, in their order."""
+    return runs.sort_values("objective", kind="stable")
 
 
-def search_table(plan: Plan, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Column names, and a row for each of the best runs of a search; columns without any figure are left out.
+def search_table(runs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return column names, and a row for each of the best runs of a search; columns without any value are left out.
 
     Args:
-        plan: A search.
-        rows: Its runs.
+        runs: The runs of a search.
     """
-    best = [row for row in ranked(plan, rows) if row.result][:SHOWN]
-    cells = {"validation loss": [loss_of(row) for row in best]}
-    cells |= {name: [column([row]) for row in best] for name, column in COLUMNS.items() if name != "solved"}
+    best = ranked(runs[runs["steps"].notna()]).head(SHOWN)
+    rows = [best.iloc[[number]] for number in range(len(best))]
+    cells = {"validation loss": ["-" if math.isnan(v) else f"{v:.4g}" for v in first_finite(best, "val/loss")]}
+    cells |= {name: [column(row) for row in rows] for name, column in COLUMNS.items() if name != "solved"}
     kept = {name: values for name, values in cells.items() if set(values) - {"-"}}
-    body = [[r.cell.name, *r.cell.group, *(values[i] for values in kept.values())] for i, r in enumerate(best)]
-    return ["run", *plan.axes, *kept], body
-
-
-def loss_of(row: Row) -> str:
-    """The final loss in the validation, nats."""
-    loss = row.metric("val/loss")
-    return "-" if loss is None else f"{loss:.4g}"
+    body = [[*names, *values] for (*names, _), *values in zip(best.index, *kept.values(), strict=True)]
+    return [*best.index.names[:-1], *kept], body

@@ -1,22 +1,22 @@
-"""What a study has found: a page for a browser, CSV and Markdown."""
+"""The report of a study: a page for a browser, its runs as CSV, and a summary in Markdown."""
 
 import math
 import platform
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from rnn_tasks import __version__
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.page import write_page
 from rnn_tasks.runs.files import write_all
-from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, figure_of, numeric_axis
+from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, numeric_axis, quantity_of
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.queue import State
+from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
-from rnn_tasks.studies.table import Row, as_csv, as_markdown, groups_of, steps_table, summary_table
+from rnn_tasks.studies.table import as_csv, as_markdown, groups_of, solved, steps_table, summary_table
 
 RUNS, SUMMARY = "runs.csv", "summary.md"
 
@@ -35,10 +35,10 @@ SOLVED_BY = "Optimizer steps to solve by"
 
 CENSORED = "The median of the seeds, and its range; > is more than the steps that were done."
 
-WRITTEN = "The likeliest continuation after the last validation, with the first seed."
+SAMPLES_CAPTION = "The likeliest continuation after the last validation, with the first seed."
 
-WARM = "temperature"
-"""How the sample of a language model begins."""
+SAMPLE_START = "temperature"
+"""The first word of the sample of a language model."""
 
 CURVES = {
     "val/loss": ("validation loss, nats", True),
@@ -47,73 +47,74 @@ CURVES = {
     "gradient_norm/before_clipping": ("gradient norm", True),
     "spectral_norm/weight_hh_l0": ("spectral norm", False),
 }
-MOST_FIELDS = 16
-"""Curves are drawn of so many combinations at most."""
+
+MAX_PANELS = 16
+"""Combinations of variants up to which curves are drawn."""
 
 
-def write_study(plan: Plan, rows: Sequence[Row], folder: Path, command: str) -> Path:
-    """Write what a study has found so far.
+def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> Path:
+    """Write the report of a study: a page, the runs as CSV, and a summary in Markdown.
 
     Args:
         plan: The study.
-        rows: Its runs.
-        folder: Where.
-        command: What makes it again.
+        runs: Its runs.
+        folder: The folder of the report.
+        command: The command that repeats the study.
 
     Returns:
         The page to open.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The report cannot be written.
     """
     searched = plan.search is not None
-    rows, caption = (ranked(plan, rows), SEARCH_CAPTION) if searched else (rows, CAPTION)
-    columns, body = search_table(plan, rows) if searched else summary_table(plan, rows)
-    axis = None if searched or not any(row.solved for row in rows) else numeric_axis(plan)
-    delays = [] if axis is None else [Table(f"{SOLVED_BY} {axis}. {CENSORED}", *steps_table(plan, rows, axis))]
-    samples = written(rows)
-    facts = made_by(rows)
-    lead = [Paragraph(plan.about), Paragraph(standing(rows)), Paragraph(f"{facts}. Made with: {command}")]
+    runs, caption = (ranked(runs), SEARCH_CAPTION) if searched else (runs, CAPTION)
+    columns, body = search_table(runs) if searched else summary_table(runs)
+    axis = None if searched or not solved(runs).any() else numeric_axis(plan)
+    steps = [] if axis is None else [Table(f"{SOLVED_BY} {axis}. {CENSORED}", *steps_table(plan, runs, axis))]
+    samples = samples_section(runs)
+    versions, counts = versions_line(runs), counts_line(runs)
+    lead = [Paragraph(plan.about), Paragraph(counts), Paragraph(f"{versions}. Made with: {command}")]
     sections = [
-        Section("steps", "Steps to solve", delays),
+        Section("steps", "Steps to solve", steps),
         Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
-        Section("pictures", "How it went", [] if searched else pictures(plan, rows)),
+        Section("pictures", "How it went", [] if searched else pictures(plan, runs)),
         samples,
-        failures(rows),
+        failures_section(runs),
     ]
     page = write_page(folder, plan.name, lead, sections, {"plan": {"name": plan.name, "about": plan.about}})
-    blocks = [block for block in (*delays, *sections[1].blocks, *samples.blocks) if isinstance(block, Table)]
+    blocks = [block for block in (*steps, *sections[1].blocks, *samples.blocks) if isinstance(block, Table)]
     tables = "\n\n".join(f"{as_markdown(block.columns, block.rows)}\n\n{block.caption}" for block in blocks)
-    text = f"# {plan.name}\n\n{plan.about}\n\n{tables}\n\n{standing(rows)}\n\n{facts}\n\n    {command}\n"
-    write_all(folder, {RUNS: as_csv(plan, rows).encode(), SUMMARY: text.encode()})
+    text = f"# {plan.name}\n\n{plan.about}\n\n{tables}\n\n{counts}\n\n{versions}\n\n    {command}\n"
+    write_all(folder, {RUNS: as_csv(runs).encode(), SUMMARY: text.encode()})
     return page
 
 
-def made_by(rows: Sequence[Row]) -> str:
-    """The versions with which the runs were made, several where they differ, or those of now where there is none."""
-    now = {"rnn_tasks": __version__, "torch": torch.__version__, "python": platform.python_version()}
-    known = [row.result["versions"] for row in rows if row.result.get("versions")] or [now]
+def versions_line(runs: pd.DataFrame) -> str:
+    """Return the versions that made the runs, several where they differ; the current ones if no run has versions."""
+    current = {"rnn_tasks": __version__, "torch": torch.__version__, "python": platform.python_version()}
+    known = [versions for versions in runs["versions"] if versions] or [current]
     names = dict.fromkeys(name for versions in known for name in versions)
     values = {name: sorted({str(versions[name]) for versions in known if name in versions}) for name in names}
     return ", ".join(f"{name} {' and '.join(of)}" for name, of in values.items())
 
 
-def standing(rows: Sequence[Row]) -> str:
-    """How many runs are done, and how many not."""
-    counts = {state: sum(row.state is state for row in rows) for state in State}
-    return f"{len(rows)} runs: " + ", ".join(f"{count} {state.value}" for state, count in counts.items() if count) + "."
+def counts_line(runs: pd.DataFrame) -> str:
+    """Return the number of runs in each state."""
+    counts = {state.value: (runs["state"] == state.value).sum() for state in RunState}
+    return f"{len(runs)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + "."
 
 
-def written(rows: Sequence[Row]) -> Section:
-    """What language models wrote in the end, of each combination of variants that with its first seed."""
-    first = [of[0] for of in groups_of(rows).values() if str(of[0].result.get("sample", "")).startswith(WARM)]
-    names = list(rows[0].cell.variants)
-    body = [[*row.cell.group, sample_line(row.result["sample"])] for row in first]
-    return Section("samples", "What they write", [Table(WRITTEN, [*names, "sample"], body)] if body else [])
+def samples_section(runs: pd.DataFrame) -> Section:
+    """Return the last texts that language models wrote, for each combination of variants that of its first seed."""
+    texts = {group: of["sample"].iloc[0] for group, of in groups_of(runs).items()}
+    body = [[*group, sample_line(text)] for group, text in texts.items() if text.startswith(SAMPLE_START)]
+    columns = [*runs.index.names[1:-1], "sample"]
+    return Section("samples", "What they write", [Table(SAMPLES_CAPTION, columns, body)] if body else [])
 
 
 def sample_line(sample: str) -> str:
-    r"""The likeliest continuation, out of the sample of a language model, in one line.
+    r"""Return the likeliest continuation in the sample of a language model, on one line.
 
     Example:
         >>> sample_line("temperature 0\nit has been\n\ntemperature 0.7\nit hax")
@@ -122,13 +123,12 @@ def sample_line(sample: str) -> str:
     return " / ".join(sample.split("\n\n")[0].splitlines()[1:])
 
 
-def failures(rows: Sequence[Row]) -> Section:
-    """The runs that failed, with their reasons."""
-    failed = [[*row.cell.group, str(row.cell.seed), row.reason] for row in rows if row.state is State.FAILED]
-    if not failed:
-        return Section("failed", "Failed runs", ())
-    names = list(rows[0].cell.variants)
-    return Section("failed", "Failed runs", [Table("Why runs have no result.", [*names, "seed", "reason"], failed)])
+def failures_section(runs: pd.DataFrame) -> Section:
+    """Return the failed runs, with their reasons."""
+    reasons = runs[runs["state"] == RunState.FAILED.value]["reason"]
+    body = [[*map(str, names), reason] for (_, *names), reason in reasons.items()]
+    table = Table("Why runs have no result.", [*runs.index.names[1:], "reason"], body)
+    return Section("failed", "Failed runs", [table] if body else ())
 
 
 GRIDS = {
@@ -138,28 +138,29 @@ GRIDS = {
 }
 
 
-def pictures(plan: Plan, rows: Sequence[Row]) -> list[Block]:
-    """What can be drawn of a study."""
+def pictures(plan: Plan, runs: pd.DataFrame) -> list[Block]:
+    """Return the pictures that the runs of a study allow."""
     blocks: list[Block] = []
     axis = numeric_axis(plan)
     values = [] if axis is None else [variant.value or 0 for variant in plan.axes[axis]]
-    if axis is not None and min(values) > 0 and any(row.solved for row in rows):
+    if axis is not None and min(values) > 0 and solved(runs).any():
         caption = (
             f"Optimizer steps to solve over {axis}, both logarithmic: a mark a run, the line through the medians. "
+            "An open mark was not solved after so many steps."
         )
-        caption += "An open mark was not solved after so many steps."
-        blocks.append(Picture("steps_to_solve", partial(draw_steps_to_solve, plan, rows, axis), caption))
+        blocks.append(Picture("steps_to_solve", partial(draw_steps_to_solve, plan, runs, axis), caption))
     if len(plan.axes) >= 2:
-        for of, what in GRIDS.items():
-            if of != "perplexity" or any(figure_of(row, of) is not None for row in rows):
-                blocks.append(
-                    Picture(f"grid_{of}", partial(draw_grid, plan, rows, of), f"{what}, median of the seeds.")
-                )
-    if math.prod(len(variants) for variants in plan.axes.values()) <= MOST_FIELDS:
+        for name, quantity in GRIDS.items():
+            if name != "perplexity" or quantity_of(runs, name).notna().any():
+                caption = f"{quantity}, median of the seeds."
+                blocks.append(Picture(f"grid_{name}", partial(draw_grid, plan, runs, name), caption))
+    if math.prod(len(variants) for variants in plan.axes.values()) <= MAX_PANELS:
         for name, (label, logarithmic) in CURVES.items():
-            if any(name in row.result.get("curves", {}) for row in rows):
-                caption = f"{label.capitalize()} over optimizer steps: median and range of the seeds. A run that has "
-                caption += "ended counts with its last value."
-                draw = partial(draw_curves, plan, rows, name, label, logarithmic)
+            if any(name in curves for curves in runs["curves"]):
+                caption = (
+                    f"{label.capitalize()} over optimizer steps: median and range of the seeds. A run that has ended "
+                    "counts with its last value."
+                )
+                draw = partial(draw_curves, plan, runs, name, label, logarithmic)
                 blocks.append(Picture(name.replace("/", "_"), draw, caption))
     return blocks

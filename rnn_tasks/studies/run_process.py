@@ -1,4 +1,4 @@
-"""One run of a study in a process of its own, which ends when the worker that started it does."""
+"""Train one run of a study in a process of its own, which ends with its worker."""
 
 import multiprocessing
 import os
@@ -10,58 +10,65 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-LOST = 75
-"""Exit status of a run whose worker is gone."""
+from rnn_tasks.cli.exit_status import one_line_errors
+from rnn_tasks.cli.resume import fit_or_resume
 
-WAYS = multiprocessing.get_all_start_methods()
-CONTEXT: Any = multiprocessing.get_context("forkserver" if "forkserver" in WAYS else "spawn")
-"""Runs are forked off a process that has imported everything once, which takes longer than many a run."""
+WORKER_GONE = 75
+"""Exit status of a run whose worker has ended."""
+
+START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+CONTEXT: Any = multiprocessing.get_context(START_METHOD)
+"""Runs are forked off a process that has imported everything once, since imports take longer than many runs."""
 
 
-def start(words: Sequence[str], log: Path) -> BaseProcess:
-    """Begin to train as ``rnn-tasks`` with the same words does.
+def start(arguments: Sequence[str], log: Path) -> BaseProcess:
+    """Start a process that trains a run.
 
     Args:
-        words: Behind ``rnn-tasks``.
-        log: What the run says is added to this file.
+        arguments: The arguments of ``rnn-tasks``: those of ``fit`` or ``resume``.
+        log: The file to which the output of the run is appended.
 
     Returns:
-        Its process.
+        The process.
     """
     CONTEXT.set_forkserver_preload([__name__, "rnn_tasks.cli.trainer"])
-    process: BaseProcess = CONTEXT.Process(target=train, args=(list(words), str(log), os.getcwd(), dict(os.environ)))
+    values = (list(arguments), str(log), os.getcwd(), dict(os.environ))
+    process: BaseProcess = CONTEXT.Process(target=train, args=values)
     process.start()
     return process
 
 
-def train(words: list[str], log: str, folder: str, environment: Mapping[str, str]) -> None:
-    """Be that process.
+def train(arguments: list[str], log: str, folder: str, environment: Mapping[str, str]) -> None:
+    """Train a run; this function is all that the process does.
 
     Args:
-        words: Behind ``rnn-tasks``.
-        log: The file that is written to.
-        folder: Where to work.
-        environment: Its variables.
+        arguments: The arguments of ``rnn-tasks``.
+        log: The file for the output.
+        folder: The working directory.
+        environment: The environment variables.
+
+    Raises:
+        SystemExit: With the status that ``rnn-tasks`` has, if the run fails.
     """
-    os.setsid()  # Ctrl-C is the worker's to handle
-    threading.Thread(target=end_with_the_worker, daemon=True).start()
+    os.setsid()  # the worker handles Ctrl-C
+    threading.Thread(target=end_with_worker, daemon=True).start()
     os.chdir(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)  # a layer of the user's may lie in the working directory
     os.environ.clear()
     os.environ.update(environment)
-    said, nothing = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666), os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (said, 1), (said, 2)):
+    output, nothing = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666), os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    # What the worker's own words were is nothing to this run, and Lightning warns of it.
-    sys.argv = ["rnn-tasks"]
+    sys.argv = ["rnn-tasks"]  # LightningCLI warns if the process has arguments besides those that it is given
     sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", buffering=1) for number in (1, 2))
-    from rnn_tasks.commands import main
+    with one_line_errors():
+        fit_or_resume(arguments)
 
-    main(words)
 
-
-def end_with_the_worker() -> None:
-    """Leave at once when the worker is gone."""
+def end_with_worker() -> None:
+    """Exit at once when the worker has ended."""
     worker = multiprocessing.parent_process()
     if worker is not None:
         wait([worker.sentinel])
-        os._exit(LOST)
+        os._exit(WORKER_GONE)

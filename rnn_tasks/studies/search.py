@@ -1,4 +1,4 @@
-"""What a search draws for each of its runs, and how good a run has been."""
+"""The values that a search draws for each of its runs, and the quantity that it minimises."""
 
 import math
 from collections.abc import Mapping
@@ -13,26 +13,26 @@ from rnn_tasks.studies.plan import Plan, Search
 
 
 def sampler_of(search: Search, seed: int, number: int) -> BaseSampler:
-    """What draws the values of a run: the same for the same run, whoever does it and after whatever interruptions.
+    """Return the sampler of a run: the same for the same run, whichever worker does it and after any interruption.
 
     Args:
         search: How values are drawn.
-        seed: Of the study.
-        number: Of the run.
+        seed: The seed of the study.
+        number: The number of the run.
     """
-    (drawn,) = np.random.SeedSequence([seed, number]).generate_state(1)
+    (sampler_seed,) = np.random.SeedSequence([seed, number]).generate_state(1)
     if search.sampler == "random":
-        return RandomSampler(seed=int(drawn))
-    first = min(10, max(4, search.runs // 4))  # at random, before anything is known
-    return TPESampler(seed=int(drawn), n_startup_trials=first, constant_liar=True)
+        return RandomSampler(seed=int(sampler_seed))
+    startup = min(10, max(4, search.runs // 4))  # random runs before the first model
+    return TPESampler(seed=int(sampler_seed), n_startup_trials=startup, constant_liar=True)
 
 
 def draw(plan: Plan, trial: Trial) -> dict[str, Any]:
-    """Draw the values of a run, unless its trial has them from an earlier one that stood for the same run.
+    """Draw the values of a run, or return those of an earlier trial of the same run.
 
     Args:
         plan: A search.
-        trial: Stands for the run; its study's sampler draws.
+        trial: The trial of the run; the sampler of its study draws.
 
     Returns:
         A number or the name of a variant for each axis.
@@ -46,11 +46,11 @@ def draw(plan: Plan, trial: Trial) -> dict[str, Any]:
             if axis not in plan.ranges:
                 values[axis] = trial.suggest_categorical(axis, tuple(variant.name for variant in variants))
                 continue
-            of = plan.ranges[axis]
-            if of.whole:
-                values[axis] = trial.suggest_int(axis, int(of.low), int(of.high), log=of.log)
+            drawn = plan.ranges[axis]
+            if drawn.whole:
+                values[axis] = trial.suggest_int(axis, int(drawn.low), int(drawn.high), log=drawn.log)
             else:
-                values[axis] = trial.suggest_float(axis, of.low, of.high, log=of.log)
+                values[axis] = trial.suggest_float(axis, drawn.low, drawn.high, log=drawn.log)
         except ValueError as error:
             raise UsageError(
                 f"{plan.name}: {axis} has other values than when the search began: give the new search a new name"
@@ -59,14 +59,14 @@ def draw(plan: Plan, trial: Trial) -> dict[str, Any]:
 
 
 def objective_of(plan: Plan, result: Mapping[str, Any]) -> float:
-    """How good a run has been, less being better; infinite where that is not known.
+    """Return the objective of a run, to be minimised; infinite for a run without a result.
 
-    The test has no part in it. Where steps to solve are wanted, a run that did not solve is worse than all that did,
-    by its loss as a share of the baseline's.
+    It is computed from the validation alone. If steps to solve are minimised, a run that did not solve is worse than
+    all runs that did, by its loss as a share of the baseline's.
 
     Args:
         plan: The study.
-        result: Figures of the run's summary.
+        result: The result of the run.
     """
     loss = (result.get("metrics") or {}).get("val/loss")
     loss = float(loss) if isinstance(loss, int | float) and math.isfinite(loss) else math.inf

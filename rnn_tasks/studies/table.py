@@ -1,79 +1,141 @@
-"""Rows of a study, one a run, and their summary over seeds, in which what was not solved is never averaged away."""
+"""The runs of a study as a table, and its summary over seeds, which counts unsolved runs as more than their steps."""
 
-import csv
-import io
+import contextlib
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rnn_tasks.studies.plan import Cell, Plan
-from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, State
+import pandas as pd
+
+from rnn_tasks.studies.plan import Plan
+from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, RunQueue, RunState
+from rnn_tasks.studies.search import objective_of
+from rnn_tasks.studies.storage import translate_database_errors
+
+VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "parameters"]
+"""Values of ``summary.json`` that have a column."""
+
+TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
+"""Types of the columns with numbers; those of metrics are float."""
+
+NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions"]
+"""Columns that ``runs.csv`` leaves out: the objective of a search, three mappings, and the text of a language model."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """A run.
-
-    Args:
-        cell: Which one.
-        state: What has become of it.
-        result: Figures of its summary, and its curves; empty if it has none.
-        reason: Why it failed; empty if it did not.
-    """
-
-    cell: Cell
-    state: State
-    result: Mapping[str, Any]
-    reason: str = ""
-
-    def metric(self, *names: str) -> float | None:
-        """The first of some metrics that it has and that is a number."""
-        metrics = self.result.get("metrics") or {}
-        found = (metrics.get(name) for name in names)
-        return next((float(v) for v in found if isinstance(v, int | float) and math.isfinite(v)), None)
-
-    @property
-    def solved(self) -> bool:
-        """Whether its task was solved, in validation and in the test."""
-        return self.result.get("verdict") == "solved"
-
-    @property
-    def solved_at(self) -> int | None:
-        """The step at which validation said so; None if it was not solved."""
-        return self.result.get("solved_at") if self.solved else None
-
-
-def rows_of(plan: Plan, states: Mapping[str, State], results: Mapping[str, Mapping[str, Any]]) -> list[Row]:
-    """A row for each run of a study, in the study's order.
+def read_runs(plan: Plan, url: str) -> pd.DataFrame:
+    """Return the runs of a study as a table, see :func:`runs_table`.
 
     Args:
         plan: The study.
-        states: Of each run, by name.
-        results: Attributes of those that have ended.
+        url: The URL of its database.
+
+    Raises:
+        UsageError: The database cannot be opened, or fails.
     """
-    found = []
-    for cell in plan.cells():
-        ended = results.get(cell.name, {})
-        drawn = plan.drawn(cell, ended.get(DRAWN, {}))
-        found.append(Row(drawn, states[cell.name], ended.get(RESULT, {}), str(ended.get(REASON, ""))))
-    return found
+    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url)) as queue:
+        return runs_table(plan, queue.states(), queue.results())
 
 
-def groups_of(rows: Sequence[Row]) -> dict[tuple[str, ...], list[Row]]:
-    """The runs of each combination of variants, whatever their seed, in their order."""
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.cell.group, []).append(row)
-    return groups
+def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the runs of a study as a table, one row per run in the order of the plan.
 
-
-def censored_median(values: Sequence[float | None], budgets: Sequence[float]) -> str:
-    """The median of steps to solve, of which some are only known to be more than a budget.
+    The index identifies a run: its name, the variant of each axis, and its seed. The columns are ``state``, those of
+    ``VALUES``, the metrics by name, ``reason`` (empty unless the run failed), and those of ``NOT_IN_CSV``. A value
+    that a run does not have is missing; mappings are empty then.
 
     Args:
-        values: Of each run; None for one that was not solved.
+        plan: The study.
+        states: The state of each run, by its name.
+        results: The attributes of the trials of runs that are done or have failed, by the name of the run.
+    """
+    index, records, metrics = [], [], set[str]()
+    for run in plan.runs():
+        attributes = results.get(run.name, {})
+        drawn = plan.with_values(run, attributes.get(DRAWN, {}))
+        result = attributes.get(RESULT, {})
+        measured = {k: v for k, v in (result.get("metrics") or {}).items() if isinstance(v, int | float)}
+        metrics |= measured.keys()
+        index.append((run.name, *drawn.group, run.seed))
+        records.append(
+            {
+                "state": states[run.name].value,
+                **{name: result.get(name) for name in VALUES},
+                **measured,
+                "reason": str(attributes.get(REASON, "")),
+                "objective": objective_of(plan, result),
+                "baseline": result.get("baseline") or {},
+                "curves": result.get("curves") or {},
+                "sample": str(result.get("sample", "")),
+                "versions": result.get("versions") or {},
+            }
+        )
+    return pd.DataFrame(
+        records,
+        index=pd.MultiIndex.from_tuples(index, names=["run", *plan.axes, "seed"]),
+        columns=["state", *VALUES, *sorted(metrics), "reason", *NOT_IN_CSV],
+    ).astype({**TYPES, **dict.fromkeys(metrics, "float")})
+
+
+def run_names(runs: pd.DataFrame | pd.Series) -> list[str]:
+    """Return the names of the runs of a table, or of a column."""
+    return [*runs.index.get_level_values(0)]
+
+
+def groups_of(runs: pd.DataFrame, without: str | None = None) -> dict[tuple[str, ...], pd.DataFrame]:
+    """Return the runs of each combination of variants, in the order of their first runs.
+
+    Args:
+        runs: The runs.
+        without: An axis that may differ within a group, as the seed may.
+    """
+    axes = enumerate(runs.index.names[1:-1], start=1)
+    variants = [runs.index.get_level_values(number) for number, axis in axes if axis != without]
+    return dict(iter(runs.groupby(variants, sort=False))) if variants else {(): runs}
+
+
+def with_variant(runs: pd.DataFrame, axis: str, name: str) -> pd.DataFrame:
+    """Return the runs that have a variant.
+
+    Args:
+        runs: The runs.
+        axis: The name of the axis.
+        name: The name of the variant.
+    """
+    return runs[runs.index.get_level_values(1 + runs.index.names[1:-1].index(axis)) == name]
+
+
+def solved(runs: pd.DataFrame) -> pd.Series:
+    """Return whether each run solved its task, in validation and in the test."""
+    return runs["verdict"] == "solved"
+
+
+def steps_to_solve(runs: pd.DataFrame) -> pd.Series:
+    """Return the step at which validation said solved, of each run; missing for a run that did not solve its task."""
+    return runs["solved_at"].astype(float).where(solved(runs))
+
+
+def first_finite(runs: pd.DataFrame, *names: str) -> pd.Series:
+    """Return the first of some metrics that is a finite number, of each run; missing if none is."""
+    values = runs.reindex(columns=[*names]).astype(float)
+    return values.where(values.abs() < math.inf).bfill(axis="columns").iloc[:, 0]
+
+
+def baseline_of(runs: pd.DataFrame, name: str) -> pd.Series:
+    """Return a value of the baseline, of each run; missing for runs without it."""
+    return runs["baseline"].map(lambda baseline: baseline.get(name)).astype(float)
+
+
+def loss_share(runs: pd.DataFrame) -> pd.Series:
+    """Return the loss as a share of the baseline's, of each run."""
+    return first_finite(runs, "test/loss", "val/loss") / baseline_of(runs, "loss")
+
+
+def censored_median(values: Sequence[float | None] | pd.Series, budgets: Sequence[float] | pd.Series) -> str:
+    """Return the median of steps to solve, where runs that did not solve count as more than their steps.
+
+    Args:
+        values: The steps to solve of each run; missing for a run that did not solve.
         budgets: The steps that each run did.
 
     Example:
@@ -82,110 +144,91 @@ def censored_median(values: Sequence[float | None], budgets: Sequence[float]) ->
         >>> censored_median([], [])
         '-'
     """
-    if not values:
+    steps, limits = pd.Series(values, dtype=float), pd.Series(budgets, dtype=float)
+    if steps.empty:
         return "-"
-    median = statistics.median_high([math.inf if value is None else value for value in values])
-    if math.isfinite(median):
-        return f"{median:,.0f}"
-    return f"> {min(b for v, b in zip(values, budgets, strict=True) if v is None):,.0f}"
+    median = statistics.median_high(steps.fillna(math.inf))
+    return f"{median:,.0f}" if math.isfinite(median) else f"> {limits[steps.isna()].min():,.0f}"
 
 
-def spread(values: Sequence[float | None], form: str) -> str:
-    """The median of what is known, and its range.
+def censored_spread(runs: pd.DataFrame) -> str:
+    """Return the censored median of the steps to solve and their range, in which ``>`` marks runs that did not solve.
+
+    Args:
+        runs: Runs that differ only in their seed.
+    """
+    runs = runs[runs["steps"].notna()]
+    steps, budgets = steps_to_solve(runs), runs["steps"]
+    median = censored_median(steps, budgets)
+    if steps.isna().all():
+        return median
+    low, high = f"{steps.min():,.0f}", f"{steps.max():,.0f}"
+    if steps.isna().any():
+        high = f"> {budgets[steps.isna()].min():,.0f}"
+    return median if low == high else f"{median} ({low} to {high})"
+
+
+def spread(values: Sequence[float | None] | pd.Series, form: str) -> str:
+    """Return the median of the values that are not missing, with their range.
 
     Example:
         >>> spread([1.0, 3.0, 2.0], ".1f"), spread([None], ".1f"), spread([2.0, 2.0], ".0f")
         ('2.0 (1.0 to 3.0)', '-', '2')
     """
-    known = sorted(value for value in values if value is not None)
-    if not known:
+    known = pd.Series(values, dtype=float).dropna()
+    if known.empty:
         return "-"
-    low, middle, high = (format(value, form) for value in (known[0], statistics.median(known), known[-1]))
+    low, middle, high = (format(value, form) for value in (known.min(), known.median(), known.max()))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
-def share_of_baseline(row: Row) -> float | None:
-    """The loss as a share of the baseline's."""
-    loss, baseline = row.metric("test/loss", "val/loss"), (row.result.get("baseline") or {}).get("loss")
-    return None if loss is None or not baseline else loss / baseline
-
-
-def number(row: Row, name: str) -> float | None:
-    """A figure of the summary."""
-    value = row.result.get(name)
-    return float(value) if isinstance(value, int | float) else None
-
-
-COLUMNS: dict[str, Callable[[Sequence[Row]], str]] = {
-    "solved": lambda rows: f"{sum(row.solved for row in rows)} of {len(rows)}",
-    "steps to solve": lambda rows: censored_median(
-        [row.solved_at for row in rows if row.result], [number(row, "steps") or 0 for row in rows if row.result]
-    ),
-    "accuracy": lambda rows: spread([row.metric("test/worst_accuracy", "test/accuracy") for row in rows], ".4f"),
-    "training perplexity": lambda rows: spread([row.metric("train_epoch/perplexity") for row in rows], ".3f"),
-    "perplexity": lambda rows: spread([row.metric("test/perplexity", "val/perplexity") for row in rows], ".3f"),
-    "loss / baseline": lambda rows: spread([share_of_baseline(row) for row in rows], ".3f"),
-    "parameters": lambda rows: spread([number(row, "parameters") for row in rows], ",.0f"),
-    "seconds": lambda rows: spread([number(row, "seconds") for row in rows], ".1f"),
+COLUMNS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "solved": lambda runs: f"{solved(runs).sum()} of {len(runs)}",
+    "steps to solve": lambda runs: censored_median(steps_to_solve(runs)[runs["steps"].notna()], runs["steps"].dropna()),
+    "accuracy": lambda runs: spread(first_finite(runs, "test/worst_accuracy", "test/accuracy"), ".4f"),
+    "training perplexity": lambda runs: spread(first_finite(runs, "train_epoch/perplexity"), ".3f"),
+    "perplexity": lambda runs: spread(first_finite(runs, "test/perplexity", "val/perplexity"), ".3f"),
+    "loss / baseline": lambda runs: spread(loss_share(runs), ".3f"),
+    "parameters": lambda runs: spread(runs["parameters"], ",.0f"),
+    "seconds": lambda runs: spread(runs["seconds"], ".1f"),
 }
+"""The columns of a summary: each is a function of the runs of a row."""
 
 
-def summary_table(plan: Plan, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Column names, and a row for each combination of variants; columns without any figure are left out.
+def summary_table(runs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return column names, and a row for each combination of variants; columns without any value are left out.
 
     Args:
-        plan: The study.
-        rows: Its runs.
+        runs: The runs of a study.
     """
-    groups = groups_of(rows)
+    groups = groups_of(runs)
     cells = {name: [column(of) for of in groups.values()] for name, column in COLUMNS.items()}
     kept = {name: values for name, values in cells.items() if set(values) != {"-"}}
-    body = [[*group, *(values[index] for values in kept.values())] for index, group in enumerate(groups)]
-    return [*plan.axes, *kept], body
+    body = [[*group, *values] for group, *values in zip(groups, *kept.values(), strict=True)]
+    return [*runs.index.names[1:-1], *kept], body
 
 
-def steps_table(plan: Plan, rows: Sequence[Row], axis: str) -> tuple[list[str], list[list[str]]]:
-    """Steps to solve, a column for each value of an axis and a row for each combination of the others.
+def steps_table(plan: Plan, runs: pd.DataFrame, axis: str) -> tuple[list[str], list[list[str]]]:
+    """Return steps to solve, with a column for each value of an axis and a row for each combination of the others.
 
     Args:
         plan: The study.
-        rows: Its runs.
+        runs: Its runs.
         axis: The axis.
 
     Returns:
         Column names, and the rows.
     """
-    others = [name for name in plan.axes if name != axis]
     values = [variant.name for variant in plan.axes[axis]]
-    lines: dict[tuple[str, ...], dict[str, list[Row]]] = {}
-    for row in rows:
-        key = tuple(row.cell.variants[name].name for name in others)
-        lines.setdefault(key, {}).setdefault(row.cell.variants[axis].name, []).append(row)
-    body = [[*key, *(censored_spread(of.get(value, [])) for value in values)] for key, of in lines.items()]
-    return [*others, *values], body
-
-
-def censored_spread(rows: Sequence[Row]) -> str:
-    """The median of the steps to solve and its range, where ``>`` marks runs that were not solved.
-
-    Args:
-        rows: Runs that differ in their seed alone.
-    """
-    known = [row for row in rows if row.result]
-    solved = [row.solved_at for row in known]
-    budgets = [number(row, "steps") or 0 for row in known]
-    median = censored_median(solved, budgets)
-    found = sorted(steps for steps in solved if steps is not None)
-    if not found:
-        return median
-    low, high = censored_median([found[0]], [0]), censored_median([found[-1]], [0])
-    if len(found) < len(known):
-        high = censored_median([None], [min(b for s, b in zip(solved, budgets, strict=True) if s is None)])
-    return median if low == high else f"{median} ({low} to {high})"
+    body = [
+        [*group, *(censored_spread(with_variant(of, axis, value)) for value in values)]
+        for group, of in groups_of(runs, without=axis).items()
+    ]
+    return [*(name for name in plan.axes if name != axis), *values], body
 
 
 def as_markdown(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown.
+    """Return a table in Markdown.
 
     Example:
         >>> print(as_markdown(["a"], [["1"]]))
@@ -197,22 +240,10 @@ def as_markdown(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in body)])
 
 
-def as_csv(plan: Plan, rows: Sequence[Row]) -> str:
-    """One row a run: its variants, its seed, what has become of it, and its figures.
+def as_csv(runs: pd.DataFrame) -> str:
+    """Return one row per run: its name, variants, seed, state, values and metrics, and why it failed.
 
     Args:
-        plan: The study.
-        rows: Its runs.
+        runs: The runs of a study.
     """
-    metrics = sorted({name for row in rows for name in row.result.get("metrics") or {}})
-    figures = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "parameters"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    axes = [*rows[0].cell.variants] if rows else [*plan.axes]
-    writer.writerow(["run", *axes, "seed", "state", *figures, *metrics, "reason"])
-    for row in rows:
-        first = [row.cell.name, *row.cell.group, row.cell.seed, row.state.value]
-        values = [row.result.get(name) for name in figures]
-        measured = [(row.result.get("metrics") or {}).get(name) for name in metrics]
-        writer.writerow([*first, *values, *measured, row.reason])
-    return text.getvalue()
+    return str(runs.drop(columns=NOT_IN_CSV).to_csv(lineterminator="\n"))

@@ -9,12 +9,18 @@ import pytest
 import yaml
 
 from rnn_tasks.cli.shipped import CONFIGS, shipped, shipped_names
-from rnn_tasks.commands.reproduce import COMPUTED, MEASURED, lexicon_share, ngram_of_windows, reservoir_memory_capacity
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import LanguageModel
+from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.report.page import PAGE
-from rnn_tasks.studies.plan import study_names
-from rnn_tasks.studies.published import FIGURES, published_of, read_figures
+from rnn_tasks.studies.plan_file import study_names
+from rnn_tasks.studies.published_file import FIGURES, published_from, read_published
+from rnn_tasks.studies.published_values import (
+    COMPUTED,
+    MEASURED,
+    lexicon_share_of_run,
+    ngram_of_windows,
+    reservoir_memory_capacity,
+)
 from tests.conftest import SMALL, SMALL_TEXT, RnnTasks
 
 SETTINGS = dict(option.removeprefix("--").split("=") for option in SMALL)
@@ -47,7 +53,7 @@ def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny figures in the place of the shipped ones."""
     path = tmp_path / "figures.yaml"
     path.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    monkeypatch.setattr("rnn_tasks.studies.published.FIGURES", path)
+    monkeypatch.setattr("rnn_tasks.studies.published_file.FIGURES", path)
     return path
 
 
@@ -61,7 +67,7 @@ def trained_runs(out: str) -> list[str]:
     return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
 
 
-def test_what_is_missing_is_run_and_what_is_done_never_again(rnn_tasks: RnnTasks, presets: Path) -> None:
+def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) -> None:
     said = rnn_tasks("reproduce", "--jobs", "2")
     assert (said.status, said.err) == (0, "")
     assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
@@ -90,7 +96,7 @@ def test_what_is_missing_is_run_and_what_is_done_never_again(rnn_tasks: RnnTasks
     assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
 
 
-def test_a_run_that_fails_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
+def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "dear": True}
     presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "dear": wrong}}, sort_keys=False))
     said = rnn_tasks("reproduce", "dear")
@@ -104,7 +110,7 @@ def test_a_run_that_fails_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets:
     assert verdicts()["dear_loss"] == "within"
 
 
-def test_the_list_says_what_there_is_and_what_it_costs(rnn_tasks: RnnTasks, presets: Path) -> None:
+def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path) -> None:
     lines = rnn_tasks("reproduce", "--list").out.splitlines()
     assert len(lines) == len(TINY["figures"]) + 1
     assert lines[0] == "quick_steps  it: 4  a book  2 minutes (quick)"
@@ -123,28 +129,28 @@ def test_the_list_says_what_there_is_and_what_it_costs(rnn_tasks: RnnTasks, pres
         (["--jobs", "two"], "invalid int value"),
     ],
 )
-def test_a_mistake_is_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
+def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
     answer = rnn_tasks("reproduce", *words)
     assert (answer.status, len(answer.err.splitlines())) == (2, 1)
     assert said in answer.err
     assert not FOLDER.exists()
 
 
-def test_the_shipped_figures_can_be_computed_and_fit_in_half_an_hour() -> None:
-    published = read_figures(FIGURES)
-    functions = {figure.of for figure in published.figures if figure.way == "function" and figure.run is None}
+def test_shipped_results_take_at_most_half_an_hour() -> None:
+    published = read_published(FIGURES)
+    functions = {result.key for result in published.results if result.source_kind == "function" and result.run is None}
     assert functions == set(COMPUTED)
-    assert {f.of for f in published.figures if f.way == "function" and f.run is not None} == set(MEASURED)
-    assert {figure.run for figure in published.figures if figure.run} == set(published.efforts)
-    usual = [effort.total for effort in published.efforts.values() if not effort.dear]
+    assert {r.key for r in published.results if r.source_kind == "function" and r.run is not None} == set(MEASURED)
+    assert {result.run for result in published.results if result.run} == set(published.costs)
+    usual = [cost.total for cost in published.costs.values() if not cost.slow]
     assert max(usual) <= sum(usual) / 2 <= 25
     assert not [name for name in [*shipped_names(), *study_names()] if "figures" in name]
 
 
-def test_each_shipped_run_is_a_recipe_that_there_is() -> None:
-    published = read_figures(FIGURES)
-    for cell in published.plan(published.efforts).cells():
-        configs = [*cell.variants["run"].configs]
+def test_each_shipped_run_has_an_existing_recipe() -> None:
+    published = read_published(FIGURES)
+    for run in published.plan(published.costs).runs():
+        configs = [*run.variants["run"].configs]
         assert len(configs) == 1
         assert shipped(configs[0]) is not None, configs
 
@@ -157,11 +163,11 @@ def test_each_shipped_run_is_a_recipe_that_there_is() -> None:
         ("variable_delay_echo_gru_200", "trainer.max_epochs", 200),
     ],
 )
-def test_what_a_shipped_run_changes_in_its_recipe(rnn_tasks: RnnTasks, run: str, where: str, value: Any) -> None:
-    plan = read_figures(FIGURES).plan({run})
-    (cell,) = plan.cells()
-    Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(cell)))
-    said = rnn_tasks(*plan.words(cell, ["overlay.yaml"]), "--print_config")
+def test_shipped_run_changes_its_recipe(rnn_tasks: RnnTasks, run: str, where: str, value: Any) -> None:
+    plan = read_published(FIGURES).plan({run})
+    (planned,) = plan.runs()
+    Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(planned)))
+    said = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
     assert (said.status, said.err) == (0, "")
     found = yaml.safe_load(said.out)
     for name in where.split("."):
@@ -169,25 +175,25 @@ def test_what_a_shipped_run_changes_in_its_recipe(rnn_tasks: RnnTasks, run: str,
     assert found == value
 
 
-def test_the_published_figures_are_those_of_the_page_on_text() -> None:
+def test_published_results_equal_those_of_the_page_on_text() -> None:
     page = CONFIGS.parent / "docs/text.md"
     if not page.is_file():
         pytest.skip("the pages are not part of what was unpacked")
     lines = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d.]+) / ([\d.]+) \|", page.read_text(encoding="utf-8"), re.M)
     assert len(lines) == 7
-    shown = {figure.name: figure.published for figure in read_figures(FIGURES).figures}
+    shown = {figure.name: figure.published for figure in read_published(FIGURES).results}
     for name, train, val in lines:
         assert (shown[f"windows_{name}_train"], shown[f"windows_{name}_val"]) == (train, val)
 
 
-def test_the_n_gram_is_the_one_that_a_run_stands_beside(rnn_tasks: RnnTasks) -> None:
+def test_ngram_equals_the_baseline_of_a_run(rnn_tasks: RnnTasks) -> None:
     options = [option for option in SMALL_TEXT if "sequence_length" not in option]
     assert rnn_tasks("fit", "--config", "seeds/time_machine_windows_gru", *options).status == 0
     (path,) = Path("lightning_logs").glob("*/version_0/summary.json")
     assert ngram_of_windows() == pytest.approx(json.loads(path.read_text())["baseline"]["val"]["perplexity"])
 
 
-def test_without_the_book_its_figure_is_not_run(
+def test_result_is_not_run_without_the_book(
     rnn_tasks: RnnTasks, presets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
@@ -198,39 +204,37 @@ def test_without_the_book_its_figure_is_not_run(
     assert "nowhere" in said.out
 
 
-def test_the_memory_capacity_is_that_of_reservoirpy() -> None:
+def test_memory_capacity_equals_that_of_reservoirpy() -> None:
     nodes, observables = (pytest.importorskip(f"reservoirpy.{name}") for name in ("nodes", "observables"))
     model = nodes.Reservoir(100, sr=1, seed=1) >> nodes.Ridge(ridge=1e-4)
     assert reservoir_memory_capacity() == pytest.approx(observables.memory_capacity(model, k_max=50, seed=1), rel=0.01)
 
 
-def test_without_reservoirpy_its_figure_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_capacity_names_the_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "reservoirpy.nodes", None)
     with pytest.raises(UsageError, match="pip install reservoirpy"):
         reservoir_memory_capacity()
 
 
-def test_the_share_of_words_is_of_those_that_the_last_weights_write(
-    trained: RnnTasks, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lexicon_share_is_of_text_by_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[Any, ...]] = []
 
-    def generate(model: LanguageModel, prefix: str, length: int, temperature: float, seed: int) -> str:
+    def generate(network: LanguageNetwork, prefix: str, length: int, temperature: float, seed: int) -> str:
         written.append((length, temperature, seed))
         return "oy the cat xyzzy the bo"  # the first word and the last one may be cut
 
-    monkeypatch.setattr(LanguageModel, "generate", generate)
+    monkeypatch.setattr(LanguageNetwork, "generate", generate)
     run = Path("lightning_logs/elman_grammar/version_0")
     (run / "checkpoints/best.ckpt").unlink()
-    assert lexicon_share(run) == 3 / 4
+    assert lexicon_share_of_run(run) == 3 / 4
     assert written == [(20_000, 0.5, 0)]
     with pytest.raises(UsageError, match="does not write text"):
-        lexicon_share(Path("lightning_logs/echo/version_0"))
+        lexicon_share_of_run(Path("lightning_logs/echo/version_0"))
 
 
-def test_a_figures_file_that_is_none_is_named(tmp_path: Path) -> None:
+def test_broken_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("runs: [")
     with pytest.raises(UsageError, match=r"broken\.yaml is not valid YAML"):
-        read_figures(path)
-    assert published_of(TINY, "tiny").efforts["quick"].time == "2 minutes"
+        read_published(path)
+    assert published_from(TINY, "tiny").costs["quick"].time == "2 minutes"

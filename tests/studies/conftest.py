@@ -24,7 +24,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The address of a server on loopback, where Debian's PostgreSQL is installed."""
+    """The URL of a server on loopback, where Debian's PostgreSQL is installed."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
     if programs is None or not (programs / "initdb").is_file():
         pytest.skip("no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql")
@@ -56,8 +56,8 @@ def postgresql() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of an empty database of either kind."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'study.db'}"
     server: str = request.getfixturevalue("postgresql")

@@ -1,6 +1,6 @@
 """Workers in processes of their own that train nothing; a program, so that it may fork.
 
-python -m tests.studies.fake_workers ADDRESS FOLDER
+python -m tests.studies.fake_workers URL FOLDER
 """
 
 import json
@@ -17,8 +17,10 @@ import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # o
 
 from rnn_tasks.runs.files import CONFIG, SUMMARY, write_atomically
 from rnn_tasks.studies import queue, worker
-from rnn_tasks.studies.plan import Cell, Plan, Variant
-from rnn_tasks.studies.worker import Failure, Progress, Worker
+from rnn_tasks.studies.outcome import Failure
+from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
+from rnn_tasks.studies.progress import Progress
+from rnn_tasks.studies.worker import Worker
 
 AXES = {"network": tuple(Variant(name) for name in "abcd")}
 TOGETHER, KILLED = (Plan(name, "", (), {}, AXES, tuple(range(3)), None, None) for name in ("together", "killed"))
@@ -35,26 +37,26 @@ PAIRS = 4
 class FakeWorker(Worker):
     """Writes the summary of a run where there is none, as ``rnn-tasks resume`` would."""
 
-    def run(self, cell: Cell, anew: int = 0) -> Failure | None:
-        place = self.folder / cell.name
-        if not (place / SUMMARY).is_file():
-            place.mkdir(parents=True, exist_ok=True)
-            (place / CONFIG).touch()
+    def train_or_resume(self, run: PlannedRun, scratch_attempt: int = 0) -> Failure | None:
+        folder = self.folder / run.name
+        if not (folder / SUMMARY).is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / CONFIG).touch()
             with (self.folder.parent / TRAINED).open("a") as file:
-                file.write(f"{cell.name}\n")
-            loss = ord(cell.group[0]) + cell.seed / 10
-            summary = {"metrics": {"val/loss": loss}, "stopped": "max_steps", "steps": 100 + cell.seed}
-            write_atomically(place / SUMMARY, json.dumps(summary))
+                file.write(f"{run.name}\n")
+            loss = ord(run.group[0]) + run.seed / 10
+            summary = {"metrics": {"val/loss": loss}, "stopped": "max_steps", "steps": 100 + run.seed}
+            write_atomically(folder / SUMMARY, json.dumps(summary))
         return None
 
 
-def fork(plan: Plan, address: str, folder: Path, statements: int = 0) -> int:
+def fork(plan: Plan, url: str, folder: Path, statements: int = 0) -> int:
     """Start a worker.
 
     Args:
         plan: The study.
-        address: Of the database.
-        folder: That of the study.
+        url: The URL of the database.
+        folder: The folder of the study.
         statements: After how many to the database it is killed; 0 for never.
 
     Returns:
@@ -75,7 +77,7 @@ def fork(plan: Plan, address: str, folder: Path, statements: int = 0) -> int:
         sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", kill)
     status = 1
     try:
-        FakeWorker(plan, address, folder / "runs", Progress(plan, 1), threading.Event()).work()
+        FakeWorker(plan, url, folder / "runs", Progress(plan, 1), threading.Event()).work()
         status = 0
     finally:
         os._exit(status)
@@ -88,16 +90,16 @@ def ended(*workers: int) -> list[int]:
 
 def main() -> None:
     """Work, and print how the processes ended: two that shared one study, those killed at another, and the last two."""
-    address, folder = sys.argv[1], Path(sys.argv[2])
+    url, folder = sys.argv[1], Path(sys.argv[2])
     worker.POLL = 0.02
     queue.HEARTBEAT, queue.GRACE = 1, 2  # the dead are found soon
     # What is imported late is imported once, before all forks.
-    queue.Ledger(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
+    queue.RunQueue(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
     draw, killed = random.Random(0), list[int]()
-    shared = ended(*(fork(TOGETHER, address, folder / TOGETHER.name) for _ in range(2)))
+    shared = ended(*(fork(TOGETHER, url, folder / TOGETHER.name) for _ in range(2)))
     for _ in range(PAIRS):
-        killed += ended(*(fork(KILLED, address, folder / KILLED.name, draw.randint(*STATEMENTS)) for _ in range(2)))
-    last = ended(*(fork(KILLED, address, folder / KILLED.name) for _ in range(2)))
+        killed += ended(*(fork(KILLED, url, folder / KILLED.name, draw.randint(*STATEMENTS)) for _ in range(2)))
+    last = ended(*(fork(KILLED, url, folder / KILLED.name) for _ in range(2)))
     print(json.dumps([shared, killed, last]))
 
 

@@ -11,42 +11,44 @@ import pytest
 import sqlalchemy
 
 from rnn_tasks.runs.files import SUMMARY, write_atomically
-from rnn_tasks.studies.plan import Cell, Plan, Variant, read_plan
-from rnn_tasks.studies.queue import REASON, Ledger, State
-from rnn_tasks.studies.worker import Failure, Worker, failed, work_on
+from rnn_tasks.studies.outcome import Failure, exit_failure, write_failure
+from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
+from rnn_tasks.studies.plan_file import read_plan
+from rnn_tasks.studies.queue import REASON, RunQueue, RunState
+from rnn_tasks.studies.worker import Worker, work_on
 from tests.conftest import RnnTasks
 from tests.studies.test_worker import plan_file
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
-NAMES = [cell.name for cell in PLAN.cells()]
+NAMES = [run.name for run in PLAN.runs()]
 
 
 class Disk:
-    """Runs that train nothing and write much, as far as there is room.
+    """Runs that train nothing and write much until the disk is full.
 
     Args:
-        full_for: The runs for which there is none.
+        full_for: The runs that find the disk full.
     """
 
     def __init__(self, full_for: set[str]) -> None:
         self.full_for, self.trained = full_for, list[str]()
 
-    def run(self, worker: Worker, cell: Cell, anew: int = 0) -> Failure | None:
-        place = worker.folder / cell.name
-        if cell.name in self.full_for:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
-        if not (place / SUMMARY).is_file():
-            self.trained.append(cell.name)
-            place.mkdir(parents=True)
+    def train(self, worker: Worker, run: PlannedRun) -> Failure | None:
+        folder = worker.folder / run.name
+        if run.name in self.full_for:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+        if not (folder / SUMMARY).is_file():
+            self.trained.append(run.name)
+            folder.mkdir(parents=True)
             metrics = {f"val/loss{number}": 1.0 for number in range(1000)}
-            write_atomically(place / SUMMARY, json.dumps({"metrics": metrics, "stopped": "max_steps", "steps": 4}))
+            write_atomically(folder / SUMMARY, json.dumps({"metrics": metrics, "stopped": "max_steps", "steps": 4}))
         return None
 
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk(set())
-    monkeypatch.setattr(Worker, "run", lambda worker, cell, anew=0: disk.run(worker, cell, anew))
+    monkeypatch.setattr(Worker, "train_or_resume", lambda worker, run, scratch_attempt=0: disk.train(worker, run))
     return disk
 
 
@@ -64,22 +66,22 @@ def no_room_for_databases() -> Iterator[None]:
         sqlalchemy.event.remove(sqlalchemy.Engine, "connect", limit)
 
 
-def test_a_run_without_room_is_a_row_and_is_done_when_the_command_is_given_again(disk: Disk, tmp_path: Path) -> None:
-    address = f"sqlite:///{tmp_path / 'study.db'}"
+def test_run_without_disk_space_is_retried(disk: Disk, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
     disk.full_for = {NAMES[1]}
-    assert not work_on(PLAN, address, tmp_path / "runs", 1)
-    with closing(Ledger(PLAN, address)) as ledger:
-        assert [state for state in ledger.states().values()].count(State.DONE) == 3
-        assert "No space left on device" in ledger.results()[NAMES[1]][REASON]
+    assert not work_on(PLAN, url, tmp_path / "runs", 1)
+    with closing(RunQueue(PLAN, url)) as queue:
+        assert [state for state in queue.states().values()].count(RunState.DONE) == 3
+        assert "No space left on device" in queue.results()[NAMES[1]][REASON]
     disk.full_for = set()
-    assert work_on(PLAN, address, tmp_path / "runs", 1)
+    assert work_on(PLAN, url, tmp_path / "runs", 1)
     assert sorted(disk.trained) == sorted(NAMES)
 
 
-def test_a_database_without_room_is_one_line_and_nothing_is_lost(disk: Disk, rnn_tasks: RnnTasks) -> None:
+def test_full_database_is_one_line_and_loses_nothing(disk: Disk, rnn_tasks: RnnTasks) -> None:
     path = plan_file()
-    with closing(Ledger(read_plan(path), "sqlite:///study.db")) as ledger:
-        ledger.enqueue_missing()
+    with closing(RunQueue(read_plan(path), "sqlite:///study.db")) as queue:
+        queue.enqueue_missing()
     words = ("study", "run", path, "--storage", "sqlite:///study.db")
     with no_room_for_databases():
         said = rnn_tasks(*words)
@@ -93,7 +95,7 @@ def test_a_database_without_room_is_one_line_and_nothing_is_lost(disk: Disk, rnn
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
-def test_a_full_disk_is_a_row_until_there_is_room_again(rnn_tasks: RnnTasks) -> None:
+def test_run_on_full_disk_fails_until_space_is_freed(rnn_tasks: RnnTasks) -> None:
     path = plan_file(axes={"network": {"rnn": {"configs": "models/rnn"}}})
     runs = Path("lightning_logs/studies/tiny/runs")
     runs.mkdir(parents=True)
@@ -113,10 +115,18 @@ def test_a_full_disk_is_a_row_until_there_is_room_again(rnn_tasks: RnnTasks) -> 
         subprocess.run(["umount", runs], check=True)
 
 
-def test_what_the_kernel_or_a_full_disk_ended_may_go_better_another_time() -> None:
-    assert failed(-9, "Epoch 1") == Failure("killed by SIGKILL", passing=True)
-    assert failed(143, "").passing
-    assert failed(1, "rnn-tasks: error: a.ckpt: No space left on device; free some").passing
-    assert failed(2, "rnn-tasks: error: no such option") == Failure("no such option")
-    assert failed(1, "Traceback\nRuntimeError: value") == Failure("RuntimeError: value")
-    assert failed(1, "") == Failure("exit status 1")
+def test_signals_and_full_disks_are_transient_failures() -> None:
+    assert exit_failure(-9, "Epoch 1") == Failure("killed by SIGKILL", transient=True)
+    assert exit_failure(143, "").transient
+    assert exit_failure(1, "rnn-tasks: error: a.ckpt: No space left on device; free some").transient
+    assert exit_failure(2, "rnn-tasks: error: no such option") == Failure("no such option")
+    assert exit_failure(1, "Traceback\nRuntimeError: value") == Failure("RuntimeError: value")
+    assert exit_failure(1, "") == Failure("exit status 1")
+
+
+def test_only_errors_of_writing_are_failures_of_a_run() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.ckpt")
+    assert write_failure(full) == Failure("a.ckpt: No space left on device", transient=True)
+    missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "a.ckpt")
+    with pytest.raises(FileNotFoundError):
+        write_failure(missing)

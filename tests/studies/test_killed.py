@@ -5,8 +5,8 @@ from contextlib import closing
 from pathlib import Path
 
 from rnn_tasks.runs.files import CONFIG, SUMMARY
-from rnn_tasks.studies.plan import read_plan
-from rnn_tasks.studies.queue import CELL, Ledger
+from rnn_tasks.studies.plan_file import read_plan
+from rnn_tasks.studies.queue import RUN_NAME, RunQueue
 from tests.conftest import RnnTasks
 from tests.studies.test_worker import plan_file, start, wait_until
 
@@ -22,8 +22,8 @@ def table() -> list[dict[str, str]]:
 
 def done() -> list[str]:
     """The names of all trials that ended well."""
-    with closing(Ledger(read_plan("tiny.yaml"), f"sqlite:///{STUDY / 'study.db'}")) as ledger:
-        return sorted(trial.user_attrs[CELL] for trial in ledger.trials() if trial.state.name == "COMPLETE")
+    with closing(RunQueue(read_plan("tiny.yaml"), f"sqlite:///{STUDY / 'study.db'}")) as queue:
+        return sorted(trial.user_attrs[RUN_NAME] for trial in queue.trials() if trial.state.name == "COMPLETE")
 
 
 def moments() -> Iterator[Callable[[], object]]:
@@ -35,7 +35,7 @@ def moments() -> Iterator[Callable[[], object]]:
     yield lambda: len([*STUDY.glob(f"runs/*/{CONFIG}")]) == 2
 
 
-def test_a_study_killed_five_times_ends_as_one_that_two_workers_shared_undisturbed(rnn_tasks: RnnTasks) -> None:
+def test_study_killed_five_times_equals_undisturbed_one(rnn_tasks: RnnTasks) -> None:
     plan_file(budget={"steps": 30})
     kills = 0
     for reached in moments():

@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.plan import STUDIES, Search, as_time, as_word, read_plan, study_names
+from rnn_tasks.studies.plan import Search, as_argument, as_time
+from rnn_tasks.studies.plan_file import STUDIES, read_plan, study_names
 
 SMALL: dict[str, Any] = {
     "about": "Which is it?",
@@ -33,27 +34,27 @@ def written(folder: Path, values: object) -> str:
     return str(path)
 
 
-def test_a_run_for_each_combination_and_seed(tmp_path: Path) -> None:
+def test_plan_has_a_run_for_each_combination_and_seed(tmp_path: Path) -> None:
     plan = read_plan(written(tmp_path, SMALL))
-    cells = plan.cells()
-    assert [cell.name for cell in cells][:5] == [
+    runs = plan.runs()
+    assert [run.name for run in runs][:5] == [
         "rnn-1-seed0", "rnn-1-seed3", "rnn-2-seed0", "rnn-2-seed3", "gru-1-seed0",
     ]  # fmt: skip
-    assert len(cells) == 12
-    assert plan.words(cells[4], ["own.yaml"]) == [
+    assert len(runs) == 12
+    assert plan.arguments(runs[4], ["own.yaml"]) == [
         "fit", "--config", "echo", "--config", "models/gru", "--config", "own.yaml",
         "--data.batch_size=4", "--trainer.val_check_interval=null", "--data.delay=1",
         "--trainer.max_steps=20", "--trainer.max_time=00:00:01:30", "--seed_everything=0",
     ]  # fmt: skip
-    assert plan.overlay(cells[4]) == {"model": {"a": 1}}
-    assert plan.overlay(cells[0]) == {}
+    assert plan.overlay(runs[4]) == {"model": {"a": 1}}
+    assert plan.overlay(runs[0]) == {}
     assert [variant.value for variant in plan.axes["delay"]] == [1, 2]
 
 
-def test_a_larger_setting_replaces_parts_and_has_a_name_of_its_own(tmp_path: Path) -> None:
+def test_large_setting_replaces_parts_and_name(tmp_path: Path) -> None:
     path = written(tmp_path, {**SMALL, "large": {"seeds": [0, 1, 2]}})
     assert (read_plan(path).name, read_plan(path, large=True).name) == ("small", "small_large")
-    assert len(read_plan(path, large=True).cells()) == 18
+    assert len(read_plan(path, large=True).runs()) == 18
     with pytest.raises(UsageError, match="no larger setting"):
         read_plan(written(tmp_path, SMALL), large=True)
 
@@ -87,24 +88,24 @@ def test_a_larger_setting_replaces_parts_and_has_a_name_of_its_own(tmp_path: Pat
         ({"search": {}, "seeds": [0], "axes": {"rate": {"low": 0, "high": 1}}}, "option must name"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_mistake_is_reported_on_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read_plan(written(tmp_path, {**SMALL, **change}))
 
 
-def test_a_search_has_numbered_runs_whose_values_are_drawn_later(tmp_path: Path) -> None:
+def test_search_has_numbered_runs_without_values(tmp_path: Path) -> None:
     axes = {"network": SMALL["axes"]["network"], "rate": RATE}
     plan = read_plan(written(tmp_path, {**SMALL, "axes": axes, "seeds": [3], "search": {"runs": 2}}))
     assert plan.search == Search("tpe", 2, "loss")
-    assert [(cell.name, cell.group, cell.seed) for cell in plan.cells()] == [
+    assert [(run.name, run.group, run.seed) for run in plan.runs()] == [
         ("run0001", ("", ""), 3), ("run0002", ("", ""), 3),
     ]  # fmt: skip
-    cell = plan.drawn(plan.cells()[1], {"network": "gru", "rate": 0.02})
-    assert (cell.name, cell.group) == ("run0002", ("gru", "0.02"))
-    assert {"models/gru", "--model.optimizer.lr=0.02", "--data.batch_size=4"} <= {*plan.words(cell)}
+    run = plan.with_values(plan.runs()[1], {"network": "gru", "rate": 0.02})
+    assert (run.name, run.group) == ("run0002", ("gru", "0.02"))
+    assert {"models/gru", "--model.optimizer.lr=0.02", "--data.batch_size=4"} <= {*plan.arguments(run)}
 
 
-def test_what_is_no_study_is_one_line(tmp_path: Path) -> None:
+def test_missing_or_broken_study_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no study nothing: give a file, or one of copy_constraints"):
         read_plan("nothing")
     with pytest.raises(UsageError, match="not valid YAML"):
@@ -113,8 +114,8 @@ def test_what_is_no_study_is_one_line(tmp_path: Path) -> None:
         read_plan(written(tmp_path, "- 1"))
 
 
-def test_words_and_times() -> None:
-    assert [as_word(value) for value in ("a b", 3, None, True, [1, 2], 0.5)] == [
+def test_arguments_and_times_are_formatted() -> None:
+    assert [as_argument(value) for value in ("a b", 3, None, True, [1, 2], 0.5)] == [
         "a b",
         "3",
         "null",
@@ -125,9 +126,9 @@ def test_words_and_times() -> None:
     assert [as_time(minutes) for minutes in (3, 0.5, 90)] == ["00:00:03:00", "00:00:00:30", "00:01:30:00"]
 
 
-def test_all_shipped_studies_can_be_read() -> None:
+def test_all_shipped_studies_are_valid() -> None:
     assert study_names() == sorted(path.stem for path in STUDIES.glob("*.yaml")) != []
     for name in study_names():
         plan = read_plan(name)
         assert plan.about
-        assert len(plan.cells()) > 1
+        assert len(plan.runs()) > 1

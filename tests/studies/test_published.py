@@ -6,23 +6,13 @@ from typing import Any
 import pytest
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.plan import Cell, Variant
-from rnn_tasks.studies.published import (
-    Comparison,
-    Effort,
-    Figure,
-    Verdict,
-    as_csv,
-    compare,
-    count_of,
-    distance,
-    metric_of,
-    notes_of,
-    published_of,
-    table_of,
-)
-from rnn_tasks.studies.queue import State
-from rnn_tasks.studies.table import Row
+from rnn_tasks.studies.plan import Plan, Variant
+from rnn_tasks.studies.published import Comparison, PublishedResult, RunCost, Verdict, compare
+from rnn_tasks.studies.published_file import published_from
+from rnn_tasks.studies.published_report import count_of, notes_of, results_csv, table_of
+from rnn_tasks.studies.published_values import metric_values
+from rnn_tasks.studies.queue import RESULT, RunState
+from rnn_tasks.studies.table import runs_table
 
 TINY: dict[str, Any] = {
     "about": "Two.",
@@ -38,12 +28,20 @@ TINY: dict[str, Any] = {
 }
 
 
-def figure(low: float, high: float, tolerance: float, because: str = "", decimals: int = 2) -> Figure:
-    return Figure("name", "what", "run", "metric", "m", low, high, tolerance, decimals, "book", because)
+def published_result(
+    low: float, high: float, tolerance: float, known_deviation: str = "", decimals: int = 2
+) -> PublishedResult:
+    return PublishedResult(
+        "name", "what", "run", "metric", "m", low, high, tolerance, decimals, "book", known_deviation
+    )
 
 
-def row(seed: int = 0, **result: Any) -> Row:
-    return Row(Cell({"run": Variant("quick")}, seed), State.DONE, result)
+def metric_of(name: str, **result: Any) -> float:
+    """A value of the only run of a study."""
+    plan = Plan("one", "", (), {}, {"run": (Variant("quick"),)}, (0,), None, None)
+    runs = runs_table(plan, {"quick-seed0": RunState.DONE}, {"quick-seed0": {RESULT: result}})
+    (value,) = metric_values(runs, name)
+    return value
 
 
 def changed(*path: str, to: Any) -> dict[str, Any]:
@@ -57,24 +55,24 @@ def changed(*path: str, to: Any) -> dict[str, Any]:
     return inside(TINY, path)
 
 
-def test_each_run_has_its_own_seeds_and_configs() -> None:
-    published = published_of(TINY, "tiny")
-    assert published.efforts == {"slow": Effort(9, (0,), True), "quick": Effort(0.5, (0, 3), False)}
+def test_run_has_its_own_seeds_and_configs() -> None:
+    published = published_from(TINY, "tiny")
+    assert published.costs == {"slow": RunCost(9, (0,), True), "quick": RunCost(0.5, (0, 3), False)}
     plan = published.plan({"slow", "quick"})
-    assert [cell.name for cell in plan.cells()] == ["slow-seed0", "quick-seed0", "quick-seed3"]
-    assert plan.words(plan.cells()[2]) == ["fit", "--config", "echo", "--data.delay=2", "--seed_everything=3"]
-    assert [cell.name for cell in published.plan({"quick"}).cells()] == ["quick-seed0", "quick-seed3"]
+    assert [run.name for run in plan.runs()] == ["slow-seed0", "quick-seed0", "quick-seed3"]
+    assert plan.arguments(plan.runs()[2]) == ["fit", "--config", "echo", "--data.delay=2", "--seed_everything=3"]
+    assert [run.name for run in published.plan({"quick"}).runs()] == ["quick-seed0", "quick-seed3"]
     assert published.plan({"quick"}).axes == plan.axes  # one study, whichever of its runs are meant
 
 
-def test_without_names_the_dear_ones_are_left_out() -> None:
-    published = published_of(TINY, "tiny")
+def test_slow_results_are_chosen_only_on_request() -> None:
+    published = published_from(TINY, "tiny")
 
-    def names(*of: str, everything: bool = False) -> list[str]:
-        return [chosen.name for chosen in published.chosen(of, everything)]
+    def names(*of: str, include_slow: bool = False) -> list[str]:
+        return [chosen.name for chosen in published.choose(of, include_slow)]
 
     assert names() == ["loss", "count"]
-    assert names(everything=True) == ["loss", "norm", "count"]
+    assert names(include_slow=True) == ["loss", "norm", "count"]
     assert names("slow") == names("norm") == ["norm"]
     assert names("count", "quick") == ["loss", "count"]
     with pytest.raises(UsageError, match="no figure or run norn; did you mean norm"):
@@ -84,8 +82,8 @@ def test_without_names_the_dear_ones_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"), [(0.5, -0.5), (1.0, 0.0), (1.5, 0.0), (2.0, 0.0), (2.25, 0.25), (math.inf, math.inf)]
 )
-def test_the_distance_of_a_range_is_that_of_its_nearer_end(value: float, expected: float) -> None:
-    assert distance(value, figure(1, 2, 0)) == expected
+def test_distance_is_measured_from_the_nearer_bound(value: float, expected: float) -> None:
+    assert published_result(1, 2, 0).distance(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,37 +97,38 @@ def test_the_distance_of_a_range_is_that_of_its_nearer_end(value: float, expecte
         ([1.0, 9.0, math.inf], Verdict.OUTSIDE),
     ],
 )
-def test_the_median_is_judged_and_the_edge_of_the_tolerance_is_within(values: list[float], verdict: Verdict) -> None:
-    assert compare(figure(5.87, 5.87, 0.1), values).verdict is verdict
+def test_median_at_the_edge_of_tolerance_is_within(values: list[float], verdict: Verdict) -> None:
+    assert compare(published_result(5.87, 5.87, 0.1), values).verdict is verdict
 
 
-def test_only_what_is_outside_is_explained() -> None:
-    known = figure(1, 1, 0.1, because="the text is another one")
+def test_only_values_outside_have_a_note() -> None:
+    known = published_result(1, 1, 0.1, known_deviation="the text is another one")
     assert compare(known, [1.05]).note == ""
     assert compare(known, [2.0]).note == "the text is another one"
-    assert compare(figure(1, 1, 0.1), [2.0]).note == "no reason was known beforehand"
+    assert compare(published_result(1, 1, 0.1), [2.0]).note == "no reason was known beforehand"
 
 
-def test_a_step_that_was_not_reached_is_never_and_not_missing() -> None:
-    assert metric_of(row(verdict="learning", solved_at=None), "solved_at") == math.inf
-    assert metric_of(row(verdict="solved", solved_at=30), "solved_at") == 30
-    found = compare(figure(30, 40, 10, decimals=0), [math.inf])
-    assert (found.ours, found.verdict) == ("never", Verdict.OUTSIDE)
-    assert compare(figure(30, 40, 10, decimals=0), [math.inf, 35, 1234]).ours == "1,234 (35 to never)"
+def test_unsolved_run_has_never_as_step() -> None:
+    assert metric_of("solved_at", verdict="learning", solved_at=None) == math.inf
+    assert metric_of("solved_at", verdict="solved", solved_at=30) == 30
+    never = compare(published_result(30, 40, 10, decimals=0), [math.inf])
+    assert (never.ours, never.verdict) == ("never", Verdict.OUTSIDE)
+    assert compare(published_result(30, 40, 10, decimals=0), [math.inf, 35, 1234]).ours == "1,234 (35 to never)"
 
 
-def test_a_figure_of_a_summary_is_a_metric_or_one_of_its_numbers() -> None:
-    one = row(seconds=3, metrics={"val/loss": 0.5, "test/loss": math.nan})
-    assert [metric_of(one, name) for name in ("seconds", "val/loss", "test/loss", "else")] == [3, 0.5, None, None]
+def test_metric_values_reads_metrics_and_numbers() -> None:
+    values: dict[str, Any] = {"seconds": 3, "metrics": {"val/loss": 0.5, "test/loss": math.nan}}
+    assert [metric_of(name, **values) for name in ("seconds", "val/loss")] == [3, 0.5]
+    assert all(math.isnan(metric_of(name, **values)) for name in ("test/loss", "else"))
 
 
-def test_the_table_and_its_notes() -> None:
-    range_ = figure(1.0, 1.1, 0.05, because="it jumps")
+def test_table_and_notes_of_comparisons() -> None:
+    range_ = published_result(1.0, 1.1, 0.05, known_deviation="it jumps")
     comparisons = [
-        compare(figure(7.19, 7.19, 0.25), [7.3, 7.2, 7.5]),
+        compare(published_result(7.19, 7.19, 0.25), [7.3, 7.2, 7.5]),
         compare(range_, [0.9]),
         compare(range_, [0.8]),
-        Comparison(figure(5, 5, 1), Verdict.NOT_RUN, (), "how"),
+        Comparison(published_result(5, 5, 1), Verdict.NOT_RUN, (), "how"),
     ]
     columns, body = table_of(comparisons)
     cells = [dict(zip(columns, line, strict=True)) for line in body]
@@ -137,15 +136,20 @@ def test_the_table_and_its_notes() -> None:
     assert [cell["ours"] for cell in cells] == ["7.30 (7.20 to 7.50)", "0.90", "0.80", "-"]
     assert [cell["difference"] for cell in cells] == ["+0.11", "-0.10", "-0.20", "-"]
     assert [cell["verdict"] for cell in cells] == ["within", "outside", "outside", "not run"]
-    assert table_of([compare(figure(5.44, 5.44, 0.01), [5.437])])[1][0][4] == "+0.00"  # a sign of nothing would be odd
+    assert (
+        table_of([compare(published_result(5.44, 5.44, 0.01), [5.437])])[1][0][4] == "+0.00"
+    )  # a sign of nothing would be odd
     assert notes_of(comparisons) == [["name, name", "outside", "it jumps"], ["name", "not run", "how"]]
     assert count_of(comparisons) == "4 figures: 1 within, 2 outside, 1 not run."
     assert count_of(comparisons[:1]) == "1 figure: 1 within."
 
 
-def test_csv_has_the_numbers_as_they_are() -> None:
-    comparisons = [compare(figure(1, 2, 0), [2.123456, 3.0]), Comparison(figure(5, 5, 1), Verdict.NOT_RUN)]
-    one, two = csv.DictReader(io.StringIO(as_csv(comparisons)))
+def test_csv_has_unrounded_numbers() -> None:
+    comparisons = [
+        compare(published_result(1, 2, 0), [2.123456, 3.0]),
+        Comparison(published_result(5, 5, 1), Verdict.NOT_RUN),
+    ]
+    one, two = csv.DictReader(io.StringIO(results_csv(comparisons)))
     assert (one["low"], one["high"], one["values"]) == ("1", "2", "2.123456 3.0")
     assert float(one["difference"]) == pytest.approx((2.123456 + 3) / 2 - 2)
     assert (two["ours"], two["difference"], two["verdict"]) == ("", "", "not run")
@@ -172,8 +176,8 @@ def test_csv_has_the_numbers_as_they_are() -> None:
         (changed("figures", "loss", "source", to=""), "source must be a text"),
     ],
 )
-def test_a_mistake_in_the_file_is_named(values: Any, said: str) -> None:
+def test_mistake_in_file_is_named(values: Any, said: str) -> None:
     with pytest.raises(UsageError) as error:
-        published_of(values, "tiny")
+        published_from(values, "tiny")
     assert said in str(error.value)
     assert "\n" not in str(error.value)

@@ -10,10 +10,11 @@ import pytest
 from optuna.trial import TrialState
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.plan import Cell, Plan, Range, Search, Variant
-from rnn_tasks.studies.queue import RESULT, WORKER, Ledger, State
+from rnn_tasks.studies.plan import Plan, PlannedRun, Range, Search, Variant
+from rnn_tasks.studies.queue import RESULT, RunQueue, RunState
 from rnn_tasks.studies.search import objective_of
-from rnn_tasks.studies.table import rows_of
+from rnn_tasks.studies.storage import WORKER
+from rnn_tasks.studies.table import runs_table
 
 AXES = {"rate": (), "network": (Variant("rnn"), Variant("gru"))}
 RANGES = {"rate": Range("model.optimizer.lr", 1e-4, 1e-1, log=True)}
@@ -25,111 +26,111 @@ def search(sampler: str, runs: int = 6, objective: str = "loss") -> Plan:
     )  # fmt: skip
 
 
-def address(folder: Path) -> str:
+def url(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
-def loss_of(cell: Cell) -> float:
+def loss_of(run: PlannedRun) -> float:
     """Least at a rate of 0.01 and for a GRU."""
-    rate = cell.variants["rate"].value
+    rate = run.variants["rate"].value
     assert rate is not None
-    return abs(math.log10(rate) + 2) + (cell.variants["network"].name == "rnn")
+    return abs(math.log10(rate) + 2) + (run.variants["network"].name == "rnn")
 
 
-def work(ledger: Ledger, runs: int) -> list[Cell]:
+def work(queue: RunQueue, runs: int) -> list[PlannedRun]:
     """Do so many runs: as they were drawn."""
-    cells: list[Cell] = []
+    done: list[PlannedRun] = []
 
-    def do(trial: optuna.Trial, cell: Cell) -> float:
-        cells.append(cell)
-        trial.set_user_attr(RESULT, {"metrics": {"val/loss": loss_of(cell)}, "steps": 100})
-        return loss_of(cell)
+    def do(trial: optuna.Trial, run: PlannedRun) -> float:
+        done.append(run)
+        trial.set_user_attr(RESULT, {"metrics": {"val/loss": loss_of(run)}, "steps": 100})
+        return loss_of(run)
 
     for _ in range(runs):
-        ledger.enqueue_missing()
-        ledger.do_next(do)
-    return cells
+        queue.enqueue_missing()
+        queue.do_next(do)
+    return done
 
 
-def drawn(cells: Sequence[Cell]) -> list[tuple[str, ...]]:
-    return [(cell.name, *cell.group) for cell in cells]
+def drawn(done: Sequence[PlannedRun]) -> list[tuple[str, ...]]:
+    return [(run.name, *run.group) for run in done]
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_the_same_seed_draws_the_same_runs_whoever_does_them(tmp_path: Path, sampler: str) -> None:
+def test_same_seed_draws_same_values_after_interruption(tmp_path: Path, sampler: str) -> None:
     plan, interrupted = search(sampler), tmp_path / "interrupted"
     interrupted.mkdir()
-    with closing(Ledger(plan, address(tmp_path))) as ledger:
-        cells = work(ledger, 6)
-        ledger.enqueue_missing()
-        assert set(ledger.states().values()) == {State.DONE}
-        rows = rows_of(plan, ledger.states(), ledger.results())
+    with closing(RunQueue(plan, url(tmp_path))) as queue:
+        done = work(queue, 6)
+        queue.enqueue_missing()
+        assert set(queue.states().values()) == {RunState.DONE}
+        runs = runs_table(plan, queue.states(), queue.results())
     again = []
     for _ in range(2):
-        with closing(Ledger(plan, address(interrupted))) as ledger:
-            again += work(ledger, 3)
-    assert drawn(again) == drawn(cells)
-    assert [name for name, *_ in drawn(cells)] == [f"run{number:04}" for number in range(1, 7)]
-    assert len({cell.group for cell in cells}) == 6
-    assert [row.cell for row in rows] == cells
+        with closing(RunQueue(plan, url(interrupted))) as queue:
+            again += work(queue, 3)
+    assert drawn(again) == drawn(done)
+    assert [name for name, *_ in drawn(done)] == [f"run{number:04}" for number in range(1, 7)]
+    assert len({run.group for run in done}) == 6
+    assert [(name, *variants) for name, *variants, _ in runs.index] == drawn(done)
     other = tmp_path / "other"
     other.mkdir()
-    with closing(Ledger(replace(plan, seeds=(1,)), address(other))) as ledger:
-        assert drawn(work(ledger, 1)) != drawn(cells[:1])
+    with closing(RunQueue(replace(plan, seeds=(1,)), url(other))) as queue:
+        assert drawn(work(queue, 1)) != drawn(done[:1])
 
 
-def test_values_are_drawn_between_their_bounds_and_become_options(tmp_path: Path) -> None:
+def test_drawn_values_are_within_bounds_and_options(tmp_path: Path) -> None:
     plan = search("random", 12)
-    with closing(Ledger(plan, address(tmp_path))) as ledger:
-        cells = work(ledger, 12)
-    rates = [cell.variants["rate"].value or 0 for cell in cells]
+    with closing(RunQueue(plan, url(tmp_path))) as queue:
+        done = work(queue, 12)
+    rates = [run.variants["rate"].value or 0 for run in done]
     assert 1e-4 <= min(rates) < 1e-3 < 1e-2 < max(rates) <= 1e-1  # each power of ten is as likely
-    assert {cell.variants["network"].name for cell in cells} == {"rnn", "gru"}
-    assert f"--model.optimizer.lr={cells[0].variants['rate'].name}" in plan.words(cells[0])
+    assert {run.variants["network"].name for run in done} == {"rnn", "gru"}
+    assert f"--model.optimizer.lr={done[0].variants['rate'].name}" in plan.arguments(done[0])
     whole = Range("model.core.hidden_size", 8, 64)
     assert whole.variant(12).options == {"model.core.hidden_size": 12}
     assert RANGES["rate"].variant(0.0123456).name == "0.01235"
 
 
-def test_what_is_known_leads_the_search(tmp_path: Path) -> None:
+def test_tpe_improves_with_results(tmp_path: Path) -> None:
     plan = search("tpe", 40)
-    with closing(Ledger(plan, address(tmp_path))) as ledger:
-        cells = work(ledger, 40)
-    early, late = cells[:10], cells[-10:]  # the first ten are drawn before anything is known
+    with closing(RunQueue(plan, url(tmp_path))) as queue:
+        done = work(queue, 40)
+    early, late = done[:10], done[-10:]  # the first ten are drawn before anything is known
     assert sum(map(loss_of, late)) < sum(map(loss_of, early)) / 2
 
 
-def test_the_run_of_a_dead_worker_is_the_next_and_has_the_same_values(tmp_path: Path) -> None:
+def test_run_of_dead_worker_keeps_its_values(tmp_path: Path) -> None:
     plan = search("tpe")
-    with closing(Ledger(plan, address(tmp_path))) as ledger:
-        work(ledger, 2)
-        ledger.enqueue_missing()
+    with closing(RunQueue(plan, url(tmp_path))) as queue:
+        work(queue, 2)
+        queue.enqueue_missing()
         with pytest.warns(UserWarning, match="Heartbeat"):
-            trial = ledger.study.ask()
-        lost = ledger.claim(trial)
+            trial = queue.study.ask()
+        lost = queue.claim(trial)
         assert lost is not None
         trial.set_user_attr(WORKER, str(trial.user_attrs[WORKER]) + "0")  # one that is gone
-        ledger.release_dead()
-        assert ledger.trials()[trial.number].state == TrialState.FAIL
-        cells = work(ledger, 4)
-        assert cells[0] == lost
-        assert drawn(cells)[1][0] == "run0004"
-        assert set(ledger.states().values()) == {State.DONE}
+        queue.release_dead()
+        assert queue.trials()[trial.number].state == TrialState.FAIL
+        done = work(queue, 4)
+        assert done[0] == lost
+        assert drawn(done)[1][0] == "run0004"
+        assert set(queue.states().values()) == {RunState.DONE}
 
 
-def test_other_variants_than_those_that_a_search_began_with_are_one_line(tmp_path: Path) -> None:
+def test_changed_variants_of_search_are_rejected(tmp_path: Path) -> None:
     plan = search("random")
-    with closing(Ledger(plan, address(tmp_path))) as ledger:
-        work(ledger, 1)
+    with closing(RunQueue(plan, url(tmp_path))) as queue:
+        work(queue, 1)
     axes = {**AXES, "network": (Variant("rnn"), Variant("lstm"))}
     with (
-        closing(Ledger(replace(plan, axes=axes), address(tmp_path))) as ledger,
+        closing(RunQueue(replace(plan, axes=axes), url(tmp_path))) as queue,
         pytest.raises(UsageError, match="network has other values"),
     ):
-        work(ledger, 1)
+        work(queue, 1)
 
 
-def test_the_objective_is_of_the_validation_and_who_did_not_solve_is_worse_than_all_who_did() -> None:
+def test_objective_ranks_solved_before_unsolved() -> None:
     values: dict[str, Any] = {"metrics": {"val/loss": 0.5, "test/loss": 0.1}, "baseline": {"loss": 2.0}}
     assert objective_of(search("tpe"), values) == 0.5
     steps = search("tpe", objective="steps")

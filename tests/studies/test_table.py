@@ -2,9 +2,19 @@ import csv
 import io
 from typing import Any
 
+import pandas as pd
+
 from rnn_tasks.studies.plan import Plan, Variant
-from rnn_tasks.studies.queue import REASON, RESULT, State
-from rnn_tasks.studies.table import Row, as_csv, as_markdown, censored_median, rows_of, steps_table, summary_table
+from rnn_tasks.studies.queue import REASON, RESULT, RunState
+from rnn_tasks.studies.table import (
+    as_csv,
+    as_markdown,
+    censored_median,
+    runs_table,
+    steps_table,
+    steps_to_solve,
+    summary_table,
+)
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1, 2), None, None)
 
@@ -21,16 +31,19 @@ def result(solved_at: int | None, steps: int, accuracy: float = 0.5) -> dict[str
     }
 
 
-def rows(*results: dict[str, Any]) -> list[Row]:
-    names = [cell.name for cell in PLAN.cells()]
-    ended = {name: {RESULT: value} for name, value in zip(names, results, strict=False)}
-    return rows_of(PLAN, {name: State.DONE if name in ended else State.TO_COME for name in names}, ended)
+def table(*results: dict[str, Any], reasons: dict[str, str] | None = None) -> pd.DataFrame:
+    """The runs of PLAN: the first ones are done, those with reasons have failed, the others are pending."""
+    names = [run.name for run in PLAN.runs()]
+    done: dict[str, dict[str, Any]] = {name: {RESULT: value} for name, value in zip(names, results, strict=False)}
+    failed: dict[str, dict[str, Any]] = {name: {REASON: reason} for name, reason in (reasons or {}).items()}
+    states = dict.fromkeys(names, RunState.PENDING) | dict.fromkeys(done, RunState.DONE)
+    return runs_table(PLAN, states | dict.fromkeys(failed, RunState.FAILED), done | failed)
 
 
-def test_runs_that_were_not_solved_are_never_averaged_away() -> None:
+def test_median_counts_unsolved_runs_as_more_than_budget() -> None:
     of_rnn = [result(None, 400), result(None, 300), result(30, 35)]
     of_qr = [result(30, 35, 0.9), result(None, 400, 0.8), result(50, 55, 1.0)]
-    columns, body = summary_table(PLAN, rows(*of_rnn, *of_qr))
+    columns, body = summary_table(table(*of_rnn, *of_qr))
     first, second = (dict(zip(columns, cells, strict=True)) for cells in body)
     assert (first["network"], first["solved"], first["steps to solve"]) == ("rnn", "1 of 3", "> 300")
     assert (second["solved"], second["steps to solve"]) == ("2 of 3", "50")
@@ -39,36 +52,50 @@ def test_runs_that_were_not_solved_are_never_averaged_away() -> None:
     assert "perplexity" not in columns
 
 
-def test_a_run_whose_validation_alone_was_solved_is_not() -> None:
-    (row, *_) = rows({**result(30, 35), "verdict": "learning"})
-    assert row.solved_at is None
+def test_run_solved_only_in_validation_is_unsolved() -> None:
+    assert steps_to_solve(table({**result(30, 35), "verdict": "learning"})).isna().all()
 
 
-def test_an_even_number_of_seeds_takes_the_worse_of_the_two_in_the_middle() -> None:
+def test_median_of_two_seeds_is_the_worse_one() -> None:
     assert censored_median([10, 20], [10, 20]) == "20"
     assert censored_median([10, None], [10, 400]) == "> 400"
 
 
-def test_a_row_for_each_run_in_csv() -> None:
-    failed = rows(result(30, 35))
-    failed[1] = Row(failed[1].cell, State.FAILED, {}, 'it said "no", twice')
-    read = list(csv.DictReader(io.StringIO(as_csv(PLAN, failed))))
+def test_csv_has_a_row_for_each_run() -> None:
+    runs = table(result(30, 35), reasons={"rnn-seed1": 'it said "no", twice'})
+    read = list(csv.DictReader(io.StringIO(as_csv(runs))))
     assert len(read) == 6
     assert (read[0]["network"], read[0]["seed"], read[0]["state"], read[0]["solved_at"]) == ("rnn", "0", "done", "30")
     assert (read[1]["state"], read[1]["reason"], read[1]["steps"]) == ("failed", 'it said "no", twice', "")
     assert read[2]["state"] == "to come"
 
 
-def test_nothing_yet_is_a_table_too() -> None:
-    columns, body = summary_table(PLAN, rows())
+CSV = """\
+run,network,seed,state,verdict,stopped,steps,solved_at,sequences,seconds,parameters,test/accuracy,test/loss,reason
+rnn-seed0,rnn,0,done,solved,,35,30,,1.5,100,0.5,0.5,
+rnn-seed1,rnn,1,failed,,,,,,,,,,"a, b"
+rnn-seed2,rnn,2,to come,,,,,,,,,,
+"""
+
+
+def test_csv_has_fixed_columns_and_number_formats() -> None:
+    text = as_csv(table(result(30, 35), reasons={"rnn-seed1": "a, b"}))
+    assert "".join(text.splitlines(keepends=True)[:4]) == CSV
+
+
+def test_table_of_pending_runs_has_no_values() -> None:
+    columns, body = summary_table(table())
     assert columns == ["network", "solved"]
     assert as_markdown(columns, body).splitlines()[2] == "| rnn | 0 of 3 |"
 
 
-def test_what_failed_has_its_reason() -> None:
-    names = [cell.name for cell in PLAN.cells()]
-    states = {name: State.FAILED for name in names}
-    assert rows_of(PLAN, states, {names[0]: {REASON: "no"}})[0].reason == "no"
+def test_axis_may_be_named_as_a_column() -> None:
+    plan = Plan("same", "", (), {}, {"steps": (Variant("10"), Variant("20"))}, (0,), None, None)
+    runs = runs_table(
+        plan, dict.fromkeys(("10-seed0", "20-seed0"), RunState.DONE), {"10-seed0": {RESULT: result(5, 7)}}
+    )
+    assert summary_table(runs)[1][0][:3] == ["10", "1 of 1", "5"]
+    assert as_csv(runs).startswith("run,steps,seed,state,verdict,stopped,steps,")
 
 
 DELAYS = Plan(
@@ -83,18 +110,17 @@ DELAYS = Plan(
 )
 
 
-def test_steps_to_solve_stand_by_method_and_delay_with_what_was_not_solved_marked() -> None:
+def test_steps_table_marks_unsolved_runs() -> None:
     values = [result(30, 35), result(50, 55), result(40, 45), result(300, 310), result(None, 400), result(None, 380)]
-    names = [cell.name for cell in DELAYS.cells()]
-    states = dict.fromkeys(names, State.DONE)
-    found = rows_of(DELAYS, states, {name: {RESULT: of} for name, of in zip(names, values, strict=True)})
-    assert steps_table(DELAYS, found, "delay") == (
+    names = [run.name for run in DELAYS.runs()]
+    results = {name: {RESULT: of} for name, of in zip(names, values, strict=True)}
+    runs = runs_table(DELAYS, dict.fromkeys(names, RunState.DONE), results)
+    assert steps_table(DELAYS, runs, "delay") == (
         ["method", "1", "50"],
         [["qr", "40 (30 to 50)", "> 380 (300 to > 380)"]],
     )
 
 
-def test_a_combination_without_a_run_has_no_steps() -> None:
-    names = [cell.name for cell in DELAYS.cells()]
-    found = rows_of(DELAYS, dict.fromkeys(names, State.TO_COME), {})
-    assert steps_table(DELAYS, found, "delay")[1] == [["qr", "-", "-"]]
+def test_steps_table_is_empty_without_results() -> None:
+    runs = runs_table(DELAYS, {run.name: RunState.PENDING for run in DELAYS.runs()}, {})
+    assert steps_table(DELAYS, runs, "delay")[1] == [["qr", "-", "-"]]

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -13,9 +14,12 @@ import pytest
 import yaml
 
 from rnn_tasks.report.page import NUMBERS, PAGE
-from rnn_tasks.studies.plan import Plan, Variant, read_plan
-from rnn_tasks.studies.queue import Ledger, State
-from rnn_tasks.studies.worker import Failure, Progress, Worker
+from rnn_tasks.studies.outcome import Failure
+from rnn_tasks.studies.plan import Plan, Variant
+from rnn_tasks.studies.plan_file import read_plan
+from rnn_tasks.studies.progress import Progress
+from rnn_tasks.studies.queue import RunQueue, RunState
+from rnn_tasks.studies.worker import Worker
 from tests.conftest import RnnTasks
 
 TINY: dict[str, Any] = {
@@ -39,11 +43,11 @@ def plan_file(**changes: Any) -> str:
     return "tiny.yaml"
 
 
-def states() -> dict[str, State]:
-    return Ledger(read_plan("tiny.yaml"), "sqlite:///lightning_logs/studies/tiny/study.db").states()
+def states() -> dict[str, RunState]:
+    return RunQueue(read_plan("tiny.yaml"), "sqlite:///lightning_logs/studies/tiny/study.db").states()
 
 
-def test_a_study_is_run_and_written_down_and_not_run_again(rnn_tasks: RnnTasks) -> None:
+def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     path = plan_file()
     said = rnn_tasks("study", "run", path, "--jobs", "2")
     assert (said.status, said.err) == (0, "")
@@ -66,7 +70,7 @@ def test_a_study_is_run_and_written_down_and_not_run_again(rnn_tasks: RnnTasks) 
     assert rnn_tasks("respond", "echo", "abc").status == 2  # a run of a study is nobody's newest run
 
 
-def test_runs_that_fail_are_rows_and_do_not_stop_the_others(rnn_tasks: RnnTasks) -> None:
+def test_failed_runs_are_rows_and_stop_no_others(rnn_tasks: RnnTasks) -> None:
     axes = {
         "network": {
             "wrong": {"set": {"data.dealy": 3}},
@@ -77,7 +81,7 @@ def test_runs_that_fail_are_rows_and_do_not_stop_the_others(rnn_tasks: RnnTasks)
     }
     said = rnn_tasks("study", "run", plan_file(axes=axes))
     assert said.status == 1
-    assert set(states().values()) == {State.DONE, State.FAILED}
+    assert set(states().values()) == {RunState.DONE, RunState.FAILED}
     text = Path("lightning_logs/studies/tiny/report", PAGE).read_text()
     assert "did you mean" in text
     assert "the run diverged" in text
@@ -87,24 +91,22 @@ def test_runs_that_fail_are_rows_and_do_not_stop_the_others(rnn_tasks: RnnTasks)
     assert len(rows) == 5
 
 
-def test_a_run_that_is_done_again_begins_anew_once_beside_what_it_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retry_from_scratch_keeps_the_failed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan("small", "", ("echo",), {}, {"network": (Variant("rnn"),)}, (0,), None, None)
-    (cell,) = plan.cells()
+    (run,) = plan.runs()
     worker = Worker(plan, "", tmp_path, Progress(plan, 1), threading.Event())
     given: list[list[str]] = []
 
-    def train(self: Worker, words: list[str], place: Path) -> Failure:
+    def train(self: Worker, words: list[str], folder: Path) -> Failure:
         given.append(words)
         return Failure("it failed")
 
     monkeypatch.setattr(Worker, "train", train)
-    place = tmp_path / cell.name
+    folder = tmp_path / run.name
     for left in ("first", "second"):
-        place.mkdir()
-        (place / "config.yaml").write_text(left)
-        worker.run(cell, anew=1)
+        folder.mkdir()
+        (folder / "config.yaml").write_text(left)
+        worker.train_or_resume(run, scratch_attempt=1)
     assert [words[0] for words in given] == ["fit", "resume"]  # the second time its worker had been killed
     assert (tmp_path / "rnn-seed0.failed1/config.yaml").read_text() == "first"
 
@@ -121,15 +123,24 @@ def wait_until(there: Any, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def test_ctrl_c_ends_the_run_that_is_under_way(rnn_tasks: RnnTasks) -> None:
+def processes_in(folder: Path) -> list[str]:
+    """The numbers of the other processes whose working directory is a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # ended, or another user's
+            if os.readlink(process / "cwd") == str(folder.resolve()) and process.name != str(os.getpid()):
+                found.append(process.name)
+    return found
+
+
+def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
     plan_file(budget={"steps": 100_000})
     worker = start()
     runs = Path("lightning_logs/studies/tiny/runs")
     wait_until(lambda: list(runs.glob("*/config.yaml")))
     worker.send_signal(signal.SIGINT)
     assert worker.wait(timeout=60) == 128 + signal.SIGINT
-    children = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in children.splitlines() if "studies.child" in line and os.getcwd() in line]
+    wait_until(lambda: not processes_in(Path.cwd()))
 
 
 @pytest.mark.parametrize(
@@ -143,11 +154,11 @@ def test_ctrl_c_ends_the_run_that_is_under_way(rnn_tasks: RnnTasks) -> None:
         ([], "action"),
     ],
 )
-def test_a_mistake_is_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
+def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
     answer = rnn_tasks("study", *words)
     assert (answer.status, len(answer.err.splitlines())) == (2, 1)
     assert said in answer.err
 
 
-def test_the_list_says_what_there_is(rnn_tasks: RnnTasks) -> None:
+def test_list_prints_shipped_studies(rnn_tasks: RnnTasks) -> None:
     assert rnn_tasks("study", "list").out.startswith("copy_constraints  24 runs, 15 minutes on two cores  ")

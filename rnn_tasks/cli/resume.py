@@ -1,0 +1,67 @@
+"""Begin a run or resume it, from arguments; Lightning is imported when a run trains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.files import CONFIG, read_summary
+from rnn_tasks.runs.find import find_run
+
+
+class FinishedRun(NamedTuple):
+    """A run that has nothing left to do.
+
+    Attributes:
+        folder: The run folder.
+        summary: The content of its ``summary.json``.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+def resume_run(name: str, options: Sequence[str] = ()) -> FinishedRun | None:
+    """Resume a run in its own folder, or only test it if it was killed between its training and its test.
+
+    Args:
+        name: A run folder, a checkpoint, or the name of a task (its newest run).
+        options: Further options of ``fit``, with which a finished run trains longer.
+
+    Returns:
+        The run if it was finished already; None after it was resumed.
+
+    Raises:
+        UsageError: The run does not exist, or its folder has no configuration.
+    """
+    folder = find_run(name).folder
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"there is no {folder / CONFIG}, so the run cannot be resumed; train anew")
+    summary = read_summary(folder)
+    trained = summary.get("stopped") not in (None, "interrupted", "diverged") and not options
+    if trained and "test/loss" in summary["metrics"]:
+        return FinishedRun(folder, summary)
+
+    from rnn_tasks.cli.trainer import run_trainer
+
+    run_trainer(["fit", "--config", str(folder / CONFIG), *options], folder, only_test=trained)
+    return None
+
+
+def fit_or_resume(arguments: Sequence[str]) -> None:
+    """Run one of the commands ``fit`` and ``resume``.
+
+    Args:
+        arguments: The arguments of ``rnn-tasks``; those of ``resume`` are a run and options of ``fit``.
+
+    Raises:
+        UsageError: As :func:`resume_run`.
+    """
+    command, *rest = arguments
+    if command == "resume":
+        resume_run(rest[0], rest[1:])
+        return
+
+    from rnn_tasks.cli.trainer import run_trainer
+
+    run_trainer(list(arguments))

@@ -1,0 +1,221 @@
+"""Read a study from its YAML file, and report mistakes in the file."""
+
+import contextlib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.errors import UsageError, require
+from rnn_tasks.studies.plan import Plan, Range, Search, Variant
+
+STUDIES = CONFIGS / "studies"
+KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}
+BUDGET_KEYS = {"steps", "minutes", "parameters"}
+SEARCH_KEYS = {"sampler", "runs", "objective"}
+SAMPLERS, OBJECTIVES = ("random", "tpe"), ("loss", "steps")
+
+
+def study_names() -> list[str]:
+    """Return the names of the shipped studies."""
+    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+
+
+def read_plan(name: str, large: bool = False) -> Plan:
+    """Read a study.
+
+    Args:
+        name: The name of a shipped study, or the path of a YAML file.
+        large: Whether to use its larger setting.
+
+    Raises:
+        UsageError: The study does not exist, or its file has a mistake.
+    """
+    path = STUDIES / f"{name}.yaml"
+    path = path if path.is_file() else Path(name)
+    require(path.is_file(), f"no study {name}: give a file, or one of {', '.join(study_names())}")
+    return plan_from(read_yaml(path), path.stem, str(path), large)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Raises:
+        UsageError: The file is not valid YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid YAML") from error
+
+
+def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
+    """Return the study that a YAML describes.
+
+    Args:
+        values: The content of the YAML.
+        name: The name of the study.
+        path: The path of the YAML, for messages.
+        large: Whether to use its larger setting.
+
+    Raises:
+        UsageError: The content has a mistake.
+    """
+    check_section(values, KEYS, path)
+    if large:
+        require("large" in values, f"{path} has no larger setting")
+        check_section(values["large"], KEYS - {"large"}, f"{path}: large")
+        values = {**values, **values["large"]}
+    budget = values.get("budget") or {}
+    check_section(budget, BUDGET_KEYS, f"{path}: budget")
+    axes = values.get("axes")
+    require(isinstance(axes, dict) and bool(axes), f"{path}: axes must name at least one axis")
+    seeds = values.get("seeds", [0])
+    require(isinstance(seeds, list) and all(type(s) is int and s >= 0 for s in seeds), f"{path}: seeds must be numbers")
+    require(len(set(seeds)) == len(seeds) > 0, f"{path}: seeds must be numbers, each once")
+    search = search_from(values, f"{path}: search")
+    drawn = {str(axis): section for axis, section in axes.items() if isinstance(section, dict) and "low" in section}
+    require(search is not None or not drawn, f"{path}: axes: {', '.join(drawn)}: low and high need a search")
+    ranges = {axis: range_from(section, f"{path}: axes: {axis}") for axis, section in drawn.items()}
+    numbers = (values.get("minutes"), *budget.values())
+    require(
+        all(number is None or (type(number) in (int, float) and number > 0) for number in numbers),
+        f"{path}: minutes and the budget must be numbers above 0",
+    )
+    plan = Plan(
+        name=name if not large else f"{name}_large",
+        about=str(values.get("about", "")),
+        configs=names_from(values.get("configs"), f"{path}: configs"),
+        options=options_from(values.get("set"), f"{path}: set"),
+        axes={
+            str(a): () if a in ranges else variants_from(section, f"{path}: axes: {a}") for a, section in axes.items()
+        },
+        seeds=tuple(seeds),
+        max_steps=budget.get("steps"),
+        minutes=budget.get("minutes"),
+        max_parameters=budget.get("parameters"),
+        takes=values.get("minutes"),
+        ranges=ranges,
+        search=search,
+    )
+    names = [run.name for run in plan.runs()]
+    require(len(set(names)) == len(names), f"{path}: two runs have the same name: give variants other names")
+    return plan
+
+
+def check_section(values: Any, keys: set[str], where: str) -> None:
+    """Raise a UsageError unless ``values`` is a section without other keys than ``keys``.
+
+    Args:
+        values: The section.
+        keys: The keys that it may have.
+        where: The name of the section in messages.
+    """
+    require(isinstance(values, dict), f"{where} must be a section with some of {', '.join(sorted(keys))}")
+    unknown = [str(key) for key in values if key not in keys]
+    require(not unknown, f"{where} does not know {', '.join(unknown)}; it knows {', '.join(sorted(keys))}")
+
+
+def names_from(values: Any, where: str) -> tuple[str, ...]:
+    """Return the names of configs; a single name may stand without a list."""
+    values = [values] if isinstance(values, str) else values or []
+    require(isinstance(values, list) and all(isinstance(v, str) for v in values), f"{where} must be names of configs")
+    return tuple(values)
+
+
+def options_from(values: Any, where: str) -> dict[str, Any]:
+    """Return options by their dotted names."""
+    values = values or {}
+    require(isinstance(values, dict), f"{where} must be values by dotted names, such as data.delay: 4")
+    return {str(name): value for name, value in values.items()}
+
+
+def search_from(values: Mapping[str, Any], where: str) -> Search | None:
+    """Return how a study draws its values; None for a grid.
+
+    Args:
+        values: The content of the YAML.
+        where: The name of its section ``search`` in messages.
+    """
+    section = values.get("search")
+    if section is None:
+        return None
+    check_section(section, SEARCH_KEYS, where)
+    search = Search(section.get("sampler", "tpe"), section.get("runs", 40), section.get("objective", "loss"))
+    require(search.sampler in SAMPLERS, f"{where}: sampler must be {' or '.join(SAMPLERS)}")
+    require(search.objective in OBJECTIVES, f"{where}: objective must be {' or '.join(OBJECTIVES)}")
+    require(type(search.runs) is int and 0 < search.runs < 10_000, f"{where}: runs must be a number from 1 to 9,999")
+    require(len(values.get("seeds", [0])) == 1, f"{where}: all runs have one seed: give seeds a single number")
+    steps = (values.get("budget") or {}).get("steps")
+    require(search.objective != "steps" or steps is not None, f"{where}: objective steps needs budget: {{steps: ...}}")
+    return search
+
+
+def range_from(section: Mapping[str, Any], where: str) -> Range:
+    """Return an axis whose values are drawn.
+
+    Args:
+        section: The section of the YAML: ``{option: ..., low: ..., high: ..., log: true}``.
+        where: The name of the section in messages.
+    """
+    check_section(section, {"option", "low", "high", "log"}, where)
+    low, high, log = number_from(section["low"]), number_from(section.get("high")), section.get("log", False)
+    require("option" in section, f"{where}: option must name what takes the value")
+    require(
+        math.isfinite(low) and math.isfinite(high) and low < high,
+        f"{where}: low and high must be numbers, low the lesser",
+    )
+    require(type(log) is bool and (not log or low > 0), f"{where}: log must be true or false, and low above 0 for it")
+    return Range(str(section["option"]), low, high, log)
+
+
+def number_from(value: Any) -> float:
+    """Return a number of a YAML, which reads 1e-4 as a text; NaN for a value that is no number.
+
+    Example:
+        >>> number_from(2), number_from("1e-4"), number_from("one")
+        (2, 0.0001, nan)
+    """
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value if type(value) in (int, float) else math.nan
+
+
+def variants_from(section: Any, where: str) -> tuple[Variant, ...]:
+    """Return the variants of an axis: named ones with configs, an overlay and options, or values of one option.
+
+    Args:
+        section: The section of the YAML: ``{name: {configs: ..., overlay: ..., set: ...}}``, or
+            ``{option: ..., values: ...}``.
+        where: The name of the section in messages.
+    """
+    require(isinstance(section, dict) and bool(section), f"{where} must be variants, or an option and its values")
+    if "option" in section or "values" in section:
+        check_section(section, {"option", "values"}, where)
+        values = section.get("values")
+        require(isinstance(values, list) and bool(values), f"{where}: values must be a list")
+        option = str(section.get("option"))
+        return tuple(
+            Variant(str(value), options={option: value}, value=value if isinstance(value, int | float) else None)
+            for value in values
+        )
+    return tuple(variant_from(parts or {}, str(name), f"{where}: {name}") for name, parts in section.items())
+
+
+def variant_from(section: Any, name: str, where: str) -> Variant:
+    """Return a named variant.
+
+    Args:
+        section: The section of the YAML: ``{configs: ..., overlay: ..., set: ...}``.
+        name: The name of the variant.
+        where: The name of the section in messages.
+    """
+    check_section(section, {"configs", "overlay", "set"}, where)
+    overlay = section.get("overlay") or {}
+    require(isinstance(overlay, dict), f"{where}: overlay must be a config")
+    configs = names_from(section.get("configs"), f"{where}: configs")
+    return Variant(name, configs, options_from(section.get("set"), f"{where}: set"), overlay)

@@ -1,0 +1,73 @@
+"""The lines that a study prints while its runs are done."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from rnn_tasks.studies.plan import Plan
+from rnn_tasks.studies.queue import RunQueue, RunState, unfinished
+from rnn_tasks.studies.ranking import best_so_far
+from rnn_tasks.studies.table import runs_table
+
+
+class Progress:
+    """Prints the progress of a study.
+
+    Args:
+        plan: The study.
+        jobs: The number of runs at a time.
+    """
+
+    def __init__(self, plan: Plan, jobs: int) -> None:
+        self.plan, self.jobs = plan, jobs
+        self.seconds: list[float] = []
+        self.states: dict[str, RunState] = {}
+        self.results: dict[str, Mapping[str, Any]] = {}
+        self.lock = threading.Lock()
+
+    def begin(self, queue: RunQueue) -> None:
+        """Print how many runs are to do, are done, and have failed."""
+        states = [*queue.states().values()]
+        failed = states.count(RunState.FAILED)
+        again = f", {failed} failed (once more: --retry-failed)" if failed else ""
+        counts = f"{unfinished(states)} of {len(states)} runs to do, {states.count(RunState.DONE)} done already"
+        print(f"{self.plan.name}: {counts}{again}", flush=True)
+
+    def end_run(
+        self, name: str, state: RunState, attributes: Mapping[str, Any], queue: RunQueue, what: str, seconds: float
+    ) -> None:
+        """Print the outcome of a run, the number of runs in each state, the time left, and the best run so far.
+
+        Args:
+            name: The name of the run.
+            state: Its state.
+            attributes: The attributes of its trial.
+            queue: The queue of the study.
+            what: The outcome in words.
+            seconds: The duration of the run in seconds.
+        """
+        states, results = queue.states(), queue.results()
+        with self.lock:
+            self.seconds.append(seconds)
+            # The database does not show yet what ended here a moment ago.
+            self.states[name], self.results[name] = state, attributes
+            states, results = {**states, **self.states}, {**results, **self.results}
+            counts = {state: [*states.values()].count(state) for state in RunState}
+            left = sum(self.seconds) / len(self.seconds) * unfinished(states.values()) / self.jobs
+            parts = [
+                f"{name}: {what} ({seconds:.0f} s)",
+                ", ".join(f"{count} {state.value}" for state, count in counts.items() if count),
+                f"{as_hours(left)} left",
+            ]
+            best = best_so_far(self.plan, runs_table(self.plan, states, results))
+            print("; ".join([*parts, best] if best else parts), flush=True)
+
+
+def as_hours(seconds: float) -> str:
+    """Return seconds as ``h:mm:ss``.
+
+    Example:
+        >>> as_hours(3725)
+        '1:02:05'
+    """
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"

@@ -1,0 +1,156 @@
+"""Our values of published results: from runs that are done, or computed without training."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rnn_tasks.analysis.memory import memory_capacity
+from rnn_tasks.errors import UsageError
+from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.runs.files import CHECKPOINTS, LAST
+from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.tensorboard_log import read_curves
+from rnn_tasks.runs.trained_network import load_network
+from rnn_tasks.studies.published import Comparison, Published, PublishedResult, Verdict, compare
+from rnn_tasks.studies.queue import RunState
+from rnn_tasks.studies.table import first_finite, run_names, steps_to_solve, with_variant
+from rnn_tasks.tasks import TimeMachine
+from rnn_tasks.texts.grammar import ELMAN
+
+NUMBERS = ("seconds", "steps", "parameters")
+"""Values of a summary that a result may name, besides its metrics."""
+
+TEXT_LENGTH, TEMPERATURE = 20_000, 0.5
+"""Characters that a network writes for its share of words of the lexicon, and their sampling temperature."""
+
+
+def compare_with_runs(result: PublishedResult, published: Published, runs: pd.DataFrame, folder: Path) -> Comparison:
+    """Compare a published result with our values, if its run is done.
+
+    Args:
+        result: The published result.
+        published: All published results.
+        runs: All runs.
+        folder: The folder of the run folders.
+    """
+    if result.run is None:
+        try:
+            return compare(result, [COMPUTED[result.key]()])
+        except UsageError as error:
+            return Comparison(result, Verdict.NOT_RUN, (), str(error))
+    own = with_variant(runs, "run", result.run)
+    failed, done = (own[own["state"] == state.value] for state in (RunState.FAILED, RunState.DONE))
+    if not failed.empty:
+        return Comparison(result, Verdict.FAILED, (), f"{failed['reason'].iloc[0]} (once more: --retry-failed)")
+    if len(done) < len(own):
+        part = f", {len(done)} of {len(own)} seeds are done" if len(done) else ""
+        note = f"rnn-tasks reproduce {result.run} ({published.costs[result.run].time}{part})"
+        return Comparison(result, Verdict.NOT_RUN, (), note)
+    try:
+        return compare(result, values_of(result, done, folder))
+    except UsageError as error:
+        return Comparison(result, Verdict.FAILED, (), str(error))
+
+
+def values_of(result: PublishedResult, runs: pd.DataFrame, folder: Path) -> list[float]:
+    """Return our values of a published result, one per run.
+
+    Args:
+        result: The published result.
+        runs: Runs that are done.
+        folder: The folder of the run folders.
+
+    Raises:
+        UsageError: A run does not have the value.
+    """
+    folders = [folder / name for name in run_names(runs)]
+    if result.source_kind == "function":
+        return [MEASURED[result.key](run) for run in folders]
+    if result.source_kind == "metric":
+        values: Sequence[float | None] = metric_values(runs, result.key)
+    else:
+        values = [last_of_curve(run, result.key) for run in folders]
+    for run, value in zip(folders, values, strict=True):
+        if value is None or math.isnan(value):
+            raise UsageError(f"{run} has no {result.key}")
+    return [value for value in values if value is not None]
+
+
+def metric_values(runs: pd.DataFrame, name: str) -> list[float]:
+    """Return a value of the summary of each run; NaN for a run that does not have it.
+
+    Args:
+        runs: The runs.
+        name: A metric, one of ``NUMBERS``, or ``solved_at``, which is infinite for a run that did not solve its task.
+    """
+    if name == "solved_at":
+        return [math.inf if math.isnan(step) else int(step) for step in steps_to_solve(runs)]
+    return [*(runs[name].astype(float) if name in NUMBERS else first_finite(runs, name))]
+
+
+def last_of_curve(folder: Path, name: str) -> float | None:
+    """Return the last value of a curve that a run has logged; None without the curve.
+
+    Args:
+        folder: The run folder.
+        name: The name of the curve, such as ``spectral_radius/weight_hh_l0``.
+    """
+    curve = read_curves(folder).get(name) if folder.is_dir() else None
+    return None if curve is None else float(curve.values[-1])
+
+
+def ngram_of_windows() -> float:
+    """Return the validation perplexity of the best n-gram in the ``windows`` protocol, which is a 4-gram.
+
+    Raises:
+        UsageError: The book is missing.
+    """
+    task = TimeMachine("windows", sequence_length=32)
+    task.prepare_data()
+    return math.exp(task.baseline_on("val").loss)
+
+
+def reservoir_memory_capacity() -> float:
+    """Return our memory capacity of the reservoir in reservoirpy's documentation.
+
+    The reservoir has 100 units and spectral radius 1; lags go up to 50. Of its 500 inputs, reservoirpy skips the first
+    50, fits from the 101st, and scores the last 100.
+
+    Raises:
+        UsageError: reservoirpy is not installed.
+    """
+    try:
+        from reservoirpy.nodes import Reservoir
+    except ImportError as error:
+        raise UsageError("it needs reservoirpy: pip install reservoirpy") from error
+    inputs = np.random.default_rng(1).uniform(-0.8, 0.8, 500)[50:]
+    states = Reservoir(100, sr=1, seed=1).run(inputs[:, None])
+    return memory_capacity(states, inputs, 50, ridge=1e-4, test_share=100 / 400).total
+
+
+def lexicon_share_of_run(folder: Path) -> float:
+    """Return the share of words of Elman's grammar among the words that a network writes with its last weights.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: The run has no weights, or its network is no language model.
+    """
+    network = load_network(RunPlace(folder, folder / CHECKPOINTS / LAST))
+    if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
+        raise UsageError(f"the network of {folder} does not write text")
+    return ELMAN.lexicon_share(network.generate(network.spec.vocabulary.prefix, TEXT_LENGTH, TEMPERATURE, seed=0))
+
+
+COMPUTED: dict[str, Callable[[], float]] = {
+    "ngram_of_windows": ngram_of_windows,
+    "reservoir_memory_capacity": reservoir_memory_capacity,
+}
+"""Functions of results without a run."""
+
+MEASURED: dict[str, Callable[[Path], float]] = {"lexicon_share": lexicon_share_of_run}
+"""Functions of results with a run; their argument is its folder."""

@@ -1,0 +1,46 @@
+"""Identify worker processes, and find out whether they are alive."""
+
+import os
+import socket
+from pathlib import Path
+
+
+def own_id() -> str:
+    """Return the identity of this process: host name, process number and start time."""
+    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
+
+
+def start_time(pid: int) -> str:
+    """Return when a process was started, which tells it from a later one with the same number; empty if unknown."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # no such process, or not Linux
+        return ""
+
+
+def is_dead(worker: str) -> bool:
+    """Return whether a worker of this machine has ended; False for a worker of another machine.
+
+    Args:
+        worker: Its identity, as :func:`own_id` returns it.
+    """
+    host, _, rest = worker.partition(":")
+    pid, _, started = rest.partition(":")
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return start_time(int(pid)) != started
+
+
+def is_alive_here(worker: str) -> bool:
+    """Return whether a worker runs on this machine.
+
+    Args:
+        worker: Its identity, as :func:`own_id` returns it.
+    """
+    return worker.partition(":")[0] == socket.gethostname() and not is_dead(worker)
