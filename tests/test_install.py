@@ -27,7 +27,7 @@ esac
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder with the files that the set-up needs, and ``python3``, the stand-in."""
-    for name in ("tools/install.sh", "Makefile", "pyproject.toml", "constraints.txt"):
+    for name in ("tools/install.sh", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "bin").mkdir()

@@ -11,7 +11,7 @@ set -eu
 cd "$(dirname "$0")/.."
 log=.venv/install.log
 stamp=.venv/installed # written last: without it .venv is made from scratch
-other="name one with make PYTHON=/path/to/python3.12"
+other="name another Python with make PYTHON=/path/to/python3.12"
 
 fail() {
     echo "set-up of .venv: $1" >&2
@@ -34,7 +34,7 @@ lock() {
     "$python" -c "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | $1)" 2>/dev/null
 }
 
-install() {
+pip_install() {
     .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
         --constraint constraints.txt "$@" >>$log 2>&1 && return
     reason=$(grep '^ERROR: ' $log | head -n 1)
@@ -72,7 +72,7 @@ install it (Debian, Ubuntu: apt install python3-venv) or $other"
     output=$("$python" -m venv --clear .venv 2>&1) || fail "venv failed: $(echo "$output" | tail -n 1)"
 fi
 : >$log
-install hatchling editables # the project is built with the locked ones, not with the newest
-install --no-build-isolation --editable '.[dev]'
+pip_install hatchling editables # the project is built with the locked ones, not with the newest
+pip_install --no-build-isolation --editable '.[dev]'
 state >$stamp
 echo "Done in $(($(date +%s) - start)) s."
