@@ -13,6 +13,7 @@ from benchmarks.timing import interleaved, python, ratio_row
 
 ONE_STEP = """
 import lightning.pytorch.cli, torch
+torch.set_num_threads(1)  # as fit
 layer = torch.nn.RNN(9, 128, batch_first=True)
 optimizer = torch.optim.Adam(layer.parameters())
 layer(torch.zeros(128, 21, 9))[0].sum().backward()
