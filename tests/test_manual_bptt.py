@@ -162,7 +162,7 @@ def test_gradients_are_those_of_autograd(
 @each_activation
 @each_reduction
 @pytest.mark.parametrize("scored", [None, 1, 4])
-def test_the_gradient_by_time_step_is_that_of_the_states_in_autograd(
+def test_gradient_by_time_step_equals_autograd_s(
     activation: Activation, reduction: Reduction, scored: int | None
 ) -> None:
     network = draw(activation)
@@ -257,7 +257,7 @@ def test_orthogonal_starts_are_uniform() -> None:
     assert np.var(traces) == pytest.approx(1, abs=0.15)
 
 
-def test_the_same_generator_gives_the_same_start_and_another_seed_another() -> None:
+def test_initial_network_depends_on_the_seed() -> None:
     one, same, other = (draw(embedding_size=3, seed=seed).parameters() for seed in (5, 5, 6))
     for name in one:
         np.testing.assert_array_equal(one[name], same[name])
@@ -393,7 +393,7 @@ def test_the_last_loss_by_time_step_is_the_mean_over_the_chunks() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.5, 2.0])
-def test_gradients_vanish_or_explode_as_the_power_of_the_recurrent_matrix(gain: float) -> None:
+def test_gradients_vanish_or_explode_as_powers_of_w_hh(gain: float) -> None:
     """A linear network: ReLU where all that is read is above 0. With W = gain I, each step back is a factor of gain."""
     network = draw("relu")
     network.W_xh[:], network.b_h[:], network.W_hh[:] = abs(network.W_xh), 1.0, gain * np.eye(HIDDEN)
@@ -404,7 +404,7 @@ def test_gradients_vanish_or_explode_as_the_power_of_the_recurrent_matrix(gain: 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+def test_sample_depends_on_the_seed() -> None:
     network = draw()
     one, same, other = (sample(network, SYMBOLS, 50, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
@@ -412,7 +412,7 @@ def test_a_sample_is_the_same_for_the_same_seed_and_another_for_another() -> Non
     assert set(one) <= set(range(VOCABULARY))
 
 
-def test_temperature_zero_takes_the_most_probable_and_draws_nothing() -> None:
+def test_sample_takes_the_most_probable_when_temperature_is_zero() -> None:
     network, generator = draw(), np.random.default_rng(1)
     before = generator.bit_generator.state
     written = sample(network, SYMBOLS, 20, generator, temperature=0)
@@ -553,7 +553,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(call: Callable[[], object], 
     assert str(error.value) == message
 
 
-def test_training_that_diverges_says_so_and_keeps_the_parameters_finite() -> None:
+def test_training_raises_and_keeps_parameters_when_it_diverges() -> None:
     network = draw("relu")
     steps = train(network, SYMBOLS, Settings(lr=1e200, sequence_length=9, clip=math.inf))
     assert next(steps).loss < 10
@@ -574,7 +574,7 @@ def test_a_loss_that_is_not_finite_is_said() -> None:
 # --- the example ------------------------------------------------------------------------------------------------------
 
 
-def test_the_picture_has_a_row_for_each_step_and_bars_in_proportion() -> None:
+def test_picture_has_a_row_per_step_and_bars_in_proportion() -> None:
     rows = gradient_picture(np.array([1.0, 2.0, 4.0]), np.array([0.0, 0.0, 0.0]), width=8).splitlines()
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
     assert [row.count("#") for row in rows] == [2, 4, 8]

@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from rnn_tasks.models import LanguageModel, RecurrentModel
 from rnn_tasks.runs.checkpoint_io import read_tensors
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.spec import Batch, TaskSpec
-from rnn_tasks.vocabulary import UNKNOWN
+from rnn_tasks.spec.vocabulary import UNKNOWN
 
 SNAPSHOTS = "snapshots.pt"
 """The file's name in a run folder."""
@@ -73,11 +74,23 @@ class Snapshots:
     @property
     def nbytes(self) -> int:
         """Bytes of all numbers."""
-        return sum(tensor.nbytes for tensor in _moments(vars(self)).values())
+        return sum(tensor.nbytes for tensor in _rows(self).values())
 
 
 ONE_FOR_ALL = ("inputs", "targets", "condition", "alphabet")
-"""What all moments of a training share."""
+"""Fields that all moments of a training share."""
+
+PER_MOMENT = (
+    "steps",
+    "weights",
+    "eigenvalues",
+    "gradient_norms",
+    "gradient_by_time_step",
+    "states",
+    "predictions",
+    "saturation",
+)
+"""Fields with a row for each moment: a tensor, a dictionary of tensors, or None."""
 
 
 def take_snapshot(
@@ -184,15 +197,15 @@ def joined(parts: Sequence[Snapshots]) -> Snapshots:
     """
     if len(parts) == 1:
         return parts[0]
-    dictionaries = [vars(part) for part in parts]
-    first = dictionaries[0]
-    for other in dictionaries[1:]:
-        fits = _shapes(other) == _shapes(first) and all(_equal(other[name], first[name]) for name in ONE_FOR_ALL)
+    first = parts[0]
+    for other in parts[1:]:
+        fits = _shapes(other) == _shapes(first) and all(
+            _equal(getattr(other, name), getattr(first, name)) for name in ONE_FOR_ALL
+        )
         require(fits, "these snapshots are of different networks, or of different sequences")
-    moments = [_moments(part) for part in dictionaries]
-    stacked = {path: torch.cat([part[path] for part in moments]) for path in moments[0]}
-    require(bool((stacked["steps",].diff() > 0).all()), "the steps of snapshots must rise")
-    return Snapshots(**_replaced(first, stacked) | {"samples": sum((part.samples for part in parts), ())})
+    result = _combined(parts, torch.cat, sum((part.samples for part in parts), ()))
+    require(bool((result.steps.diff() > 0).all()), "the steps of snapshots must rise")
+    return result
 
 
 def selected(snapshots: Snapshots, kept: Tensor) -> Snapshots:
@@ -202,9 +215,8 @@ def selected(snapshots: Snapshots, kept: Tensor) -> Snapshots:
         snapshots: All of them.
         kept: ``(n,)`` bool.
     """
-    moments = {path: tensor[kept] for path, tensor in _moments(vars(snapshots)).items()}
     samples = tuple(text for text, keep in zip(snapshots.samples, kept.tolist(), strict=False) if keep)
-    return Snapshots(**_replaced(vars(snapshots), moments) | {"samples": samples})
+    return _combined([snapshots], lambda tensors: tensors[0][kept], samples)
 
 
 def to_values(snapshots: Snapshots) -> dict[str, Any]:
@@ -290,31 +302,41 @@ def _gradient_by_time_step(model: RecurrentModel, batch: Batch) -> Tensor | None
         return None
 
 
-def _moments(values: dict[str, Any]) -> dict[tuple[str, ...], Tensor]:
-    """The tensors of which each moment has a row, by where they are."""
-    found: dict[tuple[str, ...], Tensor] = {}
-    for name, value in values.items():
-        if name not in ONE_FOR_ALL:
-            if isinstance(value, dict):
-                found |= {(name, key): tensor for key, tensor in value.items()}
-            elif isinstance(value, Tensor):
-                found[name,] = value
-    return found
+def _rows(snapshots: Snapshots) -> dict[str, Tensor]:
+    """Return all tensors with a row for each moment by name, for instance ``states`` or ``weights/readout.bias``."""
+    rows: dict[str, Tensor] = {}
+    for name in PER_MOMENT:
+        value = getattr(snapshots, name)
+        if isinstance(value, dict):
+            rows |= {f"{name}/{key}": tensor for key, tensor in value.items()}
+        elif value is not None:
+            rows[name] = value
+    return rows
 
 
-def _replaced(values: dict[str, Any], tensors: dict[tuple[str, ...], Tensor]) -> dict[str, Any]:
-    """The same with other tensors."""
-    changed = {name: {} if isinstance(value, dict) else value for name, value in values.items()}
-    for (name, *keys), tensor in tensors.items():
-        if keys:
-            changed[name][keys[0]] = tensor
-        else:
-            changed[name] = tensor
-    return changed
+def _combined(
+    parts: Sequence[Snapshots], combine: Callable[[list[Tensor]], Tensor], samples: tuple[str, ...]
+) -> Snapshots:
+    """Return snapshots whose tensors are computed from those of several parts.
+
+    Args:
+        parts: At least one, with the same names of tensors; what all moments share is taken from the first.
+        combine: Computes a tensor from the list of the parts' tensors of one name.
+        samples: The texts of all moments.
+    """
+    fields: dict[str, Any] = {"samples": samples}
+    for name in PER_MOMENT:
+        values = [getattr(part, name) for part in parts]
+        if isinstance(values[0], dict):
+            fields[name] = {key: combine([value[key] for value in values]) for key in values[0]}
+        elif values[0] is not None:
+            fields[name] = combine(values)
+    return replace(parts[0], **fields)
 
 
-def _shapes(values: dict[str, Any]) -> dict[tuple[str, ...], tuple[torch.dtype, torch.Size]]:
-    return {path: (tensor.dtype, tensor.shape[1:]) for path, tensor in _moments(values).items()}
+def _shapes(snapshots: Snapshots) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    """Return type and shape of one moment's row by name."""
+    return {name: (tensor.dtype, tensor.shape[1:]) for name, tensor in _rows(snapshots).items()}
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -322,57 +344,69 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _check(snapshots: Snapshots) -> None:
-    """Raise unless all of a file's contents have the types and shapes that the class promises."""
-    steps, time = snapshots.steps, len(snapshots.inputs)
-    n, hidden = len(steps), snapshots.states.shape[-1]
-
-    def fits(tensor: Any, kind: Callable[[torch.dtype], bool], *shape: int) -> bool:
-        # is_contiguous: a few stored numbers cannot be spread over a large shape.
-        plain = type(tensor) is Tensor and tensor.device.type == "cpu" and tensor.layout == torch.strided
-        return plain and tensor.is_contiguous() and kind(tensor.dtype) and tensor.shape[: len(shape)] == shape
-
-    def real(dtype: torch.dtype) -> bool:
-        return dtype.is_floating_point
-
-    def whole(dtype: torch.dtype) -> bool:
-        return dtype == torch.int64
-
-    def named(value: Any, kind: Callable[[torch.dtype], bool], *shape: int) -> bool:
-        return isinstance(value, dict) and all(
-            isinstance(name, str) and fits(tensor, kind, *shape) for name, tensor in value.items()
-        )
-
-    def flat(tensor: Any, size: int) -> bool:
-        return fits(tensor, real, n, size) and tensor.ndim == 2
-
-    def texts(value: Any) -> bool:
-        return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
-
-    good = (
-        fits(steps, whole, n)
-        and steps.ndim == 1
-        and n >= 1
+    """Raise unless all of a file's contents have the types, shapes and values that the class promises."""
+    n, time, hidden = len(snapshots.steps), len(snapshots.inputs), snapshots.states.shape[-1]
+    saturation, gradient = snapshots.saturation, snapshots.gradient_by_time_step
+    real = torch.is_floating_point
+    tensors_fit = (
+        _fits(snapshots.steps, _is_whole, n)
+        and _fits(snapshots.inputs, _is_whole, time)
+        and _fits(snapshots.targets, _is_whole, time)
+        and _all_fit(snapshots.weights, real, n, ...)
+        and _all_fit(snapshots.eigenvalues, torch.is_complex, n, hidden)
+        and _all_fit(snapshots.gradient_norms, real, n, ...)
+        and (gradient is None or _fits(gradient, real, n, time))
+        and _fits(snapshots.states, real, n, time, hidden)
+        and _fits(snapshots.predictions, real, n, time, None)
+        and (saturation is None or _fits(saturation, real, n, hidden))
+    )
+    require(tensors_fit, "shapes or types of tensors are wrong")
+    values_fit = (
+        n >= 1
         and time >= 1
-        and bool((steps.diff() > 0).all())
-        and fits(snapshots.inputs, whole, time)
-        and fits(snapshots.targets, whole, time)
-        and snapshots.inputs.ndim == snapshots.targets.ndim == 1
+        and bool((snapshots.steps.diff() > 0).all())
         and (snapshots.condition is None or type(snapshots.condition) is int)
-        and texts(snapshots.alphabet)
+        and _are_texts(snapshots.alphabet)
         and int(snapshots.inputs.min()) >= 0
         and (not snapshots.alphabet or int(snapshots.inputs.max()) < len(snapshots.alphabet))
-        and named(snapshots.weights, real, n)
-        and named(snapshots.eigenvalues, lambda dtype: dtype.is_complex, n, hidden)
-        and all(values.ndim == 2 for values in snapshots.eigenvalues.values())
-        and named(snapshots.gradient_norms, real, n)
-        and fits(snapshots.states, real, n, time, hidden)
-        and fits(snapshots.predictions, real, n, time)
-        and snapshots.states.ndim == snapshots.predictions.ndim == 3
-        and (snapshots.saturation is None or flat(snapshots.saturation, hidden))
-        and (snapshots.gradient_by_time_step is None or flat(snapshots.gradient_by_time_step, time))
-        and texts(snapshots.samples)
+        and _are_texts(snapshots.samples)
         and len(snapshots.samples) in (0, n)
         and type(snapshots.thinning) is int
         and snapshots.thinning >= 1
     )
-    require(good, "shapes or types are wrong")
+    require(values_fit, "values are wrong")
+
+
+def _fits(value: Any, kind: Callable[[Tensor], bool], *shape: int | EllipsisType | None) -> bool:
+    """Return whether a value is a plain tensor on the CPU, of a type and a shape.
+
+    Args:
+        value: Anything.
+        kind: Tells tensors of the right type.
+        shape: The size of each dimension, None for any size; a last ``...`` stands for further dimensions.
+    """
+    if type(value) is not Tensor or value.device.type != "cpu" or value.layout != torch.strided:
+        return False
+    if not value.is_contiguous():  # a few stored numbers could be spread over a large shape
+        return False
+    sizes = tuple(value.shape)
+    if shape[-1] is ...:
+        shape = shape[:-1]
+        sizes = sizes[: len(shape)]
+    same_rank = len(sizes) == len(shape)
+    return kind(value) and same_rank and all(wanted in (None, size) for wanted, size in zip(shape, sizes, strict=True))
+
+
+def _all_fit(value: Any, kind: Callable[[Tensor], bool], *shape: int | EllipsisType | None) -> bool:
+    """Return whether a value is a dictionary with texts as keys and tensors that fit."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and _fits(tensor, kind, *shape) for name, tensor in value.items()
+    )
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    return tensor.dtype == torch.int64
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(text, str) for text in value)

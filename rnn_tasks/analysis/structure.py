@@ -11,7 +11,7 @@ from scipy.cluster import hierarchy
 from rnn_tasks.analysis.memory import Floats, Integers, Shares, Values, floats, integers, shares
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.vocabulary import UNKNOWN, Vocabulary
+from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary
 
 Metric = Literal["euclidean", "cosine"]
 

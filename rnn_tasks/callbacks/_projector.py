@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
-from rnn_tasks.vocabulary import Vocabulary
+from rnn_tasks.spec.vocabulary import Vocabulary
 
 MAX_POINTS = 1_000
 """More can hardly be told apart, and take long to write."""

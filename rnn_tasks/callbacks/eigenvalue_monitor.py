@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import eigenvalues
-from rnn_tasks.callbacks._observing import Observer, add_picture, layer_name
+from rnn_tasks.callbacks._monitor import Observer, add_picture, layer_name
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 

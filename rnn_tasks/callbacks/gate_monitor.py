@@ -8,7 +8,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis.gates import MEANING, gate_activity, gates_only
 from rnn_tasks.analysis.snapshots import alphabet
-from rnn_tasks.callbacks._observing import Observer, add_picture, layer_name
+from rnn_tasks.callbacks._monitor import Observer, add_picture, layer_name
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 

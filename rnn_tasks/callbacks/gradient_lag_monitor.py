@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import gradient_by_lag
-from rnn_tasks.callbacks._observing import Observer, add_picture
+from rnn_tasks.callbacks._monitor import Observer, add_picture
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 

@@ -15,9 +15,9 @@ from lightning.pytorch.callbacks import Timer
 from rnn_tasks import __version__
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
-from rnn_tasks.runs.closing_lines import closing_lines
 from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.runs.summary_text import closing_lines
 from rnn_tasks.runs.trainer_facts import callbacks_of, run_folder
 from rnn_tasks.spec import Baseline, Batch
 

@@ -7,7 +7,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import hidden_states, saturation
 from rnn_tasks.analysis.snapshots import has_bounds
-from rnn_tasks.callbacks._observing import Observer, layer_name
+from rnn_tasks.callbacks._monitor import Observer, layer_name
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 

@@ -23,7 +23,7 @@ from rnn_tasks.analysis.snapshots import (
     to_values,
     write_snapshots,
 )
-from rnn_tasks.callbacks._observing import boards, is_finite, layer_name, layer_of, observing, probe_of
+from rnn_tasks.callbacks._monitor import boards, is_finite, layer_name, layer_of, observing, probe_of
 from rnn_tasks.callbacks._projector import Points, long_text, symbol_points, word_points
 from rnn_tasks.callbacks.gradient_norm_monitor import gradient_norm
 from rnn_tasks.errors import InterruptedRunError, UsageError, require

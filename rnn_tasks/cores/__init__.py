@@ -1,4 +1,4 @@
-"""Recurrent layers, called as ``torch.nn.RNN`` is with ``batch_first=True``, and how their weights start."""
+"""Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initial values of their weights."""
 
 from rnn_tasks.cores.core import Core, State
 from rnn_tasks.cores.elman import Elman

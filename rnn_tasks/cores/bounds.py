@@ -1,24 +1,24 @@
-"""Checks of arguments: a value outside its bounds is a mistake of the user's, told in one line."""
+"""Checks of arguments: a value outside its bounds raises a UsageError, which a user sees as one line."""
 
 from rnn_tasks.errors import UsageError
 
 
 def positive(value: float, name: str) -> float:
-    """``value``, if it is above 0."""
+    """Return ``value`` if it is above 0."""
     if value <= 0:
         raise UsageError(f"{name} must be above 0, got {value}")
     return value
 
 
 def at_least_1(size: int, name: str) -> int:
-    """``size``, if it is at least 1."""
+    """Return ``size`` if it is at least 1."""
     if size < 1:
         raise UsageError(f"{name} must be at least 1, got {size}")
     return size
 
 
 def share_below_1(share: float, name: str) -> float:
-    """``share``, if it is at least 0 and below 1."""
+    """Return ``share`` if it is at least 0 and below 1."""
     if not 0 <= share < 1:
         raise UsageError(f"{name} must be at least 0 and below 1, got {share}")
     return share

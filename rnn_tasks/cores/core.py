@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 State = Tensor | tuple[Tensor, ...] | Any
-"""What a layer carries from one call to the next; only the layer itself looks into it."""
+"""What a layer carries from one call to the next; only the layer itself reads it."""
 
 
 class Core(nn.Module, ABC):
@@ -29,7 +29,7 @@ class Core(nn.Module, ABC):
 
     @abstractmethod
     def recurrent_weights(self) -> dict[str, Tensor]:
-        """The effective recurrent matrices, ``(hidden_size, hidden_size)`` each, by name.
+        """Return the effective recurrent matrices, ``(hidden_size, hidden_size)`` each, by name.
 
         They are views of the parameters, so that writing into one changes the layer, unless the layer computes them
         from other parameters (see :func:`torch.nn.utils.parametrize.is_parametrized`).
@@ -37,10 +37,10 @@ class Core(nn.Module, ABC):
 
     @abstractmethod
     def input_weights(self) -> list[Tensor]:
-        """The matrices that read the layer's input, ``(..., input_size)`` each, as views of the parameters."""
+        """Return the matrices that read the layer's input, ``(..., input_size)`` each, as views of the parameters."""
 
     def parameter_role(self, name: str) -> str:
-        """What a parameter of this layer is for: ``recurrent``, ``input`` or ``rest``.
+        """Return the role of a parameter of this layer: ``recurrent``, ``input`` or ``rest``.
 
         Args:
             name: As in ``named_parameters()``.
@@ -51,12 +51,12 @@ class Core(nn.Module, ABC):
 
 
 def square_blocks(name: str, weight: Tensor, gates: tuple[str, ...]) -> dict[str, Tensor]:
-    """The square blocks that a weight ``(gates * hidden, hidden)`` stacks, as views.
+    """Return the square blocks that a weight ``(gates * hidden, hidden)`` stacks, as views, by name.
 
     Args:
         name: The weight's name.
         weight: The stacked weight.
-        gates: Names of the blocks, in order; a single one is left out of the name.
+        gates: Names of the blocks, in order; the name of a single block is that of the weight.
     """
     if len(gates) == 1:
         return {name: weight}

@@ -1,13 +1,13 @@
-"""The Elman layer, written out."""
+"""The Elman layer from scratch."""
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrizations
-from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from rnn_tasks.cores.core import State
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
@@ -28,14 +28,16 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 class Elman(Unrolled):
     """``h_t = f(U x_t + b + W h_{t-1} + c)`` (Elman 1990), parameters as in ``torch.nn.RNN``.
 
-    Its gradient over a sequence is written by hand (:class:`~rnn_tasks.cores.scan.ElmanScan`), and has no second
-    derivative but within :func:`~rnn_tasks.cores.differentiable_twice`.
+    The gradient over a sequence is written by hand (:class:`~rnn_tasks.cores.scan.ElmanScan`). Second derivatives exist
+    only within :func:`~rnn_tasks.cores.differentiable_twice`. On a CPU, over two or more steps, tanh is computed from a
+    sigmoid, with an absolute error of at most 2.4e-7 in single precision
+    (:func:`~rnn_tasks.cores.scan.tanh_of_half_`).
 
     Args:
         input_size: Features of each step.
         hidden_size: Units, ``>= 1``.
         activation: f: ``tanh``, ``relu``, ``sigmoid`` or ``identity``.
-        recurrent_init: How W starts; None for torch's own, or for orthogonal when W is kept so.
+        recurrent_init: How W starts; None for torch's own, or for orthogonal if ``orthogonal_map`` is given.
         input_scale: Factor on the initial U of the first layer, ``> 0``. A small one keeps tanh in its linear range.
         orthogonal_map: Keeps W orthogonal by computing it from a free matrix: ``matrix_exp``, ``cayley`` or
             ``householder``, as torch's parametrizations of these names do. None leaves W free.
@@ -90,13 +92,13 @@ class Elman(Unrolled):
         if orthogonal_map:
             for layer in range(num_layers):
                 name = f"weight_hh_l{layer}"
-                parametrizations.orthogonal(self, name, orthogonal_map)
-                if orthogonal_map != "cayley":
-                    maps: Any = self.get_submodule(f"parametrizations.{name}")
-                    maps[0] = OrthogonalMap(orthogonal_map, maps[0].base)
+                if orthogonal_map == "cayley":
+                    parametrizations.orthogonal(self, name, orthogonal_map)
+                else:
+                    register_parametrization(self, name, OrthogonalMap(orthogonal_map))
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """``f(U x_t + b + W h_{t-1} + c)``."""
+        """Return ``f(U x_t + b + W h_{t-1} + c)``."""
         (x,), (hidden,), (w,) = current, state, weight
         return (ACTIVATIONS[self.activation](torch.addmm(x, hidden, w)),)
 
@@ -112,7 +114,7 @@ class Elman(Unrolled):
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
             return self._run_by_cudnn(layer, inputs, state)
         (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
-        # Rows, not yet a view by time: the scan writes over them, and autograd would copy what is written to a view.
+        # Not yet a view by time: the scan overwrites this tensor, and autograd would copy a view that is overwritten.
         currents = affine(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
         weight = self._recurrent_weight(layer).to(currents.dtype)
         shape = (len(inputs), self.hidden_size)
@@ -128,7 +130,7 @@ class Elman(Unrolled):
         start = inputs.new_zeros(len(inputs), self.hidden_size) if state is None else state[0].to(inputs.dtype)
         run = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
         with warnings.catch_warnings():
-            # The weights are parameters of their own here, and small.
+            # Each weight is a parameter of its own here, and small.
             warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk", UserWarning)
             outputs, end = run(inputs, start[None], weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
         return outputs, (end[0],)

@@ -11,23 +11,23 @@ from rnn_tasks.errors import UsageError
 
 
 class Foreign(Core):
-    """A layer that is not ours: any module that is called as ``torch.nn.RNN`` is.
+    """A recurrent layer of another package: any module that is called like ``torch.nn.RNN``.
 
-    It is built as ``layer(input_size, hidden_size, **options)``, called as ``layer(inputs, state)``, and returns
-    ``outputs, state``. Nothing else is asked of it.
+    The layer is built as ``layer(input_size, hidden_size, **options)``, called as ``layer(inputs, state)``, and returns
+    ``outputs, state``. Nothing else is required of it.
 
     Args:
         input_size: Features of each step.
         hidden_size: Features of each step of the layer's output, ``>= 1``.
         layer: The class, named by its import path.
         options: Further keyword arguments of the class.
-        batch_first: Whether the layer takes ``(batch, time, features)``; its own attribute of that name, if it has
-            one, is believed instead.
+        batch_first: Whether the layer takes ``(batch, time, features)``; an attribute ``batch_first`` of the layer
+            takes precedence.
         recurrent: Beginning of the names of its recurrent weights, for callbacks and for the learning rate.
         input: Beginning of the names of the weights that read its input.
 
     Raises:
-        UsageError: The layer cannot be built, or does not keep the contract.
+        UsageError: The layer cannot be built, or is not called like ``torch.nn.RNN``.
 
     Example:
         >>> Foreign(3, 4, torch.nn.GRU, {"num_layers": 2})(torch.zeros(2, 5, 3))[0].shape
@@ -57,7 +57,7 @@ class Foreign(Core):
         self._try(name, input_size)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Call the layer, batch first whatever it wants itself."""
+        """Call the layer; inputs and outputs are batch first here, also if the layer takes time first."""
         if self.batch_first:
             outputs, state = self.layer(inputs, state)
             return outputs, state
@@ -65,7 +65,7 @@ class Foreign(Core):
         return outputs.transpose(0, 1), state
 
     def recurrent_weights(self) -> dict[str, Tensor]:
-        """The square blocks of the parameters that are named as ``recurrent`` says; none if it has none."""
+        """Return the square blocks of the parameters whose names begin with ``recurrent``; maybe none."""
         blocks: dict[str, Tensor] = {}
         for name, weight in self.layer.named_parameters():
             if name.rpartition(".")[2].startswith(self.recurrent) and weight.shape[-1:] == (self.hidden_size,):
@@ -75,7 +75,7 @@ class Foreign(Core):
         return blocks
 
     def input_weights(self) -> list[Tensor]:
-        """The parameters that are named as ``input`` says; none if it has none."""
+        """Return the matrices whose names begin with ``input``; maybe none."""
         return [
             weight
             for name, weight in self.layer.named_parameters()
@@ -83,15 +83,15 @@ class Foreign(Core):
         ]
 
     def parameter_role(self, name: str) -> str:
-        """By the beginnings of names that ``recurrent`` and ``input`` give."""
-        parts = name.split(".")  # a parametrized weight is a folder of its own: "weight_hh_l0.original"
+        """Return the role by the beginning of the name: see the arguments ``recurrent`` and ``input``."""
+        parts = name.split(".")  # the name of a parametrized weight has further parts: "weight_hh_l0.original"
         if any(part.startswith(self.recurrent) for part in parts):
             return "recurrent"
         return "input" if any(part.startswith(self.input) for part in parts) else "rest"
 
     @torch.no_grad()
     def _try(self, name: str, input_size: int) -> None:
-        """Run two steps of three sequences, so that a layer with another contract is known before it trains."""
+        """Run two steps of three sequences, so that a layer with another contract is refused before training."""
         training = self.training
         self.eval()
         try:

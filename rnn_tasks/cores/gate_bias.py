@@ -1,4 +1,4 @@
-"""How the gates of a gated layer start: a bias decides whether a gate begins open or closed."""
+"""Initial biases of gates: the bias decides whether a gate is open or closed at the start of training."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from rnn_tasks.errors import UsageError
 
 
 class GateBias(ABC):
-    """Says where the gate biases of a layer start."""
+    """The initial biases of the gates of a layer."""
 
     @abstractmethod
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """Bias of each gate that is to be changed, ``(hidden_size,)``.
+        """Return the initial bias of each gate that is changed, ``(hidden_size,)``.
 
         Args:
             gates: The layer's gates; a GRU has ``reset update new``, an LSTM ``input forget cell output``.
@@ -36,7 +36,7 @@ class GateBiases(GateBias):
     biases: dict[str, float]
 
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """The same number for all units."""
+        """Return the same number for all units of a gate."""
         for gate in self.biases:
             if gate not in gates:
                 raise UsageError(f"this layer has no gate {gate!r}; its gates are {', '.join(gates)}")
@@ -54,7 +54,7 @@ class Chrono(GateBias):
     max_delay: float
 
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """``log(u)``, u uniform in ``1..max_delay - 1``, on the gate that keeps; its negative on the input gate."""
+        """Return ``log(u)``, u uniform in ``1..max_delay - 1``, for the gate that keeps, its negative for the input."""
         if self.max_delay <= 2:
             raise UsageError(f"max_delay must be above 2, got {self.max_delay}")
         keep = torch.empty(hidden_size).uniform_(1, self.max_delay - 1).log()

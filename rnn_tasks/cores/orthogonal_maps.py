@@ -1,4 +1,4 @@
-"""Maps of a free matrix to an orthogonal one that torch has too, with gradients that cost a few products."""
+"""Maps from a free matrix to an orthogonal one, as torch has them, with gradients that cost only a few products."""
 
 import math
 from typing import Literal
@@ -15,15 +15,16 @@ X7 = (89 - ROOT) / (5040 * X3**2)
 Y2 = (857 - 58 * ROOT) / 630
 
 LARGEST = {torch.float32: 0.58, torch.float64: 0.05}
-"""Largest norm at which the Taylor polynomial of degree 8 is the exponential, to the last digit."""
+"""Largest norm at which the Taylor polynomial of degree 8 equals the exponential to the last digit."""
 
 
 def skew_exponential(matrix: Tensor) -> Tensor:
-    """The exponential of a skew-symmetric matrix, an orthogonal matrix.
+    """Return the exponential of a skew-symmetric matrix, which is an orthogonal matrix.
 
-    Scaled down until the Taylor polynomial of degree 8 is exact, and squared up again; the polynomial takes three
-    products (Bader, Blanes and Casas 2019). ``torch.matrix_exp`` computes the same. But its gradient is the exponential
-    of a matrix of twice the size, where that of a polynomial is six products: at 128 units seven times as quick.
+    The matrix is halved until the Taylor polynomial of degree 8 is exact, and the result is squared as often. The
+    polynomial takes three products (Bader, Blanes and Casas 2019). ``torch.matrix_exp`` computes the same, but its
+    gradient is the exponential of a matrix of twice the size. The gradient of the polynomial is six products: at 128
+    units it is seven times as fast.
 
     Args:
         matrix: ``(n, n)``, real, single or double precision, ``matrix.T == -matrix``.
@@ -35,7 +36,7 @@ def skew_exponential(matrix: Tensor) -> Tensor:
                 [1., 0.]])
     """
     square = matrix @ matrix
-    # Of a normal matrix the 2-norm is the largest absolute eigenvalue, so the root of any norm of its square bounds it.
+    # The 2-norm of a normal matrix is its largest absolute eigenvalue. The root of any norm of its square bounds it.
     norm = math.sqrt(float(square.detach().abs().sum(-1).amax()))
     largest = LARGEST[matrix.dtype]
     halvings = math.ceil(math.log2(norm / largest)) if largest < norm < math.inf else 0
@@ -51,7 +52,7 @@ def skew_exponential(matrix: Tensor) -> Tensor:
 
 
 def reflections(free: Tensor) -> Tensor:
-    """A product of Householder reflections, ``H_1 H_2 ... H_n D``.
+    """Return a product of Householder reflections, ``H_1 H_2 ... H_n D``.
 
     ``H_i = I - 2 v v' / v'v``, where v is column i of the lower triangle with 1 on the diagonal; D has the signs of the
     free matrix's diagonal. All reflections together are ``I - V S^-1 V'`` with ``S = triu(V'V, 1) + diag(V'V) / 2``
@@ -76,22 +77,24 @@ def reflections(free: Tensor) -> Tensor:
 
 
 class OrthogonalMap(nn.Module):
-    """A parametrization: ``base map(X)``, where X is a free matrix, with torch's names and values in checkpoints.
+    """A parametrization ``base map(X)``, X being a free matrix, with the names and values of torch's in checkpoints.
+
+    It is for :func:`torch.nn.utils.parametrize.register_parametrization`, which calls :meth:`right_inverse` with the
+    matrix that it replaces.
 
     Args:
         name: ``matrix_exp``, the exponential of ``L - L'``, L being X's lower triangle, or ``householder``.
-        base: Where the matrix starts, orthogonal, ``(n, n)``.
 
     Attributes:
-        base: As given, or as it was assigned later.
+        base: The matrix at which the parametrization starts, orthogonal, ``(n, n)``.
     """
 
     base: Tensor
 
-    def __init__(self, name: Literal["matrix_exp", "householder"], base: Tensor) -> None:
+    def __init__(self, name: Literal["matrix_exp", "householder"]) -> None:
         super().__init__()
         self.name = name
-        self.register_buffer("base", base)
+        self.register_buffer("base", None)
 
     def forward(self, free: Tensor) -> Tensor:
         """``(n, n)`` to ``(n, n)``, in the precision of the weights also under autocast."""
@@ -103,7 +106,18 @@ class OrthogonalMap(nn.Module):
 
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Start anew at a matrix, or at the orthogonal factor of it; the map is then the identity."""
-        orthogonal, triangular = torch.linalg.qr(weight)
-        self.base = orthogonal * triangular.diagonal().sign()
-        return -torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+        """Start at a matrix if it is orthogonal to within rounding, otherwise at its orthogonal factor.
+
+        Args:
+            weight: ``(n, n)``.
+
+        Returns:
+            The free matrix of that start, which the map takes to the identity.
+        """
+        one = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+        if torch.allclose(weight.mT @ weight, one, atol=10 * len(weight) * torch.finfo(weight.dtype).eps):
+            self.base = weight.clone()
+        else:
+            orthogonal, triangular = torch.linalg.qr(weight)
+            self.base = orthogonal * triangular.diagonal().sign()
+        return torch.diag(weight.new_full((len(weight),), -1.0))  # with +0 beside it, as torch has it

@@ -1,4 +1,4 @@
-"""How a matrix starts: a recurrent one, which is square, or one that reads the input. It is filled in place."""
+"""Initial values of recurrent matrices, which are square, and of input matrices; they are filled in place."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from rnn_tasks.errors import UsageError
 
 
 def square(weight: Tensor, init: "RecurrentInit") -> Tensor:
-    """``weight``, if it has as many rows as columns."""
+    """Return ``weight`` if it has as many rows as columns."""
     rows, columns = weight.shape
     if rows != columns:
         raise UsageError(
@@ -24,7 +24,7 @@ def square(weight: Tensor, init: "RecurrentInit") -> Tensor:
 class RecurrentInit(ABC):
     """Fills a recurrent matrix, ``(hidden, hidden)``, in place, with torch's global random numbers.
 
-    :class:`Orthogonal`, :class:`Xavier` and :class:`Normal` fill any matrix, so also one that reads the input,
+    :class:`Orthogonal`, :class:`Xavier` and :class:`Normal` fill any matrix, also an input matrix
     ``(hidden, input_size)``.
     """
 
@@ -38,7 +38,7 @@ class RecurrentInit(ABC):
 
     @torch.no_grad()
     def __call__(self, weight: Tensor) -> None:
-        """Overwrite ``weight``, leaving no trace in autograd."""
+        """Overwrite ``weight`` without a record in autograd."""
         self.fill(weight)
 
 
@@ -61,7 +61,7 @@ class Orthogonal(RecurrentInit):
     gain: float = 1.0
 
     def fill(self, weight: Tensor) -> None:
-        """Draw it."""
+        """Draw a matrix."""
         nn.init.orthogonal_(weight, positive(self.gain, "gain"))
 
 
@@ -76,7 +76,7 @@ class Xavier(RecurrentInit):
     gain: float = 1.0
 
     def fill(self, weight: Tensor) -> None:
-        """Draw them."""
+        """Draw the numbers."""
         nn.init.xavier_uniform_(weight, positive(self.gain, "gain"))
 
 
@@ -91,7 +91,7 @@ class Normal(RecurrentInit):
     std: float = 0.01
 
     def fill(self, weight: Tensor) -> None:
-        """Draw them."""
+        """Draw the numbers."""
         nn.init.normal_(weight, std=positive(self.std, "std"))
 
 
@@ -106,7 +106,7 @@ class Identity(RecurrentInit):
     scale: float = 1.0
 
     def fill(self, weight: Tensor) -> None:
-        """Write it."""
+        """Write the scaled identity."""
         nn.init.eye_(square(weight, self))
         weight.mul_(self.scale)
 
@@ -119,7 +119,7 @@ class Henaff(RecurrentInit):
     """
 
     def fill(self, weight: Tensor) -> None:
-        """Draw the angles."""
+        """Draw the angles and write the rotations."""
         angles = torch.empty(len(weight) // 2).uniform_(-math.pi, math.pi)
         square(weight, self).copy_(rotations(angles, len(weight)))
 
@@ -133,13 +133,13 @@ class Cayley(RecurrentInit):
     """
 
     def fill(self, weight: Tensor) -> None:
-        """Draw the angles."""
+        """Draw the angles and write the rotations."""
         angles = torch.empty(len(weight) // 2).uniform_(0, math.pi / 2)
         square(weight, self).copy_(rotations(angles, len(weight)))
 
 
 def rotations(angles: Tensor, size: int) -> Tensor:
-    """The block-diagonal matrix of plane rotations; an odd last row is left as in the identity.
+    """Return the block-diagonal matrix of plane rotations; if the size is odd, the last row is that of the identity.
 
     Args:
         angles: Radians, ``(size // 2,)``.

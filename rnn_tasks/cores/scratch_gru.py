@@ -1,4 +1,4 @@
-"""Gated recurrent units, written out: the whole one, and what each of its gates does alone."""
+"""Gated recurrent units from scratch: the full unit, and the units that have only one of its two gates."""
 
 from typing import Literal
 
@@ -10,13 +10,6 @@ from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
 from rnn_tasks.errors import UsageError
 
 Reset = Literal["after", "before"]
-
-
-def unfolded_by(reset: Reset) -> tuple[str, ...]:
-    """The gates whose recurrent bias the reset gate multiplies, see :attr:`Unrolled.unfolded`."""
-    if reset not in ("after", "before"):
-        raise UsageError(f"reset must be 'after' or 'before', got {reset!r}")
-    return ("new",) if reset == "after" else ()
 
 
 class ScratchGRU(Unrolled):
@@ -39,7 +32,7 @@ class ScratchGRU(Unrolled):
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
         gate_bias: Where the biases of ``reset``, ``update`` and ``new`` start; None for torch's own.
         zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether there is b alone, without c.
+        single_bias: Whether b is the only bias, without c.
         freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
 
     Raises:
@@ -51,7 +44,7 @@ class ScratchGRU(Unrolled):
         (torch.Size([2, 7, 5]), torch.Size([2, 2, 5]))
     """
 
-    gates = ("reset", "update", "new")
+    gates: tuple[str, ...] = ("reset", "update", "new")
 
     def __init__(
         self,
@@ -81,11 +74,13 @@ class ScratchGRU(Unrolled):
             single_bias=single_bias,
             freeze_recurrent=freeze_recurrent,
         )
-        self.unfolded = unfolded_by(reset)
+        if reset not in ("after", "before"):
+            raise UsageError(f"reset must be 'after' or 'before', got {reset!r}")
+        self.unfolded = ("new",) if reset == "after" else ()  # the reset gate multiplies c_n
         self.reset = reset
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gates, what they let in, and the mixture of new and old."""
+        """Compute both gates, the new values, and the mixture of the new values and the old state."""
         (hidden,) = state
         x_reset, x_update, x_new = current
         w_reset, w_update, w_new = weight
@@ -99,8 +94,8 @@ class ScratchGRU(Unrolled):
         return (torch.lerp(new, hidden, update),)  # (1 - update) * new + update * hidden
 
 
-class ResetOnlyGRU(Unrolled):
-    """A GRU without its update gate, ``z = 0``: each step writes the whole state anew; ``*`` is elementwise.
+class ResetOnlyGRU(ScratchGRU):
+    """A GRU without its update gate, ``z = 0``: each step overwrites the whole state; ``*`` is elementwise.
 
     - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
     - ``h_t = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))``, when the reset gate acts after the product;
@@ -119,7 +114,7 @@ class ResetOnlyGRU(Unrolled):
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
         gate_bias: Where the biases of ``reset`` and ``new`` start; None for torch's own.
         zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether there is b alone, without c.
+        single_bias: Whether b is the only bias, without c.
         freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
 
     Raises:
@@ -133,39 +128,8 @@ class ResetOnlyGRU(Unrolled):
 
     gates = ("reset", "new")
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        reset: Reset = "after",
-        num_layers: int = 1,
-        dropout: float = 0.0,
-        recurrent_init: RecurrentInit | None = None,
-        input_init: RecurrentInit | None = None,
-        input_scale: float = 1.0,
-        gate_bias: GateBias | None = None,
-        zero_bias: bool = False,
-        single_bias: bool = False,
-        freeze_recurrent: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            num_layers=num_layers,
-            dropout=dropout,
-            recurrent_init=recurrent_init,
-            input_init=input_init,
-            input_scale=input_scale,
-            gate_bias=gate_bias,
-            zero_bias=zero_bias,
-            single_bias=single_bias,
-            freeze_recurrent=freeze_recurrent,
-        )
-        self.unfolded = unfolded_by(reset)
-        self.reset = reset
-
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gate, and the new state that it lets see more or less of the old."""
+        """Compute the reset gate and the new state, which sees as much of the old state as the gate allows."""
         (hidden,) = state
         x_reset, x_new = current
         w_reset, w_new = weight
@@ -194,7 +158,7 @@ class UpdateOnlyGRU(Unrolled):
     gates = ("update", "new")
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gate, what is new, and the mixture of new and old."""
+        """Compute the update gate, the new values, and the mixture of the new values and the old state."""
         (hidden,) = state
         x_update, x_new = current
         w_update, w_new = weight

@@ -1,4 +1,4 @@
-"""Long short-term memory, written out."""
+"""Long short-term memory from scratch."""
 
 import torch
 
@@ -12,7 +12,7 @@ class ScratchLSTM(Unrolled):
 
     - ``i = sigmoid(U_i x_t + b_i + W_i h_{t-1} + c_i)``, the input gate
     - ``f = sigmoid(U_f x_t + b_f + W_f h_{t-1} + c_f)``, the forget gate
-    - ``g = tanh(U_g x_t + b_g + W_g h_{t-1} + c_g)``, what may enter the cell
+    - ``g = tanh(U_g x_t + b_g + W_g h_{t-1} + c_g)``, the new values for the cell
     - ``o = sigmoid(U_o x_t + b_o + W_o h_{t-1} + c_o)``, the output gate
     - ``m_t = f * m_{t-1} + i * g``, the cell
     - ``h_t = o * tanh(m_t)``
@@ -29,7 +29,7 @@ class ScratchLSTM(Unrolled):
     num_states = 2
 
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The gates, the cell that they keep, and what they let out of it."""
+        """Compute the gates, the cell, and the output."""
         hidden, cell = state
         x_input, x_forget, x_cell, x_output = current
         w_input, w_forget, w_cell, w_output = weight

@@ -29,7 +29,7 @@ class Stacked(Core, ABC):
     bias_hh_l0: Tensor
 
     def recurrent_weights(self) -> dict[str, Tensor]:
-        """A block for each gate of each layer, such as ``weight_hh_l0/update``; no gate's name if there is one."""
+        """Return a block for each gate of each layer, such as ``weight_hh_l0/update``; a single gate is not named."""
         blocks: dict[str, Tensor] = {}
         for layer in range(self.num_layers):
             name = f"weight_hh_l{layer}"
@@ -37,7 +37,7 @@ class Stacked(Core, ABC):
         return blocks
 
     def input_weights(self) -> list[Tensor]:
-        """The input matrix of the first layer, all gates stacked."""
+        """Return the input matrix of the first layer, all gates stacked."""
         return [self.weight_ih_l0]
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class Stacked(Core, ABC):
         input_init: RecurrentInit | None = None,
         zero_bias: bool = False,
     ) -> None:
-        """Overwrite what torch drew; see the arguments of the layers."""
+        """Overwrite the initial values that torch drew; the layers document the arguments."""
         positive(input_scale, "input_scale")
         parameters = dict(self.named_parameters(recurse=False))
         if input_init is not None:

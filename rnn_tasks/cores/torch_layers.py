@@ -1,4 +1,4 @@
-"""torch's own recurrent layers, typed so that they can be named in YAML; fast paths and parameter names are theirs."""
+"""torch's own recurrent layers, typed so that YAML can name them; fast paths and parameter names are torch's."""
 
 from typing import Any, Literal
 
@@ -126,7 +126,7 @@ class LSTM(nn.LSTM, Stacked):
         self.initialise(recurrent_init, input_scale, gate_bias)
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:  # type: ignore[override]  # torch has another name for it
-        """Run over a sequence; on a CPU in whole precision, as torch has no LSTM in half precision on many of them."""
+        """Run over a sequence; on a CPU always in single precision, as many CPUs have no LSTM in half precision."""
         if inputs.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             outputs, state = super().forward(inputs, state)
             return outputs, state

@@ -1,4 +1,4 @@
-"""Recurrent layers whose recurrence is written out as one step."""
+"""Recurrent layers from scratch, defined by one time step."""
 
 import math
 from abc import ABC, abstractmethod
@@ -22,11 +22,11 @@ States = tuple[Tensor, ...]
 
 
 def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``U x + b``, as torch's ``linear``; the gradient of U takes down to a tenth of its time over a long sequence.
+    """Return ``U x + b`` as torch's ``linear``; over long sequences its gradient of U is up to 10 times as fast.
 
-    Autograd lays the gradient out as the factor was. For U itself that is a product of ``(hidden, n)`` and
-    ``(n, features)``, which some CPUs' libraries are slow at when n is large; for a transposed copy of U it is one of
-    ``(features, n)`` and ``(n, hidden)``.
+    The gradient has the memory layout of the factor. For U itself it is the product of ``(hidden, n)`` and
+    ``(n, features)``, which the libraries of some CPUs compute slowly when n is large. For a transposed copy of U it is
+    the product of ``(features, n)`` and ``(n, hidden)``.
 
     Args:
         inputs: ``(n, features)``.
@@ -41,12 +41,12 @@ def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class Unrolled(Stacked, ABC):
-    """What layers share that say one time step; a subclass names its ``gates`` and writes its :meth:`step`.
+    """Base class of layers that define one time step: a subclass names its ``gates`` and defines :meth:`step`.
 
     Parameters are named, shaped and drawn as torch's: ``weight_ih_l0 (gates * hidden_size, input_size)``,
     ``weight_hh_l0 (gates * hidden_size, hidden_size)``, ``bias_ih_l0`` and ``bias_hh_l0 (gates * hidden_size,)``,
-    uniform in ``+-1 / sqrt(hidden_size)``; then those of layer 1, and so on. So is the state:
-    ``(num_layers, batch, hidden_size)``, or a tuple of as many of these as ``num_states`` says.
+    uniform in ``+-1 / sqrt(hidden_size)``; then those of layer 1, and so on. The state is torch's, too:
+    ``(num_layers, batch, hidden_size)``, or a tuple of ``num_states`` such tensors.
 
     Args:
         input_size: Features of each step.
@@ -111,30 +111,30 @@ class Unrolled(Stacked, ABC):
 
     @abstractmethod
     def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """The state after one step: the layer's equation.
+        """Return the state after one step; this is the layer's equation.
 
         Args:
-            current: ``U x_t + b`` of each gate, ``(batch, hidden_size)``; with its recurrent bias, unless unfolded.
+            current: ``U x_t + b`` of each gate, ``(batch, hidden_size)``, plus its recurrent bias unless unfolded.
             state: The state after the step before, ``num_states`` times ``(batch, hidden_size)``.
             weight: The recurrent matrix W of each gate, transposed: ``W h`` of the equations is ``h @ weight`` here.
             bias: The recurrent bias of each unfolded gate, ``(hidden_size,)``.
         """
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Run over a sequence; the state is torch's, see the class."""
-        given = (state,) if isinstance(state, Tensor) else state
+        """Run over a sequence; the class documents the state."""
+        starts = (state,) if isinstance(state, Tensor) else state
         ends = []
         for layer in range(self.num_layers):
             if layer:
                 inputs = functional.dropout(inputs, self.dropout, self.training)
-            start: States | None = None if given is None else tuple(part[layer] for part in given)
+            start: States | None = None if starts is None else tuple(part[layer] for part in starts)
             inputs, end = self._run(layer, inputs, start)
             ends.append(end)
         parts = tuple(torch.stack(part) for part in zip(*ends, strict=True))
         return inputs, parts if self.num_states > 1 else parts[0]
 
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
-        """One layer over a sequence: the input's part at once, then step by step."""
+        """Run one layer over a sequence: the input's part for all steps at once, then step by step."""
         folded, unfolded = self._biases(layer)
         currents = affine(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
         currents = currents.view(*inputs.shape[:2], currents.shape[1])
@@ -151,11 +151,11 @@ class Unrolled(Stacked, ABC):
         return torch.stack(outputs, 1), state
 
     def _cut(self, stacked: Tensor, dim: int = 0) -> Blocks:
-        # A single block is not cut out: the cut's gradient would be a copy of the whole.
+        # A single block is not split off: the gradient of the split would be a copy of the whole.
         return (stacked,) if len(self.gates) == 1 else stacked.chunk(len(self.gates), dim)
 
     def _biases(self, layer: int) -> tuple[Tensor, Blocks]:
-        """The bias that can be added to the input's part beforehand, and those that the step adds."""
+        """Return the bias that is added to the input's part beforehand, and the biases that the step adds."""
         bias: Tensor = getattr(self, f"bias_ih_l{layer}")
         if self.single_bias:
             return bias, tuple(bias.new_zeros(self.hidden_size) for _ in self.unfolded)
@@ -172,8 +172,8 @@ class Unrolled(Stacked, ABC):
         if not is_parametrized(self, name):
             weight = getattr(self, name)
             return weight
-        # A parametrization is computed as precisely as its parameters are: half precision knows few decompositions, and
-        # would leave a matrix orthogonal to two digits only.
+        # A parametrization is computed in the precision of its parameters, also under autocast. In half precision few
+        # decompositions exist, and the matrix would be orthogonal to two digits only.
         with torch.autocast(self.bias_ih_l0.device.type, enabled=False):
             weight = getattr(self, name)
             return weight

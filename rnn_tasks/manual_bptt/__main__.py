@@ -1,4 +1,4 @@
-"""The runnable example: an Elman network learns Elman's grammar, with gradients worked out by hand."""
+"""The example ``python -m rnn_tasks.manual_bptt``: an Elman network learns Elman's grammar."""
 
 import argparse
 import math
@@ -40,13 +40,13 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def example_parser() -> argparse.ArgumentParser:
-    """What can be changed in the example."""
+    """Return the parser of the example's options."""
     parser = OneLineParser(
         prog="python -m rnn_tasks.manual_bptt",
         description="Train an Elman network, with gradients worked out by hand, to write sentences of Elman's grammar.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    # Words are checked where they are used, so that the message is the same.
+    # Names are checked where they are used, so that the message is the same as in Python.
     parser.add_argument("--steps", type=int, default=15_000, help="steps of training, one chunk each")
     parser.add_argument("--hidden-size", type=int, default=64, help="units")
     parser.add_argument("--activation", default="tanh", help=", ".join(get_args(Activation)))
@@ -65,7 +65,7 @@ def example_parser() -> argparse.ArgumentParser:
 
 
 def gradient_picture(whole: Array, last: Array, width: int = 28) -> str:
-    """Two columns of bars, a line for each time step, each column in shares of its largest value.
+    """Return two columns of bars, a line for each time step; each column is scaled to its largest value.
 
     Example:
         >>> print(gradient_picture(np.array([2.0, 1.0]), np.array([0.1, 1.0]), width=4))
@@ -85,7 +85,7 @@ def gradient_picture(whole: Array, last: Array, width: int = 28) -> str:
 
 
 def example(options: argparse.Namespace) -> None:
-    """Train on Elman's grammar and print what came of it."""
+    """Train on Elman's grammar and print the results."""
     at_least(options.steps, 1, "steps")
     at_least(options.seed, 0, "seed")
     if not options.temperature >= 0:  # before the training, not after it
@@ -112,7 +112,7 @@ def example(options: argparse.Namespace) -> None:
         embedding_size=options.embedding_size,
         freeze_recurrent=options.freeze_recurrent,
     )
-    next(chunks(validation, settings.sequence_length))  # a text too short is said now, not after the training
+    next(chunks(validation, settings.sequence_length))  # raises now, not after the training, if the text is too short
     radius = spectral_radius(network.W_hh)
     size = sum(array.size for array in network.parameters().values())
     print(f"{len(training):,} characters to train on, {held_out:,} held out; {size:,} parameters")
@@ -134,7 +134,7 @@ def example(options: argparse.Namespace) -> None:
         if len(log) == options.steps:
             break
 
-    # It goes on from the held-out text, so that it starts from a state that training knows.
+    # The sample continues the held-out text, so that it starts from a state like those of the training.
     prefix = np.append(validation, encode(" ", ELMAN.characters))
     written = decode(sample(network, prefix, 200, drawing, options.temperature), ELMAN.characters)
     try:
@@ -161,13 +161,13 @@ sample at temperature {options.temperature:g}, {known}
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the example; a mistake is one line on standard error.
+    """Run the example; print an error as one line on standard error.
 
     Args:
-        args: The words, those of the process if None.
+        args: The command-line arguments; those of the process if None.
 
     Raises:
-        SystemExit: With status 2 for a user's mistake, 1 for a run that diverged, 130 for Ctrl-C.
+        SystemExit: With status 2 for an error of usage, 1 for a run that diverged, 130 for Ctrl-C.
     """
     try:
         example(example_parser().parse_args(args))

@@ -68,7 +68,7 @@ class LanguageModel(RecurrentModel):
     Example:
         >>> from functools import partial
         >>> from rnn_tasks.cores import GRU
-        >>> from rnn_tasks.vocabulary import Vocabulary
+        >>> from rnn_tasks.spec.vocabulary import Vocabulary
         >>> spec = TaskSpec(4, 4, vocabulary=Vocabulary("abc"))
         >>> model = LanguageModel(partial(GRU, hidden_size=8), spec, torch.optim.Adam)
         >>> len(model.generate("abba", 6).replace("<unk>", "?"))

@@ -83,13 +83,6 @@ class RecurrentModel(LightningModule, ABC):
         self.config_hash: str | None = None
         self.counts: dict[str, Tensor] = {}
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """As torch's, but for the name of the hook that is running, which Lightning sets fifty times a step."""
-        if name == "_current_fx_name":  # torch would look whether it is a parameter or a module
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     @abstractmethod
     def logits(self, batch: Batch, stage: str) -> Tensor:
         """Logits of the symbols at every step, ``(batch, time, output_size)``.

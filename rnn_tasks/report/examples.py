@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.models import LanguageModel
-from rnn_tasks.report.answering import answers, short, written
+from rnn_tasks.report.answers import answers, short, written
 from rnn_tasks.report.page import Lines
-from rnn_tasks.report.subject import Subject
+from rnn_tasks.report.run_data import Subject
 from rnn_tasks.spec import NOT_SCORED, Batch
 
 NUM_EXAMPLES = 3

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from rnn_tasks.analysis.gates import MEANING, carried, gate_activity, gates_only
 from rnn_tasks.errors import require
-from rnn_tasks.report.answering import about, is_text, stem
-from rnn_tasks.report.drawing import (
+from rnn_tasks.plots.style import (
     BASELINE,
     LINES,
     colour_bar,
@@ -23,8 +22,9 @@ from rnn_tasks.report.drawing import (
     symbols_below,
     whole,
 )
+from rnn_tasks.report.answers import about, is_text, stem
 from rnn_tasks.report.page import Block, Picture
-from rnn_tasks.report.subject import Subject, attempt
+from rnn_tasks.report.run_data import Subject, attempt
 
 MAX_GATES = 6
 """Gates that are drawn; a layer of several layers has more."""

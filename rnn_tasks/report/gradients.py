@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.errors import require
-from rnn_tasks.report.drawing import (
+from rnn_tasks.plots.style import (
     BASELINE,
     LINES,
     UNTRAINED,
@@ -22,7 +22,7 @@ from rnn_tasks.report.drawing import (
     panels,
     whole,
 )
-from rnn_tasks.report.subject import Curve, Subject, doubled
+from rnn_tasks.report.run_data import Curve, Subject, doubled
 
 GRADIENT_SEQUENCES = 16
 DECADES = 8

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from rnn_tasks.report.answering import about, is_text
+from rnn_tasks.report.answers import about, is_text
 from rnn_tasks.report.examples import examples, predictions, samples
 from rnn_tasks.report.learning_curves import curve_caption, curves, draw_curves
 from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table
-from rnn_tasks.report.subject import Subject, attempt
-from rnn_tasks.runs.closing_lines import VERDICTS, VERDICTS_ON_TEXT
+from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.runs.summary_text import VERDICTS, VERDICTS_ON_TEXT
 from rnn_tasks.spec import Baseline
 
 STAGES = {"test": "test", "val": "validation"}

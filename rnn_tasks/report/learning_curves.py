@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnn_tasks.report.answering import is_text
-from rnn_tasks.report.drawing import (
+from rnn_tasks.plots.style import (
     BASELINE,
     FLOOR,
     LINES,
@@ -19,7 +18,8 @@ from rnn_tasks.report.drawing import (
     name_axes,
     panels,
 )
-from rnn_tasks.report.subject import Curve, Subject
+from rnn_tasks.report.answers import is_text
+from rnn_tasks.report.run_data import Curve, Subject
 from rnn_tasks.spec import Baseline
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")

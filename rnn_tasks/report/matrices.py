@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rnn_tasks.analysis import eigenvalues
 from rnn_tasks.errors import require
-from rnn_tasks.report.drawing import LINES, legend_below, level, logarithmic, name_axes, panels, whole
-from rnn_tasks.report.subject import Curve, Subject
+from rnn_tasks.plots.style import LINES, legend_below, level, logarithmic, name_axes, panels, whole
+from rnn_tasks.report.run_data import Curve, Subject
 
 SMALL = 1.85
 """Inches that a square field needs beside others."""

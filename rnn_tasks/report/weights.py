@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnn_tasks.report.answering import about
+from rnn_tasks.report.answers import about
 from rnn_tasks.report.gates import gate_blocks
 from rnn_tasks.report.matrices import (
     LEAST_ERROR,
@@ -20,8 +20,8 @@ from rnn_tasks.report.matrices import (
     spectra,
 )
 from rnn_tasks.report.page import Block, Picture, Section
-from rnn_tasks.report.saturating import THRESHOLD, Saturated, draw_saturated, saturated
-from rnn_tasks.report.subject import Subject, attempt
+from rnn_tasks.report.run_data import Subject, attempt
+from rnn_tasks.report.saturation import THRESHOLD, Saturated, draw_saturated, saturated
 
 
 def title_of(subjects: Sequence[Subject], subject: Subject, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:

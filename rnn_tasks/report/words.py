@@ -22,14 +22,14 @@ from rnn_tasks.analysis.structure import (
     word_states,
 )
 from rnn_tasks.models import LanguageModel, RecurrentModel
-from rnn_tasks.report.answering import STRANGE, answers, written
-from rnn_tasks.report.drawing import LINES, MARKERS, SPACE, UNTRAINED, legend_below, level, name_axes, panels
+from rnn_tasks.plots.style import LINES, MARKERS, SPACE, UNTRAINED, legend_below, level, name_axes, panels
+from rnn_tasks.report.answers import STRANGE, answers, written
 from rnn_tasks.report.page import Table
-from rnn_tasks.report.subject import TEXT_LENGTH, Subject
+from rnn_tasks.report.run_data import TEXT_LENGTH, Subject
 from rnn_tasks.spec import Batch
+from rnn_tasks.spec.vocabulary import UNKNOWN
 from rnn_tasks.tasks.language_task import LanguageTask, cut
 from rnn_tasks.texts.grammar import ELMAN
-from rnn_tasks.vocabulary import UNKNOWN
 
 MAX_CHARACTERS = 60_000
 """Characters of the test text that are read for the states of words."""

@@ -10,14 +10,14 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from rnn_tasks import __version__
-from rnn_tasks.report.flowing import flowing
+from rnn_tasks.report.gradient_flow import flowing
+from rnn_tasks.report.hidden_states import states
 from rnn_tasks.report.learning import learning
+from rnn_tasks.report.memory import remembering
 from rnn_tasks.report.page import Section, Table, write_all, write_page
-from rnn_tasks.report.remembering import remembering
-from rnn_tasks.report.states import states
-from rnn_tasks.report.subject import Subject, load_subjects
+from rnn_tasks.report.run_data import Subject, load_subjects
 from rnn_tasks.report.weights import weights
-from rnn_tasks.runs.load import RunPlace
+from rnn_tasks.runs.find import RunPlace
 
 SECTIONS: tuple[Callable[[Sequence[Subject]], Section], ...] = (learning, remembering, flowing, weights, states)
 """In the order in which a person asks."""

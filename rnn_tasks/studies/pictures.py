@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from rnn_tasks.report.drawing import (
+from rnn_tasks.plots.style import (
     LINES,
     MARKERS,
     colour_bar,

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.shipped import CONFIGS
 
 STUDIES = CONFIGS / "studies"
 KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}

@@ -10,9 +10,9 @@ import torch
 
 from rnn_tasks import __version__
 from rnn_tasks.report.page import Block, Paragraph, Picture, Section, Table, write_all, write_page
-from rnn_tasks.studies.ledger import State
 from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, figure_of, numeric_axis
 from rnn_tasks.studies.plan import Plan
+from rnn_tasks.studies.queue import State
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
 from rnn_tasks.studies.table import Row, as_csv, as_markdown, groups_of, steps_table, summary_table
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnn_tasks.studies.ledger import DRAWN, REASON, RESULT, State
 from rnn_tasks.studies.plan import Cell, Plan
+from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, State
 
 
 @dataclass(frozen=True)

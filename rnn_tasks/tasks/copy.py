@@ -1,4 +1,4 @@
-"""Copy: read some symbols, wait, say them again."""
+"""Copy: read some symbols, wait, repeat them."""
 
 import math
 import string
@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Run, TaskSpec
@@ -17,12 +18,12 @@ BLANK, MARKER = " ", ":"
 
 
 class Layout(NamedTuple):
-    """How the steps behind the symbols are filled, for K symbols and a delay of T.
+    """How the steps after the symbols are filled, for K symbols and a delay of T.
 
     Attributes:
         blanks: Blanks before the marker: ``T + blanks``.
         markers: 0, 1, or None for one marker for each symbol.
-        scores_blanks: Whether the steps before the recall are scored too; their target is the blank.
+        scores_blanks: Whether the steps before the recall are scored, too; their target is the blank.
     """
 
     blanks: int
@@ -39,19 +40,17 @@ LAYOUTS: dict[LayoutName, Layout] = {
 
 
 def cue(layout: Layout, blank: int, marker: int) -> tuple[Run, ...]:
-    """What follows the symbols in the input: blanks, then the marker, then blanks while the answer is given."""
+    """Return what follows the symbols in the input: blanks, then the marker, then blanks during the answer."""
     waiting = Run(blank, per_delay=1, constant=layout.blanks)
     if layout.markers is None:
         return waiting, Run(marker, per_letter=1)
-    # The answer starts K + T steps after the first symbol, so what was waited too little or too long is made up for.
+    # The answer starts K + T steps after the first symbol, whatever the numbers of blanks and markers before it.
     answering = Run(blank, per_letter=1, constant=-layout.blanks - layout.markers)
     return (waiting, Run(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
 
 
-def copy(
-    symbols: Tensor, delays: Tensor | int, layout: Layout, blank: int, marker: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, targets and memory steps of a copy, K symbols with a delay of T.
+def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return inputs, targets and memory steps of a copy of K symbols with a delay of T.
 
     ::
 
@@ -63,54 +62,36 @@ def copy(
         K=3, T=2   inputs    a b c _ _ : _ _      K=3, T=2   inputs    a b c _ _ : : :
                    targets   _ _ _ _ _ a b c                 targets   . . . . . a b c
 
-    '_' is the blank, ':' the marker, '.' is not scored; memory is needed where the symbols are said again.
+    '_' is the blank, ':' the marker, '.' is not scored; memory is needed where the symbols are repeated.
 
     Args:
         symbols: ``(batch, K)``.
-        delays: Delay of each sequence, ``(batch,)``; shorter ones are filled up with blanks that are not scored. A
-            number is the delay of all, in a third of the time.
+        delays: T of each sequence, ``(batch,)``; after a sequence with a shorter delay the inputs are blanks that are
+            not scored.
         layout: One of ``LAYOUTS``.
         blank: The blank's index.
         marker: The marker's index.
+
+    Returns:
+        Inputs and targets, ``(batch, 2 K + longest delay)``, and where memory is needed, bool of this shape.
     """
-    if isinstance(delays, int):
-        return copy_at(symbols, delays, layout, blank, marker)
     size = symbols.shape[1]
-    time = torch.arange(2 * size + int(delays.max()))
-    inputs = torch.full((len(symbols), len(time)), blank)
-    inputs[:, :size] = symbols
-    start = size + delays[:, None]
-    marked = time >= start + layout.blanks
-    if layout.markers is None:
-        inputs[marked & (time < start + size)] = marker
-    elif layout.markers:
-        inputs[time == start + layout.blanks] = marker
-    memory = (time >= start) & (time < start + size)
-    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED)
-    targets[memory] = symbols.flatten()
-    return inputs, targets.masked_fill(time >= start + size, NOT_SCORED), memory
-
-
-def copy_at(symbols: Tensor, delay: int, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`copy`, for the same delay everywhere."""
-    count, size = symbols.shape
-    start, end = size + delay, 2 * size + delay
-    inputs = torch.full((count, end), blank)
-    inputs[:, :size] = symbols
-    if layout.markers != 0:
-        first = start + layout.blanks
-        inputs[:, first : end if layout.markers is None else first + 1] = marker
-    targets = torch.full((count, end), blank if layout.scores_blanks else NOT_SCORED)
-    targets[:, start:] = symbols
-    memory = torch.zeros((count, end), dtype=torch.bool)
-    memory[:, start:] = True
+    shortest, longest = (2 * size + int(delay) for delay in delays.aminmax())
+    recall = size + delays[:, None] + torch.arange(size)  # the steps at which the symbols are repeated
+    inputs = functional.pad(symbols, (0, longest - size), value=blank)
+    marked = recall[:, : layout.markers] + layout.blanks  # markers None: one for each step of the recall
+    inputs.scatter_(1, marked, marker)
+    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED).scatter_(1, recall, symbols)
+    targets[:, shortest:].masked_fill_(torch.arange(shortest, longest) > recall[:, -1:], NOT_SCORED)
+    needed = torch.ones_like(symbols, dtype=torch.bool)
+    memory = torch.zeros_like(inputs, dtype=torch.bool).scatter_(1, recall, needed)
     return inputs, targets, memory
 
 
 class Copy(GeneratedTask):
     """The copy task, in the four layouts that are in use.
 
-    Accuracy is taken on the recall alone: a network that only ever says "blank" is right on most of the other steps.
+    Accuracy counts the recall alone: a network that always answers "blank" is right at all other steps.
 
     Args:
         layout: ``seed`` (no marker; the length tells when to answer), ``arjovsky`` (marker, then K blanks; Arjovsky et
@@ -180,13 +161,16 @@ class Copy(GeneratedTask):
 
     @property
     def baseline(self) -> Baseline:
-        """The blanks are sure, the symbols of the recall are guessed: K ln A over the mean number of scored steps."""
+        """Blanks are predicted for sure, recalled symbols guessed: K ln A over the mean number of scored steps."""
         scored = 2 * self.num_symbols + sum(self.delays) / 2 if self.layout.scores_blanks else self.num_symbols
         return Baseline(self.num_symbols * math.log(self.alphabet_size) / scored, 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random symbols; random delays when there is a range of them."""
+        """Draw symbols, and delays if there is a range of them."""
         low, high = self.delays
         symbols = torch.randint(0, self.alphabet_size, (num_sequences, self.num_symbols), generator=generator)
-        delays = low if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
+        if low == high:
+            delays = torch.full((num_sequences,), low)
+        else:
+            delays = torch.randint(low, high + 1, (num_sequences,), generator=generator)
         return Batch(*copy(symbols, delays, self.layout, self.blank, self.marker))

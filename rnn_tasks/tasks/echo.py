@@ -1,4 +1,4 @@
-"""Echo: say every letter again, ``delay`` steps later."""
+"""Echo: repeat every letter, ``delay`` steps later."""
 
 import math
 import string
@@ -14,8 +14,8 @@ from rnn_tasks.tasks.generated import GeneratedTask
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
 
-def echo(letters: Tensor, delays: Tensor | int, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Inputs and targets of an echo.
+def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets of an echo.
 
     ::
 
@@ -25,33 +25,29 @@ def echo(letters: Tensor, delays: Tensor | int, lengths: Tensor | None = None) -
 
     Args:
         letters: Symbols ``>= 1``, ``(batch, time)``; 0 is the empty symbol.
-        delays: Delay of each sequence, ``(batch,)``; a number is the delay of all, in a fraction of the time.
-        lengths: Length of each sequence, ``(batch,)``; what lies behind it is empty and not scored. None when all are
-            as long as there are letters; the inputs are then the letters themselves.
+        delays: Delay of each sequence, steps ``>= 0``, ``(batch,)``.
+        lengths: Length of each sequence, ``(batch,)``; the steps after its end are empty and not scored. None if every
+            sequence has all letters; the inputs are then ``letters`` itself.
 
     Example:
         >>> inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
         >>> targets
         tensor([[-100, -100,    1,    2,    3,    4]])
     """
-    time = torch.arange(letters.shape[1])
-    behind = None if lengths is None else time >= lengths[:, None]
-    inputs = letters if behind is None else letters.masked_fill(behind, 0)
-    if isinstance(delays, int):
-        late = min(delays, len(time))
-        targets = functional.pad(inputs, (late, -late), value=NOT_SCORED)
-    else:
-        late = int(delays.max())
-        padded = functional.pad(inputs, (late, 0), value=NOT_SCORED)
-        targets = padded.gather(1, (time + late) - delays[:, None])
-    return inputs, targets if behind is None else targets.masked_fill(behind, NOT_SCORED)
+    time, latest = torch.arange(letters.shape[1]), int(delays.max())
+    padded = functional.pad(letters, (latest, 0), value=NOT_SCORED)
+    targets = padded.gather(1, time + (latest - delays[:, None]))
+    if lengths is None:
+        return letters, targets
+    after = time >= lengths[:, None]
+    return letters.masked_fill(after, 0), targets.masked_fill(after, NOT_SCORED)
 
 
 class Echo(GeneratedTask):
     """Echo with one delay, as in the echo exercise of a deep-learning course (26 letters, delay 4).
 
-    Training sequences have one length, those of validation and test a length drawn from a range, so the network must
-    go on for longer than it was trained for.
+    Training sequences have one length. The length of validation and test sequences is drawn from a range, so the
+    network is also tested on longer sequences than it was trained on.
 
     Args:
         delay: Steps between a letter and its echo, ``0 <= delay < sequence_length``.
@@ -107,7 +103,7 @@ class Echo(GeneratedTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Letters as 1, 2, ...; 0 is empty."""
+        """The letters are the symbols 1, 2, ...; 0 is the empty symbol."""
         letters = LETTERS[: self.alphabet_size]
         size = self.alphabet_size + 1
         codec = Codec(" " + letters, letters, min_delay=self.delay, max_delay=self.delay)
@@ -119,8 +115,8 @@ class Echo(GeneratedTask):
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random letters; outside training, of random length."""
+        """Draw letters, and lengths outside training."""
         low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
         letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
         lengths = None if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
-        return Batch(*echo(letters, self.delay, lengths))
+        return Batch(*echo(letters, torch.full((num_sequences,), self.delay), lengths))

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.errors import require
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks.language_task import LanguageTask, Sampling
 from rnn_tasks.tasks.stream import SPLITS
 from rnn_tasks.texts.grammar import ELMAN
-from rnn_tasks.vocabulary import Vocabulary
 
 COUNTED = 1_000_000
 """Characters of an endless stream that the n-gram is counted on."""

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks.stream import Stream, generator_for
 from rnn_tasks.tasks.task import Task
 from rnn_tasks.texts.ngram import NGram, best_order
-from rnn_tasks.vocabulary import Vocabulary
 
 Sampling = Literal["sequential", "sequential_reset", "random", "windows"]
 MAX_ORDER = 6

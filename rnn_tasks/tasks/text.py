@@ -5,9 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 from rnn_tasks.errors import require
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks.language_task import LanguageTask, Sampling
 from rnn_tasks.texts.cleaning import CLEANINGS, Cleaning, read_text
-from rnn_tasks.vocabulary import Vocabulary
 
 
 class Text(LanguageTask):

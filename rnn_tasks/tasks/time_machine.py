@@ -5,10 +5,10 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from rnn_tasks.errors import require
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks.language_task import LanguageTask, Sampling
 from rnn_tasks.texts.book import book
 from rnn_tasks.texts.cleaning import ascii_letters, ascii_letters_by_line
-from rnn_tasks.vocabulary import Vocabulary
 
 ProtocolName = Literal["book", "windows", "classic"]
 

@@ -27,8 +27,8 @@ from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
 from rnn_tasks.spec import Batch, TaskSpec
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import VariableDelayEcho
-from rnn_tasks.vocabulary import Vocabulary
 
 CORES: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=6),
@@ -169,7 +169,7 @@ def test_taking_one_leaves_the_network_as_it_is() -> None:
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_gradient_norms_are_those_that_are_given_and_nan_before_the_first_step() -> None:
+def test_gradient_norms_are_as_given_and_nan_before_first_step() -> None:
     taken = three()
     assert taken.gradient_norms.keys() == dict(reader().named_parameters()).keys()
     for norms in taken.gradient_norms.values():
@@ -184,7 +184,7 @@ def test_a_frozen_weight_has_no_gradient() -> None:
     assert "core.weight_hh_l0" not in taken.gradient_norms
 
 
-def test_a_sample_begins_with_a_character_where_the_task_has_no_prefix() -> None:
+def test_sample_begins_with_a_character_when_there_is_no_prefix() -> None:
     spec = TaskSpec(4, 4, vocabulary=Vocabulary("bca"))
     model = LanguageModel(CORES["Elman"], spec, torch.optim.Adam)
     symbols = torch.ones(1, 5, dtype=torch.long)

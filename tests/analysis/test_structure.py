@@ -22,8 +22,8 @@ from rnn_tasks.cores import GRU, LSTM
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.spec import TaskSpec
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.texts.grammar import ELMAN
-from rnn_tasks.vocabulary import Vocabulary
 
 TEXT = ELMAN.corpus(60, seed=0)
 VOCABULARY = Vocabulary.of(TEXT)

@@ -15,9 +15,9 @@ from rnn_tasks.callbacks._projector import (
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.spec import Batch
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import ElmanGrammar
 from rnn_tasks.texts.grammar import ELMAN
-from rnn_tasks.vocabulary import Vocabulary
 
 
 def as_text(text: str, vocabulary: Vocabulary) -> Batch:

@@ -59,7 +59,7 @@ def test_a_sequence_in_two_parts_gives_what_it_gives_at_once(core: Core) -> None
     assert not torch.allclose(core(inputs[:, 5:])[0], second)
 
 
-def test_sequences_of_a_batch_do_not_see_one_another_and_no_step_sees_a_later_one(core: Core) -> None:
+def test_outputs_depend_on_no_other_sequence_and_no_later_step(core: Core) -> None:
     inputs = torch.randn(4, 9, 3)
     changed = inputs.clone()
     changed[1, 6:] += 1
@@ -86,7 +86,7 @@ def test_each_recurrent_weight_is_a_view_of_the_layer(free_core: Core) -> None:
         assert not torch.allclose(free_core(inputs)[0], before)
 
 
-def test_without_recurrent_weights_an_elman_layer_forgets_at_once() -> None:
+def test_elman_forgets_at_once_when_recurrent_weights_are_zero() -> None:
     for core in (FREE["Elman"](3), FREE["RNN"](3)):
         with torch.no_grad():
             core.recurrent_weights()["weight_hh_l0"].zero_()

@@ -99,7 +99,7 @@ def test_a_mapped_matrix_starts_where_it_is_told_to(orthogonal_map: Map, init: R
     torch.testing.assert_close(mapped.weight_hh_l0, free.weight_hh_l0, atol=1e-5, rtol=0)
 
 
-def test_a_mapped_matrix_starts_orthogonal_and_a_free_one_as_in_torch() -> None:
+def test_mapped_matrix_starts_orthogonal_and_free_as_in_torch() -> None:
     torch.manual_seed(5)
     mapped = Elman(3, 50, orthogonal_map="cayley").weight_hh_l0
     torch.manual_seed(5)

@@ -134,7 +134,7 @@ def test_only_square_blocks_are_recurrent_weights() -> None:
     assert Foreign(3, 5, Leaky, recurrent="offset").recurrent_weights() == {}
 
 
-def test_trying_it_out_leaves_the_random_numbers_and_the_mode_alone() -> None:
+def test_trial_run_keeps_random_state_and_training_mode() -> None:
     torch.manual_seed(1)
     Noisy(3, 5)
     after_building = torch.get_rng_state()
@@ -157,7 +157,7 @@ def test_trying_it_out_leaves_the_random_numbers_and_the_mode_alone() -> None:
         (LastStepOnly, r"must return outputs of shape \(batch, time, 5\), got \(3, 5\)"),
     ],
 )
-def test_a_layer_with_another_contract_is_refused_before_it_trains(layer: type[nn.Module], message: str) -> None:
+def test_layer_with_another_contract_is_refused_before_training(layer: type[nn.Module], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Foreign(3, 5, layer)
 

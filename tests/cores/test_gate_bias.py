@@ -65,7 +65,7 @@ def test_a_chrono_gru_remembers_for_up_to_max_delay_steps(max_delay: float) -> N
 
 
 @pytest.mark.parametrize("max_delay", [2.5, 50.0])
-def test_a_chrono_lstm_remembers_for_up_to_max_delay_steps_and_lets_in_the_rest(max_delay: float) -> None:
+def test_chrono_lstm_remembers_for_up_to_max_delay_steps(max_delay: float) -> None:
     core = LSTM(1, 300, gate_bias=Chrono(max_delay))
     kept = kept_share(core, "cell")
     memory = 1 / (1 - kept)
@@ -94,6 +94,6 @@ def test_a_max_delay_of_2_is_refused() -> None:
         LSTM(1, 3, recurrent_init=Normal(), gate_bias=Chrono(2))
 
 
-def test_an_update_gate_that_is_three_quarters_open_keeps_three_quarters() -> None:
+def test_update_gate_at_three_quarters_keeps_three_quarters() -> None:
     core = GRU(1, 4, gate_bias=GateBiases({"update": math.log(3)}))
     torch.testing.assert_close(kept_share(core, "new"), torch.full((4,), 0.75))

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrize import register_parametrization
 
-from rnn_tasks.cores import Elman
+from rnn_tasks.cores import Elman, Henaff, Normal, Orthogonal, RecurrentInit
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap, reflections, skew_exponential
 
 Map = Literal["matrix_exp", "householder"]
@@ -100,19 +101,40 @@ def test_the_parametrization_is_torch_s_under_copied_weights(name: Map, dtype: t
     chain = theirs.parametrizations.weight
     with torch.no_grad():
         chain.original.add_(torch.randn(12, 12, dtype=dtype).tril(-1))
-    ours = OrthogonalMap(name, torch.empty(12, 12, dtype=dtype))
-    ours.load_state_dict(chain[0].state_dict())
-    torch.testing.assert_close(ours(chain.original), theirs.weight)
+    ours = nn.Linear(12, 12, bias=False, dtype=dtype)
+    register_parametrization(ours, "weight", OrthogonalMap(name))
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours.weight, theirs.weight)
 
 
-@pytest.mark.parametrize("name", MAPS)
-def test_checkpoints_name_what_torch_s_would(name: Map) -> None:
-    ours, theirs = Elman(3, 5, orthogonal_map=name), Elman(3, 5, orthogonal_map="cayley")
+@pytest.mark.parametrize("name", [*MAPS, "cayley"])
+@pytest.mark.parametrize("init", [Orthogonal(), Henaff(), Normal(0.5)])  # the last is not orthogonal
+@pytest.mark.parametrize("num_layers", [1, 3])
+def test_checkpoints_at_the_start_are_those_of_torch_s(name: Any, init: RecurrentInit, num_layers: int) -> None:
+    torch.manual_seed(4)
+    ours = Elman(3, 30, recurrent_init=init, orthogonal_map=name, num_layers=num_layers)
+    random_state = torch.get_rng_state()
+    torch.manual_seed(4)
+    theirs = Elman(3, 30, recurrent_init=init, num_layers=num_layers)
+    for layer in range(num_layers):
+        parametrizations.orthogonal(theirs, f"weight_hh_l{layer}", name)
     assert list(ours.state_dict()) == list(theirs.state_dict())
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), atol=0, rtol=0)
+    assert torch.equal(torch.get_rng_state(), random_state)
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_an_assigned_matrix_is_where_it_starts_anew(name: Map) -> None:
+def test_a_checkpoint_of_torch_s_parametrization_is_loaded(name: Map) -> None:
+    ours, theirs = Elman(3, 6, orthogonal_map=name, num_layers=2), Elman(3, 6, num_layers=2)
+    for layer in range(2):
+        parametrizations.orthogonal(theirs, f"weight_hh_l{layer}", name)
+        theirs.get_parameter(f"parametrizations.weight_hh_l{layer}.original").data.add_(torch.randn(6, 6).tril(-1))
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours.recurrent_weights(), theirs.recurrent_weights())
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_map_starts_at_an_assigned_matrix(name: Map) -> None:
     layer = Elman(3, 5, orthogonal_map=name)
     turned = torch.linalg.qr(torch.randn(5, 5))[0]
     layer.weight_hh_l0 = turned

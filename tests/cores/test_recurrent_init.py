@@ -149,7 +149,7 @@ def test_a_value_outside_its_bounds_is_refused(init: RecurrentInit, message: str
 
 
 @pytest.mark.parametrize("shape", [(9, 4), (4, 9)])
-def test_of_a_matrix_that_is_not_square_the_shorter_side_is_orthonormal(shape: tuple[int, int]) -> None:
+def test_shorter_side_is_orthonormal_when_matrix_is_not_square(shape: tuple[int, int]) -> None:
     weight = torch.empty(shape)
     Orthogonal(gain=2.0)(weight)
     torch.testing.assert_close(torch.linalg.svdvals(weight), torch.full((4,), 2.0), atol=1e-5, rtol=0)

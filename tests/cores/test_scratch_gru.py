@@ -82,7 +82,7 @@ def test_where_the_reset_gate_acts_makes_a_difference() -> None:
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_the_one_without_an_update_gate_is_the_whole_one_with_that_gate_shut(reset: Reset) -> None:
+def test_reset_only_gru_equals_gru_with_update_gate_shut(reset: Reset) -> None:
     whole, part = ScratchGRU(3, 4, reset=reset).double(), ResetOnlyGRU(3, 4, reset=reset).double()
     kept = torch.tensor([*range(4), *range(8, 12)])
     part.load_state_dict({name: value[kept] for name, value in whole.state_dict().items()})
@@ -95,7 +95,7 @@ def test_the_one_without_an_update_gate_is_the_whole_one_with_that_gate_shut(res
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_the_one_without_a_reset_gate_is_the_whole_one_with_that_gate_open(reset: Reset) -> None:
+def test_update_only_gru_equals_gru_with_reset_gate_open(reset: Reset) -> None:
     whole, part = ScratchGRU(3, 4, reset=reset).double(), UpdateOnlyGRU(3, 4).double()
     part.load_state_dict({name: value[4:] for name, value in whole.state_dict().items()})
     with torch.no_grad():
@@ -115,7 +115,7 @@ def test_with_its_update_gate_open_it_keeps_its_state(make: Callable[..., Unroll
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_with_its_reset_gate_shut_the_one_with_that_gate_alone_forgets_at_once(reset: Reset) -> None:
+def test_reset_only_gru_forgets_at_once_when_its_gate_is_shut(reset: Reset) -> None:
     core, inputs = ResetOnlyGRU(3, 4, reset=reset, gate_bias=GateBiases({"reset": -1e4})), torch.randn(2, 9, 3)
     torch.testing.assert_close(core(inputs)[0][:, 8:], core(inputs[:, 8:])[0])
 

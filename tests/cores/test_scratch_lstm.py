@@ -45,7 +45,7 @@ def test_its_state_is_what_it_shows_and_its_cell() -> None:
     assert end.shape == (2, 4, 5)
 
 
-def test_the_output_gate_hides_the_cell_that_the_forget_gate_keeps() -> None:
+def test_output_gate_hides_the_cell_that_forget_gate_keeps() -> None:
     core = ScratchLSTM(3, 5, gate_bias=GateBiases({"input": -1e4, "forget": 1e4, "output": -1e4}))
     cell = torch.randn(1, 4, 5)
     outputs, (hidden, end) = core(torch.randn(4, 7, 3), (torch.randn(1, 4, 5), cell))

@@ -72,7 +72,7 @@ def test_each_gate_of_each_layer_starts_as_told(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", LAYERS)
-def test_the_input_scale_shrinks_the_input_weights_of_the_first_layer_alone(make: Make) -> None:
+def test_input_scale_shrinks_input_weights_of_first_layer_only(make: Make) -> None:
     torch.manual_seed(2)
     plain = make(3, 6, num_layers=2).state_dict()
     torch.manual_seed(2)
@@ -82,7 +82,7 @@ def test_the_input_scale_shrinks_the_input_weights_of_the_first_layer_alone(make
 
 
 @pytest.mark.parametrize(("make", "gates"), GATES)
-def test_a_gate_starts_at_its_bias_which_is_the_sum_of_torchs_two(make: Make, gates: tuple[str, ...]) -> None:
+def test_gate_bias_is_the_sum_of_both_torch_biases(make: Make, gates: tuple[str, ...]) -> None:
     torch.manual_seed(3)
     plain = make(3, 5, num_layers=2)
     torch.manual_seed(3)
@@ -96,7 +96,7 @@ def test_a_gate_starts_at_its_bias_which_is_the_sum_of_torchs_two(make: Make, ga
         torch.testing.assert_close(total[10:], torchs[10:])
 
 
-def test_a_gru_with_reset_open_and_update_closed_is_an_elman_layer() -> None:
+def test_gru_is_elman_when_reset_is_open_and_update_closed() -> None:
     gru = GRU(3, 5, gate_bias=GateBiases({"reset": 30, "update": -30})).double()
     elman = Elman(3, 5).double()
     with torch.no_grad():
@@ -114,7 +114,7 @@ def test_a_gru_with_its_update_gate_open_keeps_its_state() -> None:
     torch.testing.assert_close(outputs, state[0][:, None].expand_as(outputs), atol=1e-9, rtol=0)
 
 
-def test_an_lstm_with_open_gates_that_forgets_is_an_elman_layer_of_tanh_tanh() -> None:
+def test_lstm_is_elman_of_tanh_tanh_when_open_and_forgetting() -> None:
     lstm = LSTM(3, 5, gate_bias=GateBiases({"input": 30, "forget": -30, "output": 30})).double()
     inputs = torch.randn(4, 12, 3, dtype=torch.double)
     weight = lstm.recurrent_weights()["weight_hh_l0/cell"]

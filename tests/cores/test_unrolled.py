@@ -139,7 +139,7 @@ def test_chunks_with_the_state_carried_on_are_the_whole(make: Make, num_layers: 
     assert not torch.allclose(core(inputs[:, 6:])[0], third)
 
 
-def test_the_state_is_shaped_as_torchs_and_ends_with_the_last_output(make: Make) -> None:
+def test_state_has_torch_s_shape_and_ends_with_the_last_output(make: Make) -> None:
     core = make(3, 5, num_layers=2)
     outputs, state = core(torch.randn(4, 7, 3))
     assert [part.shape for part in tensors(state)] == [(2, 4, 5)] * core.num_states
@@ -280,7 +280,7 @@ def test_each_block_of_each_layer_starts_as_told(make: Make) -> None:
     assert len({block[0, 0].item() for block in drawn}) == len(drawn)  # one by one
 
 
-def test_the_input_scale_acts_on_the_chosen_start_of_the_first_layer_alone(make: Make) -> None:
+def test_input_scale_acts_on_input_init_of_first_layer_only(make: Make) -> None:
     torch.manual_seed(2)
     plain = make(3, 6, num_layers=2, input_init=Normal(0.5)).state_dict()
     torch.manual_seed(2)

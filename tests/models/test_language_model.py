@@ -20,8 +20,8 @@ from rnn_tasks.models import LanguageModel
 from rnn_tasks.models.language_model import mapped
 from rnn_tasks.models.recurrent_model import CHECKPOINT_KEY
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import ElmanGrammar, Text
-from rnn_tasks.vocabulary import Vocabulary
 
 SPEC = TaskSpec(5, 5, vocabulary=Vocabulary("abc ", prefix="ab"))
 CORES: dict[str, Callable[[int], Core]] = {

@@ -9,7 +9,7 @@ import torch
 
 from rnn_tasks.cores import Core, Elman
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
-from rnn_tasks.report.subject import Curve, Subject, sequences
+from rnn_tasks.report.run_data import Curve, Subject, sequences
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.language_task import LanguageTask
 

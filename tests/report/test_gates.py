@@ -9,7 +9,7 @@ from rnn_tasks.cores import GRU, LSTM, ResetOnlyGRU
 from rnn_tasks.models import LanguageModel, SequenceTagger
 from rnn_tasks.report.gates import IN_TEXT, SHOWN_OF_TEXT, caption_of_gates, draw_gates, gate_blocks, gates_of
 from rnn_tasks.report.page import NARROW, WIDE, Picture
-from rnn_tasks.report.subject import Subject
+from rnn_tasks.report.run_data import Subject
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
 from tests.report.made import made
 

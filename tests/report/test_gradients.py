@@ -21,7 +21,7 @@ from rnn_tasks.report.gradients import (
     lags,
 )
 from rnn_tasks.report.page import NARROW, WIDE
-from rnn_tasks.report.subject import Subject
+from rnn_tasks.report.run_data import Subject
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar
 from tests.report.made import curve, made, model_of

@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from rnn_tasks.report import examples as report_examples
-from rnn_tasks.report.answering import answers, written
+from rnn_tasks.report.answers import answers, written
 from rnn_tasks.report.examples import LINE, PREDICTED, SAMPLED, examples, predictions, samples
 from rnn_tasks.report.learning import baseline, figures, learning, table, verdict
 from rnn_tasks.report.learning_curves import MAX_POINTS, draw_curves, thinned
 from rnn_tasks.report.page import NARROW, WIDE, Lines, Picture, Table
-from rnn_tasks.report.subject import Curve, Subject, load_subjects
-from rnn_tasks.runs import closing_lines
-from rnn_tasks.runs.load import RunPlace
+from rnn_tasks.report.run_data import Curve, Subject, load_subjects
+from rnn_tasks.runs import summary_text
+from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
 from tests.report.made import curve, made
@@ -42,7 +42,7 @@ def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.Fixtu
     subject: Subject = request.getfixturevalue(name)
     found = figures(subject)
     assert found.stage == "test"
-    of = closing_lines.figures_of_text if name == "grammar" else closing_lines.figures
+    of = summary_text.figures_of_text if name == "grammar" else summary_text.figures
     said = " ".join(of(subject.summary["metrics"], subject.summary["baseline"], "test"))
     shown = {value for row in table([subject], [found]).rows for value in row[1:]}
     wanted = set(re.findall(r"\d+\.\d+%?", said))

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 
 from rnn_tasks.report.page import Picture
-from rnn_tasks.report.subject import load_subjects
+from rnn_tasks.report.run_data import load_subjects
 from rnn_tasks.report.weights import weights
-from rnn_tasks.runs.load import RunPlace
+from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.tasks import Echo
 from tests.report.made import made, remembers
 

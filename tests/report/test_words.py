@@ -10,8 +10,8 @@ from rnn_tasks.analysis import hidden_states
 from rnn_tasks.analysis.structure import WordStates, cluster_purity, word_states
 from rnn_tasks.cores import LSTM
 from rnn_tasks.models import LanguageModel
+from rnn_tasks.plots.style import SPACE
 from rnn_tasks.report import words as module
-from rnn_tasks.report.drawing import SPACE
 from rnn_tasks.report.page import NARROW, WIDE
 from rnn_tasks.report.words import (
     METRICS,

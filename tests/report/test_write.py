@@ -5,8 +5,8 @@ import pytest
 
 from rnn_tasks.report import write
 from rnn_tasks.report.page import NUMBERS, PAGE, Paragraph, Section
-from rnn_tasks.report.subject import load_subjects
-from rnn_tasks.runs.load import RunPlace
+from rnn_tasks.report.run_data import load_subjects
+from rnn_tasks.runs.find import RunPlace
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import torch
 import yaml
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.runs.load import config_hash, find_run, load_model, read_config
+from rnn_tasks.models.loading import load_model
+from rnn_tasks.runs.find import config_hash, find_run, read_config
 from tests.conftest import RnnTasks
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import sqlalchemy
 import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # once, not in each process
 
-import rnn_tasks.report.subject  # noqa: F401
+import rnn_tasks.report.run_data  # noqa: F401
 from rnn_tasks.runs.files import CONFIG, SUMMARY, write_atomically
-from rnn_tasks.studies import ledger, work
+from rnn_tasks.studies import queue, worker
 from rnn_tasks.studies.plan import Cell, Plan, Variant
-from rnn_tasks.studies.work import Failure, Progress, Worker
+from rnn_tasks.studies.worker import Failure, Progress, Worker
 
 AXES = {"network": tuple(Variant(name) for name in "abcd")}
 TOGETHER, KILLED = (Plan(name, "", (), {}, AXES, tuple(range(3)), None, None) for name in ("together", "killed"))
@@ -90,10 +90,10 @@ def ended(*workers: int) -> list[int]:
 def main() -> None:
     """Work, and print how the processes ended: two that shared one study, those killed at another, and the last two."""
     address, folder = sys.argv[1], Path(sys.argv[2])
-    work.POLL = 0.02
-    ledger.HEARTBEAT, ledger.GRACE = 1, 2  # the dead are found soon
+    worker.POLL = 0.02
+    queue.HEARTBEAT, queue.GRACE = 1, 2  # the dead are found soon
     # What is imported late is imported once, before all forks.
-    ledger.Ledger(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
+    queue.Ledger(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
     draw, killed = random.Random(0), list[int]()
     shared = ended(*(fork(TOGETHER, address, folder / TOGETHER.name) for _ in range(2)))
     for _ in range(PAIRS):

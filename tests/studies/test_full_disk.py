@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy
 
 from rnn_tasks.runs.files import SUMMARY, write_atomically
-from rnn_tasks.studies.ledger import REASON, Ledger, State
 from rnn_tasks.studies.plan import Cell, Plan, Variant, read_plan
-from rnn_tasks.studies.work import Failure, Worker, failed, work_on
+from rnn_tasks.studies.queue import REASON, Ledger, State
+from rnn_tasks.studies.worker import Failure, Worker, failed, work_on
 from tests.conftest import RnnTasks
-from tests.studies.test_work import plan_file
+from tests.studies.test_worker import plan_file
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
 NAMES = [cell.name for cell in PLAN.cells()]

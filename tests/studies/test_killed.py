@@ -5,10 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 from rnn_tasks.runs.files import CONFIG, SUMMARY
-from rnn_tasks.studies.ledger import CELL, Ledger
 from rnn_tasks.studies.plan import read_plan
+from rnn_tasks.studies.queue import CELL, Ledger
 from tests.conftest import RnnTasks
-from tests.studies.test_work import plan_file, start, wait_until
+from tests.studies.test_worker import plan_file, start, wait_until
 
 STUDY = Path("lightning_logs/studies/tiny")
 

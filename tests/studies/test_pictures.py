@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rnn_tasks.report.page import NARROW, WIDE, Picture
-from rnn_tasks.studies.ledger import State
 from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
 from rnn_tasks.studies.plan import Plan, Variant
+from rnn_tasks.studies.queue import State
 from rnn_tasks.studies.report import pictures
 from rnn_tasks.studies.table import Row
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.ledger import CELL, RESULT, Ledger, State
 from rnn_tasks.studies.plan import Plan
+from rnn_tasks.studies.queue import CELL, RESULT, Ledger, State
 from tests.studies.fake_workers import KILLED, TOGETHER, TRAINED
 
 ROOT = Path(__file__).parents[2]

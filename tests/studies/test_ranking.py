@@ -1,8 +1,8 @@
 from dataclasses import replace
 from typing import Any
 
-from rnn_tasks.studies.ledger import DRAWN, RESULT, State
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
+from rnn_tasks.studies.queue import DRAWN, RESULT, State
 from rnn_tasks.studies.ranking import SHOWN, best_so_far, ranked, search_table
 from rnn_tasks.studies.table import Row, rows_of
 

@@ -10,8 +10,8 @@ import pytest
 from optuna.trial import TrialState
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.ledger import RESULT, WORKER, Ledger, State
 from rnn_tasks.studies.plan import Cell, Plan, Range, Search, Variant
+from rnn_tasks.studies.queue import RESULT, WORKER, Ledger, State
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.table import rows_of
 

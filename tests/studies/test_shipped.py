@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnn_tasks.studies.figures import SomeRuns
-from rnn_tasks.studies.ledger import Ledger
 from rnn_tasks.studies.plan import STUDIES, Cell, read_plan, study_names
+from rnn_tasks.studies.published import SomeRuns
+from rnn_tasks.studies.queue import Ledger
 from rnn_tasks.studies.report import SUMMARY, write_study
 from rnn_tasks.studies.table import rows_of
-from rnn_tasks.studies.work import work_on
+from rnn_tasks.studies.worker import work_on
 from tests.conftest import RnnTasks
 
 LARGE = [name for name in study_names() if "large" in yaml.safe_load((STUDIES / f"{name}.yaml").read_text())]

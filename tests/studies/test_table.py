@@ -2,8 +2,8 @@ import csv
 import io
 from typing import Any
 
-from rnn_tasks.studies.ledger import REASON, RESULT, State
 from rnn_tasks.studies.plan import Plan, Variant
+from rnn_tasks.studies.queue import REASON, RESULT, State
 from rnn_tasks.studies.table import Row, as_csv, as_markdown, censored_median, rows_of, steps_table, summary_table
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1, 2), None, None)

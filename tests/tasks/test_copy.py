@@ -104,7 +104,7 @@ def test_all_symbols_are_equally_likely() -> None:
     ],
     ids=["seed", "arjovsky", "exprnn", "recall"],
 )
-def test_the_baseline_is_what_a_predictor_scores_that_knows_only_the_timing(task: Copy) -> None:
+def test_baseline_equals_score_of_predictor_that_knows_timing(task: Copy) -> None:
     loss, accuracy = timing_only(task.train_batch(0), task.alphabet_size)
     assert task.baseline.loss == pytest.approx(loss, rel=0.01)
     assert task.baseline.accuracy == pytest.approx(accuracy, abs=0.02)
@@ -124,9 +124,7 @@ def test_the_baseline_of_the_seed_agrees_with_its_figure() -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("num_symbols", [1, 4])
-def test_a_text_becomes_the_sequence_that_the_task_makes_of_the_same_symbols(
-    layout: LayoutName, num_symbols: int
-) -> None:
+def test_encoded_text_equals_the_task_s_sequence(layout: LayoutName, num_symbols: int) -> None:
     task = Copy(layout, num_symbols, alphabet_size=5, delay=3, batch_size=8)
     batch, codec = task.train_batch(0), task.spec.codec
     assert codec is not None

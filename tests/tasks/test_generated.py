@@ -94,7 +94,7 @@ def test_no_seed_is_seed_0(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", TASKS)
-def test_two_processes_together_see_what_one_with_twice_the_batch_sees(make: Make) -> None:
+def test_two_processes_see_what_one_sees_with_twice_the_batch(make: Make) -> None:
     ranks = [on_rank(make(batch_size=4, **SIZES), rank, 2) for rank in (0, 1)]
     alone = make(batch_size=8, **SIZES)
     for index in range(7):
@@ -124,7 +124,7 @@ def test_a_batch_that_is_too_small_to_split_is_refused() -> None:
 
 
 @pytest.mark.parametrize("make", TASKS)
-def test_an_epoch_has_its_number_of_sequences_and_the_next_one_has_others(make: Make) -> None:
+def test_epoch_has_its_number_of_sequences_and_next_has_others(make: Make) -> None:
     task = on_rank(make(batch_size=8, **SIZES))
     first = list(task.train_dataloader())
     assert len(first) == len(task.train_dataloader()) == 3
@@ -135,7 +135,7 @@ def test_an_epoch_has_its_number_of_sequences_and_the_next_one_has_others(make: 
 
 
 @pytest.mark.parametrize("make", TASKS)
-def test_training_goes_on_in_the_middle_of_the_epoch_it_was_stopped_in(make: Make) -> None:
+def test_training_continues_in_the_middle_of_its_epoch(make: Make) -> None:
     second = list(on_rank(make(batch_size=8, **SIZES), trained_batches=3).train_dataloader())
     rest = list(on_rank(make(batch_size=8, **SIZES), trained_batches=4).train_dataloader())
     assert len(rest) == 2
@@ -148,7 +148,7 @@ def test_an_epoch_without_end_goes_on_too() -> None:
 
 
 @pytest.mark.parametrize("make", TASKS)
-def test_evaluation_sets_are_the_same_at_every_reading_and_whatever_the_batch(make: Make) -> None:
+def test_evaluation_sets_stay_the_same_for_every_batch_size(make: Make) -> None:
     task, other = make(**SIZES), make(**{**SIZES, "eval_batch_size": 5})
     first = together(list(task.val_dataloader()))
     task.train_batch(0)

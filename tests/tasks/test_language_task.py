@@ -11,9 +11,9 @@ from lightning.pytorch import Trainer
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import LanguageTask
 from rnn_tasks.tasks.language_task import Sampling, cut
-from rnn_tasks.vocabulary import Vocabulary
 
 SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 # Characters, rows and steps: with and without a rest, rows that just fit, one of each.

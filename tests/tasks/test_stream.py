@@ -62,7 +62,7 @@ def test_a_stream_without_length_goes_on_from_its_first_batch() -> None:
 @pytest.mark.parametrize(
     ("trained", "rest"), [(0, [0, 1, 2, 3]), (1, [1, 2, 3]), (3, [3]), (4, [4, 5, 6, 7]), (6, [6, 7])]
 )
-def test_an_epoch_goes_on_from_the_middle_and_ends_where_it_would_have(trained: int, rest: list[int]) -> None:
+def test_epoch_continues_from_its_middle_to_its_end(trained: int, rest: list[int]) -> None:
     assert numbers(Stream(numbered, lambda: trained, length=4)) == rest
 
 
@@ -90,7 +90,7 @@ def test_only_an_epoch_with_an_end_has_a_length() -> None:
         len(Stream(numbered))
 
 
-def test_a_restored_stream_starts_where_first_says_and_nowhere_else() -> None:
+def test_restored_stream_starts_where_first_says() -> None:
     stream = Stream(numbered, lambda: 2, length=4)
     other = Stream(numbered, lambda: 2, length=4)
     assert numbers(stream, 1) == [2]

@@ -1,0 +1,1 @@
+"""The trainer's commands: fit, validate, test and predict, by LightningCLI."""

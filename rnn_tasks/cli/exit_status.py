@@ -1,0 +1,73 @@
+"""From an exception to one line on standard error and an exit status."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
+
+NOT_WRITABLE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "choose another folder",
+    errno.EPERM: "choose another folder",
+    errno.EROFS: "choose another folder",
+    errno.EEXIST: "choose another folder",
+    errno.ENOTDIR: "choose another folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What to do about a file that cannot be written, by the number of the system's error."""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the ways in which a command fails into one line on standard error and an exit status.
+
+    Raises:
+        SystemExit: With status 2 for a user's mistake, 1 for a failure, 128 plus the number of a signal.
+    """
+    try:
+        yield
+    except UsageError as error:
+        exit_with(2, error)
+    except DivergedError as error:
+        exit_with(1, f"the run diverged: {error}")
+    except InterruptedRunError as error:
+        exit_with(128 + error.signum)
+    except KeyboardInterrupt:
+        exit_with(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        exit_with(1)
+    except OSError as error:
+        advice = NOT_WRITABLE.get(error.errno or 0)
+        if advice is None:
+            raise
+        path = f"{error.filename}: " if error.filename else ""
+        exit_with(1, f"{path}{error.strerror or error}; {advice}, then try again")
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits with status 1
+            exit_with(128 + signal.SIGINT)
+        raise
+
+
+def exit_with(status: int, message: object = "") -> NoReturn:
+    """Exit, with a message on one line if there is one; RNN_TASKS_DEBUG=1 shows the traceback instead.
+
+    Args:
+        status: Exit status of the process.
+        message: What is wrong and what to do.
+
+    Raises:
+        SystemExit: With this status.
+    """
+    if os.environ.get("RNN_TASKS_DEBUG") and message:
+        raise  # the exception that is being handled
+    text = " ".join(str(message).split())
+    if text:
+        print(f"rnn-tasks: error: {text}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,123 @@
+"""The command line's parser: configs by name, and mistakes told in one line."""
+
+import argparse
+import difflib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+from docstring_parser import DocstringStyle
+from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
+from lightning.pytorch.cli import LightningArgumentParser
+
+from rnn_tasks.cli.shipped import CONFIGS, shipped, shipped_names
+from rnn_tasks.errors import brief
+from rnn_tasks.spec import TaskSpec
+
+# TaskSpec is one value for the parser, not a group of options: it is linked as a whole from the task to the model.
+# Trying each style of docstrings on each class would take a fifteenth of the time that parsing takes.
+set_parsing_settings(subclasses_enabled=[TaskSpec], docstring_parse_style=DocstringStyle.GOOGLE)
+
+
+def exported() -> dict[str, Any]:
+    """What the package offers by name: its layers, tasks, models and callbacks."""
+    modules = [module for name, module in sys.modules.copy().items() if name.startswith("rnn_tasks.")]
+    return {name: getattr(module, name) for module in modules for name in getattr(module, "__all__", ())}
+
+
+def option_names(parser: argparse.ArgumentParser) -> set[str]:
+    """The options of a parser and of its subcommands, without dashes."""
+    names: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            names = names.union(*(option_names(below) for below in action.choices.values()))
+        else:
+            names.add(action.dest)
+    return names
+
+
+def hint(message: str, options: Iterable[str]) -> str:
+    """What a misspelt word in a message was perhaps meant to be.
+
+    Args:
+        message: As :func:`brief` gives it.
+        options: The option names that the parser knows.
+
+    Example:
+        >>> hint("Subcommand 'fit' does not accept option 'trainer.max_step'", ["trainer.max_steps"])
+        "; did you mean 'trainer.max_steps'?"
+    """
+    if found := re.search(r"class_path '[\w.]+': (?:\w+: )?Option '(\w+)'", message):
+        classes = [value for value in exported().values() if inspect.isclass(value)]
+        candidates = {name for value in classes for name in inspect.signature(value).parameters}
+    elif found := re.search(r"no such class: ([\w.]+)", message):
+        candidates = set(exported())
+    elif found := re.search(r"(?:option '|unrecognized arguments: --)([\w.]+)", message):
+        candidates = set(options)
+    else:
+        return ""
+    word = found[1]
+    close = difflib.get_close_matches(word, candidates, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class Parser(LightningArgumentParser):
+    """A parser that names the mistake and not all options, and that lists commands which are not the trainer's."""
+
+    commands: ClassVar[dict[str, str]] = {}
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong in one line and exit with status 2."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        text = brief(message)
+        if "arguments are required: fit." in text:
+            text += ": name a task, for instance with --config echo"
+        text += hint(text, option_names(self))
+        self.exit(2, f"{self.prog.split(' ')[0]}: error: {text}\n")
+
+    def add_subcommands(self, required: bool = True, dest: str = "subcommand", **kwargs: Any) -> Any:
+        """List the commands that :func:`rnn_tasks.commands.main` runs itself beside the trainer's."""
+        action = super().add_subcommands(required, dest, **kwargs)
+        for name, summary in self.commands.items():
+            action.add_subcommand(name, ArgumentParser(), help=summary)
+        return action
+
+
+class ConfigByName(ActionConfigFile):
+    """``--config echo`` means the shipped ``configs/echo.yaml``; other words are paths.
+
+    After an overlay, such as ``--config echo --config models/gru``, the overlay's own file for the task,
+    ``configs/models/gru/echo.yaml``, is read too, if there is one; after the recipe of a task on text, which names the
+    model LanguageModel, otherwise ``configs/models/gru/language_model.yaml``.
+    """
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Read the file."""
+        read: Callable[..., None] = super().__call__
+        path = shipped(str(values))
+        if path is None and not Path(str(values)).is_file():
+            parser.error(f"no config {values}: give a file, or one of {', '.join(shipped_names())}")
+        earlier = [Path(str(config)) for config in namespace.get("config") or []]
+        read(parser, namespace, str(path or values), option_string)
+        if str(values).startswith("models/"):
+            own = [path for config in earlier for path in own_files(str(values), config)]
+            for file in own[-1:]:
+                read(parser, namespace, str(file), option_string)
+
+
+def own_files(overlay: str, config: Path) -> list[Path]:
+    """The file that an overlay has for a recipe, if it has one.
+
+    Args:
+        overlay: Name of the overlay, such as ``models/gru``.
+        config: The recipe.
+    """
+    names = [config.stem]
+    if config.parent == CONFIGS and "class_path: LanguageModel" in config.read_text(encoding="utf-8"):
+        names.append("language_model")
+    files = [shipped(f"{overlay}/{name}") for name in names]
+    return [file for file in files if file is not None][:1]

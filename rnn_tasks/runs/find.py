@@ -1,0 +1,87 @@
+"""Find a run by the name that a person gives it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST
+
+
+class RunPlace(NamedTuple):
+    """Where a run is.
+
+    Attributes:
+        folder: The run folder.
+        checkpoint: The checkpoint that was named, or None.
+    """
+
+    folder: Path
+    checkpoint: Path | None = None
+
+
+def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunPlace:
+    """The run that a person means.
+
+    Args:
+        name: A run folder, a checkpoint in one, or a task (then its newest run).
+        logs: Folder of all runs.
+
+    Raises:
+        UsageError: There is no such run.
+    """
+    path = Path(name)
+    if path.suffix == ".ckpt":
+        if not path.is_file():
+            raise UsageError(f"there is no checkpoint {name}")
+        return RunPlace(path.absolute().parent.parent, path)
+    if (path / CONFIG).is_file() or (path / CHECKPOINTS).is_dir():
+        return RunPlace(path)
+    versions = [run for run in (logs / name).glob("version_*") if run.name[8:].isdecimal() and run.is_dir()]
+    runs = [run for run in versions if (run / CONFIG).is_file()]
+    if not runs:
+        known = sorted({config.parent.parent.name for config in logs.glob(f"*/version_*/{CONFIG}")})
+        have = f"there are runs of {', '.join(known)}" if known else f"there is no run in {logs} yet"
+        raise UsageError(f"{name!r} is not a run folder, a checkpoint or a task with a run; {have}")
+    return RunPlace(max(runs, key=lambda run: int(run.name[8:])))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The run's config.yaml.
+
+    Raises:
+        UsageError: It is missing or broken.
+    """
+    path = folder / CONFIG
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {path}; without it the model cannot be built") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder; without the file the model cannot be built") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid YAML") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+        raise UsageError(f"{path} has no section 'model'")
+    return config
+
+
+def config_hash(section: Any) -> str:
+    """A fingerprint of a config section: equal for equal contents."""
+    return hashlib.sha256(json.dumps(section, sort_keys=True).encode()).hexdigest()
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """The best checkpoint of a run, or else its last one.
+
+    Raises:
+        UsageError: It has none.
+    """
+    for name in (BEST, LAST):
+        path = folder / CHECKPOINTS / name
+        if path.is_file():
+            return path
+    raise UsageError(f"{folder} has no checkpoint: resume the run, or train anew")

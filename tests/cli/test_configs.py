@@ -1,0 +1,153 @@
+"""Every YAML that a user can run is run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from torch.nn.utils import parametrize
+
+from rnn_tasks.callbacks import Reorthogonalize
+from rnn_tasks.cli.shipped import CONFIGS, shipped_names
+from tests.conftest import RnnTasks, small
+
+TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "watch"))
+MODELS = sorted(path.stem for path in CONFIGS.glob("models/*.yaml"))
+SEEDS = sorted(path.stem for path in CONFIGS.glob("seeds/*.yaml"))
+CONSTRAINTS = {
+    "rnn": None,
+    "ortho_init": None,
+    "reservoir": None,
+    "qr_rnn": "Reorthogonalize",
+    "cayley_rnn": "cayley",
+    "linear_qr": "Reorthogonalize",
+    "gru": None,
+    "lstm": None,
+    "scratch_rnn": None,
+    "scratch_gru": None,
+    "reset_only_gru": None,
+    "update_only_gru": None,
+    "scratch_lstm": None,
+}
+
+
+def newest_config(folder: Path) -> dict[str, Any]:
+    path = max(folder.glob("lightning_logs/*/version_*/config.yaml"), key=lambda config: config.stat().st_mtime_ns)
+    config: dict[str, Any] = yaml.safe_load(path.read_text())
+    return config
+
+
+def test_no_config_is_left_out() -> None:
+    overlays_of_tasks = {path.stem for path in CONFIGS.glob("models/*/*.yaml")}
+    assert {"copy", "echo", "variable_delay_echo", "time_machine", "text", "elman_grammar"} <= set(TASKS)
+    assert set(MODELS) == set(CONSTRAINTS)
+    assert len(SEEDS) == 19
+    assert overlays_of_tasks <= {*TASKS, "language_model"}
+    assert {f"seeds/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "left_out"),
+    [
+        ("echo", "linear_qr", {"SaturationMonitor", "GateMonitor"}),
+        ("copy", "cayley_rnn", {"GateMonitor"}),
+        ("variable_delay_echo", "gru", set()),
+        ("time_machine", "scratch_lstm", set()),
+    ],
+)
+def test_every_network_can_be_watched(rnn_tasks: RnnTasks, task: str, model: str, left_out: set[str]) -> None:
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", "--config", "watch", *small(task))
+    assert (said.status, said.err) == (0, "")
+    assert {line.split()[0] for line in said.out.splitlines() if line.endswith("left out")} == left_out
+    assert Path(f"lightning_logs/{task}/version_0/snapshots.pt").is_file()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_trains_and_leaves_a_whole_run_folder(rnn_tasks: RnnTasks, tmp_path: Path, task: str) -> None:
+    said = rnn_tasks("fit", "--config", task, *small(task))
+    assert (said.status, said.err) == (0, "")
+    folder = tmp_path / "lightning_logs" / task / "version_0"
+    assert {path.name for path in folder.iterdir() if "events" not in path.name} == {
+        "config.yaml",
+        "summary.json",
+        "checkpoints",
+    }
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MODELS)
+def test_an_overlay_brings_exactly_the_constraint_that_it_names(
+    rnn_tasks: RnnTasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, model: str
+) -> None:
+    seen: list[str | None] = []
+
+    def look(cli: Any, *_: object) -> None:
+        callbacks = [type(callback).__name__ for callback in cli.trainer.callbacks]
+        bound = parametrize.is_parametrized(cli.model.core)
+        name = cli.config.fit.model.init_args.core.init_args.orthogonal_map if bound else None
+        seen.append(name or ("Reorthogonalize" if Reorthogonalize.__name__ in callbacks else None))
+
+    monkeypatch.setattr("rnn_tasks.cli.trainer.CLI._run_subcommand", look)
+    options = small(task)[-1:] if task == "text" else []  # its file
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", *options)
+    assert said.status == 0, said.err
+    assert seen == [CONSTRAINTS[model]]
+
+
+@pytest.mark.parametrize("recipe", SEEDS)
+def test_a_recipe_of_the_seeds_trains(rnn_tasks: RnnTasks, tmp_path: Path, recipe: str) -> None:
+    data = yaml.safe_load((CONFIGS / f"seeds/{recipe}.yaml").read_text())["data"]["class_path"]
+    options = ["--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2", "--trainer.limit_test_batches=2"]
+    options += ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.check_val_every_n_epoch=1"]
+    if data in ("TimeMachine", "ElmanGrammar"):
+        options += ["--data.sequence_length=7", "--data.batch_size=16", "--data.eval_batch_size=16"]
+        options += ["--model.core.hidden_size=8", "--trainer.val_check_interval=1.0"]
+    else:
+        options += ["--data.val_sequences=9", "--data.test_sequences=9"]
+    said = rnn_tasks("fit", "--config", f"seeds/{recipe}", *options)
+    assert (said.status, said.err) == (0, "")
+    summary = json.loads(max(tmp_path.glob("lightning_logs/*/version_*/summary.json")).read_text())
+    assert (summary["steps"], summary["stopped"]) == (4, "epochs")
+
+
+def test_an_overlay_has_a_file_of_its_own_for_some_tasks(rnn_tasks: RnnTasks) -> None:
+    said = rnn_tasks("fit", "--config", "copy", "--config", "models/linear_qr", "--print_config")
+    expected = yaml.safe_load((CONFIGS / "models/linear_qr/copy.yaml").read_text())["model"]["init_args"]
+    printed = yaml.safe_load(said.out)["model"]["init_args"]
+    assert printed["recurrent_lr_factor"] == expected["recurrent_lr_factor"]
+
+
+def test_an_overlay_has_a_file_of_its_own_for_all_texts(rnn_tasks: RnnTasks) -> None:
+    said = rnn_tasks("fit", "--config", "elman_grammar", "--config", "models/gru", "--print_config")
+    model = yaml.safe_load(said.out)["model"]["init_args"]
+    assert model["optimizer"]["init_args"]["lr"] == 0.02
+    assert model["core"]["init_args"]["gate_bias"] is None
+    said = rnn_tasks("fit", "--config", "seeds/time_machine_windows_gru", "--config", "models/gru", "--print_config")
+    assert yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.SGD"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_overlay_leaves_nothing_of_the_optimizer_that_it_replaces(rnn_tasks: RnnTasks, task: str) -> None:
+    said = rnn_tasks("fit", "--config", task, "--config", "models/rnn", "--print_config")
+    optimizer = yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]
+    assert optimizer["class_path"] == "torch.optim.Adam"
+    assert optimizer["init_args"]["weight_decay"] == 0
+
+
+def test_later_configs_and_then_options_win(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("data: {init_args: {delay: 2, batch_size: 7}}\n")
+    words = ["fit", "--config", "echo", "--config", "mine.yaml", "--data.batch_size", "5", "--print_config"]
+    data = yaml.safe_load(rnn_tasks(*words).out)["data"]["init_args"]
+    assert (data["delay"], data["batch_size"], data["sequence_length"]) == (2, 5, 15)
+
+
+def test_lists_of_callbacks_are_extended_with_a_plus(rnn_tasks: RnnTasks) -> None:
+    words = ["fit", "--config", "echo", "--trainer.callbacks+=LearningRateMonitor", "--print_config"]
+    names = [
+        callback["class_path"].rpartition(".")[2]
+        for callback in yaml.safe_load(rnn_tasks(*words).out)["trainer"]["callbacks"]
+    ]
+    assert names[0] == "RunSummary"
+    assert names[-2:] == ["StopAtAccuracy", "LearningRateMonitor"]

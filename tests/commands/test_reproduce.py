@@ -1,0 +1,236 @@
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnn_tasks.cli.shipped import CONFIGS, shipped, shipped_names
+from rnn_tasks.commands.reproduce import COMPUTED, MEASURED, lexicon_share, ngram_of_windows, reservoir_memory_capacity
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models import LanguageModel
+from rnn_tasks.report.page import PAGE
+from rnn_tasks.studies.plan import study_names
+from rnn_tasks.studies.published import FIGURES, published_of, read_figures
+from tests.conftest import SMALL, SMALL_TEXT, RnnTasks
+
+SETTINGS = dict(option.removeprefix("--").split("=") for option in SMALL)
+FOLDER = Path("lightning_logs/studies/reproduce")
+
+
+def figure(run: str, low: float, high: float, **others: Any) -> dict[str, Any]:
+    return {"what": "it", "run": run, "published": [low, high], "tolerance": 0, "source": "a book", **others}
+
+
+TINY: dict[str, Any] = {
+    "about": "Tiny ones.",
+    "runs": {
+        "dear": {"configs": ["echo", "models/rnn"], "set": SETTINGS, "minutes": 2, "dear": True},
+        "quick": {"configs": ["echo", "models/qr_rnn"], "set": SETTINGS, "minutes": 1, "seeds": [0, 1]},
+    },
+    "figures": {
+        "quick_steps": figure("quick", 4, 4, metric="steps", decimals=0),
+        "quick_loss": figure("quick", 90, 99, metric="test/loss", because="It is in another unit."),
+        "quick_norm": figure("quick", 0.99, 1.01, curve="spectral_norm/weight_hh_l0"),
+        "quick_taste": figure("quick", 0, 1, metric="test/taste"),
+        "quick_smell": figure("quick", 0, 1, curve="spectral_norm/smell"),
+        "dear_loss": figure("dear", 0, 99, metric="val/loss"),
+    },
+}
+
+
+@pytest.fixture
+def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny figures in the place of the shipped ones."""
+    path = tmp_path / "figures.yaml"
+    path.write_text(yaml.safe_dump(TINY, sort_keys=False))
+    monkeypatch.setattr("rnn_tasks.studies.published.FIGURES", path)
+    return path
+
+
+def verdicts() -> dict[str, str]:
+    rows = csv.DictReader((FOLDER / "report/figures.csv").read_text().splitlines())
+    return {line["figure"]: line["verdict"] for line in rows}
+
+
+def trained_runs(out: str) -> list[str]:
+    """The runs that a command says it has done."""
+    return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
+
+
+def test_what_is_missing_is_run_and_what_is_done_never_again(rnn_tasks: RnnTasks, presets: Path) -> None:
+    said = rnn_tasks("reproduce", "--jobs", "2")
+    assert (said.status, said.err) == (0, "")
+    assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
+    expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
+    expected |= {"quick_taste": "failed", "quick_smell": "failed", "dear_loss": "not run"}
+    assert verdicts() == expected
+    assert "has no spectral_norm/smell" in said.out
+    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in said.out
+    assert "- quick_loss: outside: It is in another unit." in said.out
+    assert "- dear_loss: not run: rnn-tasks reproduce dear (2 minutes)" in said.out
+    assert (FOLDER / "report/figures.md").read_text().count("| within |") == 2
+    page = (FOLDER / "report" / PAGE).read_text()
+    assert "It is in another unit." in page
+    assert "2 done, 1 to come" in page
+    runs = FOLDER / "runs"
+    first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
+    assert sorted(first) == ["quick-seed0", "quick-seed1"]
+    said = rnn_tasks("reproduce", "dear_loss")
+    assert trained_runs(said.out) == ["dear-seed0"]
+    assert "quick_loss" not in said.out  # only what was asked for is printed
+    assert verdicts() == {**expected, "dear_loss": "within"}  # but all is written
+    again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
+    assert {name: again[name] for name in first} == first
+    said = rnn_tasks("reproduce", "--all")
+    assert trained_runs(said.out) == []
+    assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
+
+
+def test_a_run_that_fails_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
+    wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "dear": True}
+    presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "dear": wrong}}, sort_keys=False))
+    said = rnn_tasks("reproduce", "dear")
+    assert said.status == 1
+    assert verdicts() == {**dict.fromkeys(TINY["figures"], "not run"), "dear_loss": "failed"}
+    assert re.search(r"- dear_loss: failed: .*did you mean", said.out)
+    presets.write_text(yaml.safe_dump(TINY, sort_keys=False))
+    assert rnn_tasks("reproduce", "dear").status == 1
+    said = rnn_tasks("reproduce", "dear", "--retry-failed")
+    assert (said.status, trained_runs(said.out)) == (0, ["dear-seed0"])
+    assert verdicts()["dear_loss"] == "within"
+
+
+def test_the_list_says_what_there_is_and_what_it_costs(rnn_tasks: RnnTasks, presets: Path) -> None:
+    lines = rnn_tasks("reproduce", "--list").out.splitlines()
+    assert len(lines) == len(TINY["figures"]) + 1
+    assert lines[0] == "quick_steps  it: 4  a book  2 minutes (quick)"
+    assert lines[-2].endswith("2 minutes (dear), with --all or by name")
+    assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the dear ones"
+    assert len(rnn_tasks("reproduce", "--list", "quick_loss").out.splitlines()) == 2
+    assert not FOLDER.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["windows_gri"], "no figure or run windows_gri; did you mean windows_gru?"),
+        (["--jobs", "0"], "jobs must be at least 1"),
+        (["--all", "windows_gru"], "give names or --all, not both"),
+        (["--jobs", "two"], "invalid int value"),
+    ],
+)
+def test_a_mistake_is_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
+    answer = rnn_tasks("reproduce", *words)
+    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
+    assert said in answer.err
+    assert not FOLDER.exists()
+
+
+def test_the_shipped_figures_can_be_computed_and_fit_in_half_an_hour() -> None:
+    published = read_figures(FIGURES)
+    functions = {figure.of for figure in published.figures if figure.way == "function" and figure.run is None}
+    assert functions == set(COMPUTED)
+    assert {f.of for f in published.figures if f.way == "function" and f.run is not None} == set(MEASURED)
+    assert {figure.run for figure in published.figures if figure.run} == set(published.efforts)
+    usual = [effort.total for effort in published.efforts.values() if not effort.dear]
+    assert max(usual) <= sum(usual) / 2 <= 25
+    assert not [name for name in [*shipped_names(), *study_names()] if "figures" in name]
+
+
+def test_each_shipped_run_is_a_recipe_that_there_is() -> None:
+    published = read_figures(FIGURES)
+    for cell in published.plan(published.efforts).cells():
+        configs = [*cell.variants["run"].configs]
+        assert len(configs) == 1
+        assert shipped(configs[0]) is not None, configs
+
+
+@pytest.mark.parametrize(
+    ("run", "where", "value"),
+    [
+        ("classic_gru", "model.init_args.core.class_path", "rnn_tasks.cores.GRU"),
+        ("classic_lstm", "model.init_args.core.init_args.hidden_size", 256),
+        ("variable_delay_echo_gru_200", "trainer.max_epochs", 200),
+    ],
+)
+def test_what_a_shipped_run_changes_in_its_recipe(rnn_tasks: RnnTasks, run: str, where: str, value: Any) -> None:
+    plan = read_figures(FIGURES).plan({run})
+    (cell,) = plan.cells()
+    Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(cell)))
+    said = rnn_tasks(*plan.words(cell, ["overlay.yaml"]), "--print_config")
+    assert (said.status, said.err) == (0, "")
+    found = yaml.safe_load(said.out)
+    for name in where.split("."):
+        found = found[name]
+    assert found == value
+
+
+def test_the_published_figures_are_those_of_the_page_on_text() -> None:
+    page = CONFIGS.parent / "docs/text.md"
+    if not page.is_file():
+        pytest.skip("the pages are not part of what was unpacked")
+    lines = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d.]+) / ([\d.]+) \|", page.read_text(encoding="utf-8"), re.M)
+    assert len(lines) == 7
+    shown = {figure.name: figure.published for figure in read_figures(FIGURES).figures}
+    for name, train, val in lines:
+        assert (shown[f"windows_{name}_train"], shown[f"windows_{name}_val"]) == (train, val)
+
+
+def test_the_n_gram_is_the_one_that_a_run_stands_beside(rnn_tasks: RnnTasks) -> None:
+    options = [option for option in SMALL_TEXT if "sequence_length" not in option]
+    assert rnn_tasks("fit", "--config", "seeds/time_machine_windows_gru", *options).status == 0
+    (path,) = Path("lightning_logs").glob("*/version_0/summary.json")
+    assert ngram_of_windows() == pytest.approx(json.loads(path.read_text())["baseline"]["val"]["perplexity"])
+
+
+def test_without_the_book_its_figure_is_not_run(
+    rnn_tasks: RnnTasks, presets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
+    counted = {"what": "it", "function": "ngram_of_windows", "published": 5, "tolerance": 1, "source": "a book"}
+    presets.write_text(yaml.safe_dump({**TINY, "figures": {"counted": counted}}))
+    said = rnn_tasks("reproduce")
+    assert (said.status, verdicts()) == (0, {"counted": "not run"})
+    assert "nowhere" in said.out
+
+
+def test_the_memory_capacity_is_that_of_reservoirpy() -> None:
+    nodes, observables = (pytest.importorskip(f"reservoirpy.{name}") for name in ("nodes", "observables"))
+    model = nodes.Reservoir(100, sr=1, seed=1) >> nodes.Ridge(ridge=1e-4)
+    assert reservoir_memory_capacity() == pytest.approx(observables.memory_capacity(model, k_max=50, seed=1), rel=0.01)
+
+
+def test_without_reservoirpy_its_figure_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "reservoirpy.nodes", None)
+    with pytest.raises(UsageError, match="pip install reservoirpy"):
+        reservoir_memory_capacity()
+
+
+def test_the_share_of_words_is_of_those_that_the_last_weights_write(
+    trained: RnnTasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[Any, ...]] = []
+
+    def generate(model: LanguageModel, prefix: str, length: int, temperature: float, seed: int) -> str:
+        written.append((length, temperature, seed))
+        return "oy the cat xyzzy the bo"  # the first word and the last one may be cut
+
+    monkeypatch.setattr(LanguageModel, "generate", generate)
+    run = Path("lightning_logs/elman_grammar/version_0")
+    (run / "checkpoints/best.ckpt").unlink()
+    assert lexicon_share(run) == 3 / 4
+    assert written == [(20_000, 0.5, 0)]
+    with pytest.raises(UsageError, match="does not write text"):
+        lexicon_share(Path("lightning_logs/echo/version_0"))
+
+
+def test_a_figures_file_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("runs: [")
+    with pytest.raises(UsageError, match=r"broken\.yaml is not valid YAML"):
+        read_figures(path)
+    assert published_of(TINY, "tiny").efforts["quick"].time == "2 minutes"

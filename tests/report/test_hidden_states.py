@@ -1,0 +1,49 @@
+from pathlib import Path
+
+from rnn_tasks.report.hidden_states import states
+from rnn_tasks.report.page import Picture, Table
+from rnn_tasks.report.run_data import load_subjects
+from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.tasks import Copy, ElmanGrammar
+from tests.report.made import made, model_of
+
+GRAMMAR = ElmanGrammar(test_characters=6000)
+
+
+def test_the_section_of_a_run_on_the_grammar(trained_logs: Path) -> None:
+    (subject,) = load_subjects([RunPlace(trained_logs / "elman_grammar" / "version_0")])
+    section = states([subject])
+    pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
+    assert pictures == ["trajectory", "units", "words", "accuracy_by_position", "next_character"]
+    assert sum(isinstance(block, Table) for block in section.blocks) == 2  # purity and lexicon
+    assert section.missing == []
+    assert section.numbers.keys() == {"trajectory", "units", "words", "lexicon_share", "next_character"}
+    of = section.numbers["words"][subject.label]
+    assert set(of["purity"]["trained"]) == set(of["purity"]["untrained"]) != set()
+
+
+def test_a_task_without_a_text_has_no_words() -> None:
+    section = states([made(Copy(test_sequences=20))])
+    assert [block.name for block in section.blocks if isinstance(block, Picture)] == ["trajectory", "units"]
+    assert section.numbers.keys() == {"trajectory", "units"}
+
+
+def test_runs_side_by_side_have_pictures_of_their_own_and_share_what_they_read() -> None:
+    section = states([made(GRAMMAR, "A: one"), made(GRAMMAR, "B: two")])
+    names = [block.name for block in section.blocks if isinstance(block, Picture)]
+    assert names[:5] == ["trajectory_a", "trajectory_b", "units", "words_a", "words_b"]
+    assert names[-1] == "next_character"
+    assert len(set(names)) == len(names)
+    picture = next(block for block in section.blocks if isinstance(block, Picture) and block.name == "next_character")
+    titles = [field.get_title(loc="left") for field in picture.draw(7).axes]
+    assert titles[:3] == ["A: one", "B: two", "the grammar"]
+    other = ElmanGrammar(test_characters=6000, seed=3)
+    apart = states([made(GRAMMAR, "A: one"), made(other, "B: two")])
+    assert [b.name for b in apart.blocks if isinstance(b, Picture)][-2:] == ["next_character_1", "next_character_2"]
+
+
+def test_what_cannot_be_shown_is_said() -> None:
+    section = states([made(GRAMMAR, "A: one", model=model_of(GRAMMAR, 1), untrained=model_of(GRAMMAR, 1))])
+    assert any(line.startswith("trajectory of the hidden state: ") for line in section.missing)
+    assert "trajectory" not in [block.name for block in section.blocks if isinstance(block, Picture)]
+    assert states([made(Copy(test_sequences=20), batch=None)]).blocks == []

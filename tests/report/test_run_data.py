@@ -1,0 +1,179 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from rnn_tasks.analysis.snapshots import SNAPSHOTS, read_snapshots
+from rnn_tasks.errors import UsageError
+from rnn_tasks.models.loading import load_model
+from rnn_tasks.report.run_data import (
+    MAX_SEQUENCES,
+    TEXT_LENGTH,
+    TEXT_ROWS,
+    attempt,
+    build_task,
+    labels,
+    load_subjects,
+    network_of,
+    read_curves,
+    sequences,
+)
+from rnn_tasks.runs.files import CONFIG
+from rnn_tasks.runs.find import RunPlace, find_run, read_config
+from rnn_tasks.tasks import Copy, Echo, Text, VariableDelayEcho
+from tests.conftest import RnnTasks, small
+
+
+@pytest.fixture
+def echo(trained_logs: Path) -> RunPlace:
+    return RunPlace(trained_logs / "echo" / "version_0")
+
+
+def copied(place: RunPlace, folder: Path) -> Path:
+    shutil.copytree(place.folder, folder / "echo" / "version_7")
+    return folder / "echo" / "version_7"
+
+
+def test_a_run_is_what_it_was(echo: RunPlace) -> None:
+    (subject,) = load_subjects([echo])
+    assert (subject.label, subject.core) == ("echo/version_0", "Elman")
+    trained = load_model(echo)
+    for name, weight in trained.state_dict().items():
+        assert torch.equal(subject.model.state_dict()[name], weight)
+    assert any(
+        not torch.equal(weight, subject.untrained.state_dict()[name]) for name, weight in trained.state_dict().items()
+    )
+    assert isinstance(subject.task, Echo)
+    assert subject.task.seed == 0
+    assert subject.batch is not None
+    assert torch.equal(subject.batch.inputs, next(iter(subject.task.test_dataloader())).inputs)
+    assert subject.curves["train/loss"].steps.tolist() == [1, 3]  # counted from 0, as Lightning logs it
+    assert subject.summary["verdict"] in ("at_baseline", "learning")
+    assert [line.partition(":")[0] for line in subject.missing] == ["what is seen only while a network learns"]
+    assert subject.shown([0, 1, 26]) == [" ", "a", "z"]
+
+
+def test_the_untrained_network_is_of_the_runs_seed_and_draws_nothing(echo: RunPlace) -> None:
+    before = torch.random.get_rng_state()
+    (one,), (two,) = load_subjects([echo]), load_subjects([echo])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, weight in one.untrained.state_dict().items():
+        assert torch.equal(weight, two.untrained.state_dict()[name])
+
+
+def test_names_of_runs_side_by_side(trained_logs: Path) -> None:
+    places = [RunPlace(trained_logs / task / "version_0") for task in ("echo", "variable_delay_echo")]
+    assert labels(places) == ["A: Elman", "B: Elman"]
+    section = {"init_args": {"core": {"class_path": "rnn_tasks.cores.Elman", "init_args": {}}}}
+    assert network_of({"model": section, "constraint": {"class_path": "a.Reorthogonalize"}}) == "Elman, Reorthogonalize"
+    foreign = {"class_path": "Foreign", "init_args": {"layer": "my.MyLayer", "freeze_recurrent": True}}
+    assert network_of({"model": {"init_args": {"core": foreign}}}) == "MyLayer, frozen"
+    with pytest.raises(UsageError, match=r"runs of one task, not of .*Echo.*VariableDelayEcho"):
+        load_subjects(places)
+
+
+def test_a_run_that_lacks_something_says_so(echo: RunPlace, tmp_path: Path) -> None:
+    folder = copied(echo, tmp_path)
+    (folder / "summary.json").unlink()
+    for events in folder.glob("events*"):
+        events.unlink()
+    config = read_config(folder)
+    config["data"]["init_args"]["delay"] = -1
+    (folder / CONFIG).write_text(yaml.safe_dump(config))
+    (subject,) = load_subjects([RunPlace(folder)])
+    assert (subject.task, subject.batch, subject.summary, subject.curves) == (None, None, {}, {})
+    said = "\n".join(subject.missing)
+    assert "resume the run" in said
+    assert "delay must be at least 0" in said or "delay must be" in said
+
+
+def test_a_damaged_or_hostile_recording_is_a_mistake(echo: RunPlace, tmp_path: Path) -> None:
+    folder = copied(echo, tmp_path)
+    (folder / SNAPSHOTS).write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(UsageError, match=r"snapshots\.pt"):
+        load_subjects([RunPlace(folder)])
+
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (str(tmp_path / "executed"),)
+
+    torch.save({"format": Hostile()}, folder / SNAPSHOTS)
+    with pytest.raises(UsageError, match=r"snapshots\.pt"):
+        load_subjects([RunPlace(folder)])
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_recording_is_read(rnn_tasks: RnnTasks) -> None:
+    assert rnn_tasks("fit", "--config", "echo", "--config", "watch", *small("echo")).status == 0
+    (subject,) = load_subjects([find_run("echo")])
+    assert subject.snapshots is not None
+    assert torch.equal(subject.snapshots.states, read_snapshots(subject.folder / SNAPSHOTS).states)
+    assert subject.missing == []
+
+
+def test_sequences_are_the_first_ones_of_the_test() -> None:
+    task = Copy(test_sequences=700, eval_batch_size=300)
+    batch = sequences(task)
+    assert len(batch.inputs) == MAX_SEQUENCES
+    assert torch.equal(batch.inputs[:300], next(iter(task.test_dataloader())).inputs)
+    assert batch.memory is not None
+    long = sequences(Copy(layout="arjovsky", delay=5000, test_sequences=40, eval_batch_size=5))
+    assert len(long.inputs) == 16  # not all of a million steps
+
+
+def test_of_strings_that_are_asked_for_at_every_delay_each_is_taken_once() -> None:
+    task = VariableDelayEcho(max_delay=2, sequence_length=6, test_sequences=90, every_delay=True)
+    batch = sequences(task)
+    assert len(batch.inputs) == len({tuple(letters) for letters in batch.inputs.tolist()}) == 30
+    assert batch.condition is not None
+    assert batch.condition.tolist() == [0, 1, 2] * 10
+    few = sequences(VariableDelayEcho(max_delay=2, sequence_length=6, test_sequences=45, every_delay=True))
+    assert len(few.inputs) == 45  # 15 strings alone are too few to look at
+
+
+def test_pieces_of_a_text_go_on_from_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("abcdefghijklmnopqrstuvwxy" * 6000)
+    task = Text(str(path), batch_size=2)
+    batch = sequences(task)
+    assert batch.inputs.shape == (TEXT_ROWS, TEXT_LENGTH)
+    assert torch.equal(batch.inputs.flatten()[1:], batch.targets.flatten()[:-1])
+    assert torch.equal(batch.inputs.flatten(), task.symbols("test")[: TEXT_ROWS * TEXT_LENGTH])
+
+
+def test_curves_of_a_resumed_run_are_one(tmp_path: Path) -> None:
+    for values in ([(1, 0.5), (2, 0.4)], [(2, 0.3), (3, 0.2)]):
+        with SummaryWriter(str(tmp_path)) as board:
+            for step, value in values:
+                board.add_scalar("val/loss", value, step)
+    curve = read_curves(tmp_path)["val/loss"]
+    assert curve.steps.tolist() == [1, 2, 3]
+    assert np.allclose(curve.values[[0, 2]], [0.5, 0.2])
+    (tmp_path / "none").mkdir()
+    assert read_curves(tmp_path / "none") == {}
+
+
+def test_a_task_has_the_seed_of_its_run() -> None:
+    config = {"data": {"class_path": "Echo", "init_args": {"delay": 2}}, "seed_everything": 5}
+    task = build_task(config, Echo(delay=2).spec)
+    assert isinstance(task, Echo)
+    assert (task.delay, task.seed) == (2, 5)
+    with pytest.raises(UsageError, match="section data"):
+        build_task({"data": {"class_path": "Echoes"}}, Echo().spec)
+    with pytest.raises(UsageError, match="not what the network was trained on"):
+        build_task(config, Echo(delay=3).spec)
+
+
+def test_what_cannot_be_had_is_a_line() -> None:
+    missing: list[str] = []
+
+    def fail() -> int:
+        raise RuntimeError("no\n  such thing")
+
+    assert attempt(missing, "gates", lambda: 3) == 3
+    assert attempt(missing, "gates", fail) is None
+    assert missing == ["gates: this layer cannot be looked at so (no: such thing)"]

@@ -1,0 +1,153 @@
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rnn_tasks.report.page import NUMBERS, PAGE
+from rnn_tasks.studies.plan import Plan, Variant, read_plan
+from rnn_tasks.studies.queue import Ledger, State
+from rnn_tasks.studies.worker import Failure, Progress, Worker
+from tests.conftest import RnnTasks
+
+TINY: dict[str, Any] = {
+    "about": "A tiny one.",
+    "configs": "echo",
+    "set": {
+        "trainer.val_check_interval": 2,
+        "data.batch_size": 4,
+        "data.val_sequences": 9,
+        "data.test_sequences": 9,
+        "model.core.hidden_size": 8,
+    },
+    "axes": {"network": {"rnn": {"configs": "models/rnn"}, "qr": {"configs": "models/qr_rnn"}}},
+    "seeds": [0],
+    "budget": {"steps": 4},
+}
+
+
+def plan_file(**changes: Any) -> str:
+    Path("tiny.yaml").write_text(yaml.safe_dump({**TINY, **changes}, sort_keys=False))
+    return "tiny.yaml"
+
+
+def states() -> dict[str, State]:
+    return Ledger(read_plan("tiny.yaml"), "sqlite:///lightning_logs/studies/tiny/study.db").states()
+
+
+def test_a_study_is_run_and_written_down_and_not_run_again(rnn_tasks: RnnTasks) -> None:
+    path = plan_file()
+    said = rnn_tasks("study", "run", path, "--jobs", "2")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("tiny: 2 of 2 runs to do, 0 done already\n")
+    assert re.search(r"; 2 done; 0:00:00 left; best (qr|rnn)-seed0: \d\.\d+ of the baseline's loss\n", said.out)
+    assert "2 runs: 2 done." in said.out
+    folder = Path("lightning_logs/studies/tiny")
+    assert sorted(p.name for p in (folder / "runs").iterdir() if p.is_dir()) == ["qr-seed0", "rnn-seed0"]
+    summary = json.loads((folder / "runs/qr-seed0/summary.json").read_text())
+    assert summary["steps"] == 4
+    assert "| qr | 0 of 1 | > 4 |" in (folder / "report/summary.md").read_text()
+    numbers = json.loads((folder / "report" / NUMBERS).read_text())
+    assert numbers["summary"]["columns"][:3] == ["network", "solved", "steps to solve"]
+    page = (folder / "report" / PAGE).read_text()
+    assert "cannot be drawn" not in page
+    assert page.count("<picture>") >= 2  # loss and accuracy
+    said = rnn_tasks("study", "run", path)
+    assert "(0 s)" not in said.out  # nothing was run
+    assert said.out.startswith("tiny: 0 of 2 runs to do, 2 done already\n# tiny")
+    assert rnn_tasks("respond", "echo", "abc").status == 2  # a run of a study is nobody's newest run
+
+
+def test_runs_that_fail_are_rows_and_do_not_stop_the_others(rnn_tasks: RnnTasks) -> None:
+    axes = {
+        "network": {
+            "wrong": {"set": {"data.dealy": 3}},
+            "breaks": {"set": {"model.optimizer.lr": 1.0e38, "model.core.activation": "identity"}},
+            "diverges": {"set": {"model.optimizer.lr": 1.0e30, "model.core.activation": "identity"}},
+            "qr": {"configs": "models/qr_rnn"},
+        }
+    }
+    said = rnn_tasks("study", "run", plan_file(axes=axes))
+    assert said.status == 1
+    assert set(states().values()) == {State.DONE, State.FAILED}
+    text = Path("lightning_logs/studies/tiny/report", PAGE).read_text()
+    assert "did you mean" in text
+    assert "the run diverged" in text
+    assert "RuntimeError: value cannot be converted" in text  # torch's own, and a traceback in the file beside the run
+    assert "4 runs: 1 done, 3 failed." in said.out
+    rows = Path("lightning_logs/studies/tiny/report/runs.csv").read_text().splitlines()
+    assert len(rows) == 5
+
+
+def test_a_run_that_is_done_again_begins_anew_once_beside_what_it_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan("small", "", ("echo",), {}, {"network": (Variant("rnn"),)}, (0,), None, None)
+    (cell,) = plan.cells()
+    worker = Worker(plan, "", tmp_path, Progress(plan, 1), threading.Event())
+    given: list[list[str]] = []
+
+    def train(self: Worker, words: list[str], place: Path) -> Failure:
+        given.append(words)
+        return Failure("it failed")
+
+    monkeypatch.setattr(Worker, "train", train)
+    place = tmp_path / cell.name
+    for left in ("first", "second"):
+        place.mkdir()
+        (place / "config.yaml").write_text(left)
+        worker.run(cell, anew=1)
+    assert [words[0] for words in given] == ["fit", "resume"]  # the second time its worker had been killed
+    assert (tmp_path / "rnn-seed0.failed1/config.yaml").read_text() == "first"
+
+
+def start(*words: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "rnn_tasks", "study", "run", "tiny.yaml", *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_until(there: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ctrl_c_ends_the_run_that_is_under_way(rnn_tasks: RnnTasks) -> None:
+    plan_file(budget={"steps": 100_000})
+    worker = start()
+    runs = Path("lightning_logs/studies/tiny/runs")
+    wait_until(lambda: list(runs.glob("*/config.yaml")))
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(timeout=60) == 128 + signal.SIGINT
+    children = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in children.splitlines() if "studies.child" in line and os.getcwd() in line]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "nothing"], "no study nothing"),
+        (["report", "copy_constraints"], "nothing is known of copy_constraints yet"),
+        (["run", "copy_constraints", "--jobs", "0"], "jobs must be at least 1"),
+        (["run", "copy_constraints", "--storage", "sqlite:////nowhere/x.db"], "cannot be opened"),
+        (["runn"], "runn"),
+        ([], "action"),
+    ],
+)
+def test_a_mistake_is_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
+    answer = rnn_tasks("study", *words)
+    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
+    assert said in answer.err
+
+
+def test_the_list_says_what_there_is(rnn_tasks: RnnTasks) -> None:
+    assert rnn_tasks("study", "list").out.startswith("copy_constraints  24 runs, 15 minutes on two cores  ")
