@@ -5,7 +5,7 @@ MODEL =
 RUN =
 STUDY =
 ARGS =
-PYTHON ?= python3
+PYTHON ?=
 
 TASKS = $(sort $(filter-out base watch,$(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))))
 RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(wildcard configs/*/*.yaml))))
@@ -16,13 +16,8 @@ MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.y
 one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error \
 	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1))),$(1)= is missing); known: $(strip $(2))))
 
-# A finished .venv is renewed with its own Python, unless PYTHON was given. exec: signals reach the program itself.
-define SETUP
-@python='$(PYTHON)'; \
-$(if $(filter file,$(origin PYTHON)),if [ -f .venv/installed ] && [ -x .venv/bin/python ]; then python=.venv/bin/python; fi;) \
-command -v "$$python" >/dev/null || { echo "no Python at '$$python': name one with make PYTHON=/path/to/python3" >&2; exit 1; }; \
-exec "$$python" tools/install.py
-endef
+# exec, here and below: signals reach the program itself.
+SETUP = @exec sh tools/install.sh '$(PYTHON)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install train resume analyze study reproduce board test coverage check bench clean
@@ -35,7 +30,7 @@ help:  ## show this text
 	@echo 'MODEL   $(MODELS)'
 	@echo 'STUDY   $(STUDIES)'
 	@echo 'ARGS    further arguments, as in ARGS="--trainer.max_steps 500"'
-	@echo 'PYTHON  the Python that .venv is made with (python3)'
+	@echo 'PYTHON  the Python that .venv is made with (python3, or that of .venv)'
 
 install:  ## set up .venv; every target that needs it does so by itself
 	$(SETUP)
@@ -85,7 +80,7 @@ check:  ## check format, lint and types
 	@.venv/bin/ruff check --quiet .
 	@exec .venv/bin/mypy
 
-bench:  ## what things cost, against peers, by turns: [ARGS="--quick"]
+bench:  ## measure what things cost, against peers: [ARGS="--quick"]
 	$(SETUP)
 	@exec .venv/bin/python -m benchmarks $(ARGS)
 

@@ -1,1 +1,1 @@
-"""What the package costs, as ratios against peers that are measured in turn with it, on the same work."""
+"""What the package costs, as ratios against peers that do the same work, measured interleaved (A B B A)."""

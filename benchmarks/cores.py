@@ -1,114 +1,65 @@
-"""3: our Elman layer against torch's, forward and backward; and what keeping a matrix orthogonal costs in a step."""
+"""Our Elman layer against torch's, forward and backward; and what an orthogonal recurrent matrix costs in a step."""
 
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.rows import Bound, Row
-from benchmarks.turns import Setting, in_turn, ratio_row, repeated, threads
-from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
-from rnn_tasks.cores import Elman
+from benchmarks.table import Row
+from benchmarks.timing import interleaved, ratio_row, torch_timer
+from rnn_tasks.callbacks.reorthogonalize import orthogonal_factor
+from rnn_tasks.cores import Core, Elman
 
 SIZES = ((128, 21, 128, 10), (512, 35, 32, 28), (256, 35, 32, 28), (128, 220, 128, 10), (64, 25, 1, 24))
-"""Units, length, batch and input size: copy, time_machine from scratch and concise, a long copy, elman_grammar."""
+"""Hidden size, length, batch and input size: copy, two networks on text, a long copy, elman_grammar."""
 
-FAST, FAST_SIZES, NEVER_SLOWER = 1.2, 4, 0.95
-UNITS, QUICK_UNITS = (16, 64, 128, 256), (128,)
-Map = Literal["matrix_exp", "cayley", "householder"]
-BOUNDS = {("qr", 128): 1.15, ("cayley", 128): 1.5, ("matrix_exp", 128): 1.5}
+CONSTRAINTS = {"qr": 1.15, "cayley": 1.5, "matrix_exp": 1.5, "householder": None}
+"""Bound on a step with each constraint over a step without, at 128 units."""
 
 
-def measure(setting: Setting) -> Iterator[Row]:
-    """Rows of both."""
-    for count in (1, 2):
-        with threads(count):
-            yield from layers(setting, torch.device("cpu"), f", {threads_word(count)}")
-    for units in QUICK_UNITS if setting.quick else UNITS:
-        yield from constraints(setting, units)
+def measure(quick: bool) -> Iterator[Row]:
+    """Yield the rows of layers, with one thread and with two, and those of constraints."""
+    for num_threads in (1, 2):
+        medians = []
+        for size in SIZES:
+            timers = {name: torch_timer(work, num_threads) for name, work in layer_works(*size).items()}
+            seconds = interleaved(timers, 4 if quick else 14)
+            case = "hidden {}, length {}, batch {}, threads {}".format(*size[:3], num_threads)
+            row = ratio_row("cores", case, seconds, "torch", "ours", at_least=0.95)
+            medians.append(row.median or 0.0)
+            yield row
+        fast = sum(median >= 1.2 for median in medians)
+        yield Row("cores", f"threads {num_threads}", f"of {len(SIZES)} sizes, 1.2 x torch", (fast,), at_least=4)
+    for units in (128,) if quick else (16, 64, 128, 256):
+        works = {"free": Step(units), **{name: Step(units, name) for name in CONSTRAINTS}}
+        seconds = interleaved({name: torch_timer(work) for name, work in works.items()}, 4 if quick else 10)
+        for name, bound in CONSTRAINTS.items():
+            at_most = bound if units == 128 else None
+            yield ratio_row("cores", f"step, {units} units", seconds, name, "free", at_most=at_most)
 
 
-def threads_word(count: int) -> str:
-    """How many threads, as text."""
-    return f"{count} thread" + "s" * (count > 1)
-
-
-def layers(setting: Setting, device: torch.device, where: str) -> Iterator[Row]:
-    """A row for each size, and how many of them are fast.
-
-    Args:
-        setting: How thoroughly.
-        device: Where to compute.
-        where: The same as text, put behind the sizes.
-    """
-    medians = []
-    for units, length, batch, features in SIZES:
-        works = layer_works(units, length, batch, features, device)
-        ours, count = repeated(works["ours"], 0.05 if setting.quick else 0.15)
-        works["torch"]()
-        laps = in_turn({"ours": ours, "torch": times(works["torch"], count)}, setting.count(15, 3))
-        laps = {name: [each.each(count) for each in found] for name, found in laps.items()}
-        what = f"hidden {units}, length {length}, batch {batch}{where}"
-        row = ratio_row("cores", what, laps, "torch", "ours", Bound(">=", NEVER_SLOWER), ours="ours")
-        medians.append(row.median or 0.0)
-        yield row
-    fast = sum(median >= FAST for median in medians)
-    figure = f"sizes at {FAST} x torch"
-    yield Row("cores", f"of {len(SIZES)} sizes{where}", figure, (float(fast),), Bound(">=", FAST_SIZES))
-
-
-def times(work: Callable[[], object], count: int) -> Callable[[], None]:
-    """A loop that does a piece of work so often."""
-
-    def loop() -> None:
-        for _ in range(count):
-            work()
-
-    return loop
-
-
-def pair(units: int, features: int, device: torch.device) -> tuple[Elman, nn.RNN]:
-    """Our layer and torch's, with equal weights.
-
-    Args:
-        units: Hidden size.
-        features: Input size.
-        device: Where they are.
-    """
-    ours, theirs = Elman(features, units).to(device), nn.RNN(features, units, batch_first=True).to(device)
+def layer_works(units: int, length: int, batch: int, features: int) -> dict[str, Callable[[], object]]:
+    """Return forward and backward of ``ours`` and of ``torch``, with equal weights on the same one-hot input."""
+    ours, theirs = Elman(features, units), nn.RNN(features, units, batch_first=True)
     theirs.load_state_dict(ours.state_dict())
-    return ours, theirs
+    inputs = functional.one_hot(torch.randint(features, (batch, length)), features).float()
+    gradient = torch.randn(batch, length, units)
 
-
-def layer_works(
-    units: int, length: int, batch: int, features: int, device: torch.device
-) -> dict[str, Callable[[], object]]:
-    """Forward and backward of both layers on the same one-hot input.
-
-    Args:
-        units: Hidden size.
-        length: Time steps.
-        batch: Sequences.
-        features: Input size.
-        device: Where to compute.
-
-    Returns:
-        The work of ``ours`` and of ``torch``.
-    """
-    inputs = functional.one_hot(torch.randint(features, (batch, length), device=device), features).float()
-    gradient = torch.randn(batch, length, units, device=device)
-
-    def once(layer: nn.Module) -> None:
+    def work(layer: nn.Module) -> tuple[Tensor, list[Tensor | None]]:
         layer.zero_grad()
-        outputs, _ = layer(inputs)
-        outputs.backward(gradient)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+        outputs: Tensor = layer(inputs)[0]
+        outputs.backward(gradient)  # type: ignore[no-untyped-call]
+        return outputs, [parameter.grad for parameter in layer.parameters()]
 
-    ours, theirs = pair(units, features, device)
-    return {"ours": lambda: once(ours), "torch": lambda: once(theirs)}
+    return {"ours": lambda: work(ours), "torch": lambda: work(theirs)}
+
+
+@torch.no_grad()
+def project(core: Core) -> None:
+    """Project the recurrent matrices of a layer onto orthogonal matrices."""
+    for matrix in core.recurrent_weights().values():
+        matrix.copy_(orthogonal_factor(matrix))
 
 
 class Step:
@@ -116,57 +67,24 @@ class Step:
 
     Args:
         units: Hidden size.
-        orthogonal_map: Parametrization of the recurrent matrix; None leaves it free.
-        projected: Whether it is projected after each step.
+        constraint: A parametrization of the recurrent matrix, or ``qr`` to project it after each step; None for none.
     """
 
-    def __init__(self, units: int, orthogonal_map: Map | None = None, projected: bool = False) -> None:
-        self.layer = Elman(10, units, recurrent_init=None, orthogonal_map=orthogonal_map)
+    def __init__(self, units: int, constraint: str | None = None) -> None:
+        self.projected = constraint == "qr"
+        self.layer = Elman(10, units, orthogonal_map=None if self.projected else constraint)  # type: ignore[arg-type]
         self.readout = nn.Linear(units, 9)
         self.optimizer = torch.optim.Adam([*self.layer.parameters(), *self.readout.parameters()], lr=1e-4)
         self.inputs = functional.one_hot(torch.randint(10, (128, 21)), 10).float()
         self.targets = torch.randint(9, (128 * 21,))
-        self.constraint = Reorthogonalize() if projected else None
-        if self.constraint is not None:
-            self.constraint.weights = self.layer.recurrent_weights()
-            self.constraint.project()
 
     def __call__(self) -> Tensor:
-        """One step; gives its loss."""
+        """Train for one step; return its loss."""
         hidden, _ = self.layer(self.inputs)
         loss = functional.cross_entropy(self.readout(hidden).flatten(0, 1), self.targets)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        if self.constraint is not None:
-            self.constraint.count()
+        if self.projected:
+            project(self.layer)
         return loss.detach()
-
-
-def constraints(setting: Setting, units: int) -> Iterator[Row]:
-    """A row for each way to keep the matrix orthogonal, over the plain step of the same size.
-
-    Args:
-        setting: How thoroughly.
-        units: Hidden size.
-    """
-    steps = {
-        "plain": Step(units),
-        "qr": Step(units, projected=True),
-        "cayley": Step(units, "cayley"),
-        "matrix_exp": Step(units, "matrix_exp"),
-        "householder": Step(units, "householder"),
-    }
-    with threads(1):
-        plain, count = repeated(steps["plain"], 0.04 if setting.quick else 0.12)
-        loops = {name: times(step, count) for name, step in steps.items()}
-        for loop in loops.values():
-            loop()
-        laps = {
-            name: [each.each(count) for each in found]
-            for name, found in in_turn({**loops, "plain": plain}, setting.count(11, 3)).items()
-        }
-    for name in list(steps)[1:]:
-        value = BOUNDS.get((name, units))
-        bound = None if value is None else Bound("<=", value)
-        yield ratio_row("cores", f"training step, n = {units}", laps, name, "plain", bound)

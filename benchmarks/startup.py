@@ -1,43 +1,54 @@
-"""5: from the command to its first result, over what importing Lightning alone takes; a process each."""
+"""From the command to its first result, each in a process of its own, over what its libraries alone take."""
 
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
 
-from benchmarks.rows import Bound, Row
-from benchmarks.turns import Setting, in_turn, process_lap, python, ratio_row
+from benchmarks.table import Row
+from benchmarks.timing import interleaved, python, ratio_row
 
-BOUNDS = {"--help": 1.2, "fit to its first step": 1.35, "respond": 1.2}
-SHORT = (
-    "--trainer.max_steps=2",
-    "--trainer.val_check_interval=2",
-    "--data.val_sequences=50",
-    "--data.test_sequences=50",
-)
+ONE_STEP = """
+import lightning.pytorch.cli, torch
+torch.set_num_threads(1)  # as fit
+layer = torch.nn.RNN(9, 128, batch_first=True)
+optimizer = torch.optim.Adam(layer.parameters())
+layer(torch.zeros(128, 21, 9))[0].sum().backward()
+optimizer.step()
+"""
+PROCESSES = {
+    "fit to its first step": ["-m", "rnn_tasks", "fit", "--config", "copy", "--config", "leave.yaml"],
+    "import lightning.pytorch.cli, one step": ["-c", ONE_STEP],
+    "respond": ["-m", "rnn_tasks", "respond", "echo", "abacaba"],
+    "import torch, jsonargparse": ["-c", "import torch, jsonargparse"],
+}
 
 
-def measure(setting: Setting) -> Iterator[Row]:
-    """A row for each command."""
+class LeaveAtFirstStep(Callback):
+    """Ends the process after the first optimizer step."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        os._exit(0)
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Yield the rows of ``fit`` and ``respond``."""
+    callback = {"class_path": "benchmarks.startup.LeaveAtFirstStep"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        callback = {"trainer": {"callbacks+": {"class_path": "benchmarks.leave.LeaveAtFirstStep"}}}
-        (folder / "leave.yaml").write_text(yaml.safe_dump(callback))
-        python(["-m", "rnn_tasks", "fit", "--config", "echo", *SHORT], folder)
-        commands = {
-            "import lightning": ["-c", "import lightning.pytorch"],
-            "--help": ["-m", "rnn_tasks", "--help"],
-            "fit to its first step": ["-m", "rnn_tasks", "fit", "--config", "copy", "--config", "leave.yaml"],
-            "respond": ["-m", "rnn_tasks", "respond", "echo", "abacaba"],
+        (folder / "leave.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks+": callback}}))
+        python(["-m", "rnn_tasks", "fit", "--config", "echo", "--trainer.max_steps=5"], folder)
+        contestants = {
+            process: lambda arguments=arguments: python(arguments, folder)[0]
+            for process, arguments in PROCESSES.items()
         }
-        works: dict[str, Callable[[], object]] = {
-            what: lambda words=words: python(words, folder)  # type: ignore[misc]  # one of its own for each
-            for what, words in commands.items()
-        }
-        if not setting.quick:
-            for work in works.values():
-                work()
-        laps = in_turn(works, setting.count(7, 2), process_lap)
-    for what, value in BOUNDS.items():
-        yield ratio_row("startup", f"rnn-tasks {what}", laps, what, "import lightning", Bound("<=", value))
+        interleaved(contestants, 1)  # fills the file cache
+        seconds = interleaved(contestants, 2 if quick else 8)
+    fit, lightning, respond, torch = PROCESSES
+    yield ratio_row("startup", "copy", seconds, fit, lightning, at_most=1.4)
+    yield ratio_row("startup", "echo", seconds, respond, torch, at_most=1.5)

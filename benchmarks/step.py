@@ -1,16 +1,146 @@
-"""2: one optimizer step under ``fit``, default callbacks and loggers, over one of a plain loop; without validation."""
+"""Cost of an optimizer step under ``fit``, with all default callbacks and loggers, over that of a plain loop.
 
-from collections.abc import Iterator
+Validation is left out. The peers take their steps in the same process, between blocks of the steps of ``fit``.
+"""
 
-from benchmarks.interleaved import CASES, GRAMMAR, step_laps
-from benchmarks.rows import Bound, Row
-from benchmarks.turns import Setting, ratio_row
+import copy
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.nn import functional
+
+from benchmarks.cores import project
+from benchmarks.table import Row
+from benchmarks.timing import interleaved, python, ratio_row
+from rnn_tasks.callbacks import Reorthogonalize
+from rnn_tasks.cores import Core
+from rnn_tasks.models import RecurrentModel
+from rnn_tasks.spec import NOT_SCORED
+from rnn_tasks.tasks import Task
+
+CASES = {
+    "copy": (1.35, 300, 100),
+    "variable_delay_echo": (1.15, 100, 30),
+    "seeds/elman_grammar_charrnn": (2.0, 600, 300),
+}
+"""By recipe: the bound; steps of a round, a multiple of the intervals of callbacks; and when it must be quick."""
 
 
-def measure(setting: Setting) -> Iterator[Row]:
-    """A row for each recipe."""
-    for case in CASES:
-        laps = step_laps(case, ["fit", "plain"], setting.count(11, 3), setting.quick)
-        bound = Bound("<=", 1.6 if case is GRAMMAR else 1.12)
-        steps = case.quick_block if setting.quick else case.block
-        yield ratio_row("step", case.what, laps, "fit", "plain", bound, note=f"{steps} steps a turn")
+def measure(quick: bool) -> Iterator[Row]:
+    """Yield two rows for each recipe: a step under ``fit``, and the share of making the batches in a plain step."""
+    for config, (bound, usual_block, quick_block) in CASES.items():
+        block = quick_block if quick else usual_block
+        seconds = step_seconds(config, block, 4 if quick else 10)
+        yield ratio_row("step", config, seconds, "fit", "plain loop", at_most=bound, note=f"{block} steps a round")
+        yield ratio_row("step", config, seconds, "batches", "plain loop", at_most=0.03)
+
+
+def step_seconds(config: str, block: int, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of a step in each round, by contestant; arguments as of :class:`Interleaved`."""
+    arguments = {"block": block, "rounds": rounds, "output": "seconds.json"}
+    callback = {"class_path": "benchmarks.step.Interleaved", "init_args": arguments}
+    limits = {"max_steps": block * (rounds + 2), "val_check_interval": 10**9, "check_val_every_n_epoch": None}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "overlay.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks+": callback, **limits}}))
+        python(["-m", "rnn_tasks", "fit", "--config", config, "--config", "overlay.yaml"], Path(folder))
+        seconds: dict[str, list[float]] = json.loads(Path(folder, "seconds.json").read_text())
+    return seconds
+
+
+class Interleaved(Callback):
+    """Times blocks of this training's steps, interleaved (A B B A) with peers. Then ends the process.
+
+    The first two blocks and the first turn of each peer warm up. Peers train a copy of the model on the same batches.
+
+    Args:
+        block: Steps in a round, ``>= 1``.
+        rounds: Number of rounds, ``>= 2`` and even.
+        output: JSON file for the seconds of a step in each round, by contestant.
+    """
+
+    def __init__(self, block: int, rounds: int, output: str) -> None:
+        self.block, self.rounds, self.output = block, rounds, output
+        self.peers: dict[str, Callable[[], float]] = {}
+        self.seconds: dict[str, list[float]] = {"fit": [], "plain loop": [], "batches": []}
+        self.start = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        task: Any = trainer.datamodule  # type: ignore[attr-defined]
+        model: Any = copy.deepcopy(pl_module)
+        model.trainer = trainer  # its schedule may ask how long the training is
+        constraints = [callback for callback in trainer.callbacks if isinstance(callback, Reorthogonalize)]  # type: ignore[attr-defined]
+        every = constraints[0].every_n_steps if constraints else 0
+        loop = PlainLoop(model, task, trainer.gradient_clip_val, every)
+        self.peers["plain loop"] = lambda: self._step_seconds(loop)
+        self.peers["batches"] = lambda: self._step_seconds(lambda steps: [*map(task.train_batch, range(steps))])
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.block:
+            return
+        end = perf_counter()
+        round_index = trainer.global_step // self.block - 2
+        if round_index == -1:
+            interleaved(self.peers, 1)  # warm-up
+        else:
+            self.seconds["fit"].append((end - self.start) / self.block)
+            # Two rounds of the peers follow the even rounds of this training, none the odd ones.
+            for name, found in interleaved(self.peers, 2 if round_index % 2 == 0 else 0).items():
+                self.seconds[name] += found
+        if round_index + 1 == self.rounds:
+            Path(self.output).write_text(json.dumps(self.seconds))
+            os._exit(0)
+        self.start = perf_counter()
+
+    def _step_seconds(self, work: Callable[[int], object]) -> float:
+        start = perf_counter()
+        work(self.block)
+        return (perf_counter() - start) / self.block
+
+
+class PlainLoop:
+    """The least that training costs: a loop written by hand around the same model, batches and constraint.
+
+    Args:
+        model: The model; its ``configure_optimizers`` makes optimizer and schedule.
+        task: The task; its ``train_batch`` makes the batches.
+        clip: Norm at which gradients are clipped; None for no clipping.
+        project_every: Steps between projections of the recurrent matrices onto orthogonal matrices; 0 for none.
+    """
+
+    def __init__(self, model: RecurrentModel, task: Task, clip: float | None, project_every: int = 0) -> None:
+        self.model, self.task, self.clip, self.project_every = model, task, clip, project_every
+        self.cores = [module for module in model.modules() if isinstance(module, Core)]
+        configured = model.configure_optimizers()
+        configured = configured if isinstance(configured, dict) else {"optimizer": configured}
+        self.optimizer: torch.optim.Optimizer = configured["optimizer"]
+        self.schedule = configured.get("lr_scheduler", {}).get("scheduler")
+        self.steps = 0
+
+    def __call__(self, steps: int) -> None:
+        """Train for a number of steps."""
+        parameters = list(self.model.parameters())
+        for _ in range(steps):
+            batch = self.task.train_batch(self.steps)  # type: ignore[attr-defined]  # all tasks have it
+            logits = self.model.logits(batch, "train").flatten(0, 1)
+            loss = functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=NOT_SCORED)
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.clip is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, self.clip)
+            self.optimizer.step()
+            if self.schedule is not None:
+                self.schedule.step()
+            self.steps += 1
+            if self.project_every and self.steps % self.project_every == 0:
+                for core in self.cores:
+                    project(core)

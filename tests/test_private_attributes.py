@@ -58,7 +58,9 @@ TABLE = {
         "cores/scan.py", lambda: torch._C, "a transform of torch.func must see every step"
     ),
     "_get_stale_trial_ids": Use(
-        "studies/storage.py", lambda: optuna.storages.RDBStorage, "overridden: a worker that slept long is not taken for dead"
+        "studies/storage.py",
+        lambda: optuna.storages.RDBStorage,
+        "overridden: a worker that slept is not dead",
     ),
 }
 

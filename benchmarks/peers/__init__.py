@@ -1,1 +1,1 @@
-"""What came before: the recipes that the package grew from, written again from their descriptions."""
+"""The published recipes that the package grew from, written again from their descriptions."""

@@ -1,48 +1,27 @@
-"""Data made one sequence at a time, as the recipes do."""
+"""What the recipes share: data that is made one sequence at a time, and training until the task is solved."""
 
+import json
 import random
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from time import perf_counter
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import Dataset, IterableDataset
 
 LETTERS = string.ascii_lowercase
 
 
-def drawn_text(length: int) -> str:
-    """Random letters."""
-    return "".join([random.choice(LETTERS) for _ in range(length)])
-
-
-def numbers(text: str) -> list[int]:
-    """Letters as 1..26."""
-    return [ord(letter) - ord("a") + 1 for letter in text]
-
-
-def answer(logits: Tensor) -> str:
-    """A network's answer as text, which is asked for letter by letter.
-
-    Args:
-        logits: Those of one string, ``(1, time, symbols)``.
-    """
-    symbols = logits.argmax(2).squeeze(0)
-    return "".join([" " if symbol == 0 else chr(symbol + ord("a") - 1) for symbol in symbols])
-
-
-def right_letters(text: str, said: str, delay: int) -> int:
-    """How many letters of a string were said again so much later."""
-    return sum(int(one == other) for one, other in zip(text[: len(text) - delay], said[delay:], strict=True))
-
-
 class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
-    """Letters as 1..26, a delay, and the letters that much later behind zeros.
+    """Letters as 1 to 26, a delay, and the letters shifted by the delay, with zeros before them.
 
     Args:
-        count: Sequences.
-        length: Of a sequence.
-        delays: Shortest and longest delay; one between them is drawn for each sequence.
+        count: Number of sequences.
+        length: Letters in a sequence.
+        delays: Shortest and longest delay; each sequence draws its own.
     """
 
     def __init__(self, count: int, length: int, delays: tuple[int, int]) -> None:
@@ -53,18 +32,18 @@ class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
             drawn = [random.choice(range(1, len(LETTERS) + 1)) for _ in range(self.length)]
             letters = torch.tensor(drawn, dtype=torch.int64)
             delay = random.randint(*self.delays)
-            late = torch.cat((torch.zeros(delay), letters[: self.length - delay])).type(torch.int64)
-            yield letters, delay, late
+            shifted = torch.cat((torch.zeros(delay), letters[: self.length - delay])).type(torch.int64)
+            yield letters, delay, shifted
 
     def __len__(self) -> int:
         return self.count
 
 
 class CopySamples(Dataset[tuple[Tensor, Tensor]]):
-    """Symbols, a blank, and as many blanks as symbols; the target is the symbols behind blanks; drawn at every read.
+    """Symbols, a blank, and as many blanks as symbols; targets are blanks, then the symbols. Each read draws anew.
 
     Args:
-        count: Sequences.
+        count: Number of sequences.
         size: Symbols to remember.
         alphabet: Number of different symbols; the next number is the blank.
     """
@@ -83,3 +62,45 @@ class CopySamples(Dataset[tuple[Tensor, Tensor]]):
         target = torch.full_like(source, self.alphabet)
         target[cue + 1 :] = symbols
         return source, target
+
+
+@torch.no_grad()
+def accuracy_on_strings(network: nn.Module, lengths: tuple[int, int], delays: tuple[int, int]) -> float:
+    """Return the share of right letters in 500 strings, which are answered one by one.
+
+    The network maps symbols ``(1, time)`` and delays ``(1,)`` to logits. Pairs are the least and the largest.
+    """
+    right = asked = 0
+    for _ in range(500):
+        text = "".join([random.choice(LETTERS) for _ in range(random.randint(*lengths))])
+        delay = random.randint(*delays)
+        numbers = [ord(letter) - ord("a") + 1 for letter in text]
+        symbols = network(torch.tensor(numbers).unsqueeze(0), torch.tensor([delay])).argmax(2).squeeze(0)
+        answer = "".join([" " if symbol == 0 else chr(symbol + ord("a") - 1) for symbol in symbols])
+        right += sum(int(one == other) for one, other in zip(text[: len(text) - delay], answer[delay:], strict=True))
+        asked += len(text) - delay
+    return right / asked
+
+
+def train_until(
+    solved: float,
+    network: nn.Module,
+    optimizer: Optimizer,
+    train_epoch: Callable[[nn.Module, Optimizer], None],
+    accuracy: Callable[[nn.Module], float],
+    schedule: LRScheduler | None = None,
+) -> None:
+    """Train epoch by epoch until an accuracy of ``solved`` or for 20 minutes; the schedule steps after each epoch.
+
+    Prints ``seconds``, ``accuracy``, ``epochs`` and ``solved`` as JSON.
+    """
+    start, epochs, reached = perf_counter(), 0, 0.0
+    while reached < solved and perf_counter() - start < 1_200:
+        network.train()
+        train_epoch(network, optimizer)
+        if schedule is not None:
+            schedule.step()
+        network.eval()
+        reached, epochs = accuracy(network), epochs + 1
+    result = {"seconds": perf_counter() - start, "accuracy": reached, "epochs": epochs, "solved": reached >= solved}
+    print(json.dumps(result))
