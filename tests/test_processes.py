@@ -26,7 +26,7 @@ class Spy(Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.seen.append(batch.inputs.clone())
-        weight = pl_module.core.weight_hh_l0.detach()
+        weight = pl_module.network.core.weight_hh_l0.detach()
         self.drift = max(self.drift, (pl_module.all_gather(weight) - weight).abs().max().item())
 
     def on_train_end(self, trainer, pl_module):

@@ -119,7 +119,10 @@ def own_file(overlay: Path, recipe: Path) -> Path | None:
     """
     if overlay.resolve().parent != (CONFIGS / "models").resolve():
         return None
-    names = [recipe.stem, *(["language_model"] if model_of(recipe) == "LanguageModel" else [])]
+    names = [recipe.stem]
+    published = recipe.resolve().parent == (CONFIGS / "seeds").resolve()  # keeps its own rates
+    if not published and model_of(recipe) == "LanguageModel":
+        names.append("language_model")
     files = [overlay.with_suffix("") / f"{name}.yaml" for name in names]
     return next((file for file in files if file.is_file()), None)
 

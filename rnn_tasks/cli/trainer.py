@@ -59,7 +59,7 @@ class CLI(LightningCLI):
             Task,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            save_config_callback=RunRecord if self.asked == ["fit"] else None,  # what is only measured has no record
+            save_config_callback=RunRecord,
             seed_everything_default=0,
             parser_kwargs={
                 "allow_abbrev": False,
@@ -119,6 +119,7 @@ class CLI(LightningCLI):
             kept = [callback for callback in as_list(trainer.callbacks) if not is_named(callback, "ModelCheckpoint")]
             trainer.callbacks = kept
             trainer.enable_checkpointing = False
+            self.save_config_callback = None
         logger = trainer.get("logger")
         if is_named(logger, RunLogger.__name__):
             if self.subcommand != "fit":

@@ -85,7 +85,7 @@ def test_an_overlay_brings_exactly_the_constraint_that_it_names(
 
     def look(cli: Any, *_: object) -> None:
         callbacks = [type(callback).__name__ for callback in cli.trainer.callbacks]
-        bound = parametrize.is_parametrized(cli.model.core)
+        bound = parametrize.is_parametrized(cli.model.network.core)
         name = cli.config.fit.model.init_args.core.init_args.orthogonal_map if bound else None
         seen.append(name or ("Reorthogonalize" if Reorthogonalize.__name__ in callbacks else None))
 

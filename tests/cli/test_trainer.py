@@ -353,7 +353,7 @@ def test_lightning_s_options_work_with_the_qr_callback(rnn_tasks: RnnTasks, opti
     assert said.status == 0, said.err
     for name in ("best", "last"):
         weights = state(Path(f"lightning_logs/copy/version_0/checkpoints/{name}.ckpt"))["state_dict"]
-        weight = weights["core.weight_hh_l0"].double()
+        weight = weights["network.core.weight_hh_l0"].double()
         assert (weight.T @ weight - torch.eye(8)).abs().max() < 1e-5
 
 
