@@ -1,0 +1,32 @@
+import gc
+import io
+import sys
+
+import pytest
+
+from rnn_tasks.commands import main, slow_import
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "lines"), [(Terminal(), 1), (io.StringIO(), 0)])
+def test_import_is_announced_on_a_terminal(stream: io.StringIO, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    with slow_import():
+        assert not gc.isenabled()
+        assert stream.getvalue().count("\n") == lines
+    assert gc.isenabled()
+
+
+def test_garbage_collection_is_on_after_a_failed_import() -> None:
+    with pytest.raises(ImportError), slow_import():
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_version_needs_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--version"])
+    assert capsys.readouterr().out.startswith("rnn-tasks ")
