@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 
-from rnn_tasks.errors import UsageError, brief
 from rnn_tasks.models.recurrent_model import RecurrentModel
-from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import RunPlace
-from rnn_tasks.runs.trained_network import read_weights
+from rnn_tasks.runs.trained_network import read_weights, refusing_misfits
 from rnn_tasks.spec import TaskSpec
 
 
@@ -27,13 +25,9 @@ def load_model(place: RunPlace) -> RecurrentModel:
         UsageError: Something is missing, damaged, or does not belong together.
     """
     section, spec, weights, misfit = read_weights(place)
-    try:
+    with refusing_misfits(place, misfit):
         model = build_model(section, spec)
         model.load_state_dict(weights)
-    except ArgumentError as error:
-        raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
-        raise UsageError(misfit) from error
     return model
 
 

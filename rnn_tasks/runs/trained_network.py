@@ -1,6 +1,7 @@
 """Build the network of a run again, from its config.yaml and a checkpoint, without Lightning."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -97,15 +98,30 @@ def load_network(place: RunPlace) -> Network:
         UsageError: Something is missing, damaged, or does not belong together.
     """
     section, spec, weights, misfit = read_weights(place)
-    try:
+    with refusing_misfits(place, misfit):
         network = build_network(section, spec)
         own = {name.removeprefix("network."): weights[name] for name in weights if name.startswith("network.")}
         network.load_state_dict(own)
+    return network
+
+
+@contextmanager
+def refusing_misfits(place: RunPlace, misfit: str) -> Iterator[None]:
+    """Turn the errors of a config and weights that do not fit one another into one line.
+
+    Args:
+        place: The run.
+        misfit: The message for weights that do not fit.
+
+    Raises:
+        UsageError: Something inside the block does not fit.
+    """
+    try:
+        yield
     except ArgumentError as error:
         raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
         raise UsageError(misfit) from error
-    return network
 
 
 def build_network(section: Mapping[str, Any], spec: TaskSpec, seed: int = 0) -> Network:
