@@ -1,0 +1,42 @@
+"""Run folders of version 0.1.0, whose models held the parts of the network themselves."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import RnnTasks
+
+
+def to_0_1_0(run: Path) -> None:
+    """Give the weights in the checkpoints of a run the names that they had in version 0.1.0."""
+    for path in (run / "checkpoints").glob("*.ckpt"):
+        checkpoint = torch.load(path, weights_only=True)
+        weights = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name.removeprefix("network."): weight for name, weight in weights.items()}
+        assert checkpoint["state_dict"].keys() != weights.keys()
+        torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize(
+    ("task", "command"),
+    [
+        ("variable_delay_echo", ("respond", "abacaba", "--delay", "3")),
+        ("elman_grammar", ("generate", "--length", "20")),
+    ],
+)
+def test_old_run_is_answered_analysed_and_resumed(trained: RnnTasks, task: str, command: tuple[str, ...]) -> None:
+    run, old = (Path(f"lightning_logs/{task}/version_{number}") for number in (0, 1))
+    shutil.copytree(run, old)
+    to_0_1_0(old)
+    name, *arguments = command
+    answers = [trained(name, str(folder), *arguments) for folder in (run, old)]
+    assert answers[0] == answers[1]
+    assert answers[0].status == 0
+    assert trained("analyze", str(old)).status == 0
+    for folder in (run, old):
+        assert trained("resume", str(folder), "--trainer.max_steps", "6").status == 0
+    weights = [torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for folder in (run, old)]
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
