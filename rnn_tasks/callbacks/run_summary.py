@@ -78,12 +78,10 @@ class RunSummary(Callback):
 
     It also saves the last weights as ``checkpoints/last.ckpt`` and, once the run is over, enters its hyperparameters
     and final metrics into TensorBoard's HPARAMS page. Steps, seconds and sequences are those of the whole run, over
-    all its resumptions.
+    all its resumptions. A run of the command line is tested after it was trained: the closing lines wait for the test.
 
     Args:
         quiet: Whether to leave out the closing lines.
-
-    A run of the command line is tested after it was trained: the closing lines wait for the test.
 
     Attributes:
         sequences: Sequences that were trained on, by all processes.
@@ -154,7 +152,7 @@ class RunSummary(Callback):
         if folder is None or run_record(trainer) is None:
             self._print_metrics(trainer)
             return
-        if folder is not None and trainer.is_global_zero and (folder / SUMMARY).is_file():
+        if trainer.is_global_zero and (folder / SUMMARY).is_file():
             summary = read_summary(folder)
             task = trainer.datamodule  # type: ignore[attr-defined]
             summary["metrics"] |= self.metrics

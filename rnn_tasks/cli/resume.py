@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rnn_tasks.cli.slow_import import slow_import
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.files import CONFIG, read_summary
 from rnn_tasks.runs.find import find_run
@@ -42,7 +43,8 @@ def resume_run(name: str, options: Sequence[str] = ()) -> FinishedRun | None:
     if trained and "test/loss" in summary["metrics"]:
         return FinishedRun(folder, summary)
 
-    from rnn_tasks.cli.trainer import run_trainer
+    with slow_import():
+        from rnn_tasks.cli.trainer import run_trainer
 
     run_trainer(["fit", "--config", str(folder / CONFIG), *options], folder, only_test=trained)
     return None
@@ -62,6 +64,7 @@ def fit_or_resume(arguments: Sequence[str]) -> None:
         resume_run(rest[0], rest[1:])
         return
 
-    from rnn_tasks.cli.trainer import run_trainer
+    with slow_import():
+        from rnn_tasks.cli.trainer import run_trainer
 
     run_trainer(list(arguments))

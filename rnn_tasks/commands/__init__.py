@@ -4,11 +4,11 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rnn_tasks import __version__
 from rnn_tasks.cli.exit_status import one_line_errors
+from rnn_tasks.cli.slow_import import slow_import
 
 LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 """Lets torch ask for large pages: on Linux, a step of a sequence of 10,000 takes 0.85 of the time."""
@@ -60,15 +60,3 @@ def run_command(args: list[str], from_shell: bool) -> None:
             from rnn_tasks.cli.trainer import run_trainer
         # Lightning warns when it is given arguments although the process has some as well.
         run_trainer(None if from_shell else args, commands=COMMANDS)
-
-
-@contextmanager
-def slow_import() -> Iterator[None]:
-    """Announce an import on a terminal, and pause the garbage collector, which would search what the import keeps."""
-    if sys.stderr.isatty():
-        print("loading PyTorch and Lightning ...", file=sys.stderr, flush=True)
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()

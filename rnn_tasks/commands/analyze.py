@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rnn_tasks.cli.slow_import import slow_import
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import require
 
@@ -33,7 +34,8 @@ def analyze(words: list[str]) -> None:
 
     places = [find_run(name) for name in given.run]
 
-    from rnn_tasks.report.write import write_report
+    with slow_import():
+        from rnn_tasks.report.write import write_report
 
     page = write_report(places, given.output or places[0].folder / "report")
     print(f"open {page}")

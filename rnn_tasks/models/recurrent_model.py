@@ -15,7 +15,7 @@ from rnn_tasks.cores import State
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
-from rnn_tasks.models.step_log import is_logged, log_step
+from rnn_tasks.models.step_log import ends_logged_step, log_step
 from rnn_tasks.networks import Network
 from rnn_tasks.runs.record import run_record
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names
@@ -100,7 +100,7 @@ class RecurrentModel(LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean loss over the scored steps of the global batch."""
         total, logits = self.summed_loss(batch, "train")
-        if is_logged(self.trainer, batch_idx):
+        if ends_logged_step(self.trainer, batch_idx):
             self._add("train", total, logits, batch)
             self._log_scores("train")
         count = batch.scored.sum()

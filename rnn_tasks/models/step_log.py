@@ -17,7 +17,7 @@ def logged_steps(trainer: Trainer, steps: int) -> int | None:
     return steps // every if every > 0 and steps % every == 0 else None
 
 
-def is_logged(trainer: Trainer, batch_idx: int) -> bool:
+def ends_logged_step(trainer: Trainer, batch_idx: int) -> bool:
     """Whether the batch that is being trained on ends a step that the loggers write.
 
     Args:

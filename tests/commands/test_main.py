@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from rnn_tasks.commands import main, slow_import
+from rnn_tasks.cli.slow_import import slow_import
+from rnn_tasks.commands import main
 
 
 class Terminal(io.StringIO):
@@ -15,6 +16,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(("stream", "lines"), [(Terminal(), 1), (io.StringIO(), 0)])
 def test_import_is_announced_on_a_terminal(stream: io.StringIO, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delitem(sys.modules, "lightning", raising=False)
     with slow_import():
         assert not gc.isenabled()
         assert stream.getvalue().count("\n") == lines
