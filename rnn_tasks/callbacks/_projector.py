@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.analysis.structure import word_states
+from rnn_tasks.analysis.words import word_states
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 from rnn_tasks.spec.batch import joined

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from rnn_tasks.analysis.memory import MemoryCapacity, Probe, Shares
+from rnn_tasks.analysis.accuracy import Shares
+from rnn_tasks.analysis.linear_probe import Probe
+from rnn_tasks.analysis.memory import MemoryCapacity
 from rnn_tasks.plots.style import (
     BASELINE,
     DOTS,

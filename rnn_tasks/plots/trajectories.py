@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis.structure import Trajectory
+from rnn_tasks.analysis.trajectory import Trajectory
 from rnn_tasks.plots.style import MAP, colour_bar, heat_map, name_axes, panels, symbols_below, whole
 from rnn_tasks.spec.vocabulary import visible
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis.structure import Dendrogram, WordAccuracy
+from rnn_tasks.analysis.words import Dendrogram, WordAccuracy
 from rnn_tasks.plots.style import LINES, MARKERS, UNTRAINED, legend_below, level, name_axes, panels
 from rnn_tasks.spec.vocabulary import SPACE, UNKNOWN, UNPRINTABLE, fixed_width
 from rnn_tasks.texts.grammar import ELMAN

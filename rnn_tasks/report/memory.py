@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rnn_tasks.analysis.memory import Probe, Shares, accuracy_by_lag
+from rnn_tasks.analysis.accuracy import Shares, accuracy_by_lag
+from rnn_tasks.analysis.linear_probe import Probe
 from rnn_tasks.plots.memory import Capacities, ProbePair, draw_accuracy_by_lag, draw_capacities, draw_probes
 from rnn_tasks.report.answers import answers, is_text, labelled
 from rnn_tasks.report.blocks import Block, Picture, Section

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rnn_tasks.analysis.structure import Distributions, next_character_distributions
+from rnn_tasks.analysis.next_character import Distributions, next_character_distributions
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.plots.next_character import NextCharacters

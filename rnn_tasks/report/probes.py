@@ -7,15 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis.flow import encoded, evaluating, hidden_states
-from rnn_tasks.analysis.memory import (
-    MemoryCapacity,
-    Probe,
-    drive,
-    linear_probe,
-    memory_capacity,
-    scalar_input,
-    white_noise,
-)
+from rnn_tasks.analysis.linear_probe import Probe, linear_probe
+from rnn_tasks.analysis.memory import MemoryCapacity, drive, memory_capacity, scalar_input, white_noise
 from rnn_tasks.errors import require
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.memory import Capacities, ProbePair

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rnn_tasks.analysis import hidden_states
-from rnn_tasks.analysis.structure import pca_trajectory
+from rnn_tasks.analysis.trajectory import pca_trajectory
 from rnn_tasks.errors import require
 from rnn_tasks.plots.trajectories import TrainingTrajectory, Units
 from rnn_tasks.report.answers import is_text

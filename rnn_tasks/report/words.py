@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_tasks.analysis import hidden_states
-from rnn_tasks.analysis.structure import (
+from rnn_tasks.analysis.words import (
     ClusterPurity,
     Dendrogram,
     Metric,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnn_tasks.analysis.memory import Probe, linear_probe
+from rnn_tasks.analysis.linear_probe import Probe, linear_probe
 from rnn_tasks.plots.memory import draw_accuracy_by_lag, draw_capacities, draw_probes
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import probes

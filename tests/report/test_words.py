@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnn_tasks.analysis import hidden_states
-from rnn_tasks.analysis.structure import WordStates, cluster_purity, word_states
+from rnn_tasks.analysis.words import WordStates, cluster_purity, word_states
 from rnn_tasks.cores import LSTM
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.plots.style import NARROW, WIDE

@@ -6,19 +6,17 @@ import pytest
 import torch
 from scipy.cluster import hierarchy
 
-from rnn_tasks.analysis.memory import Floats
-from rnn_tasks.analysis.structure import (
+from rnn_tasks.analysis.arrays import Floats
+from rnn_tasks.analysis.words import (
     Metric,
     accuracy_by_position,
     cluster_purity,
     dendrogram,
-    next_character_distributions,
-    pca_trajectory,
     purity,
     word_linkage,
     word_states,
 )
-from rnn_tasks.cores import GRU, LSTM
+from rnn_tasks.cores import GRU
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.spec import TaskSpec
@@ -26,7 +24,11 @@ from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.texts.grammar import ELMAN
 
 TEXT = ELMAN.corpus(60, seed=0)
+
+
 VOCABULARY = Vocabulary.of(TEXT)
+
+
 SPEC = TaskSpec(len(VOCABULARY), len(VOCABULARY), vocabulary=VOCABULARY)
 
 
@@ -38,69 +40,7 @@ def normal(*shape: int, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-# Principal components
-
-
-def test_components_are_those_of_a_singular_value_decomposition() -> None:
-    states = normal(4, 30, 6) @ normal(6, 6, seed=1) + 3
-    found = pca_trajectory(states, num_components=3)
-    flat = states.reshape(-1, 6)
-    centred = flat - flat.mean(axis=0)
-    _, values, rows = np.linalg.svd(centred, full_matrices=False)
-    signs = np.sign((rows[:3] * found.components).sum(axis=1))
-    np.testing.assert_allclose(found.components, rows[:3] * signs[:, None], atol=1e-10)
-    np.testing.assert_allclose(found.explained, values[:3] ** 2 / (values**2).sum())
-    np.testing.assert_allclose(found.points, (centred @ rows[:3].T * signs).reshape(4, 30, 3), atol=1e-10)
-    largest = np.take_along_axis(found.components, abs(found.components).argmax(axis=1)[:, None], axis=1)
-    assert (largest > 0).all()
-
-
-def test_states_are_seen_from_the_side_of_the_reference() -> None:
-    reference, states = normal(50, 5), normal(2, 7, 5, seed=2)
-    fitted = pca_trajectory(reference)
-    found = pca_trajectory(states, reference)
-    assert found.explained.tolist() == fitted.explained.tolist()
-    np.testing.assert_allclose(found.points, (states - reference.mean(axis=0)) @ fitted.components.T, atol=1e-10)
-    np.testing.assert_allclose(found.mean, reference.mean(axis=0))
-
-
-def test_states_of_a_network_in_a_plane() -> None:
-    states, _ = LSTM(2, 9)(torch.randn(3, 20, 2))
-    found = pca_trajectory(states, num_components=9)
-    assert found.explained.sum() == pytest.approx(1)
-    assert (np.diff(found.explained) <= 0).all()
-    # All directions together keep all distances.
-    np.testing.assert_allclose(
-        np.linalg.norm(found.points[0, 1:] - found.points[0, :-1], axis=-1),
-        (states[0, 1:] - states[0, :-1]).norm(dim=-1).detach().numpy(),
-        rtol=1e-5,
-    )
-
-
-@pytest.mark.parametrize(
-    ("states", "reference", "num_components", "message"),
-    [
-        (normal(9, 4), normal(9, 5), 2, "the states have 4 units and the reference has 5"),
-        (normal(9, 4), None, 5, r"num_components must be in 1..4, got 5"),
-        (normal(9, 4), normal(3, 4), 4, r"num_components must be in 1..3, got 4"),
-        (normal(9, 4), None, 0, r"num_components must be in 1..4, got 0"),
-        (normal(9), None, 1, "with at least two dimensions"),
-        (np.ones((9, 4)), None, 1, "the reference states are all the same"),
-        (np.full((9, 4), np.nan), None, 1, "states must be finite"),
-    ],
-)
-def test_components_that_there_are_not(
-    states: Floats, reference: Floats | None, num_components: int, message: str
-) -> None:
-    with pytest.raises(UsageError, match=message):
-        pca_trajectory(states, reference, num_components)
-
-
-# Words
-
-
 HAND_MADE = "e cat eats a cat  a do"
-#            0123456789012345678901
 
 
 def test_the_states_of_a_hand_made_text() -> None:
@@ -146,9 +86,6 @@ def test_words_that_there_are_not() -> None:
         word_states(np.zeros((3, 1)), np.array([1, 4, 1]), vocabulary)
     with pytest.raises(UsageError, match="states must have 2 dimensions"):
         word_states(np.zeros((1, 5, 1)), " ab a", vocabulary)
-
-
-# Clusters
 
 
 def average_linkage(distances: Floats, num_clusters: int) -> set[frozenset[int]]:
@@ -252,9 +189,6 @@ def test_a_dendrogram_of_other_words() -> None:
         dendrogram(word_linkage(normal(3, 2)), ["a", "b"])
 
 
-# Predictions
-
-
 def test_accuracy_by_position_is_that_of_a_loop_over_characters() -> None:
     text = TEXT[:400]
     symbols = VOCABULARY.encode(text).reshape(8, 50)
@@ -302,40 +236,3 @@ def test_the_space_behind_a_word_and_what_is_not_scored() -> None:
         accuracy_by_position(symbols[:, 1:], symbols, vocabulary)
     with pytest.raises(UsageError, match=r"symbols must be \(sequences, time\), got the shape \(7,\)"):
         accuracy_by_position(symbols[0], symbols[0], vocabulary)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_distributions_are_what_a_greedy_text_goes_on_with(training: bool) -> None:
-    network = network_of(dropout=0.5).train(training)
-    text = network.generate("the", 20, temperature=0)
-    assert "<" not in text  # so characters of the text are symbols
-    found = next_character_distributions(network, text)
-    assert network.training == training
-    assert found.characters == ("<unk>", *VOCABULARY.characters)
-    assert found.probabilities.shape == (23, len(VOCABULARY))
-    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
-    said = [found.characters[column] for column in found.probabilities.argmax(axis=1)]
-    assert "".join(said[2:-1]) == text[3:]
-
-
-def test_distributions_are_those_of_the_logits() -> None:
-    network = network_of()
-    found = next_character_distributions(network, "a ?")
-    symbols = torch.tensor([[*VOCABULARY.encode("a "), 0]])
-    for row in range(3):
-        logits = network(symbols[:, : row + 1])[0][0, -1].tolist()
-        powers = np.exp(np.array(logits))
-        np.testing.assert_allclose(found.probabilities[row], powers / powers.sum(), rtol=1e-5)
-
-
-def test_distributions_that_there_are_not() -> None:
-    with pytest.raises(UsageError, match="give a prefix of at least one character"):
-        next_character_distributions(network_of(), "")
-    network = LanguageNetwork(partial(GRU, hidden_size=3), TaskSpec(4, 4))
-    with pytest.raises(UsageError, match="this network was not trained on text"):
-        next_character_distributions(network, "a")
-    diverged = network_of()
-    with torch.no_grad():
-        diverged.readout.bias.fill_(torch.nan)
-    with pytest.raises(UsageError, match="probabilities must be finite: the network has diverged"):
-        next_character_distributions(diverged, "a")

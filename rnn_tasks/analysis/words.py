@@ -1,75 +1,17 @@
-"""What is in the hidden state of a network that reads a text: its directions, its words and their categories."""
+"""What the hidden states of a network that reads a text say about words and their categories."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis.memory import Floats, Integers, Shares, Values, floats, integers, shares
-from rnn_tasks.cores.evaluation_mode import evaluation_mode
-from rnn_tasks.errors import UsageError, require
-from rnn_tasks.networks import LanguageNetwork
-from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary
+from rnn_tasks.analysis.accuracy import Shares, shares
+from rnn_tasks.analysis.arrays import Floats, Integers, Values, floats, integers
+from rnn_tasks.errors import require
+from rnn_tasks.spec.vocabulary import Vocabulary
 
 Metric = Literal["euclidean", "cosine"]
-
-
-class Trajectory(NamedTuple):
-    """Hidden states, seen along the directions in which some of them vary most.
-
-    Attributes:
-        points: ``(..., num_components)``, as many as there were states.
-        explained: Share of the reference states' variance along each direction, falling, ``(num_components,)``.
-        components: The directions, orthonormal, ``(num_components, hidden)``; the largest entry of each is positive.
-        mean: Mean of the reference states, where all points are 0, ``(hidden,)``.
-    """
-
-    points: Floats
-    explained: Floats
-    components: Floats
-    mean: Floats
-
-
-def pca_trajectory(states: Values, reference: Values | None = None, num_components: int = 2) -> Trajectory:
-    """Principal components of hidden states.
-
-    Give the same reference for states of several moments of a training, such as the last ones, or they are seen from
-    different sides.
-
-    Args:
-        states: ``(..., hidden)``.
-        reference: The states that the directions are fitted on, ``(..., hidden)``; None for ``states``.
-        num_components: Directions, ``1..hidden``, and not more than there are reference states.
-
-    Raises:
-        UsageError: A value outside its bounds, shapes that do not fit, or reference states that do not vary.
-
-    Example:
-        >>> line = np.arange(5.0)[:, None] * np.array([3.0, 4.0])
-        >>> pca_trajectory(line, num_components=1).points.ravel().round(6).tolist()
-        [-10.0, -5.0, 0.0, 5.0, 10.0]
-    """
-    from sklearn.decomposition import PCA  # two seconds, which nobody else should wait
-
-    seen = floats(states, "states", states.ndim)
-    fitted = seen if reference is None else floats(reference, "reference", reference.ndim)
-    require(seen.ndim >= 2 and fitted.ndim >= 2, "states must be (..., hidden), with at least two dimensions")
-    require(
-        seen.shape[-1] == fitted.shape[-1],
-        f"the states have {seen.shape[-1]} units and the reference has {fitted.shape[-1]}",
-    )
-    flat = fitted.reshape(-1, fitted.shape[-1])
-    require(
-        1 <= num_components <= min(flat.shape),
-        f"num_components must be in 1..{min(flat.shape)}, got {num_components}",
-    )
-    require(bool((np.ptp(flat, axis=0) > 0).any()), "the reference states are all the same: they have no directions")
-    # full: the other solvers may draw, or square the condition number
-    pca = PCA(num_components, svd_solver="full").fit(flat)
-    points = pca.transform(seen.reshape(-1, seen.shape[-1])).reshape(*seen.shape[:-1], num_components)
-    return Trajectory(points, pca.explained_variance_ratio_, pca.components_, pca.mean_)
 
 
 class WordStates(NamedTuple):
@@ -356,45 +298,3 @@ def accuracy_by_position(predicted: Values, symbols: Values, vocabulary: Vocabul
     num_spaces = int(behind.sum())
     space = float(right[behind].mean()) if num_spaces else float("nan")
     return WordAccuracy(shares(right[in_word], place[in_word]), space, num_spaces)
-
-
-class Distributions(NamedTuple):
-    """What a network expects along a text.
-
-    Attributes:
-        characters: What each column is the probability of; the first is any unknown character.
-        probabilities: Row i is what it expects after ``prefix[: i + 1]``, ``(characters of the prefix, vocabulary)``.
-    """
-
-    characters: tuple[str, ...]
-    probabilities: Floats
-
-
-@torch.no_grad()
-def next_character_distributions(network: LanguageNetwork, prefix: str) -> Distributions:
-    """The probabilities of the next character after each character of a text, read from a state of zeros.
-
-    Args:
-        network: A network that was trained on text.
-        prefix: The text, at least one character; those that are not known are read as the unknown one.
-
-    Raises:
-        UsageError: An empty text, a network that was not trained on text, or one that has diverged.
-
-    Example:
-        >>> from functools import partial
-        >>> from rnn_tasks.cores import Elman
-        >>> from rnn_tasks.spec import TaskSpec
-        >>> spec = TaskSpec(4, 4, vocabulary=Vocabulary("abc"))
-        >>> network = LanguageNetwork(partial(Elman, hidden_size=8), spec)
-        >>> next_character_distributions(network, "cab").probabilities.shape
-        (3, 4)
-    """
-    vocabulary = network.spec.vocabulary
-    if vocabulary is None:
-        raise UsageError("this network was not trained on text")
-    require(bool(prefix), "give a prefix of at least one character")
-    with evaluation_mode(network):
-        logits, _ = network(vocabulary.encode(prefix)[None].to(network.device))
-    probabilities = logits[0].double().softmax(dim=-1)
-    return Distributions((UNKNOWN, *vocabulary.characters), floats(probabilities, "probabilities", 2))
