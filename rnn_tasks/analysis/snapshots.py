@@ -283,6 +283,7 @@ def _kept(tensor: Tensor) -> Tensor:
 
 
 def _logits(network: Network, batch: Batch) -> Tensor:
+    batch = batch.expanded()
     logits: Tensor = network(batch.inputs, batch.condition)[0]
     return logits
 

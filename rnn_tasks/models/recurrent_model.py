@@ -80,8 +80,8 @@ class RecurrentModel(LightningModule, ABC):
             batch: The batch.
             stage: ``train``, ``val``, ``test`` or ``predict``.
         """
-        logits: Tensor = self(batch.inputs, batch.condition)[0]
-        return logits
+        logits: Tensor = self(batch.inputs, batch.filled_condition())[0]
+        return logits[: batch.num_sequences]
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:
         """What is logged of a stage, by name, from its :class:`~rnn_tasks.models.Scores`."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 NOT_SCORED = -100
 """Target of a step that is not scored: the ``ignore_index`` of torch's losses."""
@@ -14,10 +15,11 @@ class Batch(NamedTuple):
     """One batch of any task, batch first.
 
     Each of its sequences is a row of ``targets``. Where the network is asked for several conditions of one string, such
-    as every delay of an echo, ``inputs`` holds the string once, and k successive sequences belong to it.
+    as every delay of an echo, ``inputs`` holds the string once, and k successive sequences belong to it, to the last
+    string perhaps fewer.
 
     Attributes:
-        inputs: Symbols, ``(sequences / k, time)`` int64.
+        inputs: Symbols, ``(sequences / k, time)`` int64, rounded up.
         targets: Symbols, ``(sequences, time)`` int64, ``NOT_SCORED`` where a step is not scored.
         memory: ``(sequences, time)`` bool, the scored steps that need memory; None when all scored steps do.
         condition: ``(sequences,)`` int64, what the network is given about each sequence; None when nothing.
@@ -58,14 +60,20 @@ class Batch(NamedTuple):
         """
         if self.conditions_per_input == 1:
             return self
-        return self._replace(inputs=self.inputs.repeat_interleave(self.conditions_per_input, 0), conditions_per_input=1)
+        inputs = self.inputs.repeat_interleave(self.conditions_per_input, 0)[: self.num_sequences]
+        return self._replace(inputs=inputs, conditions_per_input=1)
+
+    def filled_condition(self) -> Tensor | None:
+        """The condition with k values for each input: zeros are added where the last input has fewer sequences."""
+        lacking = self.conditions_per_input * len(self.inputs) - self.num_sequences
+        return self.condition if self.condition is None or not lacking else functional.pad(self.condition, (0, lacking))
 
     def rows(self, start: int, stop: int) -> "Batch":
         """The sequences ``start`` to ``stop - 1``."""
         k, stop = self.conditions_per_input, min(stop, self.num_sequences)
-        if start % k or stop % k:
+        if start % k:  # the first string would lack its first sequences
             return self.expanded().rows(start, stop)
-        return self._mapped(lambda part: part[start:stop])._replace(inputs=self.inputs[start // k : stop // k])
+        return self._mapped(lambda part: part[start:stop])._replace(inputs=self.inputs[start // k : -(-stop // k)])
 
     def selected(self, sequences: Tensor) -> "Batch":
         """Some of the sequences, with an input for each.
@@ -91,7 +99,8 @@ class Batch(NamedTuple):
         if k == 1 or count < at_least:
             return self.expanded()
         number = torch.arange(count, device=self.inputs.device)
-        return self.selected(number * k + number % k)
+        sequences = (self.num_sequences - number * k).clamp(max=k)  # of each input
+        return self.selected(number * k + number % sequences)
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         return self._replace(

@@ -97,7 +97,5 @@ class VariableDelayEcho(GeneratedTask):
             delays = torch.randint(0, num_delays, (num_sequences,), generator=generator)
         else:
             delays = torch.arange(num_sequences) % num_delays
-        inputs, targets = echo(letters.repeat_interleave(per_string, 0)[:num_sequences], delays)
-        if num_sequences % per_string:  # the last string is not asked for at all delays
-            return Batch(inputs, targets, condition=delays)
+        _, targets = echo(letters.repeat_interleave(per_string, 0)[:num_sequences], delays)
         return Batch(letters, targets, condition=delays, conditions_per_input=per_string)

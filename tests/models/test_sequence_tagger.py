@@ -241,3 +241,21 @@ def test_a_short_training_beats_the_baseline(core: str) -> None:
     after = trainer().validate(model, task, verbose=False)[0]
     assert after["val/loss_share"] < 0.5
     assert after["val/accuracy"] > 2 * task.baseline.accuracy
+
+
+@pytest.mark.parametrize("condition_at", PLACES)
+@pytest.mark.parametrize("size", [1, 3, 4, 6, 8])
+def test_logits_of_a_string_with_fewer_conditions(size: int, condition_at: Any) -> None:
+    task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5, every_delay=True, batch_size=size)
+    model, batch = tagger(condition_at=condition_at).double(), task.train_batch(0)
+    assert batch.conditions_per_input == 4
+    expected = model.logits(batch.expanded(), "train")
+    found = model.logits(batch, "train")
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
+    weights, scale = list(model.parameters()), torch.linspace(-1, 1, found.numel()).view_as(found)
+    for one, other in zip(
+        torch.autograd.grad((found * scale).sum(), weights, allow_unused=True),
+        torch.autograd.grad((expected * scale).sum(), weights, allow_unused=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=1e-11, rtol=0)

@@ -37,9 +37,10 @@ def one_by_one(batch: Batch) -> list[tuple[list[int], list[int], list[bool] | No
 
 
 def is_consistent(batch: Batch) -> bool:
-    """Each field has a row for each sequence, and inputs one for each k of them."""
+    """Each field has a row for each sequence, and inputs one for each k of them, the last perhaps for fewer."""
     fields = [field for field in (batch.targets, batch.memory, batch.condition) if field is not None]
-    return {len(field) for field in fields} == {batch.conditions_per_input * len(batch.inputs)}
+    sizes = {len(field) for field in fields}
+    return sizes == {batch.num_sequences} and len(batch.inputs) == -(-batch.num_sequences // batch.conditions_per_input)
 
 
 def without_optional(batch: Batch) -> Batch:
@@ -103,11 +104,29 @@ def test_rows_are_the_sequences_between_start_and_stop(start: int, stop: int, op
     assert (cut.memory is None, cut.condition is None) == (not optional, not optional)
 
 
-@pytest.mark.parametrize(("start", "stop", "k"), [(0, 3, 3), (3, 9, 3), (6, 99, 3), (0, 4, 1), (1, 3, 1), (2, 12, 1)])
-def test_rows_keeps_inputs_unrepeated_at_multiples_of_k(start: int, stop: int, k: int) -> None:
+@pytest.mark.parametrize(("start", "stop", "k"), [(0, 3, 3), (3, 9, 3), (6, 99, 3), (0, 4, 3), (1, 3, 1), (2, 12, 1)])
+def test_rows_keeps_inputs_unrepeated_from_multiples_of_k(start: int, stop: int, k: int) -> None:
     cut = several().rows(start, stop)
     assert cut.conditions_per_input == k
-    assert len(cut.inputs) == (min(stop, 12) - start) // k
+    assert len(cut.inputs) == -(-(min(stop, 12) - start) // k)
+
+
+@pytest.mark.parametrize("stop", range(1, 13))
+def test_filled_condition_has_k_values_for_each_input(stop: int) -> None:
+    batch = several().rows(0, stop)
+    filled = batch.filled_condition()
+    assert filled is not None
+    assert len(filled) == 3 * len(batch.inputs)
+    assert filled[:stop].tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2][:stop]
+    assert without_optional(batch).filled_condition() is None
+
+
+@pytest.mark.parametrize("stop", [7, 8, 9])
+def test_one_per_input_takes_what_the_last_input_has(stop: int) -> None:
+    found = several().rows(0, stop).one_per_input()
+    assert found.inputs[:, 0].tolist() == [100, 101, 102]
+    assert found.targets[:, 0].tolist() == [0, 4, {7: 6, 8: 6, 9: 8}[stop]]
+    assert is_consistent(found)
 
 
 # --- selected ---------------------------------------------------------------------------------------------------------
