@@ -25,7 +25,7 @@ class Spy(Callback):
         self.seen, self.drift = [], 0.0
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        self.seen.append(batch.inputs.clone())
+        self.seen.append(batch.expanded().inputs.clone())
         weight = pl_module.network.core.weight_hh_l0.detach()
         self.drift = max(self.drift, (pl_module.all_gather(weight) - weight).abs().max().item())
 
