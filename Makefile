@@ -14,7 +14,7 @@ MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.y
 
 # $(call one_of,NAME,values): stop with one line, unless the variable NAME holds one of the values.
 one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error \
-	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1))),$(1)= is missing); known: $(strip $(2))))
+	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1)))$(patsubst seeds/%,; it is called published/% now,$(filter seeds/%,$($(1)))),$(1)= is missing); known: $(strip $(2))))
 
 # exec, here and below: signals reach the program itself.
 SETUP = @exec sh tools/install.sh '$(PYTHON)'

@@ -29,7 +29,7 @@ from rnn_tasks.tasks import Task
 CASES = {
     "copy": (1.35, 300, 100),
     "variable_delay_echo": (1.15, 100, 30),
-    "seeds/elman_grammar_charrnn": (2.0, 600, 300),
+    "published/elman_grammar_charrnn": (2.0, 600, 300),
 }
 """By recipe: the bound; steps of a round, a multiple of the intervals of callbacks; and when it must be quick."""
 

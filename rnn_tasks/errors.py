@@ -32,6 +32,7 @@ def require(condition: bool, message: str) -> None:
 NOISE = re.compile(
     r"\s*(Does not|Subtypes:|Errors:|Given value|- Expected a <class|- Not a valid|Subclass types|- a (class|dict))"
 )
+CHOICES = re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)")
 DETAIL = re.compile(r"Type \S+.*?callable class: |\.* Got value: (Namespace|\{).*")
 
 
@@ -47,5 +48,6 @@ def brief(message: str) -> str:
     said = [line for line in message.splitlines() if line.strip() and not NOISE.match(line)]
     lines = [DETAIL.sub("", line).strip(" -.:") for line in said]
     lines = [re.sub(r'^Parser key "(.*)"$', r"\1", line) for line in lines]
+    lines = [CHOICES.sub(r"must be one of \1; got \2", line) for line in lines]
     lines = [line.replace("Expected a dot import path string:", "no such class:") for line in lines]
     return ": ".join(dict.fromkeys(line for line in lines if line))

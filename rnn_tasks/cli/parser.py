@@ -17,6 +17,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from rnn_tasks.cli.shipped import CONFIGS, shipped, shipped_names
 from rnn_tasks.errors import brief
+from rnn_tasks.runs.files import CHECKPOINTS, CONFIG
+from rnn_tasks.runs.find import read_config, read_stored_config
+from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.spec import TaskSpec
 
 # TaskSpec is one value for the parser, not a group of options: it is linked as a whole from the task to the model.
@@ -52,16 +55,22 @@ def hint(message: str, options: Iterable[str]) -> str:
         >>> hint("Subcommand 'fit' does not accept option 'trainer.max_step'", ["trainer.max_steps"])
         "; did you mean 'trainer.max_steps'?"
     """
+    old_names = OPTIONS
     if found := re.search(r"class_path '[\w.]+': (?:\w+: )?Option '(\w+)'", message):
         classes = [value for value in exported().values() if inspect.isclass(value)]
         candidates = {name for value in classes for name in inspect.signature(value).parameters}
     elif found := re.search(r"no such class: ([\w.]+)", message):
         candidates = set(exported())
+    elif found := re.search(r"must be one of '.*'; got (\w+)$", message):
+        candidates = set(re.findall(r"'(\w+)'", message.partition("must be one of")[2]))
+        old_names = LAYOUTS
     elif found := re.search(r"(?:option '|unrecognized arguments: --)([\w.]+)", message):
         candidates = set(options)
     else:
         return ""
     word = found[1]
+    if word in old_names:
+        return f"; it is called {old_names[word]!r} now"
     close = difflib.get_close_matches(word, candidates, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -102,12 +111,26 @@ class ConfigByName(ActionConfigFile):
         read: Callable[..., None] = super().__call__
         path = shipped(str(values)) or Path(str(values))
         if not path.is_file():
+            if current := current_config_name(str(values)):
+                parser.error(f"no config {values}: it is called {current} now")
             parser.error(f"no config {values}: give a file, or one of {', '.join(shipped_names())}")
-        recipes = [Path(str(config)) for config in namespace.get("config") or []]
-        read(parser, namespace, str(path), option_string)
+        recipes = [Path(str(config)) for config in namespace.get("config") or [] if config]
+        read(parser, namespace, config_of_run(path) or str(path), option_string)
         own = [file for recipe in recipes if (file := own_file(path, recipe)) is not None]
         for file in own[-1:]:
             read(parser, namespace, str(file), option_string)
+
+
+def config_of_run(path: Path) -> str | None:
+    """Return the YAML of a run that an earlier version made, with current names; None for any other config.
+
+    Args:
+        path: The path of a config.
+    """
+    if path.name != CONFIG or not (path.parent / CHECKPOINTS).is_dir():
+        return None
+    stored, current = read_stored_config(path.parent), read_config(path.parent)
+    return None if current == stored else yaml.safe_dump(current)
 
 
 def own_file(overlay: Path, recipe: Path) -> Path | None:
@@ -120,7 +143,7 @@ def own_file(overlay: Path, recipe: Path) -> Path | None:
     if overlay.resolve().parent != (CONFIGS / "models").resolve():
         return None
     names = [recipe.stem]
-    published = recipe.resolve().parent == (CONFIGS / "seeds").resolve()  # keeps its own rates
+    published = recipe.resolve().parent == (CONFIGS / "published").resolve()  # keeps its own rates
     if not published and model_of(recipe) == "LanguageModel":
         names.append("language_model")
     files = [overlay.with_suffix("") / f"{name}.yaml" for name in names]

@@ -18,8 +18,8 @@ def reproduce(arguments: list[str]) -> None:
         SystemExit: With status 1 if a run has failed; not if a result is outside its tolerance.
     """
     parser = OneLineParser("rnn-tasks reproduce", description="Published figures beside ours; resumable.")
-    parser.add_argument("name", nargs="*", help="figures or runs; without any, those whose runs are not dear")
-    parser.add_argument("--all", action="store_true", help="the dear runs too")
+    parser.add_argument("name", nargs="*", help="figures or runs; default: all results whose runs are not slow")
+    parser.add_argument("--all", action="store_true", help="run the slow ones too")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
     parser.add_argument("--retry-failed", action="store_true", help="do failed runs again, from the beginning")
     parser.add_argument("--list", action="store_true", help="only say which figures there are")

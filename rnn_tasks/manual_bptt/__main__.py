@@ -144,7 +144,7 @@ def example(options: argparse.Namespace) -> None:
     recent_norms = np.mean([one.norm_by_time_step for one in log[-line_every:]], axis=0)
     far = last_loss_by_time_step(network, validation, settings.sequence_length)
     print(f"""
-loss, nats a character
+loss, nats per character
   training           {evaluate(network, training):.4f}
   validation         {evaluate(network, validation):.4f}
   entropy rate       {ELMAN.entropy_rate:.4f}  of the grammar: no network can do better on new text

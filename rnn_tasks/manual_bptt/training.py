@@ -126,7 +126,7 @@ class Step:
     """The record of one training step.
 
     Args:
-        loss: Mean loss of the chunk before the step, nats a symbol, whatever the reduction.
+        loss: Mean loss of the chunk before the step, nats per symbol, whatever the reduction.
         gradient_norm: Norm of the gradient of all trained parameters, before clipping.
         clipped: Whether the gradient was clipped.
         norm_by_time_step: Norm of ``dL/dh_t`` for each t of the chunk, before clipping, ``(sequence_length,)``.

@@ -36,7 +36,7 @@ class LanguageModel(RecurrentModel):
         embedding_size: Size of a learned embedding of the characters; None for one-hot.
         dropout: Share of the layer's outputs that the readout does not see in training, ``0 <= dropout < 1``.
         readout_init: How the readout's matrix starts, its bias then at zero; None for torch's own.
-        quiet_blank: Whether the input weights of a blank start at zero; text has none.
+        zero_blank_weights: Whether the input weights of a blank start at zero; text has none.
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
         schedule: Learning rate over optimizer steps; None for a constant one.
@@ -66,7 +66,7 @@ class LanguageModel(RecurrentModel):
         embedding_size: int | None = None,
         dropout: float = 0.0,
         readout_init: RecurrentInit | None = None,
-        quiet_blank: bool = False,
+        zero_blank_weights: bool = False,
         recurrent_lr_factor: float = 1.0,
         input_lr_factor: float = 1.0,
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
@@ -79,7 +79,7 @@ class LanguageModel(RecurrentModel):
                 embedding_size=embedding_size,
                 dropout=dropout,
                 readout_init=readout_init,
-                quiet_blank=quiet_blank,
+                zero_blank_weights=zero_blank_weights,
             ),
             optimizer,
             recurrent_lr_factor=recurrent_lr_factor,

@@ -23,7 +23,7 @@ class Scores(Metric):
     - ``loss``: mean over the scored steps, nats.
     - ``accuracy``: share of right answers on the scored steps that need memory.
     - ``worst_accuracy``: the same for the condition with the lowest; equal to ``accuracy`` without conditions.
-    - ``sequence_accuracy``: share of sequences without an error on those steps.
+    - ``exact_match``: share of sequences without an error on those steps.
 
     Args:
         num_conditions: Number of values of ``Batch.condition``, 0 when there is none.
@@ -33,7 +33,7 @@ class Scores(Metric):
         scored: Scored steps.
         right: Right answers on the scored steps that need memory, by condition.
         needed: Those steps, by condition.
-        flawless: Sequences without an error on those steps.
+        exact_matches: Sequences without an error on those steps.
         sequences: Sequences.
 
     Example:
@@ -49,7 +49,7 @@ class Scores(Metric):
     scored: Tensor
     right: Tensor
     needed: Tensor
-    flawless: Tensor
+    exact_matches: Tensor
     sequences: Tensor
 
     def __init__(self, num_conditions: int = 0) -> None:
@@ -59,7 +59,7 @@ class Scores(Metric):
         self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("right", counters, dist_reduce_fx="sum")
         self.add_state("needed", counters.clone(), dist_reduce_fx="sum")
-        for name in ("scored", "flawless", "sequences"):
+        for name in ("scored", "exact_matches", "sequences"):
             self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, answers: Tensor, batch: Batch) -> None:
@@ -76,7 +76,7 @@ class Scores(Metric):
         due = needed.sum(1)
         self.loss = self.loss + loss.detach().float()
         self.scored = self.scored + scored.sum()
-        self.flawless = self.flawless + (right == due).sum()
+        self.exact_matches = self.exact_matches + (right == due).sum()
         self.sequences = self.sequences + len(due)
         if self.num_conditions and batch.condition is not None:
             self.right = self.right.index_add(0, batch.condition, right)
@@ -94,7 +94,7 @@ class Scores(Metric):
             "loss": ratio(self.loss.item(), self.scored.item()),
             "accuracy": ratio(sum(right), sum(needed)),
             "worst_accuracy": min(by_condition.values(), default=0.0),
-            "sequence_accuracy": ratio(self.flawless.item(), self.sequences.item()),
+            "exact_match": ratio(self.exact_matches.item(), self.sequences.item()),
         }
         if self.num_conditions:
             scores |= {f"accuracy_at/{index}": value for index, value in by_condition.items()}

@@ -26,7 +26,7 @@ class SequenceTagger(RecurrentModel):
         embedding_size: Size of a learned embedding of the symbols (and of one of the condition); None for one-hot.
         condition_at: Where the condition, if the task has one, enters: ``input`` (beside the symbol, at every step),
             ``readout`` (the condition chooses the readout's weights), or ``both``.
-        quiet_blank: Whether the input weights of the blank start at zero, so that waiting does not disturb the state.
+        zero_blank_weights: Whether the input weights of the blank start at zero: waiting then leaves the state alone.
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
         schedule: Learning rate over optimizer steps; None for a constant one.
@@ -55,7 +55,7 @@ class SequenceTagger(RecurrentModel):
         optimizer: OptimizerCallable,
         embedding_size: int | None = None,
         condition_at: Literal["input", "readout", "both"] = "input",
-        quiet_blank: bool = False,
+        zero_blank_weights: bool = False,
         recurrent_lr_factor: float = 1.0,
         input_lr_factor: float = 1.0,
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
@@ -63,7 +63,11 @@ class SequenceTagger(RecurrentModel):
     ) -> None:
         super().__init__(
             self.network_class(
-                core, spec, embedding_size=embedding_size, condition_at=condition_at, quiet_blank=quiet_blank
+                core,
+                spec,
+                embedding_size=embedding_size,
+                condition_at=condition_at,
+                zero_blank_weights=zero_blank_weights,
             ),
             optimizer,
             recurrent_lr_factor=recurrent_lr_factor,

@@ -23,7 +23,7 @@ class LanguageNetwork(Network):
         embedding_size: Size of a learned embedding of the characters; None for one-hot.
         dropout: Share of the layer's outputs that the readout does not see in training, ``0 <= dropout < 1``.
         readout_init: How the readout's matrix starts, its bias then at zero; None for torch's own.
-        quiet_blank: Whether the input weights of a blank start at zero; text has none.
+        zero_blank_weights: Whether the input weights of a blank start at zero; text has none.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -44,9 +44,9 @@ class LanguageNetwork(Network):
         embedding_size: int | None = None,
         dropout: float = 0.0,
         readout_init: RecurrentInit | None = None,
-        quiet_blank: bool = False,
+        zero_blank_weights: bool = False,
     ) -> None:
-        super().__init__(core, spec, embedding_size=embedding_size, quiet_blank=quiet_blank)
+        super().__init__(core, spec, embedding_size=embedding_size, zero_blank_weights=zero_blank_weights)
         require(0 <= dropout < 1, f"dropout must be at least 0 and below 1, got {dropout}")
         self.dropout = dropout
         self.readout: nn.Linear = nn.Linear(self.core.hidden_size, spec.output_size)

@@ -20,7 +20,7 @@ class Network(nn.Module, ABC):
         spec: The task's sizes and strings.
         embedding_size: Size of a learned embedding of the symbols, ``>= 1``; None for one-hot.
         extra_input_size: Features that the layer reads beside the symbol.
-        quiet_blank: Whether the input weights of the blank start at zero.
+        zero_blank_weights: Whether the input weights of the blank start at zero.
 
     Attributes:
         core: The recurrent layer.
@@ -38,7 +38,7 @@ class Network(nn.Module, ABC):
         spec: TaskSpec,
         embedding_size: int | None = None,
         extra_input_size: int = 0,
-        quiet_blank: bool = False,
+        zero_blank_weights: bool = False,
     ) -> None:
         super().__init__()
         require(
@@ -47,7 +47,7 @@ class Network(nn.Module, ABC):
         self.spec = spec
         self.core = core((spec.input_size if embedding_size is None else embedding_size) + extra_input_size)
         self.symbol_embedding = None if embedding_size is None else nn.Embedding(spec.input_size, embedding_size)
-        if quiet_blank and spec.blank is not None:
+        if zero_blank_weights and spec.blank is not None:
             self._zero_blank_weights(spec.blank)
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
@@ -101,7 +101,7 @@ class Network(nn.Module, ABC):
             return
         weights = self.core.input_weights()
         if not weights:
-            raise UsageError("quiet_blank needs to know the layer's input weights, and it names none")
+            raise UsageError("zero_blank_weights needs to know the layer's input weights, and it names none")
         for weight in weights:
             weight[..., blank] = 0
 

@@ -26,7 +26,7 @@ class TaggerNetwork(Network):
         embedding_size: Size of a learned embedding of the symbols (and of one of the condition); None for one-hot.
         condition_at: Where the condition, if the task has one, enters: ``input`` (beside the symbol, at every step),
             ``readout`` (the condition chooses the readout's weights), or ``both``.
-        quiet_blank: Whether the input weights of the blank start at zero, so that waiting does not disturb the state.
+        zero_blank_weights: Whether the input weights of the blank start at zero: waiting then leaves the state alone.
 
     Raises:
         UsageError: A value outside its bounds, or a blank to quieten in a layer that names no input weights.
@@ -46,7 +46,7 @@ class TaggerNetwork(Network):
         spec: TaskSpec,
         embedding_size: int | None = None,
         condition_at: ConditionAt = "input",
-        quiet_blank: bool = False,
+        zero_blank_weights: bool = False,
     ) -> None:
         at_input = spec.num_conditions if condition_at in ("input", "both") else 0
         at_readout = spec.num_conditions if condition_at in ("readout", "both") else 0
@@ -56,7 +56,7 @@ class TaggerNetwork(Network):
             spec,
             embedding_size=embedding_size,
             extra_input_size=extra_input_size,
-            quiet_blank=quiet_blank,
+            zero_blank_weights=zero_blank_weights,
         )
         self.condition_embedding = (
             nn.Embedding(spec.num_conditions, embedding_size) if embedding_size is not None and at_input else None

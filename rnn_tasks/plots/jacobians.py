@@ -22,7 +22,7 @@ class Stretching(NamedTuple):
     Attributes:
         after: Numbers of steps, ``(n,)``.
         factors: Singular values of the product of so many Jacobians, from large to small, ``(n, state_size)``.
-        exponents: Lyapunov exponents, nats a step, from large to small, ``(state_size,)``.
+        exponents: Lyapunov exponents, nats per step, from large to small, ``(state_size,)``.
         steps: Steps that these were measured along.
     """
 
@@ -78,7 +78,7 @@ def draw_exponents(found: Sequence[tuple[str, StretchingPair]], width: float) ->
         draw_spectrum(field, trained.exponents, "trained", {**LINES[0], "linewidth": 1.8})
         draw_spectrum(field, untrained.exponents, "untrained", UNTRAINED)
         level(field, 0.0, "neither grows nor shrinks")
-        name_axes(field, "direction, from the most lasting", "exponent, nats a step", name if len(found) > 1 else "")
+        name_axes(field, "direction, from the most lasting", "exponent, nats per step", name if len(found) > 1 else "")
         whole(field)
     finite = [s.exponents[np.isfinite(s.exponents)] for _, both in found for s in both]
     highest = max((float(values[0]) for values in finite if len(values)), default=0.0)

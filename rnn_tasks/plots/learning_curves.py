@@ -61,7 +61,7 @@ def draw_learning_curves(runs: Sequence[LearningRun], of_text: bool, width: floa
         draw_pair(losses, index, run, ("val/loss", "train/loss"), labels)
         names = ("val/accuracy", "val/worst_accuracy" if run.has_conditions else "val/accuracy")
         draw_pair(accuracies, index, run, names, ("", "" if several else "worst condition"))
-    name_axes(losses, "optimizer steps", f"loss, nats a {'character' if of_text else 'step'}", "Loss")
+    name_axes(losses, "optimizer steps", f"loss, nats per {'character' if of_text else 'step'}", "Loss")
     name_axes(accuracies, "optimizer steps", "share of right answers", "Accuracy in validation")
     baselines = [run.baseline for run in runs]
     draw_levels(losses, "n-gram" if of_text else "baseline", [b and b.loss for b in baselines])

@@ -68,11 +68,11 @@ ROWS: dict[str, Cell] = {
     "steps in which the gradient was clipped, of those logged": lambda flow: (
         flow.clipping and f"{flow.clipping.clipped:.0%} of {len(flow.clipping.before.steps)}"
     ),
-    "largest Lyapunov exponent, nats a step": lambda flow: (
+    "largest Lyapunov exponent, nats per step": lambda flow: (
         flow.stretching
         and f"{flow.stretching.trained.exponents[0]:+.3f} (untrained {flow.stretching.untrained.exponents[0]:+.3f})"
     ),
-    "sum of the exponents, nats a step": lambda flow: (
+    "sum of the exponents, nats per step": lambda flow: (
         flow.stretching and f"{flow.stretching.trained.exponents.sum():+.1f}"
     ),
     "steps after which a difference is 1/e of itself": lasting,

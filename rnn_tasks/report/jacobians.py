@@ -60,7 +60,7 @@ def forgotten_after(exponents: NDArray[np.float64]) -> float:
     """Return the steps after which the difference that lasts longest is 1/e of what it was; inf if it does not shrink.
 
     Args:
-        exponents: Lyapunov exponents, nats a step, from large to small.
+        exponents: Lyapunov exponents, nats per step, from large to small.
 
     Example:
         >>> forgotten_after(np.array([-0.25, -3.0])), forgotten_after(np.array([0.1, -3.0]))

@@ -112,8 +112,8 @@ TAGGED_ROWS: dict[str, tuple[str, Cell]] = {
     "accuracy": (".4f", lambda metrics, known: metrics.get("accuracy")),
     "accuracy of chance": (".4f", lambda metrics, known: known.accuracy),
     "accuracy, worst condition": (".4f", lambda metrics, known: worst(metrics)),
-    "flawless sequences": (".4f", lambda metrics, known: metrics.get("sequence_accuracy")),
-    "loss, nats a step": (".4f", lambda metrics, known: metrics.get("loss")),
+    "exact match": (".4f", lambda metrics, known: metrics.get("exact_match")),
+    "loss, nats per step": (".4f", lambda metrics, known: metrics.get("loss")),
     "loss of the baseline": (".4f", lambda metrics, known: known.loss),
     "loss, share of the baseline": (".1%", lambda metrics, known: metrics.get("loss", math.nan) / known.loss),
 }
@@ -123,9 +123,9 @@ TEXT_ROWS: dict[str, tuple[str, Cell]] = {
     "least perplexity possible": (".3f", lambda metrics, known: None if known.floor is None else math.exp(known.floor)),
     "perplexity in training": (".3f", lambda metrics, known: metrics.get("perplexity_in_training")),
     "bits per character": (".3f", lambda metrics, known: metrics.get("bits_per_character")),
-    "loss, nats a character": (".4f", lambda metrics, known: metrics.get("loss")),
+    "loss, nats per character": (".4f", lambda metrics, known: metrics.get("loss")),
     "loss of the n-gram": (".4f", lambda metrics, known: known.loss),
-    "entropy rate, nats a character": (".4f", lambda metrics, known: known.floor),
+    "entropy rate, nats per character": (".4f", lambda metrics, known: known.floor),
     "accuracy": (".4f", lambda metrics, known: metrics.get("accuracy")),
     "accuracy of the n-gram": (".4f", lambda metrics, known: known.accuracy),
 }
@@ -153,8 +153,9 @@ def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
         )
     else:
         caption = (
-            "Accuracy is the share of right answers at the steps that need memory; flawless, that of sequences without "
-            "an error there. The loss is taken over all scored steps; the baseline knows the timing and guesses."
+            "Accuracy is the share of right answers at the steps that need memory. Exact match is the share of "
+            "sequences without an error at these steps. The loss is taken over all scored steps. The baseline knows "
+            "when to answer, and guesses."
         )
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     return Table(caption, ["", *names], rows)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.old_names import current_metrics
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
@@ -99,7 +100,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again") from error
     if not isinstance(summary, dict) or not is_whole(summary):
         raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again")
-    return summary
+    return {**summary, "metrics": current_metrics(summary["metrics"])}
 
 
 def is_whole(summary: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ import yaml
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST
+from rnn_tasks.runs.old_names import current_config
 
 
 class RunPlace(NamedTuple):
@@ -50,10 +51,25 @@ def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunPlace:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The run's config.yaml.
+    """Return the contents of a run's config.yaml, with the current names of its options.
+
+    Args:
+        folder: The run folder.
 
     Raises:
-        UsageError: It is missing or broken.
+        UsageError: The file is missing or broken.
+    """
+    return current_config(read_stored_config(folder))
+
+
+def read_stored_config(folder: Path) -> dict[str, Any]:
+    """Return the contents of a run's config.yaml as the file has them.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: The file is missing or broken.
     """
     path = folder / CONFIG
     try:

@@ -71,11 +71,11 @@ def figures(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: st
     """The lines that say how well the network answers."""
     accuracy, worst = metrics[f"{stage}/accuracy"], metrics[f"{stage}/worst_accuracy"]
     worse = f", worst condition {worst:.4f}" if worst != accuracy else ""
-    whole = metrics[f"{stage}/sequence_accuracy"]
+    whole = metrics[f"{stage}/exact_match"]
     loss, share = metrics[f"{stage}/loss"], metrics[f"{stage}/loss"] / baseline["loss"]
     return [
-        f"  {stage} accuracy  {accuracy:.4f}{worse} (chance {baseline['accuracy']:.4f}); flawless {whole:.4f}",
-        f"  {stage} loss      {loss:.4f} nats a step, {share:.1%} of the baseline {baseline['loss']:.4f}",
+        f"  {stage} accuracy  {accuracy:.4f}{worse} (chance {baseline['accuracy']:.4f}); exact match {whole:.4f}",
+        f"  {stage} loss      {loss:.4f} nats per step, {share:.1%} of the baseline {baseline['loss']:.4f}",
     ]
 
 

@@ -13,7 +13,7 @@ from rnn_tasks.errors import UsageError, brief
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.files import CONFIG
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, read_config
+from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, read_config, read_stored_config
 from rnn_tasks.spec import TaskSpec
 
 CHECKPOINT_KEY = "rnn_tasks"
@@ -69,13 +69,13 @@ def read_weights(place: RunPlace) -> TrainedWeights:
     Raises:
         UsageError: Something is missing, damaged, or does not belong together.
     """
-    section = read_config(place.folder)["model"]
+    stored_section, section = read_stored_config(place.folder)["model"], read_config(place.folder)["model"]
     path = place.checkpoint or best_checkpoint(place.folder)
     checkpoint = read_checkpoint(path)
     stored = checkpoint.get(CHECKPOINT_KEY)
     if not isinstance(stored, dict) or "spec" not in stored:
         raise UsageError(f"{path} was not made by rnn_tasks")
-    if stored.get("config") != config_hash(section):
+    if stored.get("config") not in (config_hash(stored_section), config_hash(section)):
         raise UsageError(f"{path} does not belong to {place.folder / CONFIG}: the model section is another one")
     misfit = f"{path} does not fit the model of {place.folder / CONFIG}"
     try:

@@ -1,8 +1,8 @@
 """What tasks and models exchange: the batch, the task's sizes and strings, its baseline."""
 
 from rnn_tasks.spec.batch import NOT_SCORED, Batch
-from rnn_tasks.spec.codec import Codec, Run
+from rnn_tasks.spec.codec import Codec, Repeat
 from rnn_tasks.spec.task_spec import Baseline, TaskSpec
 from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["NOT_SCORED", "UNKNOWN", "Baseline", "Batch", "Codec", "Run", "TaskSpec", "Vocabulary"]
+__all__ = ["NOT_SCORED", "UNKNOWN", "Baseline", "Batch", "Codec", "Repeat", "TaskSpec", "Vocabulary"]

@@ -11,7 +11,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.spec.batch import NOT_SCORED, Batch
 
 
-class Run(NamedTuple):
+class Repeat(NamedTuple):
     """A symbol repeated ``per_delay * delay + per_letter * letters + constant`` times."""
 
     symbol: int
@@ -48,7 +48,7 @@ class Codec:
 
     symbols: str
     letters: str
-    cue: tuple[Run, ...] = ()
+    cue: tuple[Repeat, ...] = ()
     answer_per_letter: int = 0
     min_delay: int = 0
     max_delay: int = 0

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from rnn_tasks.spec.codec import Codec, Run
+from rnn_tasks.spec.codec import Codec, Repeat
 from rnn_tasks.spec.vocabulary import Vocabulary
 
 
@@ -39,13 +39,13 @@ class TaskSpec:
         """The spec whose :meth:`to_dict` gave ``values``.
 
         Example:
-            >>> spec = TaskSpec(3, 3, codec=Codec(" ab", "ab", cue=(Run(0, 1),)))
+            >>> spec = TaskSpec(3, 3, codec=Codec(" ab", "ab", cue=(Repeat(0, 1),)))
             >>> TaskSpec.from_dict(spec.to_dict()) == spec
             True
         """
         codec = values["codec"]
         if codec is not None:
-            codec = Codec(**{**codec, "cue": tuple(Run(*run) for run in codec["cue"])})
+            codec = Codec(**{**codec, "cue": tuple(Repeat(*run) for run in codec["cue"])})
         vocabulary = values.get("vocabulary")
         if vocabulary is not None:
             vocabulary = Vocabulary(**vocabulary)

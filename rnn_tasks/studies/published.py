@@ -168,7 +168,7 @@ def lines_of(published: Published, results: Sequence[PublishedResult]) -> list[s
             time += ", with --all or by name"
         lines.append(f"{result.name}  {result.what}: {result.published}  {result.source}  {time}")
     total = math.ceil(sum(cost.total for cost in published.costs.values() if not cost.slow) / 2)
-    return [*lines, f"about {total} min with --jobs 2 on two cores, without the dear ones"]
+    return [*lines, f"about {total} min with --jobs 2 on two cores, without the slow ones"]
 
 
 @dataclass(frozen=True)

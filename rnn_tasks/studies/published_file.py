@@ -13,7 +13,7 @@ FIGURES = STUDIES / "published" / "figures.yaml"
 NAME = "reproduce"
 """The name of the study of all runs."""
 
-RUN_KEYS = {"configs", "set", "overlay", "seeds", "minutes", "dear"}
+RUN_KEYS = {"configs", "set", "overlay", "seeds", "minutes", "slow"}
 SOURCE_KINDS = ("metric", "curve", "function")
 FIGURE_KEYS = {*SOURCE_KINDS, "what", "run", "published", "tolerance", "decimals", "source", "because"}
 
@@ -62,9 +62,9 @@ def cost_from(section: Any, where: str) -> RunCost:
         where: The name of the section in messages.
     """
     check_section(section, RUN_KEYS, where)
-    minutes, seeds, slow = section.get("minutes"), section.get("seeds", [0]), section.get("dear", False)
+    minutes, seeds, slow = section.get("minutes"), section.get("seeds", [0]), section.get("slow", False)
     require(is_number(minutes) and minutes > 0, f"{where}: minutes must be a number above 0")
-    require(isinstance(slow, bool), f"{where}: dear must be true or false")
+    require(isinstance(slow, bool), f"{where}: slow must be true or false")
     whole = isinstance(seeds, list) and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
     require(whole and len(set(seeds)) == len(seeds), f"{where}: seeds must be numbers, each once")
     return RunCost(float(minutes), tuple(seeds), slow)

@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from rnn_tasks.errors import require
-from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Run, TaskSpec
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Repeat, TaskSpec
 from rnn_tasks.tasks.generated import GeneratedTask
 
-LayoutName = Literal["seed", "arjovsky", "exprnn", "recall"]
+LayoutName = Literal["plain", "arjovsky", "exprnn", "recall"]
 SYMBOLS = string.digits + string.ascii_lowercase + string.ascii_uppercase
 BLANK, MARKER = " ", ":"
 
@@ -32,21 +32,21 @@ class Layout(NamedTuple):
 
 
 LAYOUTS: dict[LayoutName, Layout] = {
-    "seed": Layout(blanks=0, markers=0, scores_blanks=True),
+    "plain": Layout(blanks=0, markers=0, scores_blanks=True),
     "arjovsky": Layout(blanks=-1, markers=1, scores_blanks=True),
     "exprnn": Layout(blanks=0, markers=1, scores_blanks=True),
     "recall": Layout(blanks=0, markers=None, scores_blanks=False),
 }
 
 
-def cue(layout: Layout, blank: int, marker: int) -> tuple[Run, ...]:
+def cue(layout: Layout, blank: int, marker: int) -> tuple[Repeat, ...]:
     """Return what follows the symbols in the input: blanks, then the marker, then blanks during the answer."""
-    waiting = Run(blank, per_delay=1, constant=layout.blanks)
+    waiting = Repeat(blank, per_delay=1, constant=layout.blanks)
     if layout.markers is None:
-        return waiting, Run(marker, per_letter=1)
+        return waiting, Repeat(marker, per_letter=1)
     # The answer starts K + T steps after the first symbol, whatever the numbers of blanks and markers before it.
-    answering = Run(blank, per_letter=1, constant=-layout.blanks - layout.markers)
-    return (waiting, Run(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
+    answering = Repeat(blank, per_letter=1, constant=-layout.blanks - layout.markers)
+    return (waiting, Repeat(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
 
 
 def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -54,7 +54,7 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
 
     ::
 
-        seed       time      0 1 2 3 4 5 6        arjovsky   time      0 1 2 3 4 5 6 7
+        plain      time      0 1 2 3 4 5 6        arjovsky   time      0 1 2 3 4 5 6 7
         K=3, T=1   inputs    a b c _ _ _ _        K=3, T=2   inputs    a b c _ : _ _ _
                    targets   _ _ _ _ a b c                   targets   _ _ _ _ _ a b c
 
@@ -94,7 +94,7 @@ class Copy(GeneratedTask):
     Accuracy counts the recall alone: a network that always answers "blank" is right at all other steps.
 
     Args:
-        layout: ``seed`` (no marker; the length tells when to answer), ``arjovsky`` (marker, then K blanks; Arjovsky et
+        layout: ``plain`` (no marker; the length tells when to answer), ``arjovsky`` (marker, then K blanks; Arjovsky et
             al. 2016, and most papers since), ``exprnn`` (the marker comes one step later; Lezcano and Martínez-Rubio
             2019) or ``recall`` (K markers, only the recall is scored; S4).
         num_symbols: Symbols to remember, K, ``>= 1``.
@@ -115,7 +115,7 @@ class Copy(GeneratedTask):
 
     def __init__(
         self,
-        layout: LayoutName = "seed",
+        layout: LayoutName = "plain",
         num_symbols: int = 10,
         alphabet_size: int = 8,
         delay: int = 1,
@@ -142,14 +142,14 @@ class Copy(GeneratedTask):
         if min_delay is not None:
             require(1 <= min_delay <= delay, f"min_delay must be in 1..delay ({delay}), got {min_delay}")
             require(
-                layout != "seed", "layout seed has no marker, so a drawn delay cannot be known: leave out min_delay"
+                layout != "plain", "layout plain has no marker, so a drawn delay cannot be known: leave out min_delay"
             )
         self.layout = LAYOUTS[layout]
         self.num_symbols = num_symbols
         self.alphabet_size = alphabet_size
         self.delays = (delay if min_delay is None else min_delay, delay)
         self.blank = alphabet_size
-        self.marker = alphabet_size if layout == "seed" else alphabet_size + 1
+        self.marker = alphabet_size if layout == "plain" else alphabet_size + 1
 
     @property
     def spec(self) -> TaskSpec:

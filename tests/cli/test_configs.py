@@ -14,7 +14,7 @@ from tests.conftest import RnnTasks, small
 
 TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "watch"))
 MODELS = sorted(path.stem for path in CONFIGS.glob("models/*.yaml"))
-SEEDS = sorted(path.stem for path in CONFIGS.glob("seeds/*.yaml"))
+SEEDS = sorted(path.stem for path in CONFIGS.glob("published/*.yaml"))
 CONSTRAINTS = {
     "rnn": None,
     "ortho_init": None,
@@ -44,7 +44,7 @@ def test_no_config_is_left_out() -> None:
     assert set(MODELS) == set(CONSTRAINTS)
     assert len(SEEDS) == 19
     assert overlays_of_tasks <= {*TASKS, "language_model"}
-    assert {f"seeds/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
+    assert {f"published/{name}" for name in SEEDS} | {f"models/{name}" for name in MODELS} < set(shipped_names())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_an_overlay_brings_exactly_the_constraint_that_it_names(
 
 @pytest.mark.parametrize("recipe", SEEDS)
 def test_a_recipe_of_the_seeds_trains(rnn_tasks: RnnTasks, tmp_path: Path, recipe: str) -> None:
-    data = yaml.safe_load((CONFIGS / f"seeds/{recipe}.yaml").read_text())["data"]["class_path"]
+    data = yaml.safe_load((CONFIGS / f"published/{recipe}.yaml").read_text())["data"]["class_path"]
     options = ["--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2", "--trainer.limit_test_batches=2"]
     options += ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=1", "--trainer.check_val_every_n_epoch=1"]
     if data in ("TimeMachine", "ElmanGrammar"):
@@ -106,7 +106,7 @@ def test_a_recipe_of_the_seeds_trains(rnn_tasks: RnnTasks, tmp_path: Path, recip
         options += ["--model.core.hidden_size=8", "--trainer.val_check_interval=1.0"]
     else:
         options += ["--data.val_sequences=9", "--data.test_sequences=9"]
-    said = rnn_tasks("fit", "--config", f"seeds/{recipe}", *options)
+    said = rnn_tasks("fit", "--config", f"published/{recipe}", *options)
     assert (said.status, said.err) == (0, "")
     summary = json.loads(max(tmp_path.glob("lightning_logs/*/version_*/summary.json")).read_text())
     assert (summary["steps"], summary["stopped"]) == (4, "epochs")
@@ -124,7 +124,9 @@ def test_an_overlay_has_a_file_of_its_own_for_all_texts(rnn_tasks: RnnTasks) -> 
     model = yaml.safe_load(said.out)["model"]["init_args"]
     assert model["optimizer"]["init_args"]["lr"] == 0.02
     assert model["core"]["init_args"]["gate_bias"] is None
-    said = rnn_tasks("fit", "--config", "seeds/time_machine_windows_gru", "--config", "models/gru", "--print_config")
+    said = rnn_tasks(
+        "fit", "--config", "published/time_machine_windows_gru", "--config", "models/gru", "--print_config"
+    )
     assert yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.SGD"
 
 

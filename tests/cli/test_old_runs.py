@@ -5,17 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from rnn_tasks.runs.find import config_hash
 from tests.conftest import RnnTasks
 
 
 def to_0_1_0(run: Path) -> None:
-    """Give the weights in the checkpoints of a run the names that they had in version 0.1.0."""
+    """Give the weights and the options of a run the names that they had in version 0.1.0."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    arguments = config["model"]["init_args"]
+    arguments["quiet_blank"] = arguments.pop("zero_blank_weights")
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
     for path in (run / "checkpoints").glob("*.ckpt"):
         checkpoint = torch.load(path, weights_only=True)
         weights = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name.removeprefix("network."): weight for name, weight in weights.items()}
         assert checkpoint["state_dict"].keys() != weights.keys()
+        checkpoint["rnn_tasks"]["config"] = config_hash(config["model"])
         torch.save(checkpoint, path)
 
 
@@ -40,3 +47,20 @@ def test_old_run_is_answered_analysed_and_resumed(trained: RnnTasks, task: str, 
     weights = [torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for folder in (run, old)]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--config", "seeds/copy_rnn"), "no config seeds/copy_rnn: it is called published/copy_rnn now"),
+        (("--config", "copy", "--data.layout", "seed"), "got seed; it is called 'plain' now"),
+        (("--config", "copy", "--model.quiet_blank", "true"), "it is called 'zero_blank_weights' now"),
+    ],
+)
+def test_fit_names_the_current_name_of_an_old_one(
+    rnn_tasks: RnnTasks, arguments: tuple[str, ...], message: str
+) -> None:
+    said = rnn_tasks("fit", *arguments)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.count("\n") == 1
+    assert message in said.err

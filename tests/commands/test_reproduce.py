@@ -34,7 +34,7 @@ def figure(run: str, low: float, high: float, **others: Any) -> dict[str, Any]:
 TINY: dict[str, Any] = {
     "about": "Tiny ones.",
     "runs": {
-        "dear": {"configs": ["echo", "models/rnn"], "set": SETTINGS, "minutes": 2, "dear": True},
+        "slow": {"configs": ["echo", "models/rnn"], "set": SETTINGS, "minutes": 2, "slow": True},
         "quick": {"configs": ["echo", "models/qr_rnn"], "set": SETTINGS, "minutes": 1, "seeds": [0, 1]},
     },
     "figures": {
@@ -43,7 +43,7 @@ TINY: dict[str, Any] = {
         "quick_norm": figure("quick", 0.99, 1.01, curve="spectral_norm/weight_hh_l0"),
         "quick_taste": figure("quick", 0, 1, metric="test/taste"),
         "quick_smell": figure("quick", 0, 1, curve="spectral_norm/smell"),
-        "dear_loss": figure("dear", 0, 99, metric="val/loss"),
+        "slow_loss": figure("slow", 0, 99, metric="val/loss"),
     },
 }
 
@@ -72,12 +72,12 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) ->
     assert (said.status, said.err) == (0, "")
     assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
     expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
-    expected |= {"quick_taste": "failed", "quick_smell": "failed", "dear_loss": "not run"}
+    expected |= {"quick_taste": "failed", "quick_smell": "failed", "slow_loss": "not run"}
     assert verdicts() == expected
     assert "has no spectral_norm/smell" in said.out
     assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in said.out
     assert "- quick_loss: outside: It is in another unit." in said.out
-    assert "- dear_loss: not run: rnn-tasks reproduce dear (2 minutes)" in said.out
+    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in said.out
     assert (FOLDER / "report/figures.md").read_text().count("| within |") == 2
     page = (FOLDER / "report" / PAGE).read_text()
     assert "It is in another unit." in page
@@ -85,10 +85,10 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) ->
     runs = FOLDER / "runs"
     first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert sorted(first) == ["quick-seed0", "quick-seed1"]
-    said = rnn_tasks("reproduce", "dear_loss")
-    assert trained_runs(said.out) == ["dear-seed0"]
+    said = rnn_tasks("reproduce", "slow_loss")
+    assert trained_runs(said.out) == ["slow-seed0"]
     assert "quick_loss" not in said.out  # only what was asked for is printed
-    assert verdicts() == {**expected, "dear_loss": "within"}  # but all is written
+    assert verdicts() == {**expected, "slow_loss": "within"}  # but all is written
     again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert {name: again[name] for name in first} == first
     said = rnn_tasks("reproduce", "--all")
@@ -97,25 +97,25 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) ->
 
 
 def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
-    wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "dear": True}
-    presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "dear": wrong}}, sort_keys=False))
-    said = rnn_tasks("reproduce", "dear")
+    wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
+    presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
+    said = rnn_tasks("reproduce", "slow")
     assert said.status == 1
-    assert verdicts() == {**dict.fromkeys(TINY["figures"], "not run"), "dear_loss": "failed"}
-    assert re.search(r"- dear_loss: failed: .*did you mean", said.out)
+    assert verdicts() == {**dict.fromkeys(TINY["figures"], "not run"), "slow_loss": "failed"}
+    assert re.search(r"- slow_loss: failed: .*did you mean", said.out)
     presets.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    assert rnn_tasks("reproduce", "dear").status == 1
-    said = rnn_tasks("reproduce", "dear", "--retry-failed")
-    assert (said.status, trained_runs(said.out)) == (0, ["dear-seed0"])
-    assert verdicts()["dear_loss"] == "within"
+    assert rnn_tasks("reproduce", "slow").status == 1
+    said = rnn_tasks("reproduce", "slow", "--retry-failed")
+    assert (said.status, trained_runs(said.out)) == (0, ["slow-seed0"])
+    assert verdicts()["slow_loss"] == "within"
 
 
 def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path) -> None:
     lines = rnn_tasks("reproduce", "--list").out.splitlines()
     assert len(lines) == len(TINY["figures"]) + 1
     assert lines[0] == "quick_steps  it: 4  a book  2 minutes (quick)"
-    assert lines[-2].endswith("2 minutes (dear), with --all or by name")
-    assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the dear ones"
+    assert lines[-2].endswith("2 minutes (slow), with --all or by name")
+    assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the slow ones"
     assert len(rnn_tasks("reproduce", "--list", "quick_loss").out.splitlines()) == 2
     assert not FOLDER.exists()
 
@@ -188,7 +188,7 @@ def test_published_results_equal_those_of_the_page_on_text() -> None:
 
 def test_ngram_equals_the_baseline_of_a_run(rnn_tasks: RnnTasks) -> None:
     options = [option for option in SMALL_TEXT if "sequence_length" not in option]
-    assert rnn_tasks("fit", "--config", "seeds/time_machine_windows_gru", *options).status == 0
+    assert rnn_tasks("fit", "--config", "published/time_machine_windows_gru", *options).status == 0
     (path,) = Path("lightning_logs").glob("*/version_0/summary.json")
     assert ngram_of_windows() == pytest.approx(json.loads(path.read_text())["baseline"]["val"]["perplexity"])
 

@@ -43,7 +43,7 @@ WRITER = "rnn_tasks.models.LanguageModel"
 MODELS: list[tuple[str, TaskSpec, dict[str, Any]]] = [
     (TAGGER, TASKS["echo"].spec, {}),
     (TAGGER, TASKS["variable_delay_echo"].spec, {"condition_at": "both", "embedding_size": 3}),
-    (TAGGER, TASKS["copy"].spec, {"quiet_blank": True, "recurrent_lr_factor": 0.1}),
+    (TAGGER, TASKS["copy"].spec, {"zero_blank_weights": True, "recurrent_lr_factor": 0.1}),
     ("rnn_tasks.models.sequence_tagger.SequenceTagger", TASKS["variable_delay_echo"].spec, {"condition_at": "readout"}),
     (f"{__name__}.ScaledModel", TASKS["echo"].spec, {"embedding_size": 3}),
     (WRITER, TEXT, {"dropout": 0.3, "embedding_size": 2, "input_lr_factor": 0.5}),

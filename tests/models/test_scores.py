@@ -20,7 +20,7 @@ def random_batch(num_conditions: int = 0, with_memory: bool = False, rows: int =
 
 def counted(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: int) -> dict[str, float]:
     """All scores, by counting step by step."""
-    scored, sequences, flawless = 0, 0, 0
+    scored, sequences, exact_matches = 0, 0, 0
     right, needed = np.zeros(max(1, num_conditions)), np.zeros(max(1, num_conditions))
     for _, answers, batch in updates:
         for row in range(len(answers)):
@@ -36,13 +36,13 @@ def counted(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: int) ->
                     right[condition] += hit
                     errors += 1 - hit
             sequences += 1
-            flawless += errors == 0
+            exact_matches += errors == 0
     seen = {condition: right[condition] / needed[condition] for condition in np.flatnonzero(needed)}
     scores = {
         "loss": sum(float(loss) for loss, _, _ in updates) / scored,
         "accuracy": right.sum() / needed.sum(),
         "worst_accuracy": min(seen.values()),
-        "sequence_accuracy": flawless / sequences,
+        "exact_match": exact_matches / sequences,
     }
     if num_conditions:
         scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in seen.items()}
@@ -58,7 +58,7 @@ def test_the_scores_are_those_that_one_counts(num_conditions: int, with_memory: 
         scores.update(*update)
     expected = counted(updates, num_conditions)
     assert scores.compute() == pytest.approx(expected, rel=1e-5)
-    assert 0 < expected["sequence_accuracy"] < 1
+    assert 0 < expected["exact_match"] < 1
     assert 0 < expected["accuracy"] < 1
 
 

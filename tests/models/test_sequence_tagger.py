@@ -152,7 +152,7 @@ def test_evaluation_logs_the_scores_of_the_whole_set(stage: str, every_delay: bo
         "loss": loss,
         "accuracy": right[scored].float().mean().item(),
         "worst_accuracy": min(by_delay),
-        "sequence_accuracy": (right | ~scored).all(1).float().mean().item(),
+        "exact_match": (right | ~scored).all(1).float().mean().item(),
         "excess_loss": loss - task.baseline.loss,
         "loss_share": loss / task.baseline.loss,
         "baseline_loss": task.baseline.loss,

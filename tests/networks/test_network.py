@@ -94,11 +94,11 @@ def test_read_linearly_equals_the_linear_layer(time_first: bool) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_quiet_blank_zeroes_its_input_weights_alone(core: str) -> None:
+def test_zero_blank_weights_zeroes_its_input_weights_alone(core: str) -> None:
     torch.manual_seed(1)
     plain = tagger("copy", CORES[core])
     torch.manual_seed(1)
-    quiet = tagger("copy", CORES[core], quiet_blank=True)
+    quiet = tagger("copy", CORES[core], zero_blank_weights=True)
     blank = TASKS["copy"].spec.blank
     assert blank == 5
     for weight, before in zip(quiet.core.input_weights(), plain.core.input_weights(), strict=True):
@@ -111,18 +111,18 @@ def test_quiet_blank_zeroes_its_input_weights_alone(core: str) -> None:
             torch.testing.assert_close(parameter, plain.get_parameter(name), atol=0, rtol=0)
 
 
-def test_quiet_blank_zeroes_its_embedding() -> None:
-    network = tagger("copy", embedding_size=4, quiet_blank=True)
+def test_zero_blank_weights_zeroes_its_embedding() -> None:
+    network = tagger("copy", embedding_size=4, zero_blank_weights=True)
     assert network.symbol_embedding is not None
     assert (network.symbol_embedding.weight == 0).all(1).tolist() == [False] * 5 + [True, False]
 
 
-def test_quiet_blank_changes_nothing_when_the_task_has_no_blank() -> None:
-    network = TaggerNetwork(ELMAN, TaskSpec(5, 5, blank=None), quiet_blank=True)
+def test_zero_blank_weights_changes_nothing_when_the_task_has_no_blank() -> None:
+    network = TaggerNetwork(ELMAN, TaskSpec(5, 5, blank=None), zero_blank_weights=True)
     assert all((weight != 0).all() for weight in network.core.input_weights())
 
 
-def test_quiet_blank_is_refused_when_input_weights_are_unknown() -> None:
+def test_zero_blank_weights_is_refused_when_input_weights_are_unknown() -> None:
     unknown = partial(Foreign, hidden_size=6, layer=nn.GRU, input="other")
-    with pytest.raises(UsageError, match="quiet_blank needs to know the layer's input weights"):
-        tagger("copy", unknown, quiet_blank=True)
+    with pytest.raises(UsageError, match="zero_blank_weights needs to know the layer's input weights"):
+        tagger("copy", unknown, zero_blank_weights=True)

@@ -43,7 +43,7 @@ def test_the_table_says_what_the_numbers_are() -> None:
     assert rows["gradient where the answer was read, share of that at the loss"] == f"{share:.2g}"
     assert rows["steps in which the gradient was clipped, of those logged"] == "50% of 2"
     largest = flow.stretching.trained.exponents[0]
-    assert rows["largest Lyapunov exponent, nats a step"].startswith(f"{largest:+.3f} (untrained ")
+    assert rows["largest Lyapunov exponent, nats per step"].startswith(f"{largest:+.3f} (untrained ")
     assert rows["steps after which a difference is 1/e of itself"] == f"{-1 / largest:,.0f}"
     assert table([flow, flow]).columns == ["", "made/version_0", "made/version_0"]  # type: ignore[union-attr]
 

@@ -65,6 +65,6 @@ def test_pictures_have_levels_and_names(width: float) -> None:
     assert (lines["smallest"] == LOWEST).all()
     exponents = draw_exponents([("A: one", one), ("B: two", one)], width)
     assert len(exponents.axes[0].lines[0].get_xdata()) == 2  # type: ignore[arg-type]  # that of -inf is left out
-    assert exponents.axes[0].get_ylabel() == "exponent, nats a step"
+    assert exponents.axes[0].get_ylabel() == "exponent, nats per step"
     low, high = exponents.axes[0].get_ylim()
     assert low < math.log(0.9) < 0 < high

@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.Fixtu
 
 
 def test_a_verdict_in_words() -> None:
-    metrics = {"test/loss": 0.5, "test/accuracy": 0.75, "test/worst_accuracy": 0.5, "test/sequence_accuracy": 0.1}
+    metrics = {"test/loss": 0.5, "test/accuracy": 0.75, "test/worst_accuracy": 0.5, "test/exact_match": 0.1}
     summary = {
         "metrics": metrics,
         "verdict": "learning",
@@ -122,7 +122,7 @@ def test_curves_of_two_runs(width: float) -> None:
     ]
     figure = draw_learning_curves([learning_run(run, task.baseline) for run in runs], False, width)
     losses, accuracies = figure.axes
-    assert (losses.get_ylabel(), losses.get_xlabel()) == ("loss, nats a step", "optimizer steps")
+    assert (losses.get_ylabel(), losses.get_xlabel()) == ("loss, nats per step", "optimizer steps")
     assert losses.get_yscale() == "log"
     for field, value in ((losses, task.baseline.loss), (accuracies, 1 / 8)):
         assert sum(constant(field, value)) == 1
@@ -149,7 +149,7 @@ def test_the_floor_of_a_text_is_drawn_and_said(grammar: RunData) -> None:
     assert {"n-gram", "least possible", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
     }
-    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats a character"] == [f"{known.floor:.4f}"]
+    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats per character"] == [f"{known.floor:.4f}"]
 
 
 def test_losses_of_one_size_have_a_plain_axis() -> None:

@@ -16,7 +16,10 @@ from tests.conftest import SMALL, RnnTasks
 CONFIG: dict[str, Any] = {
     "seed_everything": 5,
     "data": {"class_path": "rnn_tasks.tasks.Echo", "init_args": {"delay": 2}},
-    "model": {"class_path": "rnn_tasks.models.SequenceTagger", "init_args": {"quiet_blank": True, "schedule": None}},
+    "model": {
+        "class_path": "rnn_tasks.models.SequenceTagger",
+        "init_args": {"zero_blank_weights": True, "schedule": None},
+    },
     "constraint": None,
 }
 

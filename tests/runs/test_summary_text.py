@@ -20,7 +20,7 @@ SUMMARY: dict[str, Any] = {
         "val/accuracy": 0.5,
         "test/accuracy": 0.998,
         "test/worst_accuracy": 0.99,
-        "test/sequence_accuracy": 0.9,
+        "test/exact_match": 0.9,
         "test/loss": 0.25,
     },
     "baseline": {"accuracy": 1 / 26, "loss": 2.5},

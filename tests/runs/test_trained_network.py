@@ -117,7 +117,7 @@ def test_loading_leaves_the_global_random_numbers_alone(run: Path, load: Callabl
 @load_by_both
 def test_another_model_section_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
     config = read_config(run)
-    config["model"]["init_args"]["quiet_blank"] = True
+    config["model"]["init_args"]["zero_blank_weights"] = True
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UsageError, match="the model section is another one"):
         load(find_run(str(run)))

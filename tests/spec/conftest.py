@@ -6,7 +6,7 @@ from rnn_tasks.spec import Codec, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, Task, VariableDelayEcho
 
 TASKS: list[Task] = [
-    *(Copy(layout) for layout in ("seed", "arjovsky", "exprnn", "recall")),
+    *(Copy(layout) for layout in ("plain", "arjovsky", "exprnn", "recall")),
     Copy("recall", num_symbols=3, alphabet_size=62, delay=9, min_delay=2),
     Echo(),
     Echo(delay=0),

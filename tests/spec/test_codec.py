@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.spec import NOT_SCORED, Codec, Run, TaskSpec
+from rnn_tasks.spec import NOT_SCORED, Codec, Repeat, TaskSpec
 from rnn_tasks.tasks import Copy
 
 ECHO = Codec(" abc", "abc", min_delay=2, max_delay=2)
@@ -12,11 +12,11 @@ SEVERAL_DELAYS = Codec(" abc", "abc", min_delay=1, max_delay=3, conditional=True
 
 
 def test_a_run_grows_with_delay_and_letters() -> None:
-    assert Run(0, per_delay=2, per_letter=3, constant=-1).length(delay=5, letters=7) == 2 * 5 + 3 * 7 - 1
+    assert Repeat(0, per_delay=2, per_letter=3, constant=-1).length(delay=5, letters=7) == 2 * 5 + 3 * 7 - 1
 
 
 def test_the_cue_follows_the_letters_and_the_answer_is_marked() -> None:
-    codec = Codec("ab_:", "ab", cue=(Run(2, per_delay=1), Run(3, per_letter=1)), answer_per_letter=1, max_delay=2)
+    codec = Codec("ab_:", "ab", cue=(Repeat(2, per_delay=1), Repeat(3, per_letter=1)), answer_per_letter=1, max_delay=2)
     batch = codec.encode(["aba", "b"], delay=1)
     assert codec.decode(batch.inputs) == ["aba_:::", "b_:aaaa"]  # filled up with the first symbol
     assert batch.scored.tolist() == [[False] * 4 + [True] * 3, [False, False, True] + [False] * 4]
@@ -24,7 +24,7 @@ def test_the_cue_follows_the_letters_and_the_answer_is_marked() -> None:
 
 
 def test_a_cue_of_negative_length_is_none() -> None:
-    codec = Codec("ab_", "ab", cue=(Run(2, per_letter=1, constant=-2),))
+    codec = Codec("ab_", "ab", cue=(Repeat(2, per_letter=1, constant=-2),))
     assert codec.decode(codec.encode(["a"]).inputs) == ["a"]
     assert codec.decode(codec.encode(["aba"]).inputs) == ["aba_"]
     assert codec.lengths(["a", "aba"]) == [1, 4]

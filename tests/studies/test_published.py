@@ -17,7 +17,7 @@ from rnn_tasks.studies.table import runs_table
 TINY: dict[str, Any] = {
     "about": "Two.",
     "runs": {
-        "slow": {"configs": "copy", "minutes": 9, "dear": True},
+        "slow": {"configs": "copy", "minutes": 9, "slow": True},
         "quick": {"configs": "echo", "set": {"data.delay": 2}, "minutes": 0.5, "seeds": [0, 3]},
     },
     "figures": {
@@ -162,7 +162,7 @@ def test_csv_has_unrounded_numbers() -> None:
         ({**TINY, "axes": {}}, "tiny does not know axes"),
         (changed("runs", to={}), "runs must be a section with at least one"),
         (changed("runs", "slow", "minutes", to=None), "runs: slow: minutes must be a number above 0"),
-        (changed("runs", "slow", "dear", to="yes"), "dear must be true or false"),
+        (changed("runs", "slow", "slow", to="yes"), "slow must be true or false"),
         (changed("runs", "quick", "seeds", to=[1, 1]), "seeds must be numbers, each once"),
         (changed("runs", "quick", "budget", to=3), "runs: quick does not know budget"),
         (changed("figures", "loss", "run", to="quack"), "figures: loss: there is no run quack"),

@@ -10,7 +10,7 @@ from rnn_tasks.tasks.copy import LAYOUTS, LayoutName, copy
 
 PICTURES: dict[LayoutName, tuple[int, str, str, str]] = {
     # T, inputs, targets, memory
-    "seed": (1, "abc____", "____abc", "    ^^^"),
+    "plain": (1, "abc____", "____abc", "    ^^^"),
     "arjovsky": (2, "abc_:___", "_____abc", "     ^^^"),
     "exprnn": (2, "abc__:__", "_____abc", "     ^^^"),
     "recall": (2, "abc__:::", ".....abc", "     ^^^"),
@@ -22,7 +22,7 @@ def by_definition(layout: LayoutName, symbols: list[int], delay: int, blank: int
     """Inputs and targets of one sequence, as tasks.md defines them."""
     size, marker = len(symbols), blank + 1
     behind = {
-        "seed": [blank] * delay + [blank] * size,
+        "plain": [blank] * delay + [blank] * size,
         "arjovsky": [blank] * (delay - 1) + [marker] + [blank] * size,
         "exprnn": [blank] * delay + [marker] + [blank] * (size - 1),
         "recall": [blank] * delay + [marker] * size,
@@ -52,7 +52,7 @@ def timing_only(batch: Batch, num_symbols: int) -> tuple[float, float]:
 @pytest.mark.parametrize("layout", PICTURES)
 def test_the_picture_of_each_layout(layout: LayoutName) -> None:
     delay, inputs, targets, needed = PICTURES[layout]
-    marker = 3 if layout == "seed" else 4
+    marker = 3 if layout == "plain" else 4
     batch = Batch(*copy(torch.tensor([[0, 1, 2]]), torch.tensor([delay]), LAYOUTS[layout], blank=3, marker=marker))
     assert "".join("abc_:"[symbol] for symbol in batch.inputs[0]) == inputs
     assert "".join("abc_"[symbol] if symbol >= 0 else "." for symbol in batch.targets[0]) == targets
@@ -97,12 +97,12 @@ def test_all_symbols_are_equally_likely() -> None:
 @pytest.mark.parametrize(
     "task",
     [
-        Copy("seed", batch_size=4000),
+        Copy("plain", batch_size=4000),
         Copy("arjovsky", num_symbols=4, alphabet_size=3, delay=9, batch_size=4000),
         Copy("exprnn", num_symbols=4, alphabet_size=3, delay=9, min_delay=3, batch_size=8000),
         Copy("recall", num_symbols=5, alphabet_size=2, delay=4, min_delay=1, batch_size=8000),
     ],
-    ids=["seed", "arjovsky", "exprnn", "recall"],
+    ids=["plain", "arjovsky", "exprnn", "recall"],
 )
 def test_baseline_equals_score_of_predictor_that_knows_timing(task: Copy) -> None:
     loss, accuracy = timing_only(task.train_batch(0), task.alphabet_size)
@@ -150,7 +150,7 @@ def test_a_text_with_a_drawn_delay_becomes_the_row_of_that_delay(layout: LayoutN
 
 
 @pytest.mark.parametrize(
-    ("layout", "cue"), [("seed", "    "), ("arjovsky", ":   "), ("exprnn", " :  "), ("recall", " :::")]
+    ("layout", "cue"), [("plain", "    "), ("arjovsky", ":   "), ("exprnn", " :  "), ("recall", " :::")]
 )
 def test_symbols_are_shown_as_characters_with_blank_and_marker(layout: LayoutName, cue: str) -> None:
     codec = Copy(layout, num_symbols=3, alphabet_size=12).spec.codec
@@ -170,14 +170,14 @@ def test_the_sizes_count_the_symbols_that_occur(layout: LayoutName) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"layout": "other"}, "layout must be one of seed, arjovsky, exprnn, recall, got other"),
+        ({"layout": "other"}, "layout must be one of plain, arjovsky, exprnn, recall, got other"),
         ({"num_symbols": 0}, "num_symbols must be at least 1, got 0"),
         ({"alphabet_size": 1}, r"alphabet_size must be in 2\.\.62, got 1"),
         ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
         ({"delay": 0}, "delay must be at least 1, got 0"),
         ({"layout": "recall", "delay": 3, "min_delay": 4}, r"min_delay must be in 1\.\.delay \(3\), got 4"),
         ({"layout": "recall", "delay": 3, "min_delay": 0}, r"min_delay must be in 1\.\.delay \(3\), got 0"),
-        ({"layout": "seed", "delay": 3, "min_delay": 2}, "layout seed has no marker"),
+        ({"layout": "plain", "delay": 3, "min_delay": 2}, "layout plain has no marker"),
     ],
 )
 def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, object], message: str) -> None:
