@@ -64,10 +64,10 @@ class Codec:
         low, high = self.min_delay, self.max_delay
         if delay is None:
             if low != high:
-                raise UsageError(f"this network was trained on several delays: set --delay, {low}..{high}")
+                raise UsageError(f"this network was trained on several delays: set --delay to one of {low}..{high}")
             return low
         if not low <= delay <= high:
-            choice = f"{low}, or leave it out" if low == high else f"{low}..{high}"
+            choice = f"{low}, or leave it out" if low == high else f"one of {low}..{high}"
             raise UsageError(f"this network was not trained on delay {delay}: set --delay to {choice}")
         return delay
 

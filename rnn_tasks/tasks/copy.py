@@ -105,7 +105,7 @@ class Copy(GeneratedTask):
         val_sequences: Validation sequences, ``>= 1``.
         test_sequences: Test sequences, ``>= 1``.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
-        seed: Seed of the data, ``>= 0``; None for ``seed_everything`` on the command line, and for 0 elsewhere.
+        seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
         UsageError: A value is out of bounds, or ``min_delay`` is set in the layout ``plain``, which has no marker.

@@ -36,8 +36,8 @@ class ElmanGrammar(LanguageTask):
         random_offset: Whether each epoch skips a random number of characters at the start of a finite text.
         eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``. A row may start
             within a word, which costs loss, so use few rows.
-        seed: Seed of the sentences and of their order, ``>= 0``; None for ``seed_everything`` on the command line, and
-            for 0 elsewhere.
+        seed: Seed of the sentences and of their order, ``>= 0``; None means ``seed_everything`` on the command
+            line, and 0 in Python.
 
     Raises:
         UsageError: A value is out of bounds, or the sampling needs a finite text. Later, when the text is made: the

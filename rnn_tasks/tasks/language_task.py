@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from rnn_tasks.tasks.task import Task
 from rnn_tasks.texts.ngram import NGram, best_order
 
 Sampling = Literal["sequential", "sequential_reset", "random", "windows"]
+SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 MAX_ORDER = 6
 """The longest n-gram that the baseline tries."""
 
@@ -47,7 +48,7 @@ class LanguageTask(Task):
         sequence_length: Characters per sequence, ``>= 1``.
         random_offset: Whether each epoch skips a random number of characters at the start, so that the cuts differ.
         eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``.
-        seed: Seed of the order, ``>= 0``; None for ``seed_everything`` on the command line, and for 0 elsewhere.
+        seed: Seed of the order, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
         UsageError: A value is out of bounds.
@@ -66,6 +67,7 @@ class LanguageTask(Task):
         sizes = {"batch_size": batch_size, "sequence_length": sequence_length, "eval_batch_size": eval_batch_size}
         for name, value in sizes.items():
             require(value >= 1, f"{name} must be at least 1, got {value}")
+        require(sampling in SAMPLINGS, f"sampling must be one of {', '.join(SAMPLINGS)}, got {sampling}")
         require(seed is None or seed >= 0, f"seed must be at least 0, got {seed}")
         self.sampling = sampling
         self.batch_size = batch_size
@@ -238,7 +240,11 @@ class LanguageTask(Task):
     def _rows(self, split: str) -> tuple[int, int]:
         """Return the number and the length of the rows into which an evaluation text is divided."""
         characters = len(self.symbols(split)) - 1
-        require(characters >= 1, f"the {split} text has {characters + 1} characters; it needs at least 2")
+        require(
+            characters >= 1,
+            f"the {split} text must have at least 2 characters, got {characters + 1}: use a longer text, or a larger "
+            "share of it",
+        )
         rows = min(self.eval_batch_size, characters)
         return rows, -(-characters // rows)
 

@@ -26,7 +26,7 @@ class Text(LanguageTask):
         sequence_length: Characters per sequence, ``>= 1``.
         random_offset: Whether each epoch skips a random number of characters at the start, so that the cuts differ.
         eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``.
-        seed: Seed of the order, ``>= 0``; None for ``seed_everything`` on the command line, and for 0 elsewhere.
+        seed: Seed of the order, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
         UsageError: A value is out of bounds. Later, when the text is read: the file is missing, is not text, or is too
@@ -56,6 +56,7 @@ class Text(LanguageTask):
             eval_batch_size=eval_batch_size,
             seed=seed,
         )
+        require(cleaning in CLEANINGS, f"cleaning must be one of {', '.join(CLEANINGS)}, got {cleaning}")
         require(min_count >= 1, f"min_count must be at least 1, got {min_count}")
         require(
             val_share > 0 and test_share > 0 and val_share + test_share < 1,

@@ -73,7 +73,7 @@ class TimeMachine(LanguageTask):
         sequence_length: Characters per sequence, ``>= 1``.
         random_offset: Whether each epoch skips a random number of characters at the start, so that the cuts differ.
         eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``.
-        seed: Seed of the order, ``>= 0``; None for ``seed_everything`` on the command line, and for 0 elsewhere.
+        seed: Seed of the order, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
         UsageError: A value is out of bounds. Later, when the text is read: the book is missing or too short.
@@ -94,6 +94,7 @@ class TimeMachine(LanguageTask):
         eval_batch_size: int = 32,
         seed: int | None = None,
     ) -> None:
+        require(protocol in PROTOCOLS, f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol}")
         self.protocol = PROTOCOLS[protocol]
         sampling = sampling or self.protocol.sampling
         super().__init__(

@@ -30,7 +30,7 @@ class VariableDelayEcho(GeneratedTask):
         val_sequences: Validation sequences, ``> max_delay``; their delays rotate (0, 1, ..., ``max_delay``, 0, ...).
         test_sequences: Test sequences, ``> max_delay``; their delays rotate in the same way.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
-        seed: Seed of the data, ``>= 0``; None for ``seed_everything`` on the command line, and for 0 elsewhere.
+        seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
         every_delay: Whether each string of letters occurs once with every delay, in consecutive sequences, instead of
             new letters in each sequence. A layer that does not receive the delay then runs once per string.
 

@@ -86,13 +86,18 @@ def test_delay_is_optional_when_the_task_has_one() -> None:
 
 
 def test_missing_delay_raises_when_the_task_has_several() -> None:
-    with pytest.raises(UsageError, match=r"set --delay, 1\.\.3"):
+    with pytest.raises(UsageError, match=r"set --delay to one of 1\.\.3"):
         SEVERAL_DELAYS.encode(["abc"])
 
 
 @pytest.mark.parametrize(
     ("codec", "delay", "choice"),
-    [(ECHO, 3, "2, or"), (ECHO, 0, "2, or"), (SEVERAL_DELAYS, 0, r"1\.\.3$"), (SEVERAL_DELAYS, 4, r"1\.\.3$")],
+    [
+        (ECHO, 3, "2, or"),
+        (ECHO, 0, "2, or"),
+        (SEVERAL_DELAYS, 0, r"one of 1\.\.3$"),
+        (SEVERAL_DELAYS, 4, r"one of 1\.\.3$"),
+    ],
 )
 def test_delay_out_of_bounds_raises(codec: Codec, delay: int, choice: str) -> None:
     with pytest.raises(UsageError, match=rf"not trained on delay {delay}: set --delay to {choice}"):

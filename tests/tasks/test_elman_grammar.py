@@ -257,7 +257,7 @@ def test_text_too_short_for_a_batch_raises() -> None:
 
 
 def test_validation_text_of_one_character_raises() -> None:
-    with pytest.raises(UsageError, match="the val text has 1 characters; it needs at least 2"):
+    with pytest.raises(UsageError, match="the val text must have at least 2 characters, got 1"):
         finite(num_sentences=1, val_share=0.01).val_dataloader()
 
 

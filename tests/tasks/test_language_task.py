@@ -3,7 +3,7 @@ import random
 from collections import Counter, defaultdict
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,9 +13,8 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import LanguageTask
-from rnn_tasks.tasks.language_task import Sampling, cut
+from rnn_tasks.tasks.language_task import SAMPLINGS, Sampling, cut
 
-SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
 # Characters, rows and steps: with and without remainder, with rows of minimal length, with one row, with one step.
 SHAPES = [(25, 2, 4), (26, 2, 4), (57, 3, 5), (200, 4, 7), (31, 1, 10), (40, 30, 1), (9, 1, 1), (12, 5, 1)]
 
@@ -448,8 +447,9 @@ def test_evaluation_is_repeatable_and_predict_uses_the_test(sampling: Sampling) 
 def test_evaluation_text_of_fewer_than_2_characters_raises(sampling: Sampling, split: str, size: int) -> None:
     task = StringTask(distinct_text(60), sampling=sampling)
     task.texts[split] = distinct_text(size)
-    need = "too few for a window of 4" if sampling == "windows" else "it needs at least 2"
-    message = f"the {split} text has {size} characters[,;] {need}"
+    message = f"the {split} text must have at least 2 characters, got {size}: use a longer text"
+    if sampling == "windows":
+        message = f"the {split} text has {size} characters, too few for a window of 4: use a longer text"
     with pytest.raises(UsageError, match=message):
         evaluation(task, split)
     with pytest.raises(UsageError, match=message):
@@ -505,7 +505,7 @@ def test_check_raises_for_a_text_that_is_too_short(short: int, name: str) -> Non
     sizes = [13, 2, 2]
     task(*sizes).check()
     sizes[short] -= 1
-    with pytest.raises(UsageError, match=f"the {name} text has {sizes[short]} characters"):
+    with pytest.raises(UsageError, match=f"the {name} text .* {sizes[short]}"):
         task(*sizes).check()
 
 
@@ -586,6 +586,12 @@ def test_size_below_1_raises(name: str) -> None:
     sizes: dict[str, Any] = {name: 0}
     with pytest.raises(UsageError, match=f"^{name} must be at least 1, got 0$"):
         StringTask(**sizes)
+
+
+def test_unknown_sampling_raises() -> None:
+    message = "sampling must be one of sequential, sequential_reset, random, windows, got other"
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        StringTask(sampling=cast(Sampling, "other"))
 
 
 def test_negative_seed_raises() -> None:

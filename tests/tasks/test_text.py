@@ -145,8 +145,11 @@ def test_text_too_short_for_a_batch_raises(tmp_path: Path) -> None:
 def test_split_of_one_character_raises(val_share: float, test_share: float, split: str, tmp_path: Path) -> None:
     path = write_file(tmp_path, TEXT_100)
     task = Text(path, val_share=val_share, test_share=test_share, batch_size=2, sequence_length=4)
-    assert error_of(task) == f"the {split} text has 1 characters; it needs at least 2"
-    with pytest.raises(UsageError, match=f"the {split} text has 1 characters"):
+    assert (
+        error_of(task)
+        == f"the {split} text must have at least 2 characters, got 1: use a longer text, or a larger share of it"
+    )
+    with pytest.raises(UsageError, match=f"the {split} text must have at least 2 characters, got 1"):
         task.val_dataloader() if split == "val" else task.test_dataloader()
 
 
@@ -178,6 +181,7 @@ def test_missing_path_raises_and_names_the_option(path: str | None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"cleaning": "other"}, "cleaning must be one of letters, lower, none, got other"),
         ({"min_count": 0}, "min_count must be at least 1, got 0"),
         ({"val_share": 0.0}, "val_share and test_share must be above 0, and their sum below 1, got 0.0 and 0.1"),
         ({"test_share": -0.1}, "val_share and test_share must be above 0, and their sum below 1, got 0.1 and -0.1"),

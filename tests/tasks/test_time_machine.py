@@ -5,7 +5,7 @@ import random
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
 import torch
@@ -159,6 +159,11 @@ def test_windows_raises_for_another_sampling(sampling: Sampling) -> None:
     ):
         TimeMachine("windows", sampling=sampling)
     assert TimeMachine("windows", sampling="windows").sampling == "windows"
+
+
+def test_unknown_protocol_raises() -> None:
+    with pytest.raises(UsageError, match="protocol must be one of book, windows, classic, got other"):
+        TimeMachine(cast(ProtocolName, "other"))
 
 
 @pytest.mark.parametrize(
