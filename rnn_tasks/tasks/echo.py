@@ -66,8 +66,8 @@ class Echo(GeneratedTask):
         UsageError: A value is out of bounds.
 
     References:
-        The defaults are those of homework 2, "Recurrent Neural Networks", of New York University's course "Deep
-        Learning", after A. Canziani's notebook "09-echo_data" (https://github.com/Atcold/NYU-DLSP20).
+        The defaults are those of NYU Deep Learning, homework 2, "Recurrent Neural Networks", which builds on
+        https://github.com/Atcold/pytorch-Deep-Learning/blob/master/09-echo_data.ipynb.
 
     Example:
         >>> task = Echo(delay=2, sequence_length=5, batch_size=3)

@@ -82,7 +82,7 @@ def test_vocabulary_has_only_characters_of_the_training_text(tmp_path: Path) -> 
 def test_characters_rarer_than_min_count_are_unknown(tmp_path: Path) -> None:
     text = "abcabababd" * 8 + "abcabababd" * 2
     task = Text(write_file(tmp_path, text), min_count=9, batch_size=1, sequence_length=10, random_offset=False)
-    assert task.vocabulary.characters == "ab"  # 16 of c and d in all, but 8 in the training text
+    assert task.vocabulary.characters == "ab"  # c and d occur 10 times each, 8 times in the training text
     batch = task.train_batch(0)
     assert batch.inputs[0].tolist() == [1, 2, 0, 1, 2, 1, 2, 1, 2, 0]
     assert batch.targets[0].tolist() == [2, 0, 1, 2, 1, 2, 1, 2, 0, 1]
