@@ -83,13 +83,13 @@ def rows(batches: list[Batch]) -> list[tuple[list[list[int]], list[list[int]]]]:
 
 def starts(batches: list[Batch]) -> list[int]:
     """Return the start of each sequence in a text of distinct characters; check that all are pieces of the text."""
-    starts = []
+    positions = []
     for inputs, targets in rows(batches):
         for read, expected in zip(inputs, targets, strict=True):
             assert read == list(range(read[0], read[0] + len(read)))
             assert expected == [position + 1 for position in read]
-            starts.append(read[0])
-    return starts
+            positions.append(read[0])
+    return positions
 
 
 def same(left: list[Batch], right: list[Batch]) -> bool:
@@ -197,8 +197,8 @@ def test_batches_equal_the_diagram() -> None:
         "inputs   time   targets   ime_",
         "inputs   er_f   targets   r_fo",
     ]
-    drawn = [line.strip() for line in picture.splitlines() if "inputs" in line]
-    assert [line.removeprefix(f"batch {row // 2}").strip()[:30] for row, line in enumerate(drawn)] == lines
+    diagram_lines = [line.strip() for line in picture.splitlines() if "inputs" in line]
+    assert [line.removeprefix(f"batch {row // 2}").strip()[:30] for row, line in enumerate(diagram_lines)] == lines
 
 
 def test_cut_targets_are_the_next_characters() -> None:
@@ -231,8 +231,8 @@ def test_sequential_batches_equal_those_of_d2l(
         # Every epoch has the number of batches of the largest offset; a smaller offset may have room for one more.
         assert len(batches) == len(d2l_sequential(size, steps * random_offset, num_rows, steps))
         assert len(expected) - len(batches) in (0, 1)
-        found = [[(row[0], row[-1]) for row in inputs] for inputs, _ in rows(batches)]
-        assert found == expected[: len(batches)]
+        actual = [[(row[0], row[-1]) for row in inputs] for inputs, _ in rows(batches)]
+        assert actual == expected[: len(batches)]
     assert offsets == (set(range(steps + 1)) if random_offset else {0})
 
 
@@ -245,15 +245,15 @@ def test_random_batches_equal_those_of_d2l(size: int, num_rows: int, steps: int,
     skips = set()
     for number in range(60):
         batches = epoch(task, number)
-        found = starts(batches)
-        skipped = found[0] % steps
+        positions = starts(batches)
+        skipped = positions[0] % steps
         skips.add(skipped)
         pieces, _ = d2l_random(size, skipped, num_rows, steps)
         _, fewest = d2l_random(size, (steps - 1) * random_offset, num_rows, steps)
         assert len(batches) == fewest
         assert [batch.inputs.shape for batch in batches] == [(num_rows, steps)] * fewest
-        assert len(set(found)) == len(found)
-        assert set(found) <= pieces
+        assert len(set(positions)) == len(positions)
+        assert set(positions) <= pieces
     assert skips == (set(range(steps)) if random_offset else {0})
 
 
@@ -359,8 +359,8 @@ def test_two_processes_equal_one_with_twice_the_batch_size(sampling: Sampling) -
     for number in (0, 1):
         halves = [epoch(on_rank(task(3), rank, 2), number) for rank in (0, 1)]
         assert same(concatenated(halves), epoch(task(6), number))
-        found = starts(halves[0] + halves[1])
-        assert len(set(found)) == len(found)
+        positions = starts(halves[0] + halves[1])
+        assert len(set(positions)) == len(positions)
         if sampling == "sequential":
             for half in halves:
                 assert all(torch.equal(b.inputs[:, 0], a.targets[:, -1]) for a, b in pairwise(half))

@@ -15,7 +15,7 @@ TEXT_100 = "abcdefgh" * 10 + "hgfedcba" + "ab" + "aabbccdd" + "hg"
 
 
 def write_file(folder: Path, content: str | bytes) -> str:
-    file = folder / "own.txt"
+    file = folder / "text.txt"
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     return str(file)
 
@@ -104,11 +104,11 @@ def test_default_prefix_has_at_most_20_characters(tmp_path: Path) -> None:
 def test_path_expands_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write_file(tmp_path, TEXT_100)
-    assert Text("~/own.txt").whole_text == TEXT_100
+    assert Text("~/text.txt").whole_text == TEXT_100
 
 
 def test_file_is_read_at_first_use(tmp_path: Path) -> None:
-    task = Text(str(tmp_path / "own.txt"))
+    task = Text(str(tmp_path / "text.txt"))
     write_file(tmp_path, TEXT_100)
     assert task.whole_text == TEXT_100
 
@@ -145,10 +145,8 @@ def test_text_too_short_for_a_batch_raises(tmp_path: Path) -> None:
 def test_split_of_one_character_raises(val_share: float, test_share: float, split: str, tmp_path: Path) -> None:
     path = write_file(tmp_path, TEXT_100)
     task = Text(path, val_share=val_share, test_share=test_share, batch_size=2, sequence_length=4)
-    assert (
-        error_of(task)
-        == f"the {split} text must have at least 2 characters, got 1: use a longer text, or a larger share of it"
-    )
+    message = f"the {split} text must have at least 2 characters, got 1: use a longer text, or a larger share of it"
+    assert error_of(task) == message
     with pytest.raises(UsageError, match=f"the {split} text must have at least 2 characters, got 1"):
         task.val_dataloader() if split == "val" else task.test_dataloader()
 

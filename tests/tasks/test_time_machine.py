@@ -237,7 +237,7 @@ class TestRealBook:
             assert len(task.whole_text) == 173_428
             assert len(task.vocabulary) == 28
 
-    def test_book_splits_have_published_sizes(self, file: Path) -> None:
+    def test_book_splits_have_exact_sizes(self, file: Path) -> None:
         task = TimeMachine(path=str(file))
         # 80 % and 90 % of 173,428 are 138,742.4 and 156,085.2.
         sizes = [len(task.text(split)) for split in ("train", "val", "test")]
