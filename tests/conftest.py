@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rnn_tasks.commands import main
-from rnn_tasks.texts.book import NAME, VARIABLE
+from rnn_tasks.texts.book import FILE_NAME, PATH_VARIABLE
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ SMALL_TEXT += ["--trainer.limit_val_batches=3", "--trainer.limit_test_batches=3"
 def small(task: str) -> list[str]:
     """What makes the recipe of a task a matter of a moment."""
     if task == "text":
-        return [*SMALL_TEXT, f"--data.path={os.environ[VARIABLE]}"]
+        return [*SMALL_TEXT, f"--data.path={os.environ[PATH_VARIABLE]}"]
     return SMALL_TEXT if task in ("time_machine", "elman_grammar") else SMALL
 
 
@@ -63,7 +63,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw = random.Random(0)
     words = ["".join(draw.choices(["ti", "me", "tra", "vel", "ler", "o", "bscu", "re"], k=3)) for _ in range(300)]
     lines = [" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(700)]
-    file = tmp_path_factory.mktemp("data") / NAME
+    file = tmp_path_factory.mktemp("data") / FILE_NAME
     file.write_text(f"The Time Machine, by H. G. Wells. {string.ascii_lowercase}\n" + "\n".join(lines))
     return file
 
@@ -71,8 +71,8 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_download(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stand-in is the book, for processes that a test starts too."""
-    monkeypatch.setenv(VARIABLE, str(stand_in))
-    monkeypatch.setattr("rnn_tasks.tasks.elman_grammar.COUNTED", 20_000)  # a million take two seconds
+    monkeypatch.setenv(PATH_VARIABLE, str(stand_in))
+    monkeypatch.setattr("rnn_tasks.tasks.elman_grammar.NGRAM_CHARACTERS", 20_000)  # a million take two seconds
     monkeypatch.setattr("rnn_tasks.texts.book.SHA1", hashlib.sha1(stand_in.read_bytes()).hexdigest())
 
 
@@ -102,8 +102,8 @@ def trained_logs(tmp_path_factory: pytest.TempPathFactory, stand_in: Path) -> Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["rnn-tasks"])
-        patch.setenv(VARIABLE, str(stand_in))
-        patch.setattr("rnn_tasks.tasks.elman_grammar.COUNTED", 20_000)
+        patch.setenv(PATH_VARIABLE, str(stand_in))
+        patch.setattr("rnn_tasks.tasks.elman_grammar.NGRAM_CHARACTERS", 20_000)
         patch.setattr("rnn_tasks.texts.book.SHA1", hashlib.sha1(stand_in.read_bytes()).hexdigest())
         for task in ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar"):
             main(["fit", "--config", task, *small(task)])

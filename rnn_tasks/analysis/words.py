@@ -57,7 +57,7 @@ def word_states(states: Values, text: str | Values, vocabulary: Vocabulary, afte
 
     Example:
         >>> text = " ab b ab "
-        >>> found = word_states(np.arange(9.0)[:, None], text, Vocabulary.of(text))
+        >>> found = word_states(np.arange(9.0)[:, None], text, Vocabulary.from_text(text))
         >>> found.words, found.states.ravel().tolist(), found.counts.tolist()
         (('ab', 'b'), [4.5, 4.0], [2, 1])
     """

@@ -95,7 +95,7 @@ def categories(words: list[str]) -> list[str]:
         >>> categories(["boy", "eat"]), categories(["boy", "traveller"])
         (['NOUN_HUMAN', 'VERB_TRAN'], ['unknown', 'unknown'])
     """
-    return ELMAN.kinds(words) or ["unknown"] * len(words)
+    return ELMAN.categories_of(words) or ["unknown"] * len(words)
 
 
 def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:

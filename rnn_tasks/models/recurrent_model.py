@@ -80,7 +80,7 @@ class RecurrentModel(LightningModule, ABC):
             batch: The batch.
             stage: ``train``, ``val``, ``test`` or ``predict``.
         """
-        logits: Tensor = self(batch.inputs, batch.filled_condition())[0]
+        logits: Tensor = self(batch.inputs, batch.padded_condition())[0]
         return logits[: batch.num_sequences]
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:

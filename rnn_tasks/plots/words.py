@@ -31,7 +31,7 @@ def draw_tree(tree: Dendrogram, width: float) -> "Figure":
     figure, (field,) = panels(width, 1, height=0.9 + 0.155 * len(tree.words))
     for places, heights in zip(tree.places, tree.heights, strict=True):
         field.plot(heights, places, color=LINES[0]["color"], linewidth=1.1)
-    kinds = ELMAN.kinds(tree.words) or [""] * len(tree.words)
+    kinds = ELMAN.categories_of(tree.words) or [""] * len(tree.words)
     words = [short_word(word) for word in tree.words]
     names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(words, kinds, strict=True)]
     field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)

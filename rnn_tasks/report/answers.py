@@ -20,7 +20,7 @@ def answers(network: Network, batch: Batch) -> Tensor:
         batch: What it reads, from a state of zeros.
     """
     with evaluating(network):
-        logits: Tensor = network(batch.inputs, batch.filled_condition())[0][: batch.num_sequences]
+        logits: Tensor = network(batch.inputs, batch.padded_condition())[0][: batch.num_sequences]
     return logits.argmax(-1)
 
 

@@ -125,7 +125,7 @@ def read_by(network: Network, text: Batch, task: LanguageTask) -> Read:
     found = {place: commonest(word_states(states, text.inputs, task.vocabulary, p)) for place, p in PLACES.items()}
     drawn = found[DRAWN[0]]
     tree = dendrogram(word_linkage(centred(drawn), METRICS[DRAWN[1]]), drawn.words)
-    kinds = {place: ELMAN.kinds(words.words) for place, words in found.items()}
+    kinds = {place: ELMAN.categories_of(words.words) for place, words in found.items()}
     if not all(kinds.values()):
         return Read(found, tree, None)
     purity = {

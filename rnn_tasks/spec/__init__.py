@@ -1,4 +1,4 @@
-"""What tasks and models exchange: the batch, the task's sizes and strings, its baseline."""
+"""The interface between tasks and models: batches, sizes and strings of tasks, baselines."""
 
 from rnn_tasks.spec.batch import NOT_SCORED, Batch
 from rnn_tasks.spec.codec import Codec, Repeat

@@ -1,4 +1,4 @@
-"""The batch: what a task gives to a model."""
+"""The batch that a task passes to a model."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,23 +8,22 @@ from torch import Tensor
 from torch.nn import functional
 
 NOT_SCORED = -100
-"""Target of a step that is not scored: the ``ignore_index`` of torch's losses."""
+"""The target of a step that is not scored, equal to the default ``ignore_index`` of torch's losses."""
 
 
 class Batch(NamedTuple):
     """One batch of any task, batch first.
 
-    Each of its sequences is a row of ``targets``. Where the network is asked for several conditions of one string, such
-    as every delay of an echo, ``inputs`` holds the string once, and k successive sequences belong to it, to the last
-    string perhaps fewer.
+    Each row of ``targets`` is one sequence. If the same string occurs under several conditions, such as every delay of
+    an echo, ``inputs`` holds the string once for k consecutive sequences (the last string may have fewer than k).
 
     Attributes:
-        inputs: Symbols, ``(sequences / k, time)`` int64, rounded up.
-        targets: Symbols, ``(sequences, time)`` int64, ``NOT_SCORED`` where a step is not scored.
-        memory: ``(sequences, time)`` bool, the scored steps that need memory; None when all scored steps do.
-        condition: ``(sequences,)`` int64, what the network is given about each sequence; None when nothing.
-        continues: Whether the rows continue those of the previous batch.
-        conditions_per_input: k.
+        inputs: Symbols, ``(ceil(sequences / k), time)`` int64.
+        targets: Symbols, ``(sequences, time)`` int64; ``NOT_SCORED`` at steps that are not scored.
+        memory: Mask of the scored steps that need memory, ``(sequences, time)`` bool; None if all scored steps do.
+        condition: Value that the network receives with each sequence, ``(sequences,)`` int64; None without conditions.
+        continues: Whether each row continues the same row of the previous batch.
+        conditions_per_input: Number of sequences per row of ``inputs``, k.
     """
 
     inputs: Tensor
@@ -36,22 +35,22 @@ class Batch(NamedTuple):
 
     @property
     def num_sequences(self) -> int:
-        """Number of sequences, each with its condition."""
+        """Number of sequences, which is the number of rows of ``targets``."""
         return len(self.targets)
 
     @property
     def scored(self) -> Tensor:
-        """``(sequences, time)`` bool: the steps that the loss is taken over."""
+        """Mask of the steps that count in the loss, ``(sequences, time)`` bool."""
         return self.targets != NOT_SCORED
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The batch on a device."""
+        """Return the batch on a device."""
         if self.inputs.device == torch.device(device):
             return self
         return self._mapped(lambda part: part.to(device))
 
     def expanded(self) -> "Batch":
-        """The same sequences with an input for each.
+        """Return the same sequences with one row of ``inputs`` per sequence.
 
         Example:
             >>> targets = torch.arange(4)[:, None]
@@ -63,31 +62,31 @@ class Batch(NamedTuple):
         inputs = self.inputs.repeat_interleave(self.conditions_per_input, 0)[: self.num_sequences]
         return self._replace(inputs=inputs, conditions_per_input=1)
 
-    def filled_condition(self) -> Tensor | None:
-        """The condition with k values for each input: zeros are added where the last input has fewer sequences."""
-        lacking = self.conditions_per_input * len(self.inputs) - self.num_sequences
-        return self.condition if self.condition is None or not lacking else functional.pad(self.condition, (0, lacking))
+    def padded_condition(self) -> Tensor | None:
+        """Return the condition, padded with zeros to k values for each row of ``inputs``."""
+        missing = self.conditions_per_input * len(self.inputs) - self.num_sequences
+        return self.condition if self.condition is None or not missing else functional.pad(self.condition, (0, missing))
 
     def rows(self, start: int, stop: int) -> "Batch":
-        """The sequences ``start`` to ``stop - 1``."""
+        """Return the sequences ``start`` to ``stop - 1``."""
         k, stop = self.conditions_per_input, min(stop, self.num_sequences)
-        if start % k:  # the first string would lack its first sequences
+        if start % k:  # the first row of inputs would have fewer than k sequences
             return self.expanded().rows(start, stop)
         return self._mapped(lambda part: part[start:stop])._replace(inputs=self.inputs[start // k : -(-stop // k)])
 
     def selected(self, sequences: Tensor) -> "Batch":
-        """Some of the sequences, with an input for each.
+        """Return some of the sequences, with one row of ``inputs`` per sequence.
 
         Args:
-            sequences: Their numbers, int64, or one bool for each.
+            sequences: Indices of the sequences, int64, or a bool mask of all sequences.
         """
         return self.expanded()._mapped(lambda part: part[sequences])
 
     def one_per_input(self, at_least: int = 1) -> "Batch":
-        """One sequence for each input, so that no string is there twice; their conditions rotate.
+        """Return one sequence per row of ``inputs``, so that no string occurs twice; the conditions rotate.
 
         Args:
-            at_least: All sequences stay, with an input for each, if there are fewer inputs than this.
+            at_least: If ``inputs`` has fewer rows, return all sequences, as :meth:`expanded` does.
 
         Example:
             >>> columns = torch.arange(4)[:, None]
@@ -98,9 +97,9 @@ class Batch(NamedTuple):
         k, count = self.conditions_per_input, len(self.inputs)
         if k == 1 or count < at_least:
             return self.expanded()
-        number = torch.arange(count, device=self.inputs.device)
-        sequences = (self.num_sequences - number * k).clamp(max=k)  # of each input
-        return self.selected(number * k + number % sequences)
+        row = torch.arange(count, device=self.inputs.device)
+        sequences_per_row = (self.num_sequences - row * k).clamp(max=k)
+        return self.selected(row * k + row % sequences_per_row)
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         return self._replace(
@@ -112,14 +111,14 @@ class Batch(NamedTuple):
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Join batches into one: along time where they continue one another, else one below the other.
+    """Concatenate batches: along time if each continues the previous one, else along the batch dimension.
 
     Args:
-        batches: At least one. All but the first continue the one before, or none does; those that do not continue are
-            of the same length.
+        batches: At least one batch. Either all batches after the first continue the previous one, or none does and all
+            have the same length.
 
     Returns:
-        A batch with an input for each sequence.
+        A batch with one row of ``inputs`` per sequence.
 
     Example:
         >>> one = Batch(torch.tensor([[1, 2]]), torch.tensor([[2, 3]]))
@@ -132,13 +131,13 @@ def joined(batches: Sequence[Batch]) -> Batch:
     """
     batches = [batch.expanded() for batch in batches]
     first = batches[0]
-    along = int(batches[-1].continues and len(batches) > 1)
+    dim = int(batches[-1].continues and len(batches) > 1)
     memory = [batch.memory for batch in batches if batch.memory is not None]
     condition = [batch.condition for batch in batches if batch.condition is not None]
     return Batch(
-        torch.cat([batch.inputs for batch in batches], along),
-        torch.cat([batch.targets for batch in batches], along),
-        torch.cat(memory, along) if memory else None,
-        first.condition if along or not condition else torch.cat(condition),
+        torch.cat([batch.inputs for batch in batches], dim),
+        torch.cat([batch.targets for batch in batches], dim),
+        torch.cat(memory, dim) if memory else None,
+        first.condition if dim or not condition else torch.cat(condition),
         first.continues,
     )

@@ -1,4 +1,4 @@
-"""How a task's strings become symbols, and its symbols strings."""
+"""Conversion of a task's strings to symbols, and of symbols to strings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ class Repeat(NamedTuple):
     constant: int = 0
 
     def length(self, delay: int, letters: int) -> int:
-        """How often the symbol is repeated for this delay and this number of letters."""
+        """Return the number of repetitions for a delay and a number of letters."""
         return self.per_delay * delay + self.per_letter * letters + self.constant
 
 
 @dataclass(frozen=True)
 class Codec:
-    """How a task's strings become symbols, and its symbols strings; plain values only.
+    """Converts a task's strings to symbols, and symbols to strings. All fields are plain values.
 
     Args:
-        symbols: The character that shows each symbol, by index.
-        letters: Those of them that a user may write.
-        cue: What follows the user's letters in the input.
+        symbols: The character of each symbol: ``symbols[i]`` shows symbol ``i``.
+        letters: The characters that a user may write.
+        cue: The inputs that follow the user's letters.
         answer_per_letter: The answer starts at step ``delay + answer_per_letter * letters``.
-        min_delay: Shortest delay that the task knows.
-        max_delay: Longest delay that the task knows; when equal to ``min_delay``, it need not be given.
-        conditional: Whether the network is told the delay.
-        num_letters: Number of letters in training, 0 when any number does.
+        min_delay: Shortest delay of the task.
+        max_delay: Longest delay of the task; if it equals ``min_delay``, users need not give a delay.
+        conditional: Whether the network receives the delay.
+        num_letters: Number of letters in training; 0 if it varies.
 
     Example:
         >>> codec = Codec(" abc", "abc", min_delay=2, max_delay=2)
@@ -56,38 +56,37 @@ class Codec:
     num_letters: int = 0
 
     def delay(self, delay: int | None) -> int:
-        """The delay to use when the user gave ``delay``.
+        """Return the delay to use; None means the task's only delay.
 
         Raises:
-            UsageError: It is missing, or the task does not know it.
+            UsageError: The delay is None although the task has several, or outside ``min_delay..max_delay``.
         """
-        known = (
-            f"{self.min_delay}" if self.min_delay == self.max_delay else f"one of {self.min_delay}..{self.max_delay}"
-        )
+        low, high = self.min_delay, self.max_delay
         if delay is None:
-            if self.min_delay != self.max_delay:
-                raise UsageError(f"this network was trained on several delays: give --delay, {known}")
-            return self.min_delay
-        if not self.min_delay <= delay <= self.max_delay:
-            raise UsageError(f"this network was not trained on a delay of {delay}; it knows {known}")
+            if low != high:
+                raise UsageError(f"this network was trained on several delays: set --delay to one of {low}..{high}")
+            return low
+        if not low <= delay <= high:
+            choice = f"{low}, or leave it out" if low == high else f"one of {low}..{high}"
+            raise UsageError(f"this network was not trained on delay {delay}: set --delay to {choice}")
         return delay
 
     def encode(self, texts: Sequence[str], delay: int | None = None) -> Batch:
-        """The batch that asks the network for its answers to ``texts``.
+        """Return the batch that asks the network for its answers to ``texts``.
 
-        Shorter texts are filled up at the end, which a network that reads from left to right cannot notice.
-        Targets are ``NOT_SCORED`` outside the answer and 0 in it: they only mark where the answer stands.
+        Shorter texts are padded at the end, which does not affect a network that reads from left to right. The targets
+        only mark the steps of the answer: they are 0 there, and ``NOT_SCORED`` elsewhere.
 
         Raises:
-            UsageError: A letter that the task does not have, an empty text, or an unknown delay.
+            UsageError: A character is not a letter of the task, a text is empty, or the delay is not one of the task's.
         """
         delay = self.delay(delay)
         if not texts or not all(texts):
-            raise UsageError(f"nothing to answer: give at least one of the letters {self.letters}")
+            raise UsageError(f"the text is empty: give at least one of the letters {self.letters}")
         rows, marks = [], []
         for text in texts:
             symbols = [self.index(letter) for letter in text]
-            cue = [run.symbol for run in self.cue for _ in range(max(0, run.length(delay, len(symbols))))]
+            cue = [part.symbol for part in self.cue for _ in range(max(0, part.length(delay, len(symbols))))]
             rows.append(torch.tensor(symbols + cue))
             marks.append(torch.full((len(rows[-1]),), NOT_SCORED))
             marks[-1][delay + self.answer_per_letter * len(symbols) :] = 0
@@ -98,32 +97,32 @@ class Codec:
         )
 
     def example(self) -> str:
-        """Words of a command line that ask the network something.
+        """Return example arguments of ``rnn-tasks respond``: a text and, if the task has several delays, a delay.
 
         Example:
             >>> Codec(" abc", "abc", max_delay=4, conditional=True).example()
             'abcabca --delay 2'
         """
         delay = (self.min_delay + self.max_delay) // 2
-        size = self.num_letters or max(7, delay + 3)  # longer than the delay, so that there is an answer
+        size = self.num_letters or max(7, delay + 3)  # longer than the delay, so that the answer is not empty
         text = (self.letters * size)[:size]
         return text if self.min_delay == self.max_delay else f"{text} --delay {delay}"
 
     def lengths(self, texts: Sequence[str], delay: int | None = None) -> list[int]:
-        """The number of steps that each text takes, its cue included."""
+        """Return the number of steps of each text, including the cue."""
         delay = self.delay(delay)
-        return [len(text) + sum(max(0, run.length(delay, len(text))) for run in self.cue) for text in texts]
+        return [len(text) + sum(max(0, part.length(delay, len(text))) for part in self.cue) for text in texts]
 
     def decode(self, symbols: Tensor) -> list[str]:
-        """One string for each row of ``(batch, time)``; ``NOT_SCORED`` is shown empty."""
+        """Return one string for each row of ``symbols``, ``(batch, time)``; ``NOT_SCORED`` becomes a space."""
         return ["".join(" " if index < 0 else self.symbols[index] for index in row) for row in symbols.tolist()]
 
     def index(self, letter: str) -> int:
-        """The symbol of a letter that a user wrote.
+        """Return the symbol of a letter that a user wrote.
 
         Raises:
-            UsageError: The task has no such letter.
+            UsageError: The letter is not one of the task's.
         """
         if letter not in self.letters:
-            raise UsageError(f"{letter!r} is not in this network's alphabet, {self.letters}")
+            raise UsageError(f"{letter!r} is not in this network's alphabet: use only {self.letters}")
         return self.symbols.index(letter)

@@ -1,4 +1,4 @@
-"""The sizes and strings of a task, and the score that its networks must beat."""
+"""The sizes and strings of a task, and the baseline that a network must beat."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -9,15 +9,15 @@ from rnn_tasks.spec.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a model needs to know about its task; plain values only, so that a checkpoint can hold it.
+    """The properties of a task that a model is built from. All are plain values, so that checkpoints can store them.
 
     Args:
         input_size: Number of input symbols.
         output_size: Number of output symbols.
-        num_conditions: Number of values of ``Batch.condition``, 0 when there is none.
-        blank: The input symbol that carries no information, or None.
-        codec: The task's strings, or None when it has none.
-        vocabulary: The characters of a task whose sequences are text, or None.
+        num_conditions: Number of values of ``Batch.condition``; 0 without conditions.
+        blank: The input symbol that carries no information; None if there is none.
+        codec: Conversion of the task's strings to symbols and back; None for a task without strings.
+        vocabulary: The characters of a language task; None for other tasks.
     """
 
     input_size: int
@@ -28,15 +28,15 @@ class TaskSpec:
     vocabulary: Vocabulary | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, from which :meth:`from_dict` makes an equal spec."""
+        """Return the spec as plain values, the inverse of :meth:`from_dict`."""
         values = asdict(self)
         if self.codec is not None:
-            values["codec"]["cue"] = [list(run) for run in self.codec.cue]
+            values["codec"]["cue"] = [list(part) for part in self.codec.cue]
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TaskSpec":
-        """The spec whose :meth:`to_dict` gave ``values``.
+        """Return the spec of plain values, the inverse of :meth:`to_dict`.
 
         Example:
             >>> spec = TaskSpec(3, 3, codec=Codec(" ab", "ab", cue=(Repeat(0, 1),)))
@@ -45,7 +45,7 @@ class TaskSpec:
         """
         codec = values["codec"]
         if codec is not None:
-            codec = Codec(**{**codec, "cue": tuple(Repeat(*run) for run in codec["cue"])})
+            codec = Codec(**{**codec, "cue": tuple(Repeat(*part) for part in codec["cue"])})
         vocabulary = values.get("vocabulary")
         if vocabulary is not None:
             vocabulary = Vocabulary(**vocabulary)
@@ -53,14 +53,14 @@ class TaskSpec:
 
 
 class Baseline(NamedTuple):
-    """What a predictor scores that has learnt nothing but the timing of the task, or for text one that counts.
+    """The score of a simple predictor: one that knows only the timing of a task, or an n-gram for text.
 
     Attributes:
-        loss: Mean loss over the scored steps, nats.
-        accuracy: Share of right answers on the steps that need memory.
-        name: What the predictor is.
-        learning_loss: A loss below this one shows that something was learnt; None for 95 % of ``loss``.
-        floor: The least mean loss that any predictor can have, where it is known.
+        loss: Mean loss over the scored steps, nats per step.
+        accuracy: Accuracy over the steps that need memory.
+        name: Name of the predictor, such as ``chance`` or ``4-gram``.
+        learning_loss: A network with a lower loss is learning; None for 95 % of ``loss``.
+        floor: The lowest mean loss that any predictor can reach; None if unknown.
     """
 
     loss: float

@@ -1,4 +1,4 @@
-"""The characters of a text and the symbols that stand for them."""
+"""The characters of a text, and their symbols."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 UNKNOWN = "<unk>"
-"""How symbol 0 is shown: any character that the vocabulary does not hold."""
+"""The string for symbol 0, which stands for every character outside the vocabulary."""
 
 SPACE = "\N{OPEN BOX}"
 MARKS = {
@@ -18,19 +18,19 @@ MARKS = {
     "\n": "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}",
     "\t": "\N{RIGHTWARDS ARROW TO BAR}",
 }
-"""How white space is shown where it must be seen."""
+"""The visible form of white space."""
 
 UNPRINTABLE = "\N{WHITE SQUARE}"
-"""How any other character is shown that cannot be printed."""
+"""The visible form of any other character that cannot be printed."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Symbol 0 stands for every unknown character, symbol ``i + 1`` for ``characters[i]``.
+    """Maps characters to symbols: ``characters[i]`` is symbol ``i + 1``; symbol 0 is any other character.
 
     Args:
-        characters: The known characters, each once.
-        prefix: What a text may begin with, for samples.
+        characters: The characters of the vocabulary, each once.
+        prefix: First characters of generated samples.
 
     Example:
         >>> vocabulary = Vocabulary(" abc")
@@ -47,33 +47,33 @@ class Vocabulary:
         return len(self.characters) + 1
 
     @classmethod
-    def of(cls, text: str, prefix: str = "", min_count: int = 1) -> "Vocabulary":
-        """The characters of a text in the order of their code points.
+    def from_text(cls, text: str, prefix: str = "", min_count: int = 1) -> "Vocabulary":
+        """Return the vocabulary of a text, in the order of the code points.
 
         Args:
             text: The text.
-            prefix: What a text may begin with.
-            min_count: How often a character must be there to be known.
+            prefix: First characters of generated samples.
+            min_count: Characters that occur less often are left out.
         """
         points, counts = np.unique(code_points(text), return_counts=True)
         return cls("".join(map(chr, points[counts >= min_count].tolist())), prefix)
 
     def encode(self, text: str) -> Tensor:
-        """The symbols of a text, ``(characters,)`` int64."""
+        """Return the symbols of a text, ``(characters,)`` int64."""
         points = code_points(text)
-        known = self._code_points
-        if not len(known):
+        vocabulary = self._code_points
+        if not len(vocabulary):
             return torch.zeros(len(points), dtype=torch.long)
-        place = np.searchsorted(known, points, sorter=self._order).clip(max=len(known) - 1)
-        symbols = self._order[place]
-        return torch.from_numpy(np.where(known[symbols] == points, symbols + 1, 0).astype(np.int64))
+        ranks = np.searchsorted(vocabulary, points, sorter=self._order).clip(max=len(vocabulary) - 1)
+        indices = self._order[ranks]
+        return torch.from_numpy(np.where(vocabulary[indices] == points, indices + 1, 0).astype(np.int64))
 
     def decode(self, symbols: Iterable[int]) -> str:
-        """The text of symbols."""
+        """Return the text of symbols."""
         return "".join(self.characters[symbol - 1] if symbol else UNKNOWN for symbol in symbols)
 
     def unknown(self, text: str) -> str:
-        """The characters of a text that are not known, each once."""
+        """Return the characters of a text that are not in the vocabulary, each once."""
         return "".join(dict.fromkeys(character for character in text if character not in self.characters))
 
     @cached_property
@@ -86,12 +86,12 @@ class Vocabulary:
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """The Unicode code points of a text, ``(characters,)``."""
+    """Return the Unicode code points of a text, ``(characters,)``."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
 def visible(text: str) -> str:
-    """Return a text in which every character can be seen: marks stand for white space and for what cannot be printed.
+    """Return a text with visible marks in place of white space and of characters that cannot be printed.
 
     Args:
         text: One or several characters.
@@ -104,12 +104,12 @@ def visible(text: str) -> str:
 
 
 def fixed_width(symbols: Iterable[str]) -> str:
-    """Return symbols as a text with one character for each, for lines that stand below one another.
+    """Return symbols as a text with one character per symbol, so that several lines are aligned.
 
     Spaces stay spaces. A symbol of several characters, such as ``<unk>``, becomes a square.
 
     Args:
-        symbols: The symbols as they are shown.
+        symbols: The string of each symbol.
 
     Example:
         >>> fixed_width(["a", " ", chr(10), "<unk>"])

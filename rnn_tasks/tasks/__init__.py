@@ -1,4 +1,4 @@
-"""The tasks: one LightningDataModule each, named in YAML by its class."""
+"""The tasks. Each is a LightningDataModule; YAML files name it by its class."""
 
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.echo import Echo

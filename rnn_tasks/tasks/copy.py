@@ -1,4 +1,4 @@
-"""Copy: read some symbols, wait, repeat them."""
+"""Copy: read K symbols, wait T steps, repeat the symbols."""
 
 import math
 import string
@@ -18,12 +18,12 @@ BLANK, MARKER = " ", ":"
 
 
 class Layout(NamedTuple):
-    """How the steps after the symbols are filled, for K symbols and a delay of T.
+    """The inputs after the K symbols, and which steps are scored, for a delay of T.
 
     Attributes:
-        blanks: Blanks before the marker: ``T + blanks``.
-        markers: 0, 1, or None for one marker for each symbol.
-        scores_blanks: Whether the steps before the recall are scored, too; their target is the blank.
+        blanks: Offset of the number of blanks before the marker, which is ``T + blanks``.
+        markers: Number of markers: 0, 1, or None for K.
+        scores_blanks: Whether the steps before the recall are scored as well; their target is the blank.
     """
 
     blanks: int
@@ -40,17 +40,17 @@ LAYOUTS: dict[LayoutName, Layout] = {
 
 
 def cue(layout: Layout, blank: int, marker: int) -> tuple[Repeat, ...]:
-    """Return what follows the symbols in the input: blanks, then the marker, then blanks during the answer."""
+    """Return the inputs that follow the symbols: blanks, then the marker, then blanks during the answer."""
     waiting = Repeat(blank, per_delay=1, constant=layout.blanks)
     if layout.markers is None:
         return waiting, Repeat(marker, per_letter=1)
-    # The answer starts K + T steps after the first symbol, whatever the numbers of blanks and markers before it.
+    # The answer starts K + T steps after the first symbol, for any number of blanks and markers.
     answering = Repeat(blank, per_letter=1, constant=-layout.blanks - layout.markers)
     return (waiting, Repeat(marker, constant=layout.markers), answering) if layout.markers else (waiting, answering)
 
 
 def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return inputs, targets and memory steps of a copy of K symbols with a delay of T.
+    """Return inputs, targets and memory mask of copy sequences of K symbols with a delay of T.
 
     ::
 
@@ -62,55 +62,60 @@ def copy(symbols: Tensor, delays: Tensor, layout: Layout, blank: int, marker: in
         K=3, T=2   inputs    a b c _ _ : _ _      K=3, T=2   inputs    a b c _ _ : : :
                    targets   _ _ _ _ _ a b c                 targets   . . . . . a b c
 
-    '_' is the blank, ':' the marker, '.' is not scored; memory is needed where the symbols are repeated.
+    '_' is the blank, ':' the marker, '.' a step that is not scored. The mask marks the steps that repeat the symbols.
 
     Args:
         symbols: ``(batch, K)``.
-        delays: T of each sequence, ``(batch,)``; after a sequence with a shorter delay the inputs are blanks that are
-            not scored.
+        delays: T of each sequence, ``(batch,)``. Sequences with a shorter delay are padded at the end with blanks that
+            are not scored.
         layout: One of ``LAYOUTS``.
         blank: The blank's index.
         marker: The marker's index.
 
     Returns:
-        Inputs and targets, ``(batch, 2 K + longest delay)``, and where memory is needed, bool of this shape.
+        Inputs, targets and the bool mask of the steps that need memory, each ``(batch, 2 K + longest delay)``.
     """
     size = symbols.shape[1]
     shortest, longest = (2 * size + int(delay) for delay in delays.aminmax())
-    recall = size + delays[:, None] + torch.arange(size)  # the steps at which the symbols are repeated
+    recall_steps = size + delays[:, None] + torch.arange(size)
     inputs = functional.pad(symbols, (0, longest - size), value=blank)
-    marked = recall[:, : layout.markers] + layout.blanks  # markers None: one for each step of the recall
-    inputs.scatter_(1, marked, marker)
-    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED).scatter_(1, recall, symbols)
-    targets[:, shortest:].masked_fill_(torch.arange(shortest, longest) > recall[:, -1:], NOT_SCORED)
-    needed = torch.ones_like(symbols, dtype=torch.bool)
-    memory = torch.zeros_like(inputs, dtype=torch.bool).scatter_(1, recall, needed)
+    marker_steps = recall_steps[:, : layout.markers] + layout.blanks  # markers=None: one per recalled symbol
+    inputs.scatter_(1, marker_steps, marker)
+    targets = torch.full_like(inputs, blank if layout.scores_blanks else NOT_SCORED).scatter_(1, recall_steps, symbols)
+    targets[:, shortest:].masked_fill_(torch.arange(shortest, longest) > recall_steps[:, -1:], NOT_SCORED)
+    memory = torch.zeros_like(inputs, dtype=torch.bool).scatter_(1, recall_steps, True)
     return inputs, targets, memory
 
 
 class Copy(GeneratedTask):
-    """The copy task, in the four layouts that are in use.
+    """The copy task, in four layouts from the literature.
 
-    Accuracy counts the recall alone: a network that always answers "blank" is right at all other steps.
+    Accuracy counts the recalled symbols only: a network that always answers "blank" is right at all other steps.
 
     Args:
-        layout: ``plain`` (no marker; the length tells when to answer), ``arjovsky`` (marker, then K blanks; Arjovsky et
-            al. 2016, and most papers since), ``exprnn`` (the marker comes one step later; Lezcano and Martínez-Rubio
-            2019) or ``recall`` (K markers, only the recall is scored; S4).
+        layout: ``plain`` (no marker; the network counts the steps), ``arjovsky`` (one marker, then K blanks),
+            ``exprnn`` (the marker one step later) or ``recall`` (K markers; only the recall is scored).
         num_symbols: Symbols to remember, K, ``>= 1``.
         alphabet_size: Number of different symbols, ``2..62``.
-        delay: Steps between the last symbol and the recall, T, ``>= 1``; the longest one when ``min_delay`` is given.
-        min_delay: Shortest delay, ``1 <= min_delay <= delay``: the delay is then drawn for each sequence, and only the
-            marker tells when to answer. None for the same delay everywhere.
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
-        val_sequences: Sequences in the validation set, ``>= 1``.
-        test_sequences: Sequences in the test set, ``>= 1``.
-        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
-        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+        delay: Steps between the last symbol and the recall, T, ``>= 1``; the longest delay if ``min_delay`` is set.
+        min_delay: Shortest delay, ``1 <= min_delay <= delay``: each sequence then has a random delay, and only the
+            marker shows when to answer. None for the same delay in all sequences.
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        epoch_sequences: Training sequences per epoch (the last batch may be smaller); None for an endless epoch.
+        val_sequences: Validation sequences, ``>= 1``.
+        test_sequences: Test sequences, ``>= 1``.
+        eval_batch_size: Validation or test sequences per batch, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
-        UsageError: A value outside its bounds, or a drawn delay in a layout without a marker.
+        UsageError: A value is out of bounds, or ``min_delay`` is set in the layout ``plain``, which has no marker.
+
+    References:
+        ``arjovsky``: M. Arjovsky, A. Shah and Y. Bengio, "Unitary evolution recurrent neural networks", ICML 2016
+        (https://arxiv.org/abs/1511.06464). ``exprnn``: M. Lezcano-Casado and D. Martínez-Rubio, "Cheap orthogonal
+        constraints in neural networks", ICML 2019 (https://arxiv.org/abs/1901.08428). ``recall``: A. Gu, K. Goel and
+        C. Ré, "Efficiently modeling long sequences with structured state spaces", ICLR 2022
+        (https://arxiv.org/abs/2111.00396).
     """
 
     def __init__(
@@ -142,7 +147,9 @@ class Copy(GeneratedTask):
         if min_delay is not None:
             require(1 <= min_delay <= delay, f"min_delay must be in 1..delay ({delay}), got {min_delay}")
             require(
-                layout != "plain", "layout plain has no marker, so a drawn delay cannot be known: leave out min_delay"
+                layout != "plain",
+                "layout plain has no marker to show when a random delay ends: leave out min_delay, or choose "
+                "layout arjovsky, exprnn or recall",
             )
         self.layout = LAYOUTS[layout]
         self.num_symbols = num_symbols
@@ -153,7 +160,7 @@ class Copy(GeneratedTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Symbols as 0, 1, ...; then the blank, then the marker, which is never a target."""
+        """The symbols are 0, 1, ...; then come the blank and the marker, which is never a target."""
         letters = SYMBOLS[: self.alphabet_size]
         codec = Codec(
             letters + BLANK + MARKER,
@@ -168,12 +175,12 @@ class Copy(GeneratedTask):
 
     @property
     def baseline(self) -> Baseline:
-        """Blanks are predicted for sure, recalled symbols guessed: K ln A over the mean number of scored steps."""
+        """A predictor that knows the timing and guesses the K symbols: K ln A / (mean number of scored steps)."""
         scored = 2 * self.num_symbols + sum(self.delays) / 2 if self.layout.scores_blanks else self.num_symbols
         return Baseline(self.num_symbols * math.log(self.alphabet_size) / scored, 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Draw symbols, and delays if there is a range of them."""
+        """Draw random symbols, and random delays if ``min_delay`` is set."""
         low, high = self.delays
         symbols = torch.randint(0, self.alphabet_size, (num_sequences, self.num_symbols), generator=generator)
         if low == high:

@@ -15,7 +15,7 @@ LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
 
 
 def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return inputs and targets of an echo.
+    """Return inputs and targets of echo sequences.
 
     ::
 
@@ -25,45 +25,49 @@ def echo(letters: Tensor, delays: Tensor, lengths: Tensor | None = None) -> tupl
 
     Args:
         letters: Symbols ``>= 1``, ``(batch, time)``; 0 is the empty symbol.
-        delays: Delay of each sequence, steps ``>= 0``, ``(batch,)``.
-        lengths: Length of each sequence, ``(batch,)``; the steps after its end are empty and not scored. None if every
-            sequence has all letters; the inputs are then ``letters`` itself.
+        delays: Delay of each sequence in steps, ``>= 0``, ``(batch,)``.
+        lengths: Length of each sequence, ``(batch,)``; later steps are empty and not scored. None if all sequences
+            fill all steps; the returned inputs are then ``letters`` itself.
 
     Example:
         >>> inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
         >>> targets
         tensor([[-100, -100,    1,    2,    3,    4]])
     """
-    time, latest = torch.arange(letters.shape[1]), int(delays.max())
-    padded = functional.pad(letters, (latest, 0), value=NOT_SCORED)
-    targets = padded.gather(1, time + (latest - delays[:, None]))
+    time, longest = torch.arange(letters.shape[1]), int(delays.max())
+    padded = functional.pad(letters, (longest, 0), value=NOT_SCORED)
+    targets = padded.gather(1, time + (longest - delays[:, None]))
     if lengths is None:
         return letters, targets
-    after = time >= lengths[:, None]
-    return letters.masked_fill(after, 0), targets.masked_fill(after, NOT_SCORED)
+    past_end = time >= lengths[:, None]
+    return letters.masked_fill(past_end, 0), targets.masked_fill(past_end, NOT_SCORED)
 
 
 class Echo(GeneratedTask):
-    """Echo with one delay, as in the echo exercise of a deep-learning course (26 letters, delay 4).
+    """Repeat every letter ``delay`` steps later.
 
-    Training sequences have one length. The length of validation and test sequences is drawn from a range, so the
-    network is also tested on longer sequences than it was trained on.
+    All training sequences have the same length. Validation and test sequences have random lengths, by default up to ten
+    steps longer than in training.
 
     Args:
         delay: Steps between a letter and its echo, ``0 <= delay < sequence_length``.
         sequence_length: Length of training sequences, ``>= 1``.
-        min_eval_length: Shortest sequence of validation and test, ``> delay``.
-        max_eval_length: Longest sequence of validation and test, ``>= min_eval_length``.
+        min_eval_length: Shortest validation or test sequence, ``> delay``.
+        max_eval_length: Longest validation or test sequence, ``>= min_eval_length``.
         alphabet_size: Number of letters, ``2..62``.
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
-        val_sequences: Sequences in the validation set, ``>= 1``.
-        test_sequences: Sequences in the test set, ``>= 1``.
-        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
-        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        epoch_sequences: Training sequences per epoch (the last batch may be smaller); None for an endless epoch.
+        val_sequences: Validation sequences, ``>= 1``.
+        test_sequences: Test sequences, ``>= 1``.
+        eval_batch_size: Validation or test sequences per batch, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is out of bounds.
+
+    References:
+        The defaults are those of NYU Deep Learning, homework 2, "Recurrent Neural Networks", which builds on
+        https://github.com/Atcold/pytorch-Deep-Learning/blob/master/09-echo_data.ipynb.
 
     Example:
         >>> task = Echo(delay=2, sequence_length=5, batch_size=3)
@@ -118,11 +122,11 @@ class Echo(GeneratedTask):
 
     @property
     def baseline(self) -> Baseline:
-        """All letters are equally likely."""
+        """A predictor that guesses: all letters are equally likely."""
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Draw letters, and lengths outside training."""
+        """Draw random letters, and random lengths for validation and test."""
         low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
         letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
         lengths = None if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)

@@ -1,4 +1,4 @@
-"""Sentences of Elman's grammar as a stream of characters, without any mark between them."""
+"""Next-character prediction on sentences of a small grammar, after Elman (1990)."""
 
 from functools import cached_property
 
@@ -12,35 +12,40 @@ from rnn_tasks.tasks.language_task import LanguageTask, Sampling
 from rnn_tasks.tasks.stream import SPLITS
 from rnn_tasks.texts.grammar import ELMAN
 
-COUNTED = 1_000_000
-"""Characters of an endless stream that the n-gram is counted on."""
+NGRAM_CHARACTERS = 1_000_000
+"""Characters of an endless stream on which the n-gram is counted."""
 
 
 class ElmanGrammar(LanguageTask):
-    """Predict the next character of a stream of sentences: the network must find the words and what kinds there are.
+    """Predict the next character of a stream of sentences, separated by single spaces only.
 
-    The sentences are those of :data:`rnn_tasks.texts.grammar.ELMAN`, after Elman (1990). Their entropy rate is known
-    exactly, and is the floor of every model's loss. Training reads fresh sentences for ever, or again and again the
-    same ones; the test is always of fresh ones.
+    The network must learn the words and their categories. The sentences are random draws from
+    :data:`rnn_tasks.texts.grammar.ELMAN`, whose exact entropy rate is the lowest loss that any model can reach.
+    Training reads new sentences in every epoch (an endless stream) or the same text again (a finite text); the test
+    always reads new sentences.
 
     Args:
-        num_sentences: Sentences of the text, of which the last part is for validation, ``>= 1``; None for a stream
-            without end, which starts anew every ``epoch_length`` batches.
-        val_share: Share of the characters of a text with an end that validation gets, ``0 < val_share < 1``.
-        epoch_length: Batches in an epoch of an endless stream, ``>= 1``.
-        val_characters: Characters of fresh sentences for the validation of an endless stream, ``>= 2``.
-        test_characters: Characters of fresh sentences for the test, ``>= 2``.
-        sampling: How sequences are cut (see :class:`LanguageTask`).
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        sequence_length: Characters in a sequence, ``>= 1``.
-        random_offset: Whether each epoch leaves out a few characters at the beginning of a text with an end.
-        eval_batch_size: Rows in which validation and test texts are read, ``>= 1``. A row may begin in the middle of
-            a word, so a few long rows are fairer than many short ones.
-        seed: Seed of the sentences and of their order, ``>= 0``; None follows ``seed_everything`` on the command line,
-            and is 0 elsewhere.
+        num_sentences: Sentences of a finite text, ``>= 1``; its end is for validation. None for an endless stream.
+        val_share: Share of a finite text for validation, ``0 < val_share < 1``.
+        epoch_length: Batches per epoch of an endless stream, ``>= 1``; each epoch starts a new stream.
+        val_characters: Characters of new sentences for the validation of an endless stream, ``>= 2``.
+        test_characters: Characters of new sentences for the test, ``>= 2``.
+        sampling: Method of cutting sequences from the text (see :class:`LanguageTask`).
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        sequence_length: Characters per sequence, ``>= 1``.
+        random_offset: Whether each epoch skips a random number of characters at the start of a finite text.
+        eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``. A row may start
+            within a word, which costs loss, so use few rows.
+        seed: Seed of the sentences and of their order, ``>= 0``; None means ``seed_everything`` on the command
+            line, and 0 in Python.
 
     Raises:
-        UsageError: A value outside its bounds, or too few sentences for a batch.
+        UsageError: A value is out of bounds, or the sampling needs a finite text. Later, when the text is made: the
+            text is too short for a batch.
+
+    References:
+        J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990)
+        (https://doi.org/10.1207/s15516709cog1402_1).
 
     Example:
         >>> task = ElmanGrammar(batch_size=2, sequence_length=12)
@@ -78,17 +83,17 @@ class ElmanGrammar(LanguageTask):
             require(value >= 2, f"{name} must be at least 2, got {value}")
         require(
             not endless or sampling in ("sequential", "sequential_reset"),
-            f"an endless stream is read in order: sampling {sampling} needs num_sentences",
+            f"sampling {sampling} needs a finite text: set num_sentences, or use sequential or sequential_reset",
         )
         self.num_sentences = num_sentences
         self.val_share = val_share
         self.epoch_length = epoch_length
         self.characters = {"val": val_characters, "test": test_characters}
-        self._stretch: tuple[object, Tensor] = (None, torch.empty(0))
+        self._cached_stream: tuple[object, Tensor] = (None, torch.empty(0))
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The letters of the words, and the space."""
+        """The letters of the grammar's words, and the space."""
         return Vocabulary(ELMAN.characters, prefix="the boy")
 
     @property
@@ -97,39 +102,41 @@ class ElmanGrammar(LanguageTask):
         return ELMAN.entropy_rate
 
     def text(self, split: str) -> str:
-        """The text with an end, or fresh sentences."""
+        """Return the text of a split: part of the finite text, or new sentences."""
         if self.num_sentences is None or split == "test":
-            symbols = self.fresh(split, 0, self.characters[split]) if split != "train" else self.train_symbols(0)
+            symbols = self.train_symbols(0) if split == "train" else self._new_symbols(split, 0, self.characters[split])
             return self.vocabulary.decode(symbols.tolist())
-        first = int(len(self._corpus) * (1 - self.val_share))
-        return self._corpus[:first] if split == "train" else self._corpus[first:]
+        first = int(len(self._finite_text) * (1 - self.val_share))
+        return self._finite_text[:first] if split == "train" else self._finite_text[first:]
 
-    def fresh(self, split: str, epoch: int, characters: int) -> Tensor:
-        """So many characters of new sentences, ``(characters,)``, a function of seed, split and epoch."""
-        words = np.random.SeedSequence([self.seed or 0, SPLITS.index(split), epoch])
-        symbols = ELMAN.stream(1, characters, np.random.default_rng(words))[0]
+    def _new_symbols(self, split: str, epoch: int, characters: int) -> Tensor:
+        """Return new sentences, ``(characters,)``, which depend only on (seed, split, epoch)."""
+        seeds = np.random.SeedSequence([self.seed or 0, SPLITS.index(split), epoch])
+        symbols = ELMAN.stream(1, characters, np.random.default_rng(seeds))[0]
         return torch.from_numpy(symbols.astype(np.int64)) + 1  # the vocabulary's symbol 0 is <unk>
 
     @property
     def epoch_batches(self) -> int:
-        """Training batches in an epoch."""
+        """Number of training batches per epoch."""
         return self.epoch_length if self.num_sentences is None else super().epoch_batches
 
     def train_symbols(self, epoch: int) -> Tensor:
-        """The text, or the stretch of the stream that an epoch reads."""
+        """Return the finite text, or the stream of an epoch."""
         if self.num_sentences is not None:
             return self.symbols("train")
-        of = (epoch, self.seed, self.world, self.batch_size, self.sequence_length)
-        if self._stretch[0] != of:
+        key = (epoch, self.seed, self.world, self.batch_size, self.sequence_length)
+        if self._cached_stream[0] != key:
             size = self.batch_size * self.world[1] * self.sequence_length * self.epoch_length
-            self._stretch = (of, self.fresh("train", epoch, size + 1))
-        return self._stretch[1]
+            self._cached_stream = (key, self._new_symbols("train", epoch, size + 1))
+        return self._cached_stream[1]
 
     @property
     def baseline_symbols(self) -> Tensor:
-        """The text with an end, or a million characters of the stream."""
-        return self.symbols("train") if self.num_sentences is not None else self.fresh("train", 0, COUNTED)
+        """The symbols that the n-gram is counted on: the finite training text, or the start of the stream."""
+        if self.num_sentences is not None:
+            return self.symbols("train")
+        return self._new_symbols("train", 0, NGRAM_CHARACTERS)
 
     @cached_property
-    def _corpus(self) -> str:
+    def _finite_text(self) -> str:
         return ELMAN.corpus(int(self.num_sentences or 0), self.seed or 0)

@@ -1,4 +1,4 @@
-"""Tasks whose sequences are generated: endless training data, fixed validation and test sets."""
+"""Base class of tasks with generated data."""
 
 from abc import abstractmethod
 from functools import cached_property
@@ -12,21 +12,21 @@ from rnn_tasks.tasks.task import Task
 
 
 class GeneratedTask(Task):
-    """Training batches are fresh for ever; validation and test sequences are made once and stay the same.
+    """Base class of tasks with generated data: new training batches without end, fixed validation and test sets.
 
-    Global batch ``i`` of an epoch is a pure function of seed, split, epoch and ``i``; with several processes each
-    takes its rows of it. Two processes with ``batch_size`` b therefore see what one sees with 2 b.
+    The data is deterministic: global batch ``i`` depends only on (seed, split, epoch, ``i``). With several processes,
+    each gets its share of the rows, so two processes with ``batch_size`` b see the data of one process with 2 b.
 
     Args:
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
-        val_sequences: Sequences in the validation set, ``>= 1``.
-        test_sequences: Sequences in the test set, ``>= 1``.
-        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
-        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        epoch_sequences: Training sequences per epoch (the last batch may be smaller); None for an endless epoch.
+        val_sequences: Validation sequences, ``>= 1``.
+        test_sequences: Test sequences, ``>= 1``.
+        eval_batch_size: Validation or test sequences per batch, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is out of bounds.
     """
 
     def __init__(
@@ -59,35 +59,35 @@ class GeneratedTask(Task):
 
     @abstractmethod
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Draw sequences.
+        """Draw random sequences.
 
         Args:
-            num_sequences: How many, ``>= 1``.
-            split: ``train``, ``val`` or ``test``, where they differ in more than their random numbers.
-            generator: The source of all randomness.
+            num_sequences: Number of sequences, ``>= 1``.
+            split: ``train``, ``val`` or ``test``, for tasks whose splits differ in more than the random numbers.
+            generator: The source of all random numbers.
         """
 
     def train_dataloader(self) -> Stream:
-        """The training batches of this process, going on where the trainer has got to."""
+        """Return the training batches of this process, from the first one that the trainer has not trained on."""
         return Stream(self.train_batch, self.trained_batches, self._epoch_batches)
 
     def val_dataloader(self) -> Stream:
-        """The batches of the validation set, this process's rows of each."""
+        """Return the validation batches, with the rows of this process."""
         return self._evaluation_batches("val")
 
     def test_dataloader(self) -> Stream:
-        """The batches of the test set, this process's rows of each."""
+        """Return the test batches, with the rows of this process."""
         return self._evaluation_batches("test")
 
     def predict_dataloader(self) -> Stream:
-        """The test set: :meth:`lightning.pytorch.Trainer.predict` gives the network's answers to it."""
+        """Return the test batches, for :meth:`lightning.pytorch.Trainer.predict`."""
         return self.test_dataloader()
 
     def train_batch(self, index: int) -> Batch:
-        """This process's rows of a global training batch.
+        """Return the rows of a global training batch that belong to this process.
 
         Args:
-            index: Number of the batch, counted over all epochs.
+            index: Number of the batch since the start of training, over all epochs.
         """
         size = self.batch_size * self.world[1]
         if self._epoch_batches is None or self.epoch_sequences is None:
@@ -95,7 +95,7 @@ class GeneratedTask(Task):
         else:
             epoch, index = divmod(index, self._epoch_batches)
             size = min(size, self.epoch_sequences - index * size)
-        return self._own_rows(self.sample(size, "train", generator_for(self.seed or 0, "train", epoch, index)))
+        return self._local_part(self.sample(size, "train", generator_for(self.seed or 0, "train", epoch, index)))
 
     @property
     def _epoch_batches(self) -> int | None:
@@ -103,15 +103,15 @@ class GeneratedTask(Task):
             return None
         return -(-self.epoch_sequences // (self.batch_size * self.world[1]))
 
-    def _own_rows(self, batch: Batch) -> Batch:
+    def _local_part(self, batch: Batch) -> Batch:
         size = batch.num_sequences
-        own = self.own_rows(size)
-        return batch if own == slice(0, size) else batch.rows(own.start, own.stop)
+        rows = self.local_rows(size)
+        return batch if rows == slice(0, size) else batch.rows(rows.start, rows.stop)
 
     def _evaluation_batches(self, split: str) -> Stream:
         whole = self._evaluation_sets[split]
         starts = range(0, self.sizes[split], self.eval_batch_size)
-        batches = [self._own_rows(whole.rows(start, start + self.eval_batch_size)) for start in starts]
+        batches = [self._local_part(whole.rows(start, start + self.eval_batch_size)) for start in starts]
         return Stream(batches.__getitem__, length=len(batches))
 
     @cached_property

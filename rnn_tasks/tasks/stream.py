@@ -1,4 +1,4 @@
-"""Random data that is counted, not drawn: batch ``i`` is a function of its number, so nothing needs to be stored."""
+"""Deterministic batches: batch ``i`` depends only on (seed, split, epoch, ``i``), so no batch needs to be stored."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,7 +11,7 @@ SPLITS = ("train", "val", "test")
 
 
 def generator_for(seed: int, split: str, epoch: int, index: int) -> torch.Generator:
-    """Return the source of random numbers of one global batch, which depends on the arguments alone.
+    """Return the random generator of one global batch, which depends on these arguments only.
 
     Args:
         seed: The task's seed, ``>= 0``.
@@ -24,20 +24,20 @@ def generator_for(seed: int, split: str, epoch: int, index: int) -> torch.Genera
         >>> draw(3) == draw(3), draw(3) == draw(4)
         (True, False)
     """
-    words = np.random.SeedSequence([seed, SPLITS.index(split), epoch, index]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(words[0]) >> 1)
+    state = np.random.SeedSequence([seed, SPLITS.index(split), epoch, index]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]) >> 1)
 
 
 class Stream:
-    """The batches ``batch(first())``, ``batch(first() + 1)``, ... of one process.
+    """A data loader of one process: iterates ``batch(first())``, ``batch(first() + 1)``, ... to the end of the epoch.
 
-    Iterating it starts where ``first`` says: at the number of batches that were trained on so far. So an epoch goes on
-    after the one before, and a resumed run after the batch that it was killed in.
+    ``first`` is called at the start of each iteration. Training passes the number of batches trained on so far: each
+    epoch then follows the previous one, and a resumed run continues after its last batch.
 
     Args:
-        batch: Makes the batch of a number counted over all epochs.
-        first: The number to start at.
-        length: Batches in an epoch; None for an epoch without end.
+        batch: Returns the batch with a number, counted over all epochs.
+        first: Returns the number of the first batch.
+        length: Batches per epoch; None for an endless epoch.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Stream:
 
     def __len__(self) -> int:
         if self.length is None:
-            raise TypeError("this stream has no end")
+            raise TypeError("this stream is endless, so it has no length")
         return self.length
 
     def state_dict(self) -> dict[str, int]:
-        """Nothing: the trainer counts the batches. That the method is there tells Lightning that we can resume."""
+        """Return no state: the trainer counts the batches. Lightning resumes within an epoch only if this exists."""
         return {}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Nothing to restore."""
+        """Restore nothing."""

@@ -1,4 +1,4 @@
-"""What every task tells the rest of the package."""
+"""The interface of all tasks."""
 
 import re
 from abc import ABC, abstractmethod
@@ -12,20 +12,20 @@ from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
 
 
 class Task(LightningDataModule, ABC):
-    """A task: its data, its sizes, what a network must beat, and when it is solved."""
+    """Base class of tasks: the data, its sizes, the baseline that a network must beat, and when the task is solved."""
 
     @property
     @abstractmethod
     def spec(self) -> TaskSpec:
-        """The sizes and strings that a model is built from, known right after construction."""
+        """The sizes and strings that a model is built from, available as soon as the task is constructed."""
 
     @property
     @abstractmethod
     def baseline(self) -> Baseline:
-        """What a predictor scores that has learnt nothing but the timing, on the test set."""
+        """The test score of a predictor that knows the timing of the task and nothing else."""
 
     def baseline_on(self, split: str) -> Baseline:
-        """What such a predictor scores on a split, where that differs.
+        """Return the baseline on a split; the same as ``baseline`` unless a task overrides this method.
 
         Args:
             split: ``val`` or ``test``.
@@ -33,8 +33,8 @@ class Task(LightningDataModule, ABC):
         return self.baseline
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # Lightning has an attribute of that name, and does not use it
-        """The class name in snake case: the stem of the config and of the run folder.
+    def name(self) -> str:  # type: ignore[override]  # Lightning defines this attribute and does not use it
+        """The class name in snake case, used in the names of the config and of the run folder.
 
         Example:
             >>> from rnn_tasks.tasks import VariableDelayEcho
@@ -45,52 +45,59 @@ class Task(LightningDataModule, ABC):
 
     @property
     def world(self) -> tuple[int, int]:
-        """Rank of this process and number of processes."""
+        """The rank of this process, and the number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def own_rows(self, size: int) -> slice:
-        """Which rows of a global batch of ``size`` sequences belong to this process.
+    def local_rows(self, size: int) -> slice:
+        """Return the rows of a global batch of ``size`` sequences that belong to this process.
 
         Raises:
             UsageError: There are fewer rows than processes.
         """
         rank, world_size = self.world
-        require(size >= world_size, f"a batch of {size} sequences cannot be split over {world_size} processes")
+        require(
+            size >= world_size,
+            f"a batch of {size} sequences cannot be split over {world_size} processes: use fewer devices, or more "
+            "sequences in every training, validation and test batch",
+        )
         return slice(rank * size // world_size, (rank + 1) * size // world_size)
 
     def check(self) -> None:
-        """Look whether training, validation and test can be had, before a run begins.
+        """Fail early if a split cannot yield a batch.
 
         Raises:
-            UsageError: Not even one batch can be made.
+            UsageError: A split is too short for one batch.
         """
 
     def trained_batches(self) -> int:
-        """Number of batches that the trainer has trained on, over all epochs."""
+        """Return the number of batches that the trainer has trained on, over all epochs."""
         return self.trainer.fit_loop.epoch_loop.batch_progress.total.ready if self.trainer else 0
 
     def solved(self, metrics: Mapping[str, float], stage: str = "val", threshold: float = 0.99) -> bool:
-        """Whether the metrics of a stage say that the task is solved.
+        """Return whether the task is solved, according to the metrics of a stage.
 
         Args:
-            metrics: Metrics by name, ``<stage>/worst_accuracy`` among them.
-            stage: The stage to look at.
+            metrics: Metrics by name, including ``<stage>/worst_accuracy``.
+            stage: ``val`` or ``test``.
             threshold: Accuracy that the worst condition must reach.
         """
         return metrics.get(f"{stage}/worst_accuracy", 0.0) >= threshold
 
     def show(self, batch: Batch, answers: Tensor) -> list[str]:
-        """One text for each sequence of a batch: the input, its target, and the network's answer below one another.
+        """Return one text per sequence, with the input, the target and the network's answer on three aligned lines.
 
         Args:
             batch: The sequences.
-            answers: The network's symbols, ``(batch, time)``.
+            answers: The symbols that the network answers, ``(batch, time)``.
+
+        Returns:
+            The texts; empty for a task without a codec.
         """
         codec = self.spec.codec
         if codec is None:
             return []
         batch = batch.expanded()
-        # The cue of a sequence may stand where a shorter one is padded, so all symbols are shown as they are.
+        # The inputs are not trimmed: at the step where one sequence has padding, a longer one may have its cue.
         inputs, targets = codec.decode(batch.inputs), codec.decode(batch.targets)
         shown = codec.decode(answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
         delays = batch.condition.tolist() if batch.condition is not None else None

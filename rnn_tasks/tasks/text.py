@@ -1,4 +1,4 @@
-"""A text of the user's own, character by character."""
+"""Next-character prediction on any text file."""
 
 import os
 from functools import cached_property
@@ -11,25 +11,26 @@ from rnn_tasks.texts.cleaning import CLEANINGS, Cleaning, read_text
 
 
 class Text(LanguageTask):
-    r"""Predict the next character of any text file; its end is kept for validation and test.
+    r"""Predict the next character of a text file; the end of the text is for validation and test.
 
     Args:
-        path: The file, UTF-8.
-        cleaning: ``letters``: lower case, one space for each run of anything but letters; ``lower``: lower case;
-            ``none``: as it is. Line ends are ``\n`` in any case.
-        min_count: How often a character must be in the training text to be known, ``>= 1``; others are ``<unk>``.
-        val_share: Share of the text for validation, ``> 0``.
-        test_share: Share of the text for the test, the last of it, ``> 0``.
-        prefix: How samples begin; None for the first word of the text.
-        sampling: How sequences are cut (see :class:`LanguageTask`).
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        sequence_length: Characters in a sequence, ``>= 1``.
-        random_offset: Whether each epoch leaves out a few characters at the beginning, so that the cuts differ.
-        eval_batch_size: Rows in which validation and test texts are read, ``>= 1``.
-        seed: Seed of the order, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+        path: The file, in UTF-8.
+        cleaning: ``letters``: lower case, with one space for any characters between letters; ``lower``: lower case;
+            ``none``: unchanged. Line ends always become ``\n``.
+        min_count: Characters that occur less often in the training text become ``<unk>``, ``>= 1``.
+        val_share: Share of the text for validation, ``> 0``, before the test text.
+        test_share: Share of the text for the test, ``> 0``, at the end. The two shares sum to less than 1.
+        prefix: First characters of generated samples; None for the first word of the text.
+        sampling: Method of cutting sequences from the text (see :class:`LanguageTask`).
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        sequence_length: Characters per sequence, ``>= 1``.
+        random_offset: Whether each epoch skips a random number of characters at the start, so that the cuts differ.
+        eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``.
+        seed: Seed of the order, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
-        UsageError: A value outside its bounds, or a file that is missing, is not text, or is too short.
+        UsageError: A value is out of bounds. Later, when the text is read: the file is missing, is not text, or is too
+            short.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Text(LanguageTask):
             eval_batch_size=eval_batch_size,
             seed=seed,
         )
+        require(cleaning in CLEANINGS, f"cleaning must be one of {', '.join(CLEANINGS)}, got {cleaning}")
         require(min_count >= 1, f"min_count must be at least 1, got {min_count}")
         require(
             val_share > 0 and test_share > 0 and val_share + test_share < 1,
-            f"val_share and test_share must be above 0 and below 1 together, got {val_share} and {test_share}",
+            f"val_share and test_share must be above 0, and their sum below 1, got {val_share} and {test_share}",
         )
         self.path = path
         self.clean = CLEANINGS[cleaning]
@@ -68,22 +70,22 @@ class Text(LanguageTask):
 
     @cached_property
     def whole_text(self) -> str:
-        """All characters, cleaned."""
-        require(bool(self.path), "the task text needs a file: --data.path FILE")
+        """The cleaned text of the file."""
+        require(bool(self.path), "the task text needs a file: set --data.path FILE")
         raw = read_text(Path(os.path.expanduser(str(self.path))))
-        require(bool(raw.strip()), f"{self.path} is empty")
+        require(bool(raw.strip()), f"{self.path} is empty: choose a file with text")
         text = self.clean(raw)
-        require(bool(text.strip()), f"the cleaning leaves nothing of {self.path}: set data.cleaning to none")
+        require(bool(text.strip()), f"{self.path} is empty after cleaning: set --data.cleaning none")
         return text
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The characters of the training text: what only the rest holds, nobody could have learnt."""
+        """The characters of the training text; others cannot be learnt, and become ``<unk>``."""
         prefix = self.prefix or self.whole_text.split(maxsplit=1)[0][:20]
-        return Vocabulary.of(self.text("train"), prefix, self.min_count)
+        return Vocabulary.from_text(self.text("train"), prefix, self.min_count)
 
     def text(self, split: str) -> str:
-        """The first part is for training, the next for validation, the last for the test."""
+        """Return the first part of the text for training, the next for validation, or the last for the test."""
         characters = len(self.whole_text)
         val, test = (round(characters * share) for share in self.shares)
         first, second = characters - val - test, characters - test

@@ -1,4 +1,4 @@
-"""The Time Machine, character by character."""
+"""Next-character prediction on *The Time Machine* by H. G. Wells."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -7,20 +7,20 @@ from typing import Literal, NamedTuple
 from rnn_tasks.errors import require
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks.language_task import LanguageTask, Sampling
-from rnn_tasks.texts.book import book
+from rnn_tasks.texts.book import read_book
 from rnn_tasks.texts.cleaning import ascii_letters, ascii_letters_by_line
 
 ProtocolName = Literal["book", "windows", "classic"]
 
 
 class Protocol(NamedTuple):
-    """What a protocol makes of the book.
+    """The cleaning, sampling and splits of a published experiment.
 
     Attributes:
-        clean: From the text of the file to the characters of the task.
-        sampling: How sequences are cut, unless the user says otherwise.
-        parts: First and last position of ``train``, ``val`` and ``test``, for a text of so many characters and
-            sequences of such a length.
+        clean: Maps the text of the file to the characters of the task.
+        sampling: Default method of cutting sequences from the text.
+        parts: Maps the number of characters and the sequence length to the start and the end (exclusive) of ``train``,
+            ``val`` and ``test``.
     """
 
     clean: Callable[[str], str]
@@ -29,19 +29,19 @@ class Protocol(NamedTuple):
 
 
 def book_parts(characters: int, length: int) -> dict[str, tuple[int, int]]:
-    """The first 80 %, the next 10 % and the last 10 %."""
+    """Return the splits of ``book``: the first 80 %, the next 10 % and the last 10 % of the text."""
     first, second = characters * 8 // 10, characters * 9 // 10
     return {"train": (0, first), "val": (first, second), "test": (second, characters)}
 
 
 def windows_parts(characters: int, length: int) -> dict[str, tuple[int, int]]:
-    """10,000 windows, the 5,000 after them, and 5,000 more; a window needs the characters behind its first."""
+    """Return the splits of ``windows``: 10,000, 5,000 and 5,000 windows, each to the end of its last window."""
     starts = {"train": (0, 10_000), "val": (10_000, 15_000), "test": (15_000, 20_000)}
     return {split: (first, last + length) for split, (first, last) in starts.items()}
 
 
 def classic_parts(characters: int, length: int) -> dict[str, tuple[int, int]]:
-    """The first 10,000 characters, the same again for validation, and the 5,000 after them."""
+    """Return the splits of ``classic``: the first 10,000 characters, the same again, and the next 5,000."""
     return {"train": (0, 10_000), "val": (0, 10_000), "test": (10_000, 15_000)}
 
 
@@ -56,25 +56,31 @@ class TimeMachine(LanguageTask):
     """Predict the next character of *The Time Machine*: 26 letters and the space.
 
     - ``book``: the whole text; the first 80 % for training, the next 10 % for validation, the last 10 % for the test.
-    - ``windows`` (Dive into Deep Learning 1.0): training on the windows that start at the characters 0..9,999,
-      validation on those that start at 10,000..14,999. The first of these reach into the last training window. The
-      book has no test; here it is the next 5,000 windows.
-    - ``classic`` (Dive into Deep Learning 0.17): training on the first 10,000 characters. What is published is the
-      perplexity on these themselves, so it measures memorisation, and validation measures it once more: it reads the
-      training text. The test reads the 5,000 characters behind it, which the network has never seen.
+    - ``windows`` (*Dive into Deep Learning* 1.0): training on the windows that start at the characters 0..9,999,
+      validation on the windows that start at 10,000..14,999, the first of which overlap with the last training windows.
+      The published experiment has no test; here it reads the next 5,000 windows.
+    - ``classic`` (*Dive into Deep Learning* 0.17): training on the first 10,000 characters. The published perplexity is
+      that of the training text, so it measures memorisation; validation reads the training text again. The test reads
+      the next 5,000 characters, which are new to the network.
 
     Args:
-        protocol: Which text is for what.
-        path: A copy of the book, or its folder; None for the one that ``RNN_TASKS_DATA`` names, or the fetched one.
-        sampling: How sequences are cut (see :class:`LanguageTask`); None for the protocol's own.
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        sequence_length: Characters in a sequence, ``>= 1``.
-        random_offset: Whether each epoch leaves out a few characters at the beginning, so that the cuts differ.
-        eval_batch_size: Rows in which validation and test texts are read, ``>= 1``.
-        seed: Seed of the order, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
+        protocol: The cleaning, sampling and splits of the text: ``book``, ``windows`` or ``classic``.
+        path: A copy of the book, or its folder. None for the path in the environment variable ``RNN_TASKS_DATA``, or
+            else for a downloaded copy.
+        sampling: Method of cutting sequences from the text (see :class:`LanguageTask`); None for the default of the
+            protocol.
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        sequence_length: Characters per sequence, ``>= 1``.
+        random_offset: Whether each epoch skips a random number of characters at the start, so that the cuts differ.
+        eval_batch_size: Number of rows into which the validation and test texts are divided, ``>= 1``.
+        seed: Seed of the order, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
 
     Raises:
-        UsageError: A value outside its bounds, a book that is not there, or one that is too short.
+        UsageError: A value is out of bounds. Later, when the text is read: the book is missing or too short.
+
+    References:
+        H. G. Wells, *The Time Machine*, 1895. A. Zhang, Z. C. Lipton, M. Li and A. J. Smola, *Dive into Deep Learning*,
+        2023 (https://d2l.ai): chapters 9 and 10 of version 1.0, sections 8.5 to 9.2 of version 0.17.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class TimeMachine(LanguageTask):
         eval_batch_size: int = 32,
         seed: int | None = None,
     ) -> None:
+        require(protocol in PROTOCOLS, f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol}")
         self.protocol = PROTOCOLS[protocol]
         sampling = sampling or self.protocol.sampling
         super().__init__(
@@ -100,22 +107,25 @@ class TimeMachine(LanguageTask):
         )
         require(
             protocol != "windows" or sampling == "windows",
-            f"the protocol windows is a sampling too; sampling {sampling} is for the protocols book and classic",
+            f"protocol windows needs sampling windows, got {sampling}: leave out sampling, or use another protocol",
         )
         self.path = path
 
     @cached_property
     def whole_text(self) -> str:
-        """All characters, cleaned; read, and if need be fetched, when first asked for."""
-        return self.protocol.clean(book(self.path))
+        """The cleaned text of the book; downloaded and read at the first use."""
+        return self.protocol.clean(read_book(self.path))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The characters of the whole book."""
-        return Vocabulary.of(self.whole_text, prefix="time traveller")
+        return Vocabulary.from_text(self.whole_text, prefix="time traveller")
 
     def text(self, split: str) -> str:
-        """The part of the book that the protocol gives to a split."""
+        """Return the text of a split, as the protocol defines it."""
         first, last = self.protocol.parts(len(self.whole_text), self.sequence_length)[split]
-        require(len(self.whole_text) >= last, f"the book has only {len(self.whole_text):,} characters, not {last:,}")
+        require(
+            len(self.whole_text) >= last,
+            f"the book has {len(self.whole_text):,} characters, the {split} text needs {last:,}: use a complete copy",
+        )
         return self.whole_text[first:last]

@@ -1,4 +1,4 @@
-"""Echo with a delay that is drawn for each sequence and told to the network."""
+"""Echo with a different delay in each sequence; the network receives the delay."""
 
 import math
 
@@ -11,7 +11,7 @@ from rnn_tasks.tasks.generated import GeneratedTask
 
 
 class VariableDelayEcho(GeneratedTask):
-    """Echo with a delay of ``0..max_delay``, one for each sequence, given to the network as the batch's condition.
+    """Echo with a delay of ``0..max_delay`` in each sequence, which the network receives as ``Batch.condition``.
 
     ::
 
@@ -19,23 +19,23 @@ class VariableDelayEcho(GeneratedTask):
         inputs    a b c d e f      condition = 3
         targets   . . . a b c      '.' is not scored
 
-    It is solved when every single delay is.
+    The task is solved when every delay is solved.
 
     Args:
         max_delay: Longest delay, ``0 <= max_delay < sequence_length``.
         sequence_length: Length of all sequences, ``>= 1``.
         alphabet_size: Number of letters, ``2..62``.
-        batch_size: Sequences in a training batch of one process, ``>= 1``.
-        epoch_sequences: Training sequences in an epoch, its last batch may be smaller; None for no end.
-        val_sequences: Sequences in the validation set, ``> max_delay``; its delays take turns.
-        test_sequences: Sequences in the test set, ``> max_delay``; its delays take turns.
-        eval_batch_size: Sequences in a batch of validation and test, ``>= 1``.
-        seed: Seed of the data, ``>= 0``; None follows ``seed_everything`` on the command line, and is 0 elsewhere.
-        every_delay: Whether the same letters are asked for at each delay, one sequence after another, instead of
-            letters of their own for each sequence. A layer that is not told the delay then runs once for all of them.
+        batch_size: Training sequences per batch, in each process, ``>= 1``.
+        epoch_sequences: Training sequences per epoch (the last batch may be smaller); None for an endless epoch.
+        val_sequences: Validation sequences, ``> max_delay``; their delays rotate (0, 1, ..., ``max_delay``, 0, ...).
+        test_sequences: Test sequences, ``> max_delay``; their delays rotate in the same way.
+        eval_batch_size: Validation or test sequences per batch, ``>= 1``.
+        seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
+        every_delay: Whether each string of letters occurs once with every delay, in consecutive sequences, instead of
+            new letters in each sequence. A layer that does not receive the delay then runs once per string.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is out of bounds.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class VariableDelayEcho(GeneratedTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Letters as 1, 2, ...; 0 is empty; the delay is the condition."""
+        """The letters are the symbols 1, 2, ...; 0 is the empty symbol; the delay is the condition."""
         letters = LETTERS[: self.alphabet_size]
         size = self.alphabet_size + 1
         codec = Codec(" " + letters, letters, max_delay=self.max_delay, conditional=True)
@@ -81,13 +81,13 @@ class VariableDelayEcho(GeneratedTask):
 
     @property
     def baseline(self) -> Baseline:
-        """All letters are equally likely, whatever the delay."""
+        """A predictor that guesses: all letters are equally likely at every delay."""
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
-        """Random letters; delays are random in training and rotate elsewhere, so that each is measured as well.
+        """Draw random letters. Delays are random in training, and rotate in validation and test.
 
-        With ``every_delay`` they rotate in training too, and each string is there once for all its delays.
+        With ``every_delay``, delays rotate in training too, and the inputs hold each string once for all delays.
         """
         num_delays = self.max_delay + 1
         per_string = num_delays if self.every_delay else 1

@@ -1,1 +1,1 @@
-"""Where characters come from, and what can be known about them without a network; NumPy only."""
+"""Sources of text, a grammar and n-gram models; without PyTorch."""

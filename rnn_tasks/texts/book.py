@@ -1,4 +1,4 @@
-"""The Time Machine: fetched once, checked, kept; or a copy that the user names."""
+"""The text of *The Time Machine*: downloaded once and checked, or read from the user's copy."""
 
 import hashlib
 import os
@@ -8,58 +8,59 @@ from pathlib import Path
 from rnn_tasks.errors import UsageError
 from rnn_tasks.texts.cleaning import read_text
 
-NAME = "timemachine.txt"
-ADDRESS = f"http://d2l-data.s3-accelerate.amazonaws.com/{NAME}"
-"""Where the book "Dive into Deep Learning" keeps the edition (public domain) that published figures are of."""
+FILE_NAME = "timemachine.txt"
+URL = f"http://d2l-data.s3-accelerate.amazonaws.com/{FILE_NAME}"
+"""The edition (public domain) that *Dive into Deep Learning* (https://d2l.ai) uses for its published results."""
 
 SHA1 = "090b5e7e70c295757f55df93cb0a180b9691891a"
-VARIABLE = "RNN_TASKS_DATA"
+PATH_VARIABLE = "RNN_TASKS_DATA"
 
 
-def book(path: str | None = None) -> str:
-    """The text of *The Time Machine* by H. G. Wells (1895).
+def read_book(path: str | None = None) -> str:
+    """Return the text of *The Time Machine* by H. G. Wells (1895).
 
     Args:
-        path: A copy, or the folder that holds one as ``timemachine.txt``; None for what the environment variable
-            ``RNN_TASKS_DATA`` names, or else the copy in the user's cache, which is fetched when it is not there.
+        path: A copy of the book, or a folder with a copy named ``timemachine.txt``. None for the path in the
+            environment variable ``RNN_TASKS_DATA``, or else for the copy in the user's cache, downloaded if missing.
 
     Raises:
-        UsageError: There is no copy there, or none could be fetched.
+        UsageError: The path does not exist, or the download failed.
     """
-    named = path or os.environ.get(VARIABLE)
-    if not named:
-        return read_text(fetched())
-    place = Path(os.path.expanduser(named))
-    file = place / NAME if place.is_dir() else place
+    chosen_path = path or os.environ.get(PATH_VARIABLE)
+    if not chosen_path:
+        return read_text(download())
+    file = Path(os.path.expanduser(chosen_path))
+    if file.is_dir():
+        file /= FILE_NAME
     if not file.is_file():
-        raise UsageError(f"there is no {file}; {'data.path' if path else VARIABLE} must name {NAME} or its folder")
+        option = "--data.path" if path else PATH_VARIABLE
+        raise UsageError(f"{file} does not exist: set {option} to {FILE_NAME} or to its folder")
     text = read_text(file)
     if hashlib.sha1(file.read_bytes(), usedforsecurity=False).hexdigest() != SHA1:
-        print(f"note: {file} is not the edition that published figures are of (sha1 {SHA1})", file=sys.stderr)
+        print(f"note: {file} is not the edition of the published results (its SHA-1 is not {SHA1})", file=sys.stderr)
     return text
 
 
-def fetched() -> Path:
-    """The copy in the user's cache; several processes that want it at once fetch it once.
+def download() -> Path:
+    """Return the copy in the user's cache, downloaded if missing or changed; processes wait for each other.
 
     Raises:
-        UsageError: It is not there and could not be fetched.
+        UsageError: The download failed.
     """
-    import pooch  # .1 s that only this needs
+    import pooch  # takes 0.1 s, so it is imported only here
     from filelock import FileLock
 
     cache = Path(pooch.os_cache("rnn_tasks"))
-    if (cache / NAME).is_file() and hashlib.sha1(
-        (cache / NAME).read_bytes(), usedforsecurity=False
-    ).hexdigest() == SHA1:
-        return cache / NAME
+    file = cache / FILE_NAME
+    if file.is_file() and hashlib.sha1(file.read_bytes(), usedforsecurity=False).hexdigest() == SHA1:
+        return file
     pooch.get_logger().setLevel("WARNING")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f".{NAME}.lock"):
-            return Path(pooch.retrieve(ADDRESS, f"sha1:{SHA1}", NAME, cache))
-    except (OSError, ValueError) as error:  # no network is an OSError in requests, another sum a ValueError
+        with FileLock(cache / f".{FILE_NAME}.lock"):
+            return Path(pooch.retrieve(URL, f"sha1:{SHA1}", FILE_NAME, cache))
+    except (OSError, ValueError) as error:  # OSError: no network or no write access; ValueError: another SHA-1
         raise UsageError(
-            f"the book could not be fetched from {ADDRESS} (sha1 {SHA1}): give a copy with --data.path FILE, or name "
-            f"its folder in the environment variable {VARIABLE}"
+            f"could not download {URL} (SHA-1 {SHA1}): set --data.path or the environment variable {PATH_VARIABLE} to "
+            "a copy of the book or to its folder"
         ) from error

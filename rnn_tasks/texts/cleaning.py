@@ -1,4 +1,4 @@
-"""From the bytes of a file to the characters that a network reads."""
+"""Reading and cleaning of text files."""
 
 import re
 import unicodedata
@@ -12,10 +12,10 @@ Cleaning = Literal["letters", "lower", "none"]
 
 
 def read_text(path: Path) -> str:
-    r"""A text file, with line ends as ``\n`` and without a byte-order mark.
+    r"""Return the text of a file, with ``\n`` as line ends and without a byte-order mark.
 
     Raises:
-        UsageError: It is missing, cannot be read, or is not UTF-8 text.
+        UsageError: The file is missing, cannot be read, or is not UTF-8 text.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -24,24 +24,24 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     if "\0" in text:
-        raise UsageError(f"{path} is not text: it holds a zero byte at character {text.index(chr(0))}")
+        raise UsageError(f"{path} is not text: character {text.index(chr(0))} is a zero byte")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def letters(text: str) -> str:
-    r"""Lower case, with one space for each run of anything but letters.
+    r"""Return a text in lower case, with one space in place of any characters between letters.
 
     Example:
         >>> letters("Élan vital,\n1907")
         'élan vital '
     """
-    # Marks belong to their letter: the accents of some files, the vowels of some scripts.
-    others = (sign for sign in set(text) if not sign.isalpha() and unicodedata.category(sign) not in ("Mn", "Mc"))
-    return re.sub(" +", " ", text.translate({ord(sign): " " for sign in others})).lower()
+    # Combining marks (accents in some files, vowels in some scripts) are part of their letter.
+    others = (char for char in set(text) if not char.isalpha() and unicodedata.category(char) not in ("Mn", "Mc"))
+    return re.sub(" +", " ", text.translate({ord(char): " " for char in others})).lower()
 
 
 def ascii_letters(text: str) -> str:
-    r"""The same with the letters a to z only: the cleaning of D2L 1.0.
+    r"""Do the same as :func:`letters` with only a to z as letters, as *Dive into Deep Learning* 1.0 does.
 
     Example:
         >>> ascii_letters("I\n\nThe Time-Traveller (for so it")
@@ -51,15 +51,15 @@ def ascii_letters(text: str) -> str:
 
 
 def ascii_letters_by_line(text: str) -> str:
-    r"""The same for each line alone, stripped, with nothing between the lines: the cleaning of D2L 0.17.
+    r"""Clean and strip each line, and join the lines without spaces, as *Dive into Deep Learning* 0.17 does.
 
-    Words at a line's end and at the beginning of the next run into one another, as in the published figures.
+    The last word of a line and the first word of the next line become one word, as in the published experiment.
 
     Example:
         >>> ascii_letters_by_line("The Time Machine,\nby H. G. Wells")
         'the time machineby h g wells'
     """
-    # Only this line end: str.splitlines knows others.
+    # Not str.splitlines, which splits at further characters.
     return "".join(ascii_letters(line).strip() for line in text.split("\n"))
 
 

@@ -16,7 +16,7 @@ from rnn_tasks.texts.grammar import ELMAN
 TEXT = ELMAN.corpus(60, seed=0)
 
 
-VOCABULARY = Vocabulary.of(TEXT)
+VOCABULARY = Vocabulary.from_text(TEXT)
 
 
 SPEC = TaskSpec(len(VOCABULARY), len(VOCABULARY), vocabulary=VOCABULARY)

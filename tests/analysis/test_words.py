@@ -26,7 +26,7 @@ from rnn_tasks.texts.grammar import ELMAN
 TEXT = ELMAN.corpus(60, seed=0)
 
 
-VOCABULARY = Vocabulary.of(TEXT)
+VOCABULARY = Vocabulary.from_text(TEXT)
 
 
 SPEC = TaskSpec(len(VOCABULARY), len(VOCABULARY), vocabulary=VOCABULARY)
@@ -46,7 +46,7 @@ HAND_MADE = "e cat eats a cat  a do"
 def test_the_states_of_a_hand_made_text() -> None:
     """``e`` and ``do`` may be cut; there are two spaces behind the second cat."""
     states = np.stack([np.arange(22.0), -np.arange(22.0)], axis=1)
-    vocabulary = Vocabulary.of(HAND_MADE)
+    vocabulary = Vocabulary.from_text(HAND_MADE)
     found = word_states(states, HAND_MADE, vocabulary)
     assert found.words == ("a", "cat", "eats")
     assert found.counts.tolist() == [2, 2, 1]

@@ -25,7 +25,7 @@ def as_text(text: str, vocabulary: Vocabulary) -> Batch:
 
 
 def test_word_state_is_the_mean_after_its_last_character() -> None:
-    vocabulary = Vocabulary.of("ab c")
+    vocabulary = Vocabulary.from_text("ab c")
     text = as_text(" ab c ab c c  ", vocabulary)
     states = torch.arange(13.0)[None, :, None].expand(1, 13, 2)
     points = word_points(states, text, vocabulary)
@@ -40,7 +40,7 @@ def test_only_words_of_the_grammar_have_categories() -> None:
 
 
 def test_a_text_without_white_space_has_no_words() -> None:
-    vocabulary = Vocabulary.of("ab")
+    vocabulary = Vocabulary.from_text("ab")
     with pytest.raises(UsageError, match="no whole word"):
         word_points(torch.zeros(1, 3, 2), as_text("abab", vocabulary), vocabulary)
 
@@ -91,7 +91,7 @@ def test_no_text_is_one_line() -> None:
 
 def test_the_projector_finds_states_and_labels(tmp_path: Path) -> None:
     board = RunLogger(str(tmp_path), "run", "version_0").experiment
-    vocabulary = Vocabulary.of("abé ")
+    vocabulary = Vocabulary.from_text("abé ")
     word_points(torch.rand(1, 9, 3), as_text(" ab é ab  ", vocabulary), vocabulary).add_to(board, 12)
     run = tmp_path / "run/version_0"
     config = (run / "projector_config.pbtxt").read_text()

@@ -41,9 +41,9 @@ def test_another_number_of_symbols_is_noted(trained: RnnTasks) -> None:
     ("words", "said"),
     [
         (["echo", "Abc"], "'A' is not in this network's alphabet"),
-        (["echo", "abc", "--delay", "3"], "not trained on a delay of 3; it knows 4"),
-        (["variable_delay_echo", "abc"], "give --delay, one of 0..8"),
-        (["variable_delay_echo", "abc", "--delay", "9"], "not trained on a delay of 9"),
+        (["echo", "abc", "--delay", "3"], "not trained on delay 3: set --delay to 4, or leave it out"),
+        (["variable_delay_echo", "abc"], "trained on several delays: set --delay to one of 0..8"),
+        (["variable_delay_echo", "abc", "--delay", "9"], "not trained on delay 9: set --delay to one of 0..8"),
         (["nothing", "abc"], "is not a run folder, a checkpoint or a task with a run"),
         ([], "the following arguments are required: run"),
         (["echo", "abc", "--dely", "3"], "unrecognized arguments"),

@@ -1,4 +1,4 @@
-"""The specs of tasks with strings."""
+"""Specs of tasks with strings, as fixtures."""
 
 import pytest
 

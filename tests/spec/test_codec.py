@@ -11,64 +11,64 @@ ECHO = Codec(" abc", "abc", min_delay=2, max_delay=2)
 SEVERAL_DELAYS = Codec(" abc", "abc", min_delay=1, max_delay=3, conditional=True)
 
 
-def test_a_run_grows_with_delay_and_letters() -> None:
+def test_repeat_length_depends_on_delay_and_letters() -> None:
     assert Repeat(0, per_delay=2, per_letter=3, constant=-1).length(delay=5, letters=7) == 2 * 5 + 3 * 7 - 1
 
 
-def test_the_cue_follows_the_letters_and_the_answer_is_marked() -> None:
+def test_encode_appends_the_cue_and_marks_the_answer() -> None:
     codec = Codec("ab_:", "ab", cue=(Repeat(2, per_delay=1), Repeat(3, per_letter=1)), answer_per_letter=1, max_delay=2)
     batch = codec.encode(["aba", "b"], delay=1)
-    assert codec.decode(batch.inputs) == ["aba_:::", "b_:aaaa"]  # filled up with the first symbol
+    assert codec.decode(batch.inputs) == ["aba_:::", "b_:aaaa"]  # padded with symbol 0
     assert batch.scored.tolist() == [[False] * 4 + [True] * 3, [False, False, True] + [False] * 4]
     assert codec.lengths(["aba", "b"], delay=1) == [7, 3]
 
 
-def test_a_cue_of_negative_length_is_none() -> None:
+def test_cue_of_negative_length_is_empty() -> None:
     codec = Codec("ab_", "ab", cue=(Repeat(2, per_letter=1, constant=-2),))
     assert codec.decode(codec.encode(["a"]).inputs) == ["a"]
     assert codec.decode(codec.encode(["aba"]).inputs) == ["aba_"]
     assert codec.lengths(["a", "aba"]) == [1, 4]
 
 
-def test_decoding_shows_what_is_not_scored_as_empty() -> None:
+def test_decode_shows_steps_that_are_not_scored_as_spaces() -> None:
     assert ECHO.decode(torch.tensor([[1, NOT_SCORED, 3], [0, 2, 2]])) == ["a c", " bb"]
 
 
-def test_letters_come_back_from_their_symbols(codec: Codec) -> None:
+def test_decode_inverts_encode(codec: Codec) -> None:
     text = codec.letters[::-1]
     encoded = codec.encode([text], codec.max_delay)
     assert codec.decode(encoded.inputs)[0].startswith(text)
     assert [codec.symbols[codec.index(letter)] for letter in text] == list(text)
 
 
-def test_texts_of_several_lengths_are_encoded_as_each_alone(spec: TaskSpec, codec: Codec) -> None:
+def test_encode_pads_texts_of_different_lengths(spec: TaskSpec, codec: Codec) -> None:
     texts = [codec.letters[:3] * 7, codec.letters[0], codec.letters[2:0:-1] * 5]
-    several = codec.encode(texts, codec.max_delay)
+    padded = codec.encode(texts, codec.max_delay)
     for row, text in enumerate(texts):
         alone = codec.encode([text], codec.max_delay)
         length = alone.inputs.shape[1]
         assert codec.lengths(texts, codec.max_delay)[row] == length
-        assert torch.equal(several.inputs[row, :length], alone.inputs[0])
-        assert torch.equal(several.scored[row, :length], alone.scored[0])
-        assert not several.scored[row, length:].any()
-    assert int(several.inputs.max()) < spec.input_size
-    assert (several.condition is None) == (spec.num_conditions == 0)
+        assert torch.equal(padded.inputs[row, :length], alone.inputs[0])
+        assert torch.equal(padded.scored[row, :length], alone.scored[0])
+        assert not padded.scored[row, length:].any()
+    assert int(padded.inputs.max()) < spec.input_size
+    assert (padded.condition is None) == (spec.num_conditions == 0)
 
 
-def test_the_example_of_a_task_can_be_asked_and_is_answered(codec: Codec) -> None:
+def test_example_is_valid_and_has_an_answer(codec: Codec) -> None:
     text, *option = shlex.split(codec.example())
     assert option[:1] == ([] if codec.min_delay == codec.max_delay else ["--delay"])
     encoded = codec.encode([text], int(option[1]) if option else None)
     assert encoded.scored.any()
 
 
-def test_a_letter_that_the_task_has_not_is_refused(codec: Codec) -> None:
+def test_letter_outside_the_alphabet_raises(codec: Codec) -> None:
     with pytest.raises(UsageError, match=r"'!' is not in this network's alphabet"):
         codec.encode([codec.letters[0] + "!"], codec.max_delay)
 
 
 @pytest.mark.parametrize("text", [" ", ":", "c"])
-def test_symbols_that_are_not_letters_cannot_be_written(text: str) -> None:
+def test_index_raises_for_symbols_that_are_not_letters(text: str) -> None:
     copy = Copy(alphabet_size=12).spec.codec
     assert copy is not None
     with pytest.raises(UsageError, match=f"'{text}' is not in"):
@@ -76,24 +76,29 @@ def test_symbols_that_are_not_letters_cannot_be_written(text: str) -> None:
 
 
 @pytest.mark.parametrize("texts", [[""], ["abc", ""], []])
-def test_an_empty_text_is_refused(texts: list[str]) -> None:
+def test_empty_text_raises(texts: list[str]) -> None:
     with pytest.raises(UsageError, match="at least one of the letters abc"):
         ECHO.encode(texts)
 
 
-def test_a_delay_that_can_only_be_one_need_not_be_given() -> None:
+def test_delay_is_optional_when_the_task_has_one() -> None:
     assert torch.equal(ECHO.encode(["abc"]).scored, ECHO.encode(["abc"], 2).scored)
 
 
-def test_a_delay_that_can_be_several_must_be_given() -> None:
-    with pytest.raises(UsageError, match=r"give --delay, one of 1\.\.3"):
+def test_missing_delay_raises_when_the_task_has_several() -> None:
+    with pytest.raises(UsageError, match=r"set --delay to one of 1\.\.3"):
         SEVERAL_DELAYS.encode(["abc"])
 
 
 @pytest.mark.parametrize(
-    ("codec", "delay", "known"),
-    [(ECHO, 3, "2"), (ECHO, 0, "2"), (SEVERAL_DELAYS, 0, r"one of 1\.\.3"), (SEVERAL_DELAYS, 4, r"one of 1\.\.3")],
+    ("codec", "delay", "choice"),
+    [
+        (ECHO, 3, "2, or"),
+        (ECHO, 0, "2, or"),
+        (SEVERAL_DELAYS, 0, r"one of 1\.\.3$"),
+        (SEVERAL_DELAYS, 4, r"one of 1\.\.3$"),
+    ],
 )
-def test_an_unknown_delay_is_refused(codec: Codec, delay: int, known: str) -> None:
-    with pytest.raises(UsageError, match=rf"a delay of {delay}; it knows {known}"):
+def test_delay_out_of_bounds_raises(codec: Codec, delay: int, choice: str) -> None:
+    with pytest.raises(UsageError, match=rf"not trained on delay {delay}: set --delay to {choice}"):
         codec.encode(["abc"], delay)

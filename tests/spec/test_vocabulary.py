@@ -7,7 +7,7 @@ import yaml
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.spec.vocabulary import SPACE, UNKNOWN, Vocabulary, code_points, fixed_width, visible
 
-# Letters with accents, accents of their own, other alphabets, signs outside the 16 bits of the first code points.
+# Accented letters, combining accents, another alphabet, code points above 16 bits, control characters.
 TEXTS = [
     "the time machine",
     "Élan, naïve\n",
@@ -18,20 +18,20 @@ TEXTS = [
 ]
 
 
-def test_symbols_count_the_characters_from_1_and_0_is_any_other() -> None:
+def test_symbols_start_at_1_and_0_is_unknown() -> None:
     vocabulary = Vocabulary(" abc")
     assert vocabulary.encode("cab!a?").tolist() == [4, 2, 3, 0, 2, 0]
     assert vocabulary.decode([4, 2, 3, 0, 1]) == f"cab{UNKNOWN} "
     assert len(vocabulary) == 5
 
 
-def test_characters_are_in_the_order_of_their_code_points() -> None:
-    assert Vocabulary.of("a banana, split\U0001f570é!").characters == " !,abilnpsté\U0001f570"
+def test_characters_are_sorted_by_code_point() -> None:
+    assert Vocabulary.from_text("a banana, split\U0001f570é!").characters == " !,abilnpsté\U0001f570"
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_comes_back_from_its_symbols(text: str) -> None:
-    vocabulary = Vocabulary.of(text)
+def test_decode_inverts_encode(text: str) -> None:
+    vocabulary = Vocabulary.from_text(text)
     symbols = vocabulary.encode(text)
     assert (symbols.dtype, symbols.shape) == (torch.long, (len(text),))
     assert set(symbols.tolist()) == set(range(1, len(vocabulary)))
@@ -40,37 +40,39 @@ def test_a_text_comes_back_from_its_symbols(text: str) -> None:
 
 
 @pytest.mark.parametrize("characters", ["zaß\U0001f570e\u0301 b", "cba", "\U0001f570a", "a"])
-def test_characters_may_come_in_any_order(characters: str) -> None:
+def test_characters_may_be_unsorted(characters: str) -> None:
     text = "a zebra\u0301 aß\U0001f570 \U0001f571 \x00\uffff" + characters
     assert Vocabulary(characters).encode(text).tolist() == [1 + characters.find(character) for character in text]
 
 
-def test_an_accent_of_its_own_is_a_character() -> None:
-    vocabulary = Vocabulary.of("e\u0301")
+def test_combining_accent_is_a_character() -> None:
+    vocabulary = Vocabulary.from_text("e\u0301")
     assert vocabulary.encode("e\u0301e").tolist() == [1, 2, 1]
     assert vocabulary.encode("é").tolist() == [0]
     assert vocabulary.unknown("é") == "é"
 
 
-def test_a_character_outside_the_first_16_bits_is_one_symbol() -> None:
+def test_character_above_16_bits_is_one_symbol() -> None:
     assert code_points("a\U0001f570").tolist() == [0x61, 0x1F570]
     assert Vocabulary("a\U0001f570").encode("\U0001f570a").tolist() == [2, 1]
 
 
 @pytest.mark.parametrize(("min_count", "characters"), [(1, "abcd"), (2, "abc"), (3, "ab"), (4, "a"), (5, "")])
-def test_rarer_characters_than_min_count_are_unknown(min_count: int, characters: str) -> None:
+def test_characters_rarer_than_min_count_are_unknown(min_count: int, characters: str) -> None:
     text = "abcdabcaba"
-    vocabulary = Vocabulary.of(text, min_count=min_count)
+    vocabulary = Vocabulary.from_text(text, min_count=min_count)
     assert vocabulary.characters == characters
     assert vocabulary.unknown("dcba") == "".join(c for c in "dcba" if c not in characters)
 
 
-def test_each_unknown_character_is_named_once() -> None:
+def test_unknown_returns_each_character_once() -> None:
     assert Vocabulary("abc").unknown("xay\U0001f570bxz") == "xy\U0001f570z"
 
 
-@pytest.mark.parametrize("vocabulary", [Vocabulary(""), Vocabulary.of(""), Vocabulary.of("abc", min_count=2)])
-def test_without_characters_everything_is_unknown(vocabulary: Vocabulary) -> None:
+@pytest.mark.parametrize(
+    "vocabulary", [Vocabulary(""), Vocabulary.from_text(""), Vocabulary.from_text("abc", min_count=2)]
+)
+def test_empty_vocabulary_makes_all_characters_unknown(vocabulary: Vocabulary) -> None:
     assert len(vocabulary) == 1
     assert vocabulary.encode("ab").tolist() == [0, 0]
     assert vocabulary.decode([0]) == UNKNOWN
@@ -78,14 +80,14 @@ def test_without_characters_everything_is_unknown(vocabulary: Vocabulary) -> Non
 
 
 @pytest.mark.parametrize("vocabulary", [Vocabulary(""), Vocabulary("abc")])
-def test_an_empty_text_has_no_symbols(vocabulary: Vocabulary) -> None:
+def test_empty_text_has_no_symbols(vocabulary: Vocabulary) -> None:
     symbols = vocabulary.encode("")
     assert (symbols.dtype, symbols.shape) == (torch.long, (0,))
     assert vocabulary.decode(symbols.tolist()) == ""
 
 
 def test_vocabularies_with_same_characters_and_prefix_are_equal() -> None:
-    used = Vocabulary.of("cab", prefix="a")
+    used = Vocabulary.from_text("cab", prefix="a")
     used.encode("abc")
     assert used == Vocabulary("abc", "a")
     assert hash(used) == hash(Vocabulary("abc", "a"))
@@ -94,8 +96,8 @@ def test_vocabularies_with_same_characters_and_prefix_are_equal() -> None:
 
 
 @pytest.mark.parametrize("text", ["", *TEXTS])
-def test_spec_with_vocabulary_survives_yaml_and_checkpoint(text: str, tmp_path: Path) -> None:
-    vocabulary = Vocabulary.of(text, prefix=text[:3])
+def test_spec_with_vocabulary_is_restored(text: str, tmp_path: Path) -> None:
+    vocabulary = Vocabulary.from_text(text, prefix=text[:3])
     vocabulary.encode(text)
     spec = TaskSpec(len(vocabulary), len(vocabulary), vocabulary=vocabulary)
     torch.save(spec.to_dict(), tmp_path / "spec.ckpt")
@@ -121,7 +123,7 @@ def test_visible_shows_white_space_as_one_character(symbol: str) -> None:
     assert not shown.isspace()
 
 
-def test_visible_keeps_what_can_be_seen() -> None:
+def test_visible_keeps_printable_characters() -> None:
     assert visible("élan <unk>") == f"élan{SPACE}<unk>"
 
 

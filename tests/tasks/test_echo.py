@@ -9,8 +9,8 @@ from rnn_tasks.tasks import Echo
 from rnn_tasks.tasks.echo import echo
 
 
-def by_definition(letters: list[int], delay: int, length: int) -> tuple[list[int], list[int]]:
-    """Inputs and targets of one sequence: the output at t is the input at t - delay."""
+def plain_echo(letters: list[int], delay: int, length: int) -> tuple[list[int], list[int]]:
+    """Return inputs and targets of one sequence: the target at t is the input at t - delay."""
     inputs, targets = [], []
     for step, letter in enumerate(letters):
         inputs.append(letter if step < length else 0)
@@ -18,7 +18,7 @@ def by_definition(letters: list[int], delay: int, length: int) -> tuple[list[int
     return inputs, targets
 
 
-def test_the_picture_of_a_sequence() -> None:
+def test_echo_equals_the_diagram() -> None:
     inputs, targets = echo(torch.tensor([[1, 2, 3, 4, 5, 6]]), torch.tensor([2]), torch.tensor([6]))
     assert "".join(" abcdef"[symbol] for symbol in inputs[0]) == "abcdef"
     assert "".join(" abcdef"[symbol] if symbol >= 0 else "." for symbol in targets[0]) == "..abcd"
@@ -29,15 +29,15 @@ def test_the_picture_of_a_sequence() -> None:
 @pytest.mark.parametrize("has_lengths", [False, True])
 def test_each_row_has_its_own_delay_and_length(has_lengths: bool) -> None:
     letters = torch.randint(1, 9, (63, 7))
-    delays = torch.arange(63) % 9  # also of all letters and more
+    delays = torch.arange(63) % 9  # up to more than the number of letters
     lengths = 1 + torch.arange(63) // 9 if has_lengths else torch.full((63,), 7)
     inputs, targets = echo(letters, delays, lengths if has_lengths else None)
     for row in range(63):
-        expected = by_definition(letters[row].tolist(), int(delays[row]), int(lengths[row]))
+        expected = plain_echo(letters[row].tolist(), int(delays[row]), int(lengths[row]))
         assert (inputs[row].tolist(), targets[row].tolist()) == expected
 
 
-def test_training_sequences_have_one_length_and_are_echoes() -> None:
+def test_training_sequences_are_echoes_of_one_length() -> None:
     batch = Echo(delay=3, sequence_length=9, alphabet_size=4, batch_size=30).train_batch(0)
     assert batch.memory is None
     assert batch.condition is None
@@ -45,11 +45,11 @@ def test_training_sequences_have_one_length_and_are_echoes() -> None:
         letters = batch.inputs[row].tolist()
         assert len(letters) == 9
         assert set(letters) <= {1, 2, 3, 4}
-        assert (letters, batch.targets[row].tolist()) == by_definition(letters, 3, 9)
+        assert (letters, batch.targets[row].tolist()) == plain_echo(letters, 3, 9)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_evaluation_lengths_fill_their_range(split: str) -> None:
+def test_evaluation_lengths_cover_their_range(split: str) -> None:
     task = Echo(delay=2, sequence_length=5, min_eval_length=6, max_eval_length=9, val_sequences=80, test_sequences=90)
     loader = task.val_dataloader() if split == "val" else task.test_dataloader()
     lengths = set()
@@ -57,11 +57,11 @@ def test_evaluation_lengths_fill_their_range(split: str) -> None:
         for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
             length = sum(symbol > 0 for symbol in inputs)
             lengths.add(length)
-            assert (inputs, targets) == by_definition(inputs, 2, length)
+            assert (inputs, targets) == plain_echo(inputs, 2, length)
     assert lengths == {6, 7, 8, 9}
 
 
-def test_baseline_equals_score_of_guessing_the_commonest_letter() -> None:
+def test_baseline_equals_score_of_predicting_letter_frequencies() -> None:
     task = Echo(delay=2, sequence_length=10, alphabet_size=6, batch_size=4000)
     batch = task.train_batch(0)
     shares = torch.bincount(batch.targets[batch.scored]).double() / batch.scored.sum()
@@ -71,7 +71,7 @@ def test_baseline_equals_score_of_guessing_the_commonest_letter() -> None:
     assert shares[0] == 0
 
 
-def test_the_default_is_the_exercise() -> None:
+def test_defaults_equal_those_of_the_nyu_homework() -> None:
     task = Echo()
     batch = task.train_batch(0)
     assert batch.inputs.shape[1] == 15
@@ -80,7 +80,7 @@ def test_the_default_is_the_exercise() -> None:
     assert math.exp(task.baseline.loss) == pytest.approx(26)
 
 
-def test_encoded_text_equals_the_task_s_sequence() -> None:
+def test_encoded_text_equals_the_training_sequence() -> None:
     task = Echo(delay=3, sequence_length=8, batch_size=20)
     batch, codec = task.train_batch(0), task.spec.codec
     assert codec is not None
@@ -89,7 +89,7 @@ def test_encoded_text_equals_the_task_s_sequence() -> None:
     assert torch.equal(encoded.scored, batch.scored)
 
 
-def test_texts_of_the_evaluation_become_its_sequences() -> None:
+def test_encoded_text_equals_the_validation_sequence() -> None:
     task = Echo(delay=3, sequence_length=8, min_eval_length=5, max_eval_length=9, val_sequences=30)
     codec = task.spec.codec
     assert codec is not None
@@ -110,6 +110,6 @@ def test_texts_of_the_evaluation_become_its_sequences() -> None:
         ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, int], message: str) -> None:
+def test_value_out_of_bounds_raises(arguments: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Echo(**arguments)

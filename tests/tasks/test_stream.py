@@ -10,7 +10,7 @@ from rnn_tasks.tasks.stream import SPLITS, Stream, generator_for
 
 
 def numbered(index: int) -> Batch:
-    """A batch that says which one it is."""
+    """Return a batch that contains its index."""
     return Batch(torch.full((1, 1), index), torch.full((1, 1), index))
 
 
@@ -22,11 +22,11 @@ def draw(seed: int, split: str, epoch: int, index: int) -> Tensor:
     return torch.rand(8, generator=generator_for(seed, split, epoch, index))
 
 
-def test_the_same_numbers_come_again() -> None:
+def test_generator_for_is_deterministic() -> None:
     torch.testing.assert_close(draw(1, "val", 2, 3), draw(1, "val", 2, 3), atol=0, rtol=0)
 
 
-def test_any_other_seed_split_epoch_or_index_gives_other_numbers() -> None:
+def test_generator_for_differs_in_seed_split_epoch_and_index() -> None:
     draws = [
         draw(seed, split, epoch, index)
         for seed in (0, 1, 2**40)
@@ -38,23 +38,23 @@ def test_any_other_seed_split_epoch_or_index_gives_other_numbers() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**70])
-def test_the_numbers_are_those_of_numpys_seed_sequence(seed: int) -> None:
+def test_generator_for_uses_numpys_seed_sequence(seed: int) -> None:
     word = int(np.random.SeedSequence([seed, 1, 3, 5]).generate_state(1, np.uint64)[0]) >> 1
     assert torch.equal(draw(seed, "val", 3, 5), torch.rand(8, generator=torch.Generator().manual_seed(word)))
 
 
-def test_neighbouring_batches_are_independent() -> None:
+def test_consecutive_batches_are_uncorrelated() -> None:
     first, second = (torch.stack([draw(0, "train", 0, index) for index in range(low, low + 500)]) for low in (0, 1))
     correlation = torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1]
     assert abs(correlation) < 4 / 4000**0.5  # four standard deviations
 
 
-def test_an_unknown_split_has_no_numbers() -> None:
+def test_generator_for_raises_for_an_unknown_split() -> None:
     with pytest.raises(ValueError, match="not in"):
         generator_for(0, "validation", 0, 0)
 
 
-def test_a_stream_without_length_goes_on_from_its_first_batch() -> None:
+def test_endless_stream_starts_at_first() -> None:
     assert numbers(Stream(numbered), 5) == [0, 1, 2, 3, 4]
     assert numbers(Stream(numbered, lambda: 7), 3) == [7, 8, 9]
 
@@ -62,17 +62,17 @@ def test_a_stream_without_length_goes_on_from_its_first_batch() -> None:
 @pytest.mark.parametrize(
     ("trained", "rest"), [(0, [0, 1, 2, 3]), (1, [1, 2, 3]), (3, [3]), (4, [4, 5, 6, 7]), (6, [6, 7])]
 )
-def test_epoch_continues_from_its_middle_to_its_end(trained: int, rest: list[int]) -> None:
+def test_stream_continues_to_the_end_of_the_epoch(trained: int, rest: list[int]) -> None:
     assert numbers(Stream(numbered, lambda: trained, length=4)) == rest
 
 
-def test_each_reading_asks_anew_where_to_start() -> None:
+def test_each_iteration_calls_first() -> None:
     trained = iter([0, 2, 4])
     stream = Stream(numbered, lambda: next(trained), length=2)
     assert [numbers(stream) for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
 
 
-def test_batches_are_made_when_they_are_asked_for() -> None:
+def test_stream_makes_batches_lazily() -> None:
     made = []
 
     def make(index: int) -> Batch:
@@ -84,13 +84,13 @@ def test_batches_are_made_when_they_are_asked_for() -> None:
     assert made == [0, 1]
 
 
-def test_only_an_epoch_with_an_end_has_a_length() -> None:
+def test_len_raises_for_an_endless_stream() -> None:
     assert len(Stream(numbered, length=6)) == 6
-    with pytest.raises(TypeError, match="no end"):
+    with pytest.raises(TypeError, match="endless"):
         len(Stream(numbered))
 
 
-def test_restored_stream_starts_where_first_says() -> None:
+def test_restored_stream_starts_at_first() -> None:
     stream = Stream(numbered, lambda: 2, length=4)
     other = Stream(numbered, lambda: 2, length=4)
     assert numbers(stream, 1) == [2]

@@ -9,7 +9,7 @@ from rnn_tasks.tasks import VariableDelayEcho
 from rnn_tasks.tasks.echo import echo
 
 
-def test_the_picture_of_a_sequence() -> None:
+def test_sequence_equals_the_diagram() -> None:
     codec = VariableDelayEcho().spec.codec
     assert codec is not None
     encoded = codec.encode(["abcdef"], delay=3)
@@ -23,7 +23,7 @@ def test_the_picture_of_a_sequence() -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_every_row_echoes_with_the_delay_that_its_condition_says(split: str) -> None:
+def test_each_row_is_an_echo_with_the_delay_in_its_condition(split: str) -> None:
     task = VariableDelayEcho(max_delay=3, sequence_length=7, batch_size=50, val_sequences=50, test_sequences=50)
     batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
     assert batch.condition is not None
@@ -35,18 +35,18 @@ def test_every_row_echoes_with_the_delay_that_its_condition_says(split: str) -> 
 
 def test_delays_are_random_in_training_and_rotate_in_evaluation() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=4, batch_size=3000, val_sequences=9)
-    drawn = task.train_batch(0).condition
-    assert drawn is not None
-    shares = torch.bincount(drawn) / 3000
+    random_delays = task.train_batch(0).condition
+    assert random_delays is not None
+    shares = torch.bincount(random_delays) / 3000
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.03, rtol=0)
     (batch,) = task.val_dataloader()
     assert batch.condition is not None
     assert batch.condition.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2]
-    assert drawn[:9].tolist() != batch.condition.tolist()
+    assert random_delays[:9].tolist() != batch.condition.tolist()
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_the_same_letters_can_be_asked_for_at_every_delay(split: str) -> None:
+def test_every_delay_repeats_each_string_at_all_delays(split: str) -> None:
     sizes = {"batch_size": 12, "val_sequences": 12, "test_sequences": 12}
     task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, **sizes)
     batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
@@ -55,8 +55,8 @@ def test_the_same_letters_can_be_asked_for_at_every_delay(split: str) -> None:
     assert len({tuple(letters) for letters in batch.inputs.tolist()}) == 4
     assert batch.condition is not None
     assert batch.condition.tolist() == [0, 1, 2] * 4
-    each = batch.inputs.repeat_interleave(3, 0).tolist()
-    for letters, targets, delay in zip(each, batch.targets.tolist(), [0, 1, 2] * 4, strict=True):
+    repeated = batch.inputs.repeat_interleave(3, 0).tolist()
+    for letters, targets, delay in zip(repeated, batch.targets.tolist(), [0, 1, 2] * 4, strict=True):
         assert targets == [NOT_SCORED] * delay + letters[: 5 - delay]
     if split == "train":
         assert not torch.equal(batch.inputs, task.train_batch(1).inputs)
@@ -73,7 +73,7 @@ def test_evaluation_batches_are_cut_from_one_set(size: int) -> None:
     assert torch.equal(torch.cat([batch.targets for batch in batches]), whole.targets)
 
 
-def test_a_batch_may_end_in_the_middle_of_the_delays() -> None:
+def test_every_delay_allows_an_incomplete_last_string() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, batch_size=8)
     batch, whole = task.train_batch(0), VariableDelayEcho(2, 5, every_delay=True, batch_size=9).train_batch(0)
     assert batch.condition is not None
@@ -84,7 +84,7 @@ def test_a_batch_may_end_in_the_middle_of_the_delays() -> None:
     assert torch.equal(batch.targets, whole.targets[:8])
 
 
-def test_baseline_is_the_score_of_the_commonest_letter() -> None:
+def test_baseline_equals_score_of_predicting_letter_frequencies() -> None:
     task = VariableDelayEcho(max_delay=2, sequence_length=6, alphabet_size=5, batch_size=9000)
     batch = task.train_batch(0)
     assert batch.condition is not None
@@ -95,7 +95,7 @@ def test_baseline_is_the_score_of_the_commonest_letter() -> None:
         assert task.baseline.accuracy == pytest.approx(shares.max().item(), abs=0.01)
 
 
-def test_codec_encodes_the_sequence_that_the_task_makes() -> None:
+def test_encoded_text_equals_the_task_sequence() -> None:
     task = VariableDelayEcho(max_delay=4, sequence_length=9, batch_size=30)
     batch, codec = task.train_batch(0), task.spec.codec
     assert codec is not None
@@ -117,6 +117,6 @@ def test_codec_encodes_the_sequence_that_the_task_makes() -> None:
         ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(arguments: dict[str, Any], message: str) -> None:
+def test_value_out_of_bounds_raises(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         VariableDelayEcho(**arguments)

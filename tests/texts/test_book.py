@@ -16,7 +16,7 @@ import pytest
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.texts import book as module
-from rnn_tasks.texts.book import book, fetched
+from rnn_tasks.texts.book import download, read_book
 
 STAND_IN = b"The Time Machine,\r\nby nobody\r\n"
 READ = "The Time Machine,\nby nobody\n"
@@ -24,13 +24,13 @@ READ = "The Time Machine,\nby nobody\n"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user who has no copy of the book, no network, and for whom the stand-in is the book."""
+    """Replace the book by a stand-in, without a copy, a cache or a network."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     monkeypatch.delenv("RNN_TASKS_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(module, "ADDRESS", f"http://127.0.0.1:{port}/timemachine.txt")
+    monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{port}/timemachine.txt")
     monkeypatch.setattr(module, "SHA1", hashlib.sha1(STAND_IN).hexdigest())
     monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache" / project)
     return tmp_path / "cache" / "rnn_tasks"
@@ -38,133 +38,133 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dataclass
 class Host:
-    """A data host on this machine."""
+    """The behaviour of a local HTTP server, and the requests that it received."""
 
     content: bytes = STAND_IN
-    promised: int = len(STAND_IN)
+    content_length: int = len(STAND_IN)
     status: int = 200
     requests: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
-    told = Host()
+    host = Host()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.requests.append(self.path)
-            self.send_response(told.status)
-            self.send_header("Content-Length", str(told.promised))
+            host.requests.append(self.path)
+            self.send_response(host.status)
+            self.send_header("Content-Length", str(host.content_length))
             self.end_headers()
-            self.wfile.write(told.content)
+            self.wfile.write(host.content)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        monkeypatch.setattr(module, "ADDRESS", f"http://127.0.0.1:{server.server_port}/timemachine.txt")
+        monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{server.server_port}/timemachine.txt")
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield told
+        yield host
         server.shutdown()
         thread.join()
 
 
-def copy(folder: Path, content: bytes = STAND_IN, name: str = "timemachine.txt") -> Path:
+def write_copy(folder: Path, content: bytes = STAND_IN, name: str = "timemachine.txt") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
     return folder / name
 
 
-@pytest.mark.parametrize("by", ["file", "folder"])
-@pytest.mark.parametrize("named", ["path", "variable"])
-def test_a_copy_is_read_where_it_is_named(
-    named: str,
-    by: str,
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("option", ["path", "variable"])
+def test_read_book_reads_a_file_or_a_folder(
+    option: str,
+    kind: str,
     tmp_path: Path,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    file = copy(tmp_path / "folder")
-    place = str(file if by == "file" else file.parent)
-    if named == "variable":
-        monkeypatch.setenv("RNN_TASKS_DATA", place)
-    assert book(place if named == "path" else None) == READ
+    file = write_copy(tmp_path / "folder")
+    path = str(file if kind == "file" else file.parent)
+    if option == "variable":
+        monkeypatch.setenv("RNN_TASKS_DATA", path)
+    assert read_book(path if option == "path" else None) == READ
     assert not cache.exists()
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_copy_may_have_any_name(tmp_path: Path) -> None:
-    assert book(str(copy(tmp_path, name="wells 1895"))) == READ
+def test_copy_may_have_any_file_name(tmp_path: Path) -> None:
+    assert read_book(str(write_copy(tmp_path, name="wells 1895"))) == READ
 
 
-def test_a_copy_at_home_may_be_named_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_expand_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    copy(tmp_path / "books")
-    assert book("~/books") == READ
+    write_copy(tmp_path / "books")
+    assert read_book("~/books") == READ
     monkeypatch.setenv("RNN_TASKS_DATA", "~/books/timemachine.txt")
-    assert book() == READ
+    assert read_book() == READ
 
 
-def test_the_path_wins_over_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RNN_TASKS_DATA", str(copy(tmp_path / "other", b"another book")))
-    assert book(str(copy(tmp_path / "this"))) == READ
+def test_path_has_priority_over_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RNN_TASKS_DATA", str(write_copy(tmp_path / "other", b"another book")))
+    assert read_book(str(write_copy(tmp_path / "this"))) == READ
 
 
 @pytest.mark.parametrize("missing", ["none.txt", "empty"])
-@pytest.mark.parametrize("named", ["data.path", "RNN_TASKS_DATA"])
-def test_a_copy_that_is_not_there_is_not_fetched_instead(
-    named: str, missing: str, tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("option", ["--data.path", "RNN_TASKS_DATA"])
+def test_missing_copy_raises_without_a_download(
+    option: str, missing: str, tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("RNN_TASKS_DATA", str(tmp_path / missing))
     file = tmp_path / missing / "timemachine.txt" if missing == "empty" else tmp_path / missing
-    message = f"there is no {file}; {named} must name timemachine.txt or its folder"
+    message = f"{file} does not exist: set {option} to timemachine.txt or to its folder"
     with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
-        book(str(tmp_path / missing) if named == "data.path" else None)
+        read_book(str(tmp_path / missing) if option == "--data.path" else None)
     assert host.requests == []
 
 
-def test_another_edition_is_used_and_said_to_be_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = copy(tmp_path, b"The Chronic Argonauts")
-    assert book(str(tmp_path)) == "The Chronic Argonauts"
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err == f"note: {file} is not the edition that published figures are of (sha1 {module.SHA1})\n"
+def test_another_edition_is_read_with_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_copy(tmp_path, b"The Chronic Argonauts")
+    assert read_book(str(tmp_path)) == "The Chronic Argonauts"
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == f"note: {file} is not the edition of the published results (its SHA-1 is not {module.SHA1})\n"
 
 
-def test_a_copy_that_is_not_text_is_refused(tmp_path: Path) -> None:
+def test_binary_copy_raises(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not UTF-8 text"):
-        book(str(copy(tmp_path, b"\xff\xfe")))
+        read_book(str(write_copy(tmp_path, b"\xff\xfe")))
 
 
-def test_the_book_is_fetched_once_and_kept(
+def test_book_is_downloaded_once_and_kept(
     host: Host, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert book() == READ
+    assert read_book() == READ
     assert host.requests == ["/timemachine.txt"]
-    assert fetched() == cache / "timemachine.txt"
+    assert download() == cache / "timemachine.txt"
     assert (cache / "timemachine.txt").read_bytes() == STAND_IN
-    assert book() == READ
+    assert read_book() == READ
     monkeypatch.setenv("RNN_TASKS_DATA", "")  # as if it were not set
-    assert book() == READ
+    assert read_book() == READ
     assert len(host.requests) == 1
     assert capsys.readouterr() == ("", "")
 
 
-def test_two_that_want_it_at_once_fetch_it_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    both_found_none = Barrier(2, timeout=60)
+def test_two_threads_download_the_book_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_see_no_copy = Barrier(2, timeout=60)
 
     class Lock(filelock.FileLock):
         def __enter__(self) -> "Lock":
-            both_found_none.wait()
+            both_see_no_copy.wait()
             super().__enter__()
             return self
 
     monkeypatch.setattr("filelock.FileLock", Lock)
     texts: list[str] = []
-    threads = [Thread(target=lambda: texts.append(book())) for _ in range(2)]
+    threads = [Thread(target=lambda: texts.append(read_book())) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -173,65 +173,65 @@ def test_two_that_want_it_at_once_fetch_it_once(host: Host, monkeypatch: pytest.
     assert len(host.requests) == 1
 
 
-def test_two_processes_fetch_it_once_and_say_nothing(host: Host, cache: Path) -> None:
+def test_two_processes_download_the_book_once_and_silently(host: Host, cache: Path) -> None:
     script = "import sys, pooch; from rnn_tasks.texts import book; pooch.os_cache = lambda _: sys.argv[1];"
-    script += "book.ADDRESS, book.SHA1 = sys.argv[2:]; print(book.book(), end='')"
-    command = [sys.executable, "-c", script, str(cache), module.ADDRESS, module.SHA1]
+    script += "book.URL, book.SHA1 = sys.argv[2:]; print(book.read_book(), end='')"
+    command = [sys.executable, "-c", script, str(cache), module.URL, module.SHA1]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12"]
     assert [process.communicate() for process in processes] == [(READ, ""), (READ, "")]
     assert len(host.requests) == 1
 
 
-def test_a_kept_copy_that_was_changed_is_fetched_again(host: Host, cache: Path) -> None:
-    copy(cache, b"The Time Machi")
-    assert book() == READ
+def test_changed_copy_in_the_cache_is_downloaded_again(host: Host, cache: Path) -> None:
+    write_copy(cache, b"The Time Machi")
+    assert read_book() == READ
     assert len(host.requests) == 1
     assert (cache / "timemachine.txt").read_bytes() == STAND_IN
 
 
-def refusal() -> str:
-    """What a user reads who has neither a copy nor a host that serves one."""
-    with pytest.raises(UsageError) as refused:
-        book()
-    said = str(refused.value)
-    del refused
+def download_error() -> str:
+    """Return the error message of a failed download."""
+    with pytest.raises(UsageError) as error:
+        read_book()
+    message = str(error.value)
+    del error
     gc.collect()
-    return said
+    return message
 
 
-# requests leaves the connection of an answer that is refused to the garbage collector.
+# requests leaves the connection of a rejected response to the garbage collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 @pytest.mark.parametrize(
     "broken",
     [
-        {"content": b"another text", "promised": 12},
+        {"content": b"another text", "content_length": 12},
         {"content": STAND_IN[:9]},  # the connection ends too early
         {"status": 404},
         {"status": 503},
     ],
 )
-def test_what_is_not_the_book_is_refused_and_not_kept(broken: dict[str, Any], host: Host, cache: Path) -> None:
+def test_wrong_download_raises_and_is_not_kept(broken: dict[str, Any], host: Host, cache: Path) -> None:
     for name, value in broken.items():
         setattr(host, name, value)
-    said = refusal()
+    message = download_error()
     assert len(host.requests) == 1
-    for words in (module.ADDRESS, module.SHA1, "--data.path", "RNN_TASKS_DATA"):
-        assert words in said
-    assert "\n" not in said
+    for text in (module.URL, module.SHA1, "--data.path", "RNN_TASKS_DATA"):
+        assert text in message
+    assert "\n" not in message
     assert {file.name for file in cache.iterdir()} <= {".timemachine.txt.lock"}
-    host.content, host.promised, host.status = STAND_IN, len(STAND_IN), 200
-    assert book() == READ
+    host.content, host.content_length, host.status = STAND_IN, len(STAND_IN), 200
+    assert read_book() == READ
 
 
-def test_without_a_network_the_user_is_told_what_to_do() -> None:
-    said = refusal()
-    for words in (module.ADDRESS, module.SHA1, "--data.path FILE", "RNN_TASKS_DATA"):
-        assert words in said
-    assert "\n" not in said
+def test_missing_network_raises_and_names_the_options() -> None:
+    message = download_error()
+    for text in (module.URL, module.SHA1, "--data.path", "RNN_TASKS_DATA"):
+        assert text in message
+    assert "\n" not in message
 
 
-def test_without_a_place_to_keep_it_the_user_is_told_what_to_do(host: Host, cache: Path) -> None:
+def test_unusable_cache_raises_and_names_the_options(host: Host, cache: Path) -> None:
     cache.parent.parent.mkdir(exist_ok=True)
     cache.parent.write_text("a file where the folder should be")
-    assert "--data.path FILE" in refusal()
+    assert "--data.path" in download_error()
     assert host.requests == []

@@ -20,13 +20,13 @@ SMALL = Grammar(
 )
 
 
-def masses_of_beginnings(grammar: Grammar) -> Counter[str]:
-    """The probability that a sentence with its space begins so, for all that can."""
-    masses: Counter[str] = Counter()
+def prefix_probabilities(grammar: Grammar) -> Counter[str]:
+    """Return the probability of each prefix of a sentence with its space."""
+    result: Counter[str] = Counter()
     for sentence, probability in zip(grammar.sentences, grammar.probabilities.tolist(), strict=True):
         for end in range(len(sentence) + 2):
-            masses[f"{sentence} "[:end]] += probability
-    return masses
+            result[f"{sentence} "[:end]] += probability
+    return result
 
 
 def random_text(grammar: Grammar, seed: int, characters: int) -> str:
@@ -34,23 +34,23 @@ def random_text(grammar: Grammar, seed: int, characters: int) -> str:
     return "".join(grammar.characters[symbol] for symbol in row[1:])
 
 
-def test_the_odds_of_a_small_grammar_are_those_counted_by_hand() -> None:
-    odds = dict(zip(SMALL.sentences, SMALL.probabilities.tolist(), strict=True))
+def test_probabilities_of_a_small_grammar_equal_a_hand_count() -> None:
+    probabilities = dict(zip(SMALL.sentences, SMALL.probabilities.tolist(), strict=True))
     expected = {f"{det} {animal} sleep": 1 / 8 for det, animal in product(("the", "a"), ("cat", "catbird"))}
     expected |= {
         f"{one} {animal} {verb} {two} ham": 1 / 48
         for one, animal, verb, two in product(("the", "a"), ("cat", "catbird"), ("see", "eat"), ("the", "a"))
     }
-    # Two templates make these.
+    # Two templates produce these sentences.
     expected["the cat eat the ham"] += 1 / 12
     expected["the cat eat a ham"] += 1 / 12
-    assert odds == pytest.approx(expected)
-    assert list(odds) == sorted(odds)
+    assert probabilities == pytest.approx(expected)
+    assert list(probabilities) == sorted(probabilities)
     assert SMALL.characters == " abcdehilmprst"
     assert SMALL.lexicon == {"the", "a", "cat", "catbird", "sleep", "see", "eat", "ham"}
 
 
-def test_words_know_their_category() -> None:
+def test_word_categories_maps_words_to_categories() -> None:
     assert [ELMAN.word_categories[word] for word in ("the", "queen", "mouse", "eat")] == [
         "DET",
         "NOUN_HUMAN",
@@ -59,19 +59,19 @@ def test_words_know_their_category() -> None:
     ]
 
 
-def test_no_sentence_begins_another() -> None:
-    endings = {f"{sentence} " for sentence in ELMAN.sentences}
-    for ending in endings:
-        assert not any(ending[: space + 1] in endings for space, c in enumerate(ending[:-1]) if c == " ")
+def test_no_sentence_is_a_prefix_of_another() -> None:
+    spaced = {f"{sentence} " for sentence in ELMAN.sentences}
+    for sentence in spaced:
+        assert not any(sentence[: space + 1] in spaced for space, c in enumerate(sentence[:-1]) if c == " ")
 
 
-def test_probabilities_are_a_distribution() -> None:
+def test_probabilities_sum_to_one() -> None:
     assert ELMAN.probabilities.min() > 0
     assert math.fsum(ELMAN.probabilities) == pytest.approx(1)
     assert len(ELMAN.probabilities) == len(ELMAN.sentences) == len(set(ELMAN.sentences))
 
 
-def test_elman_has_all_words_and_sixteen_templates_and_humans_do_most() -> None:
+def test_elman_has_16_templates_with_weight_2_for_humans() -> None:
     assert len(ELMAN.templates) == 16
     assert {word for sentence in ELMAN.sentences for word in sentence.split()} == ELMAN.lexicon
     assert ELMAN.characters == "".join(sorted({" ", *"".join(ELMAN.lexicon)}))
@@ -88,63 +88,61 @@ def test_elman_has_all_words_and_sixteen_templates_and_humans_do_most() -> None:
     assert share == pytest.approx(2 * len(by_humans) / (2 * len(by_humans) + len(others)))
 
 
-def test_elman_sentences_are_subject_verb_and_maybe_object_with_determiners_equally_likely() -> None:
-    odds_of_the = np.zeros(2)
+def test_elman_sentences_are_subject_verb_optional_object() -> None:
+    share_of_the = np.zeros(2)
     for sentence, probability in zip(ELMAN.sentences, ELMAN.probabilities, strict=True):
         categories = "".join(ELMAN.word_categories[word][0] for word in sentence.split())  # by their first letters
         assert re.fullmatch("DNV(DN)?", categories), sentence
-        odds_of_the += probability * np.array([sentence.startswith("the "), 1])
-    assert odds_of_the[0] == pytest.approx(0.5)
+        share_of_the += probability * np.array([sentence.startswith("the "), 1])
+    assert share_of_the[0] == pytest.approx(0.5)
     verbs = {word for word, category in ELMAN.word_categories.items() if category == "VERB_PERCEPT"}
     perceived = {s.split()[-1] for s in ELMAN.sentences if s.split()[2] in verbs}
     assert {ELMAN.word_categories[word] for word in perceived} == {"NOUN_HUMAN", "NOUN_ANIMAL"}
 
 
-def test_the_text_of_the_docstring_is_of_the_grammar() -> None:
+def test_docstring_example_is_a_text_of_the_grammar() -> None:
     text = re.search(r"::\n\n +(.+?) \.\.\.\n", str(Grammar.__doc__))
     assert text is not None
     assert np.isfinite(ELMAN.log_probabilities(text[1])).all()
 
 
 @pytest.mark.parametrize("grammar", [SMALL, ELMAN])
-def test_the_entropy_rate_is_that_of_the_next_character_weighted_by_how_often_it_is_asked(grammar: Grammar) -> None:
-    masses = masses_of_beginnings(grammar)
+def test_entropy_rate_equals_mean_next_character_entropy(grammar: Grammar) -> None:
+    probabilities = prefix_probabilities(grammar)
     entropy, length = 0.0, 0.0
-    for beginning, mass in masses.items():
-        if beginning:
-            entropy -= mass * math.log(mass / masses[beginning[:-1]])  # chain rule
-            length += mass  # a sentence has as many characters as beginnings
+    for prefix, probability in probabilities.items():
+        if prefix:
+            entropy -= probability * math.log(probability / probabilities[prefix[:-1]])  # chain rule
+            length += probability  # a sentence has one prefix per character
     assert grammar.mean_length == pytest.approx(length)
     assert grammar.entropy_rate == pytest.approx(entropy / length)
 
 
-def test_the_entropy_rate_is_the_mean_loss_on_a_long_text() -> None:
+def test_entropy_rate_equals_mean_loss_on_a_long_text() -> None:
     losses = -ELMAN.log_probabilities(ELMAN.corpus(20_000, seed=5))
     assert losses.mean() == pytest.approx(ELMAN.entropy_rate, rel=0.01)
     assert len(losses) / 20_000 == pytest.approx(ELMAN.mean_length, rel=0.01)
 
 
 @pytest.mark.parametrize("grammar", [SMALL, ELMAN])
-def test_next_characters_are_those_of_all_sentences_that_begin_so(grammar: Grammar) -> None:
-    masses = masses_of_beginnings(grammar)
-    beginnings = [
-        beginning for beginning in masses if not beginning.endswith(" ") or beginning[:-1] not in grammar.sentences
-    ]
+def test_next_character_equals_a_sum_over_sentences(grammar: Grammar) -> None:
+    sums = prefix_probabilities(grammar)
+    prefixes = [prefix for prefix in sums if not prefix.endswith(" ") or prefix[:-1] not in grammar.sentences]
     random = np.random.default_rng(0)
-    for beginning in ["", *random.choice(beginnings, 40).tolist()]:
-        expected = {c: masses[beginning + c] / masses[beginning] for c in grammar.characters if beginning + c in masses}
-        odds = grammar.next_character(beginning)
-        assert odds == pytest.approx(expected)
-        assert list(odds) == sorted(odds)
-        assert math.fsum(odds.values()) == pytest.approx(1)
-        # Whole sentences before it, and the space before them, change nothing.
-        assert grammar.next_character(f"{grammar.corpus(3, seed=1)} {beginning}") == odds
-        assert grammar.next_character(f" {beginning}") == odds
+    for prefix in ["", *random.choice(prefixes, 40).tolist()]:
+        expected = {c: sums[prefix + c] / sums[prefix] for c in grammar.characters if prefix + c in sums}
+        probabilities = grammar.next_character(prefix)
+        assert probabilities == pytest.approx(expected)
+        assert list(probabilities) == sorted(probabilities)
+        assert math.fsum(probabilities.values()) == pytest.approx(1)
+        # Complete sentences or a space before the prefix change nothing.
+        assert grammar.next_character(f"{grammar.corpus(3, seed=1)} {prefix}") == probabilities
+        assert grammar.next_character(f" {prefix}") == probabilities
 
 
 @pytest.mark.parametrize("grammar", [SMALL, ELMAN])
 @pytest.mark.parametrize("characters", [1, 14, 150])
-def test_log_probabilities_are_those_of_next_characters(grammar: Grammar, characters: int) -> None:
+def test_log_probabilities_equal_those_of_next_character(grammar: Grammar, characters: int) -> None:
     text = random_text(grammar, seed=characters, characters=characters)
     expected = [math.log(grammar.next_character(text[:end])[text[end]]) for end in range(len(text))]
     assert len(text) == characters
@@ -152,15 +150,15 @@ def test_log_probabilities_are_those_of_next_characters(grammar: Grammar, charac
     np.testing.assert_allclose(grammar.log_probabilities(f" {text}"), [0, *expected], atol=1e-12)
 
 
-def test_nothing_is_a_text_too() -> None:
+def test_empty_text_is_valid() -> None:
     assert ELMAN.log_probabilities("").shape == (0,)
     assert ELMAN.log_probabilities(" ").tolist() == [0]
     assert ELMAN.next_character("") == {"a": 0.5, "t": 0.5}
 
 
-def test_a_character_that_is_certain_costs_nothing() -> None:
+def test_certain_character_has_log_probability_0() -> None:
     losses = ELMAN.log_probabilities("the queen think ")
-    assert losses[5:9].tolist() == [0, 0, 0, 0]  # after q; none but "queen " has one
+    assert losses[5:9].tolist() == [0, 0, 0, 0]  # after q, since "queen" is the only word with a q
     assert losses[-5:].tolist() == [0, 0, 0, 0, 0]
 
 
@@ -175,35 +173,35 @@ def test_a_character_that_is_certain_costs_nothing() -> None:
         ("X", 0),
     ],
 )
-def test_a_text_that_is_not_of_the_grammar_is_refused_where_it_is_not(text: str, position: int) -> None:
-    for ask in (ELMAN.next_character, ELMAN.log_probabilities):
-        with pytest.raises(UsageError, match=rf"at position {position} of the text$"):
-            ask(text)
+def test_invalid_text_raises_with_the_position(text: str, position: int) -> None:
+    for method in (ELMAN.next_character, ELMAN.log_probabilities):
+        with pytest.raises(UsageError, match=rf"cannot produce this text: .* \(position {position}\)$"):
+            method(text)
 
 
-def test_rows_of_a_stream_are_texts_of_their_own() -> None:
+def test_stream_rows_are_different_valid_texts() -> None:
     rows = ELMAN.stream(50, 333, np.random.default_rng(1))
     assert rows.shape == (50, 333)
     texts = ["".join(ELMAN.characters[symbol] for symbol in row) for row in rows]
     assert len(set(texts)) == 50
     for text in texts:
         assert text[0] == " "
-        assert len(ELMAN.log_probabilities(text)) == 333  # it is of the grammar, from its first character
+        assert len(ELMAN.log_probabilities(text)) == 333  # valid from its first character
         assert ELMAN.lexicon_share(text) == 1
 
 
-def test_a_stream_is_a_function_of_its_generator() -> None:
+def test_stream_depends_only_on_its_generator() -> None:
     one, same, other = (ELMAN.stream(3, 100, np.random.default_rng(seed)) for seed in (7, 7, 8))
     np.testing.assert_array_equal(one, same)
     assert (one != other).any(axis=1).all()
 
 
-def test_a_stream_may_be_as_short_as_its_space() -> None:
+def test_stream_of_one_character_is_a_space() -> None:
     assert ELMAN.stream(2, 1, np.random.default_rng(0)).tolist() == [[0], [0]]
     assert SMALL.stream(4, 2, np.random.default_rng(0)).shape == (4, 2)
 
 
-def test_a_stream_uses_sentences_as_often_as_it_should() -> None:
+def test_stream_draws_sentences_with_their_probabilities() -> None:
     text = random_text(SMALL, seed=3, characters=400_000)
     counted = Counter(re.findall("(?:the|a) cat(?:bird)? (?:sleep|(?:see|eat) (?:the|a) ham)(?= )", text))
     total = sum(counted.values())
@@ -212,7 +210,7 @@ def test_a_stream_uses_sentences_as_often_as_it_should() -> None:
         assert abs(counted[sentence] / total - probability) < 5 * deviation
 
 
-def test_a_corpus_is_a_function_of_its_seed() -> None:
+def test_corpus_depends_only_on_its_seed() -> None:
     text = ELMAN.corpus(600, seed=42)
     assert text == ELMAN.corpus(600, seed=42) != ELMAN.corpus(600, seed=43)
     assert set(text) == set(ELMAN.characters)
@@ -226,13 +224,13 @@ def test_a_corpus_is_a_function_of_its_seed() -> None:
     ("text", "share"),
     [("the boy sleep", 1.0), ("oy boy zzz the th", 2 / 3), ("x\nthe  cats sleep cat", 2 / 3), ("the bo the", 0.0)],
 )
-def test_the_share_of_words_in_the_lexicon_leaves_out_those_at_the_ends(text: str, share: float) -> None:
+def test_lexicon_share_ignores_the_first_and_last_word(text: str, share: float) -> None:
     assert ELMAN.lexicon_share(text) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("text", ["", "boy", "the boy "])
-def test_there_is_no_share_of_no_words(text: str) -> None:
-    with pytest.raises(UsageError, match="no whole word"):
+def test_lexicon_share_raises_without_complete_words(text: str) -> None:
+    with pytest.raises(UsageError, match="at least three words"):
         ELMAN.lexicon_share(text)
 
 
@@ -241,8 +239,12 @@ def test_there_is_no_share_of_no_words(text: str) -> None:
     [
         (WORDS, [], "at least one template"),
         (WORDS, [Template(" ")], "at least one slot"),
-        (WORDS, [Template("DET PLANT")], "'PLANT' is neither a category nor a word"),
-        (WORDS, [Template("DET cat|cow")], "'cow' is neither"),
+        (
+            WORDS,
+            [Template("DET PLANT")],
+            "'PLANT' in slot 'PLANT' is neither a word nor one of the categories DET, ANIMAL",
+        ),
+        (WORDS, [Template("DET cat|cow")], r"'cow' in slot 'cat\|cow' is neither"),
         (WORDS, [Template("cat", weight=0)], "weight of 'cat' must be a positive number, got 0"),
         (WORDS, [Template("cat", weight=math.nan)], "positive number, got nan"),
         (WORDS, [Template("cat", weight=math.inf)], "positive number, got inf"),
@@ -250,25 +252,25 @@ def test_there_is_no_share_of_no_words(text: str) -> None:
         (WORDS | {"PLANT": ["oak tree"]}, [Template("cat")], "'oak tree' in PLANT"),
         (WORDS | {"PLANT": [""]}, [Template("cat")], "'' in PLANT"),
         (WORDS | {"PET": ["cat"]}, [Template("cat")], "'cat' is in ANIMAL and PET"),
-        (WORDS, [Template("DET cat sleep"), Template("a cat")], "'a cat' begins 'a cat sleep'"),
+        (WORDS, [Template("DET cat sleep"), Template("a cat")], "prefix of another: 'a cat' and 'a cat sleep'"),
     ],
 )
-def test_errors(categories: dict[str, list[str]], templates: list[Template], message: str) -> None:
+def test_invalid_grammar_raises(categories: dict[str, list[str]], templates: list[Template], message: str) -> None:
     with pytest.raises(UsageError, match=message) as error:
         Grammar(categories, templates)
     assert "\n" not in str(error.value)
 
 
-def test_a_word_may_begin_another_word() -> None:
+def test_word_may_be_a_prefix_of_another_word() -> None:
     assert Grammar(WORDS, [Template("ANIMAL")]).sentences == ("cat", "catbird")
 
 
-def test_a_word_that_fits_a_slot_twice_is_no_likelier() -> None:
+def test_word_that_fits_a_slot_twice_counts_once() -> None:
     grammar = Grammar(WORDS, [Template("VERB|see")])
     np.testing.assert_allclose(grammar.probabilities, 1 / 3)
 
 
-def test_sizes_of_texts_are_at_least_one() -> None:
+def test_sizes_below_1_raise() -> None:
     random = np.random.default_rng(0)
     with pytest.raises(UsageError, match="num_rows must be at least 1, got 0"):
         ELMAN.stream(0, 5, random)
