@@ -31,12 +31,12 @@ class GeneratedTask(Task):
 
     def __init__(
         self,
-        batch_size: int,
-        epoch_sequences: int | None,
-        val_sequences: int,
-        test_sequences: int,
-        eval_batch_size: int,
-        seed: int | None,
+        batch_size: int = 64,
+        epoch_sequences: int | None = None,
+        val_sequences: int = 500,
+        test_sequences: int = 2000,
+        eval_batch_size: int = 500,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         for name, value in {
