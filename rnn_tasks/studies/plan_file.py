@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 
 from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import UsageError, require
+from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
 
 STUDIES = CONFIGS / "studies"
@@ -103,7 +104,42 @@ def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
     )
     names = [run.name for run in plan.runs()]
     require(len(set(names)) == len(names), f"{path}: two runs have the same name: give variants other names")
+    check_current_names(plan, path)
     return plan
+
+
+def check_current_names(plan: Plan, path: str) -> None:
+    """Raise a UsageError that gives the new name if a study uses an old name of a config, option or layout.
+
+    Args:
+        plan: The study.
+        path: The path of the YAML, for messages.
+    """
+    variants = [variant for variants in plan.axes.values() for variant in variants]
+    for name in (*plan.configs, *(name for variant in variants for name in variant.configs)):
+        current = None if Path(name).is_file() else current_config_name(name)
+        require(current is None, f"{path}: there is no config {name}: it is called {current} now")
+    settings = [*plan.options.items(), *(option for variant in variants for option in variant.options.items())]
+    for option, value in (*settings, *(leaf for variant in variants for leaf in dotted(variant.overlay))):
+        section, _, name = option.rpartition(".")
+        current = OPTIONS.get(name) if section.startswith("model") else None
+        require(current is None, f"{path}: there is no option {option}: it is called {section}.{current} now")
+        layout = LAYOUTS.get(str(value)) if section.startswith("data") and name == "layout" else None
+        require(layout is None, f"{path}: there is no layout {value}: it is called {layout} now")
+
+
+def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested section by their dotted names.
+
+    Example:
+        >>> list(dotted({"data": {"delay": 4, "layout": "plain"}}))
+        [('data.delay', 4), ('data.layout', 'plain')]
+    """
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def check_section(values: Any, keys: set[str], where: str) -> None:

@@ -93,6 +93,34 @@ def test_mistake_is_reported_on_one_line(tmp_path: Path, change: dict[str, Any],
         read_plan(written(tmp_path, {**SMALL, **change}))
 
 
+OLD_LAYOUT = {"data": {"init_args": {"layout": "seed"}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"configs": "seeds/copy_rnn"}, "no config seeds/copy_rnn: it is called published/copy_rnn now"),
+        ({"axes": {"a": {"x": {"configs": "seeds/echo_gru"}}}}, "it is called published/echo_gru now"),
+        (
+            {"set": {"model.quiet_blank": True}},
+            "no option model.quiet_blank: it is called model.zero_blank_weights now",
+        ),
+        ({"axes": {"a": {"x": {"overlay": OLD_LAYOUT}}}}, "no layout seed: it is called plain now"),
+        ({"axes": {"a": {"option": "data.layout", "values": ["recall", "seed"]}}}, "it is called plain now"),
+    ],
+)
+def test_old_name_is_reported_with_the_new_one(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_plan(written(tmp_path, {**SMALL, **change}))
+
+
+def test_own_config_may_have_an_old_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/copy_rnn").touch()
+    assert read_plan(written(tmp_path, {**SMALL, "configs": "seeds/copy_rnn"})).configs == ("seeds/copy_rnn",)
+
+
 def test_search_has_numbered_runs_without_values(tmp_path: Path) -> None:
     axes = {"network": SMALL["axes"]["network"], "rate": RATE}
     plan = read_plan(written(tmp_path, {**SMALL, "axes": axes, "seeds": [3], "search": {"runs": 2}}))
