@@ -125,7 +125,7 @@ def test_changed_variants_of_search_are_rejected(tmp_path: Path) -> None:
     axes = {**AXES, "network": (Variant("rnn"), Variant("lstm"))}
     with (
         closing(RunQueue(replace(plan, axes=axes), url(tmp_path))) as queue,
-        pytest.raises(UsageError, match="network has other values"),
+        pytest.raises(UsageError, match="the values of network have changed"),
     ):
         work(queue, 1)
 

@@ -69,6 +69,6 @@ def test_four_runs_of_large_grid_are_done_and_drawn(tmp_path: Path) -> None:
     assert {*run_names(runs)} == names
     page = write_study(plan, runs, tmp_path / "report", "a command").read_text()
     assert "cannot be drawn" not in page
-    for what in ("Perplexity in the test", "Seconds of training", "What they write"):
+    for what in ("Test perplexity", "Training time in seconds", "Generated text"):
         assert what in page
     assert "time traveller" in (tmp_path / "report" / SUMMARY).read_text()

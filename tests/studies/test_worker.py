@@ -51,8 +51,8 @@ def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     path = plan_file()
     said = rnn_tasks("study", "run", path, "--jobs", "2")
     assert (said.status, said.err) == (0, "")
-    assert said.out.startswith("tiny: 2 of 2 runs to do, 0 done already\n")
-    assert re.search(r"; 2 done; 0:00:00 left; best (qr|rnn)-seed0: \d\.\d+ of the baseline's loss\n", said.out)
+    assert said.out.startswith("tiny: 2 of 2 runs to do, 0 already done\n")
+    assert re.search(r"; 2 done; 0:00:00 left; best (qr|rnn)-seed0: \d\.\d+ of the baseline loss\n", said.out)
     assert "2 runs: 2 done." in said.out
     folder = Path("lightning_logs/studies/tiny")
     assert sorted(p.name for p in (folder / "runs").iterdir() if p.is_dir()) == ["qr-seed0", "rnn-seed0"]
@@ -66,7 +66,7 @@ def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     assert page.count("<picture>") >= 2  # loss and accuracy
     said = rnn_tasks("study", "run", path)
     assert "(0 s)" not in said.out  # nothing was run
-    assert said.out.startswith("tiny: 0 of 2 runs to do, 2 done already\n# tiny")
+    assert said.out.startswith("tiny: 0 of 2 runs to do, 2 already done\n# tiny")
     assert rnn_tasks("respond", "echo", "abc").status == 2  # a run of a study is nobody's newest run
 
 
@@ -147,7 +147,7 @@ def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
     ("words", "said"),
     [
         (["run", "nothing"], "no study nothing"),
-        (["report", "copy_constraints"], "nothing is known of copy_constraints yet"),
+        (["report", "copy_constraints"], "copy_constraints has no runs yet"),
         (["run", "copy_constraints", "--jobs", "0"], "jobs must be at least 1"),
         (["run", "copy_constraints", "--storage", "sqlite:////nowhere/x.db"], "cannot be opened"),
         (["runn"], "runn"),
