@@ -44,7 +44,7 @@ def reproduce(arguments: list[str]) -> None:
     folder = FOLDER / NAME
     folder.mkdir(parents=True, exist_ok=True)
     shown = chosen if options.name else published.results
-    done = reproduce_results(published, chosen, shown, folder, options.jobs, options.retry_failed)
-    print(f"{done.text}\n\nopen {done.page}")
-    if not done.all_done:
+    outcome = reproduce_results(published, chosen, shown, folder, options.jobs, options.retry_failed)
+    print(f"{outcome.text}\n\nopen {outcome.page}")
+    if not outcome.all_done:
         sys.exit(1)

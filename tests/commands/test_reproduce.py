@@ -68,16 +68,16 @@ def trained_runs(out: str) -> list[str]:
 
 
 def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Path) -> None:
-    said = rnn_tasks("reproduce", "--jobs", "2")
-    assert (said.status, said.err) == (0, "")
-    assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
+    result = rnn_tasks("reproduce", "--jobs", "2")
+    assert (result.status, result.err) == (0, "")
+    assert sorted(trained_runs(result.out)) == ["quick-seed0", "quick-seed1"]
     expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
     expected |= {"quick_taste": "failed", "quick_smell": "failed", "slow_loss": "not run"}
     assert verdicts() == expected
-    assert "has no spectral_norm/smell" in said.out
-    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in said.out
-    assert "- quick_loss: outside: It is in another unit." in said.out
-    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in said.out
+    assert "has no spectral_norm/smell" in result.out
+    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in result.out
+    assert "- quick_loss: outside: It is in another unit." in result.out
+    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in result.out
     assert (FOLDER / "report/results.md").read_text().count("| within |") == 2
     page = (FOLDER / "report" / PAGE).read_text()
     assert "It is in another unit." in page
@@ -85,28 +85,28 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Pat
     runs = FOLDER / "runs"
     first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert sorted(first) == ["quick-seed0", "quick-seed1"]
-    said = rnn_tasks("reproduce", "slow_loss")
-    assert trained_runs(said.out) == ["slow-seed0"]
-    assert "quick_loss" not in said.out  # only what was asked for is printed
-    assert verdicts() == {**expected, "slow_loss": "within"}  # but all is written
+    result = rnn_tasks("reproduce", "slow_loss")
+    assert trained_runs(result.out) == ["slow-seed0"]
+    assert "quick_loss" not in result.out  # only the named results are printed
+    assert verdicts() == {**expected, "slow_loss": "within"}  # but all results are written
     again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert {name: again[name] for name in first} == first
-    said = rnn_tasks("reproduce", "--all")
-    assert trained_runs(said.out) == []
-    assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
+    result = rnn_tasks("reproduce", "--all")
+    assert trained_runs(result.out) == []
+    assert rnn_tasks("respond", "echo", "abc").status == 2  # these runs do not count as the newest run of a task
 
 
 def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, results_file: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
     results_file.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
-    said = rnn_tasks("reproduce", "slow")
-    assert said.status == 1
+    result = rnn_tasks("reproduce", "slow")
+    assert result.status == 1
     assert verdicts() == {**dict.fromkeys(TINY["results"], "not run"), "slow_loss": "failed"}
-    assert re.search(r"- slow_loss: failed: .*did you mean", said.out)
+    assert re.search(r"- slow_loss: failed: .*did you mean", result.out)
     results_file.write_text(yaml.safe_dump(TINY, sort_keys=False))
     assert rnn_tasks("reproduce", "slow").status == 1
-    said = rnn_tasks("reproduce", "slow", "--retry-failed")
-    assert (said.status, trained_runs(said.out)) == (0, ["slow-seed0"])
+    result = rnn_tasks("reproduce", "slow", "--retry-failed")
+    assert (result.status, trained_runs(result.out)) == (0, ["slow-seed0"])
     assert verdicts()["slow_loss"] == "within"
 
 
@@ -121,7 +121,7 @@ def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, results_file: 
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["windows_gri"], "no result or run windows_gri; did you mean windows_gru?"),
         (["--jobs", "0"], "jobs must be at least 1"),
@@ -129,10 +129,10 @@ def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, results_file: 
         (["--jobs", "two"], "invalid int value"),
     ],
 )
-def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
-    answer = rnn_tasks("reproduce", *words)
-    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
-    assert said in answer.err
+def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, arguments: list[str], message: str) -> None:
+    result = rnn_tasks("reproduce", *arguments)
+    assert (result.status, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
     assert not FOLDER.exists()
 
 
@@ -167,18 +167,18 @@ def test_shipped_run_changes_its_recipe(rnn_tasks: RnnTasks, run: str, where: st
     plan = read_published(RESULTS_FILE).plan({run})
     (planned,) = plan.runs()
     Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(planned)))
-    said = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
-    assert (said.status, said.err) == (0, "")
-    found = yaml.safe_load(said.out)
+    result = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
+    assert (result.status, result.err) == (0, "")
+    config = yaml.safe_load(result.out)
     for name in where.split("."):
-        found = found[name]
-    assert found == value
+        config = config[name]
+    assert config == value
 
 
-def test_published_results_equal_those_of_the_page_on_text() -> None:
+def test_published_results_equal_the_page_on_text() -> None:
     page = CONFIGS.parent / "docs/text.md"
     if not page.is_file():
-        pytest.skip("the pages are not part of what was unpacked")
+        pytest.skip("the documentation is not part of this distribution")
     lines = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d.]+) / ([\d.]+) \|", page.read_text(encoding="utf-8"), re.M)
     assert len(lines) == 7
     shown = {result.name: result.published for result in read_published(RESULTS_FILE).results}
@@ -199,9 +199,9 @@ def test_result_is_not_run_without_the_book(
     monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
     counted = {"what": "it", "function": "ngram_of_windows", "published": 5, "tolerance": 1, "source": "a book"}
     results_file.write_text(yaml.safe_dump({**TINY, "results": {"counted": counted}}))
-    said = rnn_tasks("reproduce")
-    assert (said.status, verdicts()) == (0, {"counted": "not run"})
-    assert "nowhere" in said.out
+    result = rnn_tasks("reproduce")
+    assert (result.status, verdicts()) == (0, {"counted": "not run"})
+    assert "nowhere" in result.out
 
 
 def test_memory_capacity_equals_that_of_reservoirpy() -> None:
@@ -216,12 +216,12 @@ def test_memory_capacity_names_the_missing_package(monkeypatch: pytest.MonkeyPat
         reservoir_memory_capacity()
 
 
-def test_lexicon_share_is_of_text_by_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lexicon_share_uses_the_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[Any, ...]] = []
 
     def generate(network: LanguageNetwork, prefix: str, length: int, temperature: float, seed: int) -> str:
         written.append((length, temperature, seed))
-        return "oy the cat xyzzy the bo"  # the first word and the last one may be cut
+        return "oy the cat xyzzy the bo"  # the first and the last word may be cut
 
     monkeypatch.setattr(LanguageNetwork, "generate", generate)
     run = Path("lightning_logs/elman_grammar/version_0")

@@ -60,7 +60,7 @@ def test_large_setting_replaces_parts_and_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"sedes": [1]}, "unknown key sedes"),
         ({"axes": {}}, "at least one axis"),
@@ -88,8 +88,8 @@ def test_large_setting_replaces_parts_and_name(tmp_path: Path) -> None:
         ({"search": {}, "seeds": [0], "axes": {"rate": {"low": 0, "high": 1}}}, "option must name"),
     ],
 )
-def test_mistake_is_reported_on_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_mistake_is_reported_on_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         read_plan(written(tmp_path, {**SMALL, **change}))
 
 

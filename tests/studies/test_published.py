@@ -15,7 +15,7 @@ from rnn_tasks.studies.queue import RESULT, RunState
 from rnn_tasks.studies.table import runs_table
 
 TINY: dict[str, Any] = {
-    "about": "Two.",
+    "about": "Two runs.",
     "runs": {
         "slow": {"configs": "copy", "minutes": 9, "slow": True},
         "quick": {"configs": "echo", "set": {"data.delay": 2}, "minutes": 0.5, "seeds": [0, 3]},
@@ -37,7 +37,7 @@ def published_result(
 
 
 def metric_of(name: str, **result: Any) -> float:
-    """A value of the only run of a study."""
+    """Return a value of a study with a single run."""
     plan = Plan("one", "", (), {}, {"run": (Variant("quick"),)}, (0,), None, None)
     runs = runs_table(plan, {"quick-seed0": RunState.DONE}, {"quick-seed0": {RESULT: result}})
     (value,) = metric_values(runs, name)
@@ -45,7 +45,7 @@ def metric_of(name: str, **result: Any) -> float:
 
 
 def changed(*path: str, to: Any) -> dict[str, Any]:
-    """TINY with one value replaced, or left out if it is to be None."""
+    """Return TINY with one value replaced, or removed if the new value is None."""
 
     def inside(section: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
         if len(keys) > 1:
@@ -62,7 +62,7 @@ def test_run_has_its_own_seeds_and_configs() -> None:
     assert [run.name for run in plan.runs()] == ["slow-seed0", "quick-seed0", "quick-seed3"]
     assert plan.arguments(plan.runs()[2]) == ["fit", "--config", "echo", "--data.delay=2", "--seed_everything=3"]
     assert [run.name for run in published.plan({"quick"}).runs()] == ["quick-seed0", "quick-seed3"]
-    assert published.plan({"quick"}).axes == plan.axes  # one study, whichever of its runs are meant
+    assert published.plan({"quick"}).axes == plan.axes  # all selections of runs share one study
 
 
 def test_slow_results_are_chosen_only_on_request() -> None:
@@ -102,9 +102,9 @@ def test_median_at_the_edge_of_tolerance_is_within(values: list[float], verdict:
 
 
 def test_only_values_outside_have_a_note() -> None:
-    known = published_result(1, 1, 0.1, known_deviation="the text is another one")
-    assert compare(known, [1.05]).note == ""
-    assert compare(known, [2.0]).note == "the text is another one"
+    deviating = published_result(1, 1, 0.1, known_deviation="the text is a different one")
+    assert compare(deviating, [1.05]).note == ""
+    assert compare(deviating, [2.0]).note == "the text is a different one"
     assert compare(published_result(1, 1, 0.1), [2.0]).note == "the reason is not known"
 
 
@@ -138,7 +138,7 @@ def test_table_and_notes_of_comparisons() -> None:
     assert [cell["verdict"] for cell in cells] == ["within", "outside", "outside", "not run"]
     assert (
         table_of([compare(published_result(5.44, 5.44, 0.01), [5.437])])[1][0][4] == "+0.00"
-    )  # a sign of nothing would be odd
+    )  # zero has no minus sign
     assert notes_of(comparisons) == [["name, name", "outside", "it jumps"], ["name", "not run", "how"]]
     assert count_of(comparisons) == "4 results: 1 within, 2 outside, 1 not run."
     assert count_of(comparisons[:1]) == "1 result: 1 within."
@@ -156,7 +156,7 @@ def test_csv_has_unrounded_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ([], "tiny must be a section"),
         ({**TINY, "axes": {}}, "tiny: unknown key axes"),
@@ -176,8 +176,8 @@ def test_csv_has_unrounded_numbers() -> None:
         (changed("results", "loss", "source", to=""), "source must be a non-empty text"),
     ],
 )
-def test_mistake_in_file_is_named(values: Any, said: str) -> None:
+def test_mistake_in_file_is_named(values: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
         published_from(values, "tiny")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)

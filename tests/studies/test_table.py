@@ -32,7 +32,7 @@ def result(solved_at: int | None, steps: int, accuracy: float = 0.5) -> dict[str
 
 
 def table(*results: dict[str, Any], reasons: dict[str, str] | None = None) -> pd.DataFrame:
-    """The runs of PLAN: the first ones are done, those with reasons have failed, the others are pending."""
+    """Return the runs of PLAN: the first are done, runs with reasons have failed, and the others are pending."""
     names = [run.name for run in PLAN.runs()]
     done: dict[str, dict[str, Any]] = {name: {RESULT: value} for name, value in zip(names, results, strict=False)}
     failed: dict[str, dict[str, Any]] = {name: {REASON: reason} for name, reason in (reasons or {}).items()}
