@@ -155,6 +155,12 @@ def test_each_shipped_run_has_an_existing_recipe() -> None:
         assert shipped(configs[0]) is not None, configs
 
 
+def test_each_published_recipe_names_its_source() -> None:
+    recipes = [*(CONFIGS / "published").glob("*.yaml")]
+    assert recipes
+    assert not [recipe for recipe in recipes if "# Source: " not in recipe.read_text(encoding="utf-8")]
+
+
 @pytest.mark.parametrize(
     ("run", "where", "value"),
     [
