@@ -1,4 +1,4 @@
-"""``rnn-tasks reproduce``: published results beside our values."""
+"""``rnn-tasks reproduce``: compare published results with our values."""
 
 import sys
 
@@ -8,29 +8,32 @@ from rnn_tasks.errors import require
 
 
 def reproduce(arguments: list[str]) -> None:
-    """Do the runs of published results that are not done, and print these results beside our values.
+    """Do the pending runs of published results, and print the results beside our values.
 
     Args:
         arguments: The arguments after ``reproduce``.
 
     Raises:
-        UsageError: There is no such result, or the database cannot be opened.
-        SystemExit: With status 1 if a run has failed; not if a result is outside its tolerance.
+        UsageError: A name is neither a result nor a run, or the database cannot be opened.
+        SystemExit: With status 1 if a run failed; a result outside its tolerance is not a failure.
     """
-    parser = OneLineParser("rnn-tasks reproduce", description="Published figures beside ours; resumable.")
-    parser.add_argument("name", nargs="*", help="figures or runs; default: all results whose runs are not slow")
-    parser.add_argument("--all", action="store_true", help="run the slow ones too")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
-    parser.add_argument("--retry-failed", action="store_true", help="do failed runs again, from the beginning")
-    parser.add_argument("--list", action="store_true", help="only say which figures there are")
+    parser = OneLineParser(
+        "rnn-tasks reproduce",
+        description="Compare published results with ours. A second call does only the missing runs.",
+    )
+    parser.add_argument("name", nargs="*", help="results or runs; default: all results whose runs are not slow")
+    parser.add_argument("--all", action="store_true", help="include the slow runs")
+    parser.add_argument("--jobs", type=int, default=1, help="number of runs at a time (default: 1)")
+    parser.add_argument("--retry-failed", action="store_true", help="retry failed runs from scratch")
+    parser.add_argument("--list", action="store_true", help="list the results and their costs, and exit")
     options = parser.parse_args(arguments)
-    require(options.jobs >= 1, "jobs must be at least 1")
-    require(not (options.all and options.name), "give names or --all, not both")
+    require(options.jobs >= 1, f"jobs must be at least 1; got {options.jobs}")
+    require(not (options.all and options.name), "give either names or --all")
 
     from rnn_tasks.studies.published import lines_of
-    from rnn_tasks.studies.published_file import FIGURES, NAME, read_published
+    from rnn_tasks.studies.published_file import NAME, RESULTS_FILE, read_published
 
-    published = read_published(FIGURES)
+    published = read_published(RESULTS_FILE)
     chosen = published.choose(options.name, options.all or options.list)
     if options.list:
         print("\n".join(lines_of(published, chosen)))
@@ -41,7 +44,7 @@ def reproduce(arguments: list[str]) -> None:
     folder = FOLDER / NAME
     folder.mkdir(parents=True, exist_ok=True)
     shown = chosen if options.name else published.results
-    done = reproduce_results(published, chosen, shown, folder, options.jobs, options.retry_failed)
-    print(f"{done.text}\n\nopen {done.page}")
-    if not done.all_done:
+    outcome = reproduce_results(published, chosen, shown, folder, options.jobs, options.retry_failed)
+    print(f"{outcome.text}\n\nopen {outcome.page}")
+    if not outcome.all_done:
         sys.exit(1)

@@ -1,1 +1,1 @@
-"""Many runs compared: planned, done once each, put into a table, shown."""
+"""Studies: plan many runs, do each run once, and compare the runs in tables and pictures."""

@@ -26,7 +26,7 @@ KEPT = (
 
 CURVES = ("val/loss", "val/accuracy", "val/worst_accuracy", "val/perplexity", "gradient_norm/before_clipping")
 MAX_POINTS = 400
-"""Points of a curve that the database keeps at most."""
+"""The largest number of points of a curve that the database keeps."""
 
 
 class Failure(NamedTuple):
@@ -34,7 +34,7 @@ class Failure(NamedTuple):
 
     Attributes:
         reason: The reason, on one line.
-        transient: Whether a retry may succeed, because the reason lies outside the run: a full disk, or a signal.
+        transient: Whether a retry may succeed, because the cause is outside the run: a full disk or a signal.
     """
 
     reason: str
@@ -42,7 +42,7 @@ class Failure(NamedTuple):
 
 
 def has_ended(folder: Path) -> bool:
-    """Return whether a run has trained to its end, according to its summary.
+    """Return whether the training of a run is complete, according to its summary.
 
     Args:
         folder: The run folder.
@@ -54,7 +54,7 @@ def write_failure(error: OSError) -> Failure:
     """Return the failure of a run whose files cannot be written.
 
     Raises:
-        OSError: The error has another reason.
+        OSError: The error itself, if it is not an error of writing.
     """
     if error.errno not in NOT_WRITABLE:
         raise error
@@ -63,10 +63,10 @@ def write_failure(error: OSError) -> Failure:
 
 
 def exit_failure(status: int, output: str) -> Failure:
-    """Return the failure of a run whose process ended with an exit status other than 0.
+    """Return the failure of a run whose process had an exit status other than 0.
 
     Args:
-        status: The status, as :attr:`multiprocessing.Process.exitcode`.
+        status: The exit status, as :attr:`multiprocessing.Process.exitcode`.
         output: The text that the process printed.
 
     Example:
@@ -82,7 +82,7 @@ def exit_failure(status: int, output: str) -> Failure:
 
 
 def result_of(folder: Path) -> dict[str, Any]:
-    """Return the result of a run: values of its summary, its curves, and a sample of its text; empty without a summary.
+    """Return the result of a run: values of its summary, curves and a sample of its text; empty without a summary.
 
     Args:
         folder: The run folder.

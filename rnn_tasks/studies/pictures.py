@@ -1,4 +1,4 @@
-"""Pictures of a study: curves with seeds as a band, steps to solve over an axis of numbers, and heat maps."""
+"""Draw the pictures of a study: learning curves, steps to solve over a numeric axis, and heat maps."""
 
 import math
 import statistics
@@ -28,13 +28,13 @@ from rnn_tasks.studies.table import baseline_of, first_finite, groups_of, loss_s
 
 
 class Band(NamedTuple):
-    """A quantity over training, of several seeds.
+    """The median and range of a quantity over several seeds, during training.
 
     Attributes:
         steps: Optimizer steps, ``(n,)``.
-        low: The least value over the seeds, ``(n,)``.
+        low: The smallest value over the seeds, ``(n,)``.
         middle: The median over the seeds, ``(n,)``.
-        high: The greatest value over the seeds, ``(n,)``.
+        high: The largest value over the seeds, ``(n,)``.
     """
 
     steps: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Band(NamedTuple):
 
 
 def band(runs: pd.DataFrame, name: str) -> Band | None:
-    """Return the median and range of a curve over runs; a run that has ended counts with its last value.
+    """Return the median and range of a curve over runs; a run that ended earlier counts with its last value.
 
     Args:
         runs: The runs.
@@ -70,11 +70,11 @@ def draw_curves(plan: Plan, runs: pd.DataFrame, name: str, label: str, on_log_ax
         runs: Its runs.
         name: The name of the curve.
         label: The label of the vertical axis.
-        on_log_axis: Whether that axis is logarithmic.
+        on_log_axis: Whether the vertical axis is logarithmic.
         width: The width of the picture in inches.
     """
     groups = groups_of(runs)
-    bands = {group: curve for group, of in groups.items() if (curve := band(of, name)) is not None}
+    bands = {group: curve for group, members in groups.items() if (curve := band(members, name)) is not None}
     figure, fields = panels(width, len(bands), height=2.0, least=2.3, sharey=True, sharex=True)
     for field, (group, (steps, low, middle, high)) in zip(fields, bands.items(), strict=True):
         field.fill_between(steps, low, high, color="0.75", linewidth=0, label="range of the seeds")
@@ -90,52 +90,53 @@ def draw_curves(plan: Plan, runs: pd.DataFrame, name: str, label: str, on_log_ax
 
 
 def title_of(plan: Plan, names: Sequence[str]) -> str:
-    """Return the title of a panel: the names of its variants, after the name of their axis where they are numbers.
+    """Return the title of a panel, such as ``qr, delay 4``: the names of its variants; a number follows its axis.
 
     Args:
         plan: The study.
-        names: A variant of each of the first axes.
+        names: The names of the variants, one for each of the first axes.
     """
     axes = zip(plan.axes.items(), names, strict=False)
-    return ", ".join(name if of[0].value is None else f"{axis} {name}" for (axis, of), name in axes)
+    return ", ".join(name if variants[0].value is None else f"{axis} {name}" for (axis, variants), name in axes)
 
 
 def numeric_axis(plan: Plan) -> str | None:
-    """Return the first axis with several variants, all of them numbers; None if there is none."""
+    """Return the first axis that has several variants, all numbers; None without such an axis."""
     numeric = (axis for axis, variants in plan.axes.items() if all(v.value is not None for v in variants))
     return next((axis for axis in numeric if len(plan.axes[axis]) > 1), None)
 
 
 def draw_steps_to_solve(plan: Plan, runs: pd.DataFrame, axis: str, width: float) -> Figure:
-    """Draw steps to solve over an axis of numbers, a line for each combination of the other axes.
+    """Draw steps to solve over a numeric axis, with a line for each combination of the other axes.
 
-    Each run is a mark, at the steps that it did if it did not solve; the mark is open then. Lines join medians.
+    Each run is a mark at its steps to solve. The mark of an unsolved run is open and stands at the steps that the run
+    did. Lines join the medians.
 
     Args:
         plan: The study.
         runs: Its runs.
-        axis: The axis.
+        axis: The name of the numeric axis.
         width: The width of the picture in inches.
     """
     figure, (field,) = panels(width, 1, height=4.0)
     groups = groups_of(runs, without=axis)
-    for index, (group, of) in enumerate(groups.items()):
+    for index, (group, members) in enumerate(groups.items()):
         marker = [*MARKERS, "v", "P", "X", "*"][index % 8]
         style = {
             **LINES[index % len(LINES)],
             "linestyle": LINES[(index + index // len(LINES)) % len(LINES)]["linestyle"],
         }
-        shift = 1.05 ** (index - (len(groups) - 1) / 2)  # marks of several lines at one value stand side by side
+        shift = 1.05 ** (index - (len(groups) - 1) / 2)  # separates the marks of several lines at one value
         points = []
         for variant in plan.axes[axis]:
-            here, x = with_variant(of, axis, variant.name), (variant.value or 0) * shift
-            here = here[here["steps"].notna()]
-            steps = steps_to_solve(here)
-            for solved_at, budget in zip(steps, here["steps"], strict=True):
+            x, at_value = (variant.value or 0) * shift, with_variant(members, axis, variant.name)
+            ended = at_value[at_value["steps"].notna()]
+            steps = steps_to_solve(ended)
+            for solved_at, budget in zip(steps, ended["steps"], strict=True):
                 is_open = math.isnan(solved_at)
                 face, y = ("none", float(budget)) if is_open else (style["color"], solved_at)
                 field.plot([x], [y], marker, color=style["color"], markerfacecolor=face, markersize=4)
-            if steps.notna().sum() * 2 > len(here):
+            if steps.notna().sum() * 2 > len(ended):
                 points.append((x, statistics.median_high(steps.fillna(math.inf))))
         medians = np.array(points, dtype=float).reshape(-1, 2)
         field.plot(medians[:, 0], medians[:, 1], marker=marker, markersize=4, label=", ".join(group), **style)
@@ -164,16 +165,16 @@ def draw_grid(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> Fi
     *first, down, across = plan.axes
     down_names, across_names = ([v.name for v in plan.axes[axis]] for axis in (down, across))
     if any(variant.value is None for variant in plan.axes[down]):
-        down_names.reverse()  # names are read from above, numbers grow upwards
+        down_names.reverse()  # names are listed from top to bottom, numbers increase upwards
     grids: dict[tuple[str, ...], NDArray[np.float64]] = {}
-    for group, of in groups_of(runs).items():
+    for group, members in groups_of(runs).items():
         grid = grids.setdefault(group[: len(first)], np.full((len(down_names), len(across_names)), np.nan))
-        grid[down_names.index(group[-2]), across_names.index(group[-1])] = quantity_of(of, quantity).median()
+        grid[down_names.index(group[-2]), across_names.index(group[-1])] = quantity_of(members, quantity).median()
     figure, fields = panels(width, len(grids), height=0.9 + 0.35 * len(down_names), least=2.6)
-    every = np.concatenate([grid.ravel() for grid in grids.values()])
-    low, high = (float(f(every)) for f in (np.nanmin, np.nanmax)) if np.isfinite(every).any() else (0.0, 1.0)
-    # A value far above the others, of a run that blew up, would leave no colours for them.
-    high = min(high, 3 * float(np.nanmedian(every))) if np.isfinite(every).any() else high
+    values = np.concatenate([grid.ravel() for grid in grids.values()])
+    low, high = (float(f(values)) for f in (np.nanmin, np.nanmax)) if np.isfinite(values).any() else (0.0, 1.0)
+    # The value of a run that blew up would take the whole range of colours.
+    high = min(high, 3 * float(np.nanmedian(values))) if np.isfinite(values).any() else high
     for field, (group, grid) in zip(fields, grids.items(), strict=True):
         image = heat_map(field, grid, low, high)
         for (y, x), value in np.ndenumerate(grid):
@@ -188,7 +189,7 @@ def draw_grid(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> Fi
 
 
 def quantity_of(runs: pd.DataFrame, quantity: str) -> pd.Series:
-    """Return a quantity of each run by the name that a heat map has: ``loss``, ``perplexity`` or ``seconds``."""
+    """Return a quantity of each run: ``loss`` (as a share of the baseline loss), ``perplexity`` or ``seconds``."""
     if quantity == "seconds":
         return runs["seconds"]
     return first_finite(runs, "test/perplexity", "val/perplexity") if quantity == "perplexity" else loss_share(runs)

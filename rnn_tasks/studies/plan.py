@@ -11,14 +11,14 @@ import yaml
 
 @dataclass(frozen=True)
 class Variant:
-    """One value of an axis: what it adds to the command line of a run.
+    """One value of an axis, and what it adds to the command line of a run.
 
     Args:
         name: The name that tables show.
-        configs: Configs that are read after those of the study.
+        configs: Names or paths of configs, read after the configs of the study.
         options: Values by dotted option names.
-        overlay: A config given in the YAML itself, read after ``configs``.
-        value: The number that the name stands for; None for a name that is no number.
+        overlay: The content of a further config, read after ``configs``.
+        value: The name as a number; None if the name is not a number.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Variant:
 
 @dataclass(frozen=True)
 class Range:
-    """An axis of a search whose values are drawn.
+    """An axis of a search, whose values are drawn from a range.
 
     Args:
-        option: The dotted option name that takes the value.
-        low: The least value.
-        high: The greatest value.
+        option: The dotted name of the option that takes the value.
+        low: The smallest value.
+        high: The largest value.
         log: Whether to draw uniformly on a logarithmic scale.
     """
 
@@ -50,17 +50,17 @@ class Range:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def variant(self, drawn: float) -> Variant:
-        """Return the variant of a drawn number, rounded to four digits, so that tables show the value that was used."""
+        """Return the variant of a drawn number, rounded to four digits so that tables show the value that was used."""
         value = int(drawn) if self.whole else min(max(float(f"{drawn:.4g}"), self.low), self.high)
         return Variant(str(value), options={self.option: value}, value=value)
 
 
 @dataclass(frozen=True)
 class Search:
-    """How the values of a search are drawn.
+    """The settings of a search.
 
     Args:
-        sampler: ``random``, or ``tpe``, which prefers regions with good results.
+        sampler: ``random``, or ``tpe`` (tree-structured Parzen estimator), which prefers regions with good results.
         runs: The number of runs.
         objective: The quantity to minimise on the validation set: ``loss``, or ``steps`` to solve.
     """
@@ -77,7 +77,7 @@ class PlannedRun:
     Args:
         variants: A variant of each axis, by the name of the axis.
         seed: The seed of the run.
-        label: The name of a run of a search; empty in a grid, whose runs are named by variants and seed.
+        label: The name of a run of a search; empty in a grid, where variants and seed name the run.
     """
 
     variants: Mapping[str, Variant]
@@ -86,7 +86,7 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """The name of its run folder, unique in the study."""
+        """The name of the run and of its folder, unique in the study."""
         if self.label:
             return self.label
         parts = [*(variant.name for variant in self.variants.values()), f"seed{self.seed}"]
@@ -94,7 +94,7 @@ class PlannedRun:
 
     @property
     def group(self) -> tuple[str, ...]:
-        """The names of its variants, which runs that differ only in their seed share."""
+        """The names of the variants; runs that differ only in the seed have the same group."""
         return tuple(variant.name for variant in self.variants.values())
 
 
@@ -104,17 +104,17 @@ class Plan:
 
     Args:
         name: The name of the study.
-        about: The question that it answers, in a sentence.
+        about: The question that the study answers, in a sentence.
         configs: The configs of all runs.
         options: The options of all runs.
-        axes: Variants by the names of the axes.
-        seeds: The seeds of each combination of variants.
-        max_steps: The limit of optimizer steps per run; None for that of its config.
+        axes: The variants of each axis, by the name of the axis.
+        seeds: The random seeds with which each combination of variants is trained.
+        max_steps: The limit of optimizer steps per run; None for the limit in the config.
         minutes: The time limit of a run in minutes; None for no limit.
-        takes: The minutes that the whole study takes on two cores; None if unknown.
-        ranges: Axes whose values are drawn, by name; they have no variants in ``axes``.
-        search: How values are drawn; None for a grid.
-        max_parameters: The limit of parameters that chooses the hidden size; None for the size of the config.
+        takes: The duration of the whole study on two cores in minutes; None if unknown.
+        ranges: The axes whose values are drawn, by name; ``axes`` has no variants for them.
+        search: The settings of a search; None for a grid.
+        max_parameters: The limit of parameters, which sets the hidden size; None for the hidden size in the config.
     """
 
     name: str
@@ -132,11 +132,11 @@ class Plan:
 
     @property
     def has_one_task(self) -> bool:
-        """Whether all runs have the same task, so that one of them can be the best."""
+        """Whether all runs have the same task, so that they can be ranked."""
         return True
 
     def runs(self) -> list[PlannedRun]:
-        """Return all runs: every combination of variants with every seed, the seeds of a combination in a row.
+        """Return all runs: every combination of variants with every seed; the seeds vary fastest.
 
         The runs of a search are numbered; their values are drawn later, see :meth:`with_values`.
         """
@@ -169,18 +169,18 @@ class Plan:
         return replace(run, variants={axis: variant(axis) for axis in self.axes})
 
     def overlay(self, run: PlannedRun) -> dict[str, Any]:
-        """Return the merged config of the overlays of a run's variants; empty without overlays."""
+        """Return the overlays of a run's variants merged into one config; empty without overlays."""
         merged: dict[str, Any] = {}
         for variant in run.variants.values():
             merged = merge(merged, variant.overlay)
         return merged
 
     def arguments(self, run: PlannedRun, overlay: Sequence[str] = ()) -> list[str]:
-        """Return the arguments of ``rnn-tasks`` that train a run, without those that name its folder.
+        """Return the arguments of ``rnn-tasks`` that train a run, without the arguments that set its folder.
 
         Args:
             run: The run.
-            overlay: The path of the file that holds its :meth:`overlay`, if it has one.
+            overlay: The path of a file with the :meth:`overlay` of the run; empty without an overlay.
         """
         configs = [*self.configs, *(name for variant in run.variants.values() for name in variant.configs), *overlay]
         options = dict(self.options)
@@ -198,7 +198,7 @@ class Plan:
 
 
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return two nested sections as one; where both have a value, that of ``update`` is taken.
+    """Return two nested sections as one; a value of ``update`` replaces the value of ``base``.
 
     Example:
         >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})

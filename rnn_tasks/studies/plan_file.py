@@ -1,8 +1,8 @@
-"""Read a study from its YAML file, and report mistakes in the file."""
+"""Read a study from its YAML file, and check the file."""
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 
 from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import UsageError, require
+from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
 
 STUDIES = CONFIGS / "studies"
@@ -29,14 +30,14 @@ def read_plan(name: str, large: bool = False) -> Plan:
 
     Args:
         name: The name of a shipped study, or the path of a YAML file.
-        large: Whether to use its larger setting.
+        large: Whether to use the larger setting of the study.
 
     Raises:
         UsageError: The study does not exist, or its file has a mistake.
     """
     path = STUDIES / f"{name}.yaml"
     path = path if path.is_file() else Path(name)
-    require(path.is_file(), f"no study {name}: give a file, or one of {', '.join(study_names())}")
+    require(path.is_file(), f"there is no study {name}: give the path of a file, or one of {', '.join(study_names())}")
     return plan_from(read_yaml(path), path.stem, str(path), large)
 
 
@@ -59,7 +60,7 @@ def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
         values: The content of the YAML.
         name: The name of the study.
         path: The path of the YAML, for messages.
-        large: Whether to use its larger setting.
+        large: Whether to use the larger setting of the study.
 
     Raises:
         UsageError: The content has a mistake.
@@ -74,12 +75,15 @@ def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
     axes = values.get("axes")
     require(isinstance(axes, dict) and bool(axes), f"{path}: axes must name at least one axis")
     seeds = values.get("seeds", [0])
-    require(isinstance(seeds, list) and all(type(s) is int and s >= 0 for s in seeds), f"{path}: seeds must be numbers")
-    require(len(set(seeds)) == len(seeds) > 0, f"{path}: seeds must be numbers, each once")
+    require(
+        isinstance(seeds, list) and all(type(s) is int and s >= 0 for s in seeds),
+        f"{path}: seeds must be whole numbers of at least 0",
+    )
+    require(len(set(seeds)) == len(seeds) > 0, f"{path}: seeds must not be empty or repeat a seed")
     search = search_from(values, f"{path}: search")
-    drawn = {str(axis): section for axis, section in axes.items() if isinstance(section, dict) and "low" in section}
-    require(search is not None or not drawn, f"{path}: axes: {', '.join(drawn)}: low and high need a search")
-    ranges = {axis: range_from(section, f"{path}: axes: {axis}") for axis, section in drawn.items()}
+    sections = {str(axis): section for axis, section in axes.items() if isinstance(section, dict) and "low" in section}
+    require(search is not None or not sections, f"{path}: axes: {', '.join(sections)}: low and high need a search")
+    ranges = {axis: range_from(section, f"{path}: axes: {axis}") for axis, section in sections.items()}
     numbers = (values.get("minutes"), *budget.values())
     require(
         all(number is None or (type(number) in (int, float) and number > 0) for number in numbers),
@@ -102,60 +106,103 @@ def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
         search=search,
     )
     names = [run.name for run in plan.runs()]
-    require(len(set(names)) == len(names), f"{path}: two runs have the same name: give variants other names")
+    require(len(set(names)) == len(names), f"{path}: two runs have the same name: give the variants other names")
+    check_current_names(plan, path)
     return plan
 
 
+def check_current_names(plan: Plan, path: str) -> None:
+    """Raise a UsageError that gives the new name if a study uses an old name of a config, option or layout.
+
+    Args:
+        plan: The study.
+        path: The path of the YAML, for messages.
+    """
+    variants = [variant for variants in plan.axes.values() for variant in variants]
+    for name in (*plan.configs, *(name for variant in variants for name in variant.configs)):
+        current = None if Path(name).is_file() else current_config_name(name)
+        require(current is None, f"{path}: there is no config {name}: it is called {current} now")
+    settings = [*plan.options.items(), *(option for variant in variants for option in variant.options.items())]
+    for option, value in (*settings, *(leaf for variant in variants for leaf in dotted(variant.overlay))):
+        section, _, name = option.rpartition(".")
+        current = OPTIONS.get(name) if section.startswith("model") else None
+        require(current is None, f"{path}: there is no option {option}: it is called {section}.{current} now")
+        layout = LAYOUTS.get(str(value)) if section.startswith("data") and name == "layout" else None
+        require(layout is None, f"{path}: there is no layout {value}: it is called {layout} now")
+
+
+def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of a nested section by their dotted names.
+
+    Example:
+        >>> list(dotted({"data": {"delay": 4, "layout": "plain"}}))
+        [('data.delay', 4), ('data.layout', 'plain')]
+    """
+    for name, value in section.items():
+        if isinstance(value, Mapping):
+            yield from dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def check_section(values: Any, keys: set[str], where: str) -> None:
-    """Raise a UsageError unless ``values`` is a section without other keys than ``keys``.
+    """Raise a UsageError unless ``values`` is a section whose keys are all in ``keys``.
 
     Args:
         values: The section.
-        keys: The keys that it may have.
+        keys: The keys that the section may have.
         where: The name of the section in messages.
     """
-    require(isinstance(values, dict), f"{where} must be a section with some of {', '.join(sorted(keys))}")
+    require(isinstance(values, dict), f"{where} must be a section with keys out of {', '.join(sorted(keys))}")
     unknown = [str(key) for key in values if key not in keys]
-    require(not unknown, f"{where} does not know {', '.join(unknown)}; it knows {', '.join(sorted(keys))}")
+    require(not unknown, f"{where}: unknown key {', '.join(unknown)}; known: {', '.join(sorted(keys))}")
 
 
 def names_from(values: Any, where: str) -> tuple[str, ...]:
-    """Return the names of configs; a single name may stand without a list."""
+    """Return names of configs, given as a list or as a single name."""
     values = [values] if isinstance(values, str) else values or []
-    require(isinstance(values, list) and all(isinstance(v, str) for v in values), f"{where} must be names of configs")
+    require(
+        isinstance(values, list) and all(isinstance(v, str) for v in values),
+        f"{where} must be the name of a config or a list of names",
+    )
     return tuple(values)
 
 
 def options_from(values: Any, where: str) -> dict[str, Any]:
-    """Return options by their dotted names."""
+    """Return the values of options by dotted name."""
     values = values or {}
-    require(isinstance(values, dict), f"{where} must be values by dotted names, such as data.delay: 4")
+    require(isinstance(values, dict), f"{where} must map dotted option names to values, such as data.delay: 4")
     return {str(name): value for name, value in values.items()}
 
 
 def search_from(values: Mapping[str, Any], where: str) -> Search | None:
-    """Return how a study draws its values; None for a grid.
+    """Return the settings of a search; None for a grid.
 
     Args:
         values: The content of the YAML.
-        where: The name of its section ``search`` in messages.
+        where: The name of the section ``search`` in messages.
     """
     section = values.get("search")
     if section is None:
         return None
     check_section(section, SEARCH_KEYS, where)
     search = Search(section.get("sampler", "tpe"), section.get("runs", 40), section.get("objective", "loss"))
-    require(search.sampler in SAMPLERS, f"{where}: sampler must be {' or '.join(SAMPLERS)}")
-    require(search.objective in OBJECTIVES, f"{where}: objective must be {' or '.join(OBJECTIVES)}")
-    require(type(search.runs) is int and 0 < search.runs < 10_000, f"{where}: runs must be a number from 1 to 9,999")
-    require(len(values.get("seeds", [0])) == 1, f"{where}: all runs have one seed: give seeds a single number")
+    require(search.sampler in SAMPLERS, f"{where}: sampler must be {' or '.join(SAMPLERS)}; got {search.sampler}")
+    require(
+        search.objective in OBJECTIVES, f"{where}: objective must be {' or '.join(OBJECTIVES)}; got {search.objective}"
+    )
+    require(
+        type(search.runs) is int and 0 < search.runs < 10_000,
+        f"{where}: runs must be a whole number from 1 to 9,999; got {search.runs}",
+    )
+    require(len(values.get("seeds", [0])) == 1, f"{where}: a search has a single seed; give seeds: [0]")
     steps = (values.get("budget") or {}).get("steps")
     require(search.objective != "steps" or steps is not None, f"{where}: objective steps needs budget: {{steps: ...}}")
     return search
 
 
 def range_from(section: Mapping[str, Any], where: str) -> Range:
-    """Return an axis whose values are drawn.
+    """Return an axis whose values are drawn from a range.
 
     Args:
         section: The section of the YAML: ``{option: ..., low: ..., high: ..., log: true}``.
@@ -163,17 +210,19 @@ def range_from(section: Mapping[str, Any], where: str) -> Range:
     """
     check_section(section, {"option", "low", "high", "log"}, where)
     low, high, log = number_from(section["low"]), number_from(section.get("high")), section.get("log", False)
-    require("option" in section, f"{where}: option must name what takes the value")
+    require("option" in section, f"{where}: option must name the option that takes the value")
     require(
         math.isfinite(low) and math.isfinite(high) and low < high,
-        f"{where}: low and high must be numbers, low the lesser",
+        f"{where}: low and high must be numbers, low below high",
     )
-    require(type(log) is bool and (not log or low > 0), f"{where}: log must be true or false, and low above 0 for it")
+    require(
+        type(log) is bool and (not log or low > 0), f"{where}: log must be true or false, and true needs low above 0"
+    )
     return Range(str(section["option"]), low, high, log)
 
 
 def number_from(value: Any) -> float:
-    """Return a number of a YAML, which reads 1e-4 as a text; NaN for a value that is no number.
+    """Return a value of a YAML as a number, also a text such as 1e-4; NaN if the value is not a number.
 
     Example:
         >>> number_from(2), number_from("1e-4"), number_from("one")
@@ -186,14 +235,14 @@ def number_from(value: Any) -> float:
 
 
 def variants_from(section: Any, where: str) -> tuple[Variant, ...]:
-    """Return the variants of an axis: named ones with configs, an overlay and options, or values of one option.
+    """Return the variants of an axis: either named variants, or the values of one option.
 
     Args:
         section: The section of the YAML: ``{name: {configs: ..., overlay: ..., set: ...}}``, or
             ``{option: ..., values: ...}``.
         where: The name of the section in messages.
     """
-    require(isinstance(section, dict) and bool(section), f"{where} must be variants, or an option and its values")
+    require(isinstance(section, dict) and bool(section), f"{where} must have named variants, or option and values")
     if "option" in section or "values" in section:
         check_section(section, {"option", "values"}, where)
         values = section.get("values")

@@ -1,4 +1,4 @@
-"""The lines that a study prints while its runs are done."""
+"""Print the progress of a study."""
 
 import threading
 from collections.abc import Mapping
@@ -26,36 +26,36 @@ class Progress:
         self.lock = threading.Lock()
 
     def begin(self, queue: RunQueue) -> None:
-        """Print how many runs are to do, are done, and have failed."""
+        """Print the numbers of runs that are to do, done and failed."""
         states = [*queue.states().values()]
         failed = states.count(RunState.FAILED)
-        again = f", {failed} failed (once more: --retry-failed)" if failed else ""
-        counts = f"{unfinished(states)} of {len(states)} runs to do, {states.count(RunState.DONE)} done already"
-        print(f"{self.plan.name}: {counts}{again}", flush=True)
+        failures = f", {failed} failed (retry with --retry-failed)" if failed else ""
+        counts = f"{unfinished(states)} of {len(states)} runs to do, {states.count(RunState.DONE)} already done"
+        print(f"{self.plan.name}: {counts}{failures}", flush=True)
 
     def end_run(
-        self, name: str, state: RunState, attributes: Mapping[str, Any], queue: RunQueue, what: str, seconds: float
+        self, name: str, state: RunState, attributes: Mapping[str, Any], queue: RunQueue, outcome: str, seconds: float
     ) -> None:
         """Print the outcome of a run, the number of runs in each state, the time left, and the best run so far.
 
         Args:
             name: The name of the run.
-            state: Its state.
-            attributes: The attributes of its trial.
+            state: The state of the run.
+            attributes: The attributes of the trial of the run.
             queue: The queue of the study.
-            what: The outcome in words.
+            outcome: The outcome of the run as text.
             seconds: The duration of the run in seconds.
         """
         states, results = queue.states(), queue.results()
         with self.lock:
             self.seconds.append(seconds)
-            # The database does not show yet what ended here a moment ago.
+            # The database does not yet have the outcome of a run that has just ended.
             self.states[name], self.results[name] = state, attributes
             states, results = {**states, **self.states}, {**results, **self.results}
             counts = {state: [*states.values()].count(state) for state in RunState}
             left = sum(self.seconds) / len(self.seconds) * unfinished(states.values()) / self.jobs
             parts = [
-                f"{name}: {what} ({seconds:.0f} s)",
+                f"{name}: {outcome} ({seconds:.0f} s)",
                 ", ".join(f"{count} {state.value}" for state, count in counts.items() if count),
                 f"{as_hours(left)} left",
             ]

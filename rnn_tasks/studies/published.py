@@ -11,7 +11,7 @@ from rnn_tasks.errors import require
 from rnn_tasks.studies.plan import Plan, PlannedRun
 
 ROUNDING = 1e-9
-"""Tolerance for differences of decimal fractions."""
+"""Difference that rounding errors of decimal fractions may cause."""
 
 
 class Verdict(Enum):
@@ -28,18 +28,18 @@ class PublishedResult:
     """A published number.
 
     Args:
-        name: Its name.
+        name: The name of the result.
         what: The quantity, and the network that it was measured on.
-        run: The name of the run that reproduces it; None if it needs no training.
+        run: The name of the run that reproduces the result; None if no training is needed.
         source_kind: The origin of our value: a ``metric`` of the summary, the last value of a ``curve``, or a
             ``function``.
-        key: The name of this metric, curve or function.
+        key: The name of the metric, curve or function.
         low: The least published value.
         high: The greatest published value; equal to ``low`` if one value was published.
-        tolerance: The largest accepted distance of our value from the published ones, ``>= 0``.
-        decimals: The decimals that our value is shown with.
-        source: The author and place of the publication.
-        known_deviation: Why our value is, or may be, outside the tolerance; empty if it is expected to be within.
+        tolerance: The largest accepted distance of our value from the published range, ``>= 0``.
+        decimals: The number of decimals with which our value is shown.
+        source: The publication and the place in it, or how we computed a value that nobody published.
+        known_deviation: Why our value is, or may be, outside the tolerance; empty if it should be within.
     """
 
     name: str
@@ -60,7 +60,7 @@ class PublishedResult:
         return f"{self.low}" if self.low == self.high else f"{self.low} to {self.high}"
 
     def distance(self, value: float) -> float:
-        """Return how far a value lies above the published range, or below, which is negative; 0 within the range."""
+        """Return the distance of a value from the published range: 0 within the range, negative below it."""
         return max(value - self.high, 0.0) + min(value - self.low, 0.0)
 
 
@@ -71,7 +71,7 @@ class RunCost:
     Args:
         minutes: Minutes per seed on one of two cores, ``> 0``.
         seeds: The seeds of the run.
-        slow: Whether the run is done only on request.
+        slow: Whether the run is done only on request (by name, or with ``--all``).
     """
 
     minutes: float
@@ -80,12 +80,12 @@ class RunCost:
 
     @property
     def total(self) -> float:
-        """Minutes of all seeds, one after another."""
+        """The minutes of all seeds, done one after another."""
         return self.minutes * len(self.seeds)
 
     @property
     def time(self) -> str:
-        """The total as text."""
+        """The total as text, such as ``2 minutes``."""
         return f"{self.total:g} minute{'' if self.total == 1 else 's'}"
 
 
@@ -94,7 +94,7 @@ class SomeRuns(Plan):
     """A study of which only some runs are done.
 
     Args:
-        names: The names of these runs.
+        names: The names of the runs to do.
     """
 
     names: frozenset[str] = frozenset()
@@ -105,7 +105,7 @@ class SomeRuns(Plan):
         return False
 
     def runs(self) -> list[PlannedRun]:
-        """Return these runs."""
+        """Return the runs to do."""
         return [run for run in super().runs() if run.name in self.names]
 
 
@@ -124,7 +124,7 @@ class Published:
     results: tuple[PublishedResult, ...]
 
     def plan(self, runs: Collection[str]) -> Plan:
-        """Return the study of some runs, each with its own seeds.
+        """Return the study of some runs, each with the seeds that its cost lists.
 
         Args:
             runs: The names of the runs.
@@ -143,11 +143,11 @@ class Published:
         Raises:
             UsageError: A name is neither a result nor a run.
         """
-        known = {*self.costs, *(result.name for result in self.results)}
+        valid = {*self.costs, *(result.name for result in self.results)}
         for name in names:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else "rnn-tasks reproduce --list shows them"
-            require(name in known, f"no figure or run {name}; {hint}")
+            close = difflib.get_close_matches(name, valid, n=1)
+            hint = f"did you mean {close[0]}?" if close else "rnn-tasks reproduce --list shows all"
+            require(name in valid, f"no result or run {name}; {hint}")
         if names:
             return [result for result in self.results if result.name in names or result.run in names]
         return [r for r in self.results if include_slow or r.run is None or not self.costs[r.run].slow]
@@ -163,12 +163,12 @@ def lines_of(published: Published, results: Sequence[PublishedResult]) -> list[s
     lines = []
     for result in results:
         cost = None if result.run is None else published.costs[result.run]
-        time = "at once" if cost is None else f"{cost.time} ({result.run})"
+        time = "no training" if cost is None else f"{cost.time} ({result.run})"
         if cost is not None and cost.slow:
             time += ", with --all or by name"
         lines.append(f"{result.name}  {result.what}: {result.published}  {result.source}  {time}")
     total = math.ceil(sum(cost.total for cost in published.costs.values() if not cost.slow) / 2)
-    return [*lines, f"about {total} min with --jobs 2 on two cores, without the slow ones"]
+    return [*lines, f"about {total} min with --jobs 2 on two cores, without the slow runs"]
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ class Comparison:
 
     Args:
         result: The published result.
-        verdict: Whether our median is within the tolerance.
-        values: Our value of each seed; empty if there are none.
-        note: Why it is outside or has failed, or the command that runs it.
+        verdict: The outcome of the comparison.
+        values: Our value of each seed; empty without values.
+        note: Why the result is outside its tolerance, why its run failed, or the command that does its run.
     """
 
     result: PublishedResult
@@ -194,7 +194,7 @@ class Comparison:
 
     @property
     def ours(self) -> str:
-        """Our median, with the range of several seeds; ``never`` for a step that was not reached."""
+        """Our median, and the range if there are several seeds; ``never`` stands for a step that was not reached."""
         if not self.values:
             return "-"
         low, middle, high = (
@@ -213,5 +213,5 @@ def compare(result: PublishedResult, values: Sequence[float]) -> Comparison:
     """
     if abs(result.distance(statistics.median(values))) <= result.tolerance + ROUNDING:
         return Comparison(result, Verdict.WITHIN, tuple(values))
-    note = result.known_deviation or "no reason was known beforehand"
+    note = result.known_deviation or "the reason is not known"
     return Comparison(result, Verdict.OUTSIDE, tuple(values), note)

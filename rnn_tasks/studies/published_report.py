@@ -1,4 +1,4 @@
-"""Published results beside our values: as text, as CSV, and as a page."""
+"""Write published results beside our values: as text, as CSV, and as a page."""
 
 import math
 import platform
@@ -20,21 +20,22 @@ from rnn_tasks.studies.report import RUNS, counts_line, failures_section
 from rnn_tasks.studies.table import as_csv, as_markdown, read_runs, summary_table
 from rnn_tasks.studies.worker import work_on
 
-COLUMNS = ["figure", "what", "published", "ours", "difference", "tolerance", "verdict", "source"]
+COLUMNS = ["result", "what", "published", "ours", "difference", "tolerance", "verdict", "source"]
 
 CAPTION = (
-    "Published: a value, or its range. Ours: the median over seeds, with their range; where there is no range, seed 0 "
-    "alone. Difference: ours less the published value, or less the nearer end of its range. Tolerances were stated "
-    "before the runs."
+    'Published: a value or a range; where the source begins with "not published", it is our own count, or our run of '
+    "published code. Ours: the median over seeds, with the range; without a range, the value of seed 0. Difference: "
+    "ours minus the published value, or minus the nearer end of the published range. Tolerances were set from the "
+    "spread of earlier seeds."
 )
 
 
 class Reproduction(NamedTuple):
-    """Published results that were reproduced.
+    """The outcome of :func:`reproduce_results`.
 
     Attributes:
         text: The table of the results to show, in Markdown.
-        page: The page with all results.
+        page: The path of the page with all results.
         all_done: Whether every chosen run is done, and none has failed.
     """
 
@@ -51,7 +52,7 @@ def reproduce_results(
     jobs: int,
     retry_failed: bool,
 ) -> Reproduction:
-    """Do the runs of published results that are not done, and compare all results with our values.
+    """Do the pending runs of published results, and compare all results with our values.
 
     Args:
         published: All published results.
@@ -91,7 +92,7 @@ def table_of(comparisons: Sequence[Comparison]) -> tuple[list[str], list[list[st
 
 
 def notes_of(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    """Return names, verdict and note of the results with a note; results with the same verdict and note share a row.
+    """Return the names, verdict and note of results with a note; results with equal verdict and note share a row.
 
     Args:
         comparisons: The results.
@@ -100,7 +101,7 @@ def notes_of(comparisons: Sequence[Comparison]) -> list[list[str]]:
     for one in comparisons:
         if one.note:
             names.setdefault((one.verdict.value, one.note), []).append(one.result.name)
-    return [[", ".join(of), verdict, note] for (verdict, note), of in names.items()]
+    return [[", ".join(results), verdict, note] for (verdict, note), results in names.items()]
 
 
 def count_of(comparisons: Sequence[Comparison]) -> str:
@@ -111,7 +112,7 @@ def count_of(comparisons: Sequence[Comparison]) -> str:
     """
     counts = {verdict: sum(one.verdict is verdict for one in comparisons) for verdict in Verdict}
     parts = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
-    return f"{len(comparisons)} figure{'' if len(comparisons) == 1 else 's'}: {parts}."
+    return f"{len(comparisons)} result{'' if len(comparisons) == 1 else 's'}: {parts}."
 
 
 def as_text(comparisons: Sequence[Comparison]) -> str:
@@ -132,7 +133,7 @@ def results_csv(comparisons: Sequence[Comparison]) -> str:
     """
     records = [
         {
-            "figure": one.result.name,
+            "result": one.result.name,
             "what": one.result.what,
             "low": one.result.low,
             "high": one.result.high,
@@ -159,7 +160,7 @@ def write_results(published: Published, comparisons: Sequence[Comparison], runs:
         folder: The folder of the report.
 
     Returns:
-        The page to open.
+        The path of the page.
 
     Raises:
         OSError: A file cannot be written.
@@ -170,17 +171,19 @@ def write_results(published: Published, comparisons: Sequence[Comparison], runs:
         f"rnn_tasks {__version__}, torch {torch.__version__}, Python {platform.python_version()}, "
         f"{platform.machine()}. Made with: rnn-tasks reproduce"
     )
-    why = Table("Why a figure is outside or has failed, or what runs it.", ["figure", "verdict", "note"], notes)
+    why = Table("Reasons, and commands for the results that were not run.", ["result", "verdict", "note"], notes)
     sections = [
-        Section("figures", "Published and ours", [Table(CAPTION, columns, body)], {"columns": columns, "rows": body}),
-        Section("notes", "Why, and how", [why] if notes else ()),
-        Section("runs", "The runs", [Table(counts_line(runs), *summary_table(runs))]),
+        Section(
+            "results", "Published results and ours", [Table(CAPTION, columns, body)], {"columns": columns, "rows": body}
+        ),
+        Section("notes", "Notes", [why] if notes else ()),
+        Section("runs", "Runs", [Table(counts_line(runs), *summary_table(runs))]),
         failures_section(runs),
     ]
     about = published.study.about
     lead = [Paragraph(f"{about} {count_of(comparisons)}"), Paragraph(facts)]
-    page = write_page(folder, "Published figures", lead, sections, {})
-    text = f"# Published figures\n\n{about}\n\n{as_text(comparisons)}\n\n{facts}\n"
-    files = {"figures.csv": results_csv(comparisons), "figures.md": text, RUNS: as_csv(runs)}
+    page = write_page(folder, "Published results", lead, sections, {})
+    text = f"# Published results\n\n{about}\n\n{as_text(comparisons)}\n\n{facts}\n"
+    files = {"results.csv": results_csv(comparisons), "results.md": text, RUNS: as_csv(runs)}
     write_all(folder, {name: content.encode() for name, content in files.items()})
     return page

@@ -1,4 +1,4 @@
-"""Our values of published results: from runs that are done, or computed without training."""
+"""Compute our values of published results, from runs or without training."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ from rnn_tasks.tasks import TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
 
 NUMBERS = ("seconds", "steps", "parameters")
-"""Values of a summary that a result may name, besides its metrics."""
+"""Values of a summary that a result may name, besides metrics."""
 
 TEXT_LENGTH, TEMPERATURE = 20_000, 0.5
-"""Characters that a network writes for its share of words of the lexicon, and their sampling temperature."""
+"""Number of generated characters in which words of the lexicon are counted, and the sampling temperature."""
 
 
 def compare_with_runs(result: PublishedResult, published: Published, runs: pd.DataFrame, folder: Path) -> Comparison:
-    """Compare a published result with our values, if its run is done.
+    """Compare a published result with our values; the verdict tells whether its run is not done or has failed.
 
     Args:
         result: The published result.
@@ -41,12 +41,12 @@ def compare_with_runs(result: PublishedResult, published: Published, runs: pd.Da
             return compare(result, [COMPUTED[result.key]()])
         except UsageError as error:
             return Comparison(result, Verdict.NOT_RUN, (), str(error))
-    own = with_variant(runs, "run", result.run)
-    failed, done = (own[own["state"] == state.value] for state in (RunState.FAILED, RunState.DONE))
+    needed = with_variant(runs, "run", result.run)
+    failed, done = (needed[needed["state"] == state.value] for state in (RunState.FAILED, RunState.DONE))
     if not failed.empty:
-        return Comparison(result, Verdict.FAILED, (), f"{failed['reason'].iloc[0]} (once more: --retry-failed)")
-    if len(done) < len(own):
-        part = f", {len(done)} of {len(own)} seeds are done" if len(done) else ""
+        return Comparison(result, Verdict.FAILED, (), f"{failed['reason'].iloc[0]} (retry with --retry-failed)")
+    if len(done) < len(needed):
+        part = f", {len(done)} of {len(needed)} seeds are done" if len(done) else ""
         note = f"rnn-tasks reproduce {result.run} ({published.costs[result.run].time}{part})"
         return Comparison(result, Verdict.NOT_RUN, (), note)
     try:
@@ -56,7 +56,7 @@ def compare_with_runs(result: PublishedResult, published: Published, runs: pd.Da
 
 
 def values_of(result: PublishedResult, runs: pd.DataFrame, folder: Path) -> list[float]:
-    """Return our values of a published result, one per run.
+    """Return our value of a published result from each run.
 
     Args:
         result: The published result.
@@ -64,7 +64,7 @@ def values_of(result: PublishedResult, runs: pd.DataFrame, folder: Path) -> list
         folder: The folder of the run folders.
 
     Raises:
-        UsageError: A run does not have the value.
+        UsageError: A run lacks the value.
     """
     folders = [folder / name for name in run_names(runs)]
     if result.source_kind == "function":
@@ -80,11 +80,11 @@ def values_of(result: PublishedResult, runs: pd.DataFrame, folder: Path) -> list
 
 
 def metric_values(runs: pd.DataFrame, name: str) -> list[float]:
-    """Return a value of the summary of each run; NaN for a run that does not have it.
+    """Return a value of the summary of each run; NaN for a run that lacks the value.
 
     Args:
         runs: The runs.
-        name: A metric, one of ``NUMBERS``, or ``solved_at``, which is infinite for a run that did not solve its task.
+        name: A metric, one of ``NUMBERS``, or ``solved_at``, which is infinite for an unsolved run.
     """
     if name == "solved_at":
         return [math.inf if math.isnan(step) else int(step) for step in steps_to_solve(runs)]
@@ -92,7 +92,7 @@ def metric_values(runs: pd.DataFrame, name: str) -> list[float]:
 
 
 def last_of_curve(folder: Path, name: str) -> float | None:
-    """Return the last value of a curve that a run has logged; None without the curve.
+    """Return the last value of a curve in the log of a run; None without the curve.
 
     Args:
         folder: The run folder.
@@ -106,7 +106,7 @@ def ngram_of_windows() -> float:
     """Return the validation perplexity of the best n-gram in the ``windows`` protocol, which is a 4-gram.
 
     Raises:
-        UsageError: The book is missing.
+        UsageError: The text of the book cannot be loaded.
     """
     task = TimeMachine("windows", sequence_length=32)
     task.prepare_data()
@@ -116,8 +116,8 @@ def ngram_of_windows() -> float:
 def reservoir_memory_capacity() -> float:
     """Return our memory capacity of the reservoir in reservoirpy's documentation.
 
-    The reservoir has 100 units and spectral radius 1; lags go up to 50. Of its 500 inputs, reservoirpy skips the first
-    50, fits from the 101st, and scores the last 100.
+    The reservoir has 100 units and spectral radius 1; lags go up to 50. Of the 500 inputs, reservoirpy skips the first
+    50, fits from the 101st on, and scores the last 100.
 
     Raises:
         UsageError: reservoirpy is not installed.
@@ -125,24 +125,24 @@ def reservoir_memory_capacity() -> float:
     try:
         from reservoirpy.nodes import Reservoir
     except ImportError as error:
-        raise UsageError("it needs reservoirpy: pip install reservoirpy") from error
+        raise UsageError("this result needs reservoirpy: pip install reservoirpy") from error
     inputs = np.random.default_rng(1).uniform(-0.8, 0.8, 500)[50:]
     states = Reservoir(100, sr=1, seed=1).run(inputs[:, None])
     return memory_capacity(states, inputs, 50, ridge=1e-4, test_share=100 / 400).total
 
 
 def lexicon_share_of_run(folder: Path) -> float:
-    """Return the share of words of Elman's grammar among the words that a network writes with its last weights.
+    """Return the share of generated words that are in the lexicon of Elman's grammar, with the last weights of a run.
 
     Args:
         folder: The run folder.
 
     Raises:
-        UsageError: The run has no weights, or its network is no language model.
+        UsageError: The run has no weights, or its network is not a language model.
     """
     network = load_network(RunPlace(folder, folder / CHECKPOINTS / LAST))
     if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
-        raise UsageError(f"the network of {folder} does not write text")
+        raise UsageError(f"the network of {folder} is not a language model")
     return ELMAN.lexicon_share(network.generate(network.spec.vocabulary.prefix, TEXT_LENGTH, TEMPERATURE, seed=0))
 
 
@@ -150,7 +150,7 @@ COMPUTED: dict[str, Callable[[], float]] = {
     "ngram_of_windows": ngram_of_windows,
     "reservoir_memory_capacity": reservoir_memory_capacity,
 }
-"""Functions of results without a run."""
+"""Functions that compute a value without a run."""
 
 MEASURED: dict[str, Callable[[Path], float]] = {"lexicon_share": lexicon_share_of_run}
-"""Functions of results with a run; their argument is its folder."""
+"""Functions that compute a value from a run folder."""

@@ -21,13 +21,16 @@ from rnn_tasks.studies.storage import WORKER, Storage, create_sqlite, first_line
 from rnn_tasks.studies.worker_id import is_dead, own_id
 
 RUN_NAME, RESULT, REASON, TRANSIENT = "cell", "result", "reason", "passing"
-"""Attributes of a trial: the name of its run, its result, why it failed, and whether a retry may succeed."""
+"""Attributes of a trial: name, result, reason of failure of its run, and whether the failure was transient.
+
+Databases of version 0.1.0 hold these values, so they stay.
+"""
 
 ATTEMPT, FROM_SCRATCH, DRAWN = "attempt", "anew", "drawn"
-"""More attributes: the number of the attempt, the last attempt that began in an empty folder, and a search's values."""
+"""More attributes: the number of the attempt, the last attempt from scratch, and the drawn values of a search."""
 
 HEARTBEAT, GRACE = 10, 60
-"""Seconds between two heartbeats, and without one after which a worker of another machine counts as dead."""
+"""Seconds between two heartbeats; seconds without a heartbeat after which a worker of another machine is dead."""
 
 ATTEMPTS = 3
 """Attempts to open a database that another worker may be creating."""
@@ -41,29 +44,28 @@ class RunState(Enum):
     DONE = "done"
     FAILED = "failed"
     RUNNING = "running"
-    PENDING = "to come"
+    PENDING = "pending"
 
 
 class RunQueue:
-    """The runs of a study, each done once, however many workers there are and however often they are killed.
+    """The queue of a study's runs. Each run is done once, even with several workers, some of which are killed.
 
-    Each run is queued as a trial by the first worker that comes. If several workers queue a run, only its first trial
-    counts. Runs of dead workers are queued again. Runs that failed for a reason are queued again only by
-    :meth:`retry`, as a new attempt. The runs of a search are queued one at a time, so that each is drawn with all
-    earlier results.
+    The first worker queues a trial for each run. If several workers queue the same run, only its first trial counts.
+    Runs of dead workers are queued again. Failed runs are queued again only by :meth:`retry`, as a new attempt. The
+    runs of a search are queued one at a time, so that the values of each are drawn with all earlier results.
 
     Args:
         plan: The study.
         url: The URL of the database, in the form of SQLAlchemy.
 
     Raises:
-        UsageError: The database cannot be opened, or its study is another one of the same name.
+        UsageError: The database cannot be opened.
     """
 
     def __init__(self, plan: Plan, url: str) -> None:
         self.plan = plan
         self.runs = {run.name: run for run in plan.runs()}
-        # SQLite cannot lock a row: without a lock, Optuna may give one trial to two workers that ask at the same time.
+        # SQLite has no row locks: without a file lock, Optuna may give the same trial to two workers.
         database = url.partition(":///")[2] if url.startswith("sqlite:") else ""
         folder = Path(database).parent
         require(folder.is_dir(), f"the storage {url} cannot be opened: there is no folder {folder}")
@@ -71,11 +73,11 @@ class RunQueue:
         self.file_lock = FileLock(f"{database}.lock") if database else None
         self.unclaimed: dict[int, float] = {}
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats are experimental
+        warnings.filterwarnings("ignore", category=ExperimentalWarning)  # of heartbeats
         self.study = self._open(plan.name, url)
 
     def _open(self, name: str, url: str) -> optuna.Study:
-        """Open the study, and create it and its database if needed."""
+        """Open the study; create the study and its database if they do not exist."""
         for attempt in range(ATTEMPTS):
             try:
                 with self.lock():
@@ -83,7 +85,9 @@ class RunQueue:
                         create_sqlite(self.database)
                     self.storage = Storage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
                     return optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
-            except Exception as error:  # each database has its own errors, some when two workers create its tables
+            except (
+                Exception
+            ) as error:  # each database raises errors of its own, some when two workers create the tables
                 if attempt == ATTEMPTS - 1 or isinstance(error, OSError | ImportError):
                     text = DRIVER if isinstance(error, ImportError) else first_line(error)
                     raise UsageError(f"the storage {without_password(url)} cannot be opened: {text}") from error
@@ -96,25 +100,25 @@ class RunQueue:
         self.storage.engine.dispose()
 
     def lock(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the lock that only one worker holds at a time; it does nothing for databases that lock rows."""
+        """Return the file lock of a SQLite database; for databases with row locks, a context without effect."""
         return self.file_lock or contextlib.nullcontext()
 
     def enqueue_missing(self) -> None:
-        """Queue the runs without a trial that counts; of a search the next one, unless a run waits."""
+        """Queue all runs without a trial that counts; in a search, only the next one, and only if no run waits."""
         with self.lock():
             trials = self.trials_of_runs()
-            missing = [name for name, of in trials.items() if not any(counts(trial) for trial in last_attempt(of))]
+            missing = [name for name in trials if not any(counts(trial) for trial in last_attempt(trials[name]))]
             if self.plan.search is not None:
-                waits = any(trial.state == TrialState.WAITING for of in trials.values() for trial in of)
-                missing = missing[: 0 if waits else 1]
+                a_run_waits = any(trial.state == TrialState.WAITING for own in trials.values() for trial in own)
+                missing = missing[: 0 if a_run_waits else 1]
             for name in missing:
                 self.enqueue(name, trials[name])
 
     def retry(self, all_failed: bool = False) -> None:
-        """Queue failed runs again whose failure was transient, such as a full disk.
+        """Queue runs again that failed for a transient reason, such as a full disk.
 
         Args:
-            all_failed: Whether to queue the other failed runs too, to be trained from scratch.
+            all_failed: Whether to queue all other failed runs too; these are trained from scratch.
         """
         with self.lock():
             for name, trials in self.trials_of_runs().items():
@@ -131,9 +135,9 @@ class RunQueue:
 
         Args:
             name: The name of the run.
-            earlier: Its trials so far, from which a search takes the values that it drew.
+            earlier: The earlier trials of the run; a search reuses the values that they drew.
             new_attempt: Whether to count a new attempt.
-            from_scratch: Whether this attempt begins in an empty folder.
+            from_scratch: Whether the new attempt begins in an empty folder.
         """
         run, last = self.runs[name], last_attempt(earlier)
         params: dict[str, Any] = {axis: variant.name for axis, variant in run.variants.items()}
@@ -146,11 +150,11 @@ class RunQueue:
         self.study.enqueue_trial(params, user_attrs=attributes)
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials as they are now."""
+        """Return the current state of all trials."""
         return self.study.get_trials(deepcopy=False)
 
     def trials_of_runs(self) -> dict[str, list[FrozenTrial]]:
-        """Return the trials of each run, by its name, in their order."""
+        """Return the trials of each run in the order of their numbers, by the name of the run."""
         trials: dict[str, list[FrozenTrial]] = {name: [] for name in self.runs}
         for trial in self.trials():
             name = trial.user_attrs.get(RUN_NAME)
@@ -159,13 +163,13 @@ class RunQueue:
         return trials
 
     def do_next(self, do: Callable[[Trial, PlannedRun], float], catch: tuple[type[Exception], ...] = ()) -> None:
-        """Take a pending run and do it; do nothing if no run is pending.
+        """Do the next pending run; do nothing without a pending run.
 
-        If this worker was taken for dead meanwhile, the run belongs to another worker, and the result is dropped.
+        If another worker took this worker for dead meanwhile, the other worker has the run, and the result is dropped.
 
         Args:
-            do: The function that does the run; the trial takes the value that it returns.
-            catch: Errors that fail the run and are not raised.
+            do: The function that does the run; its return value becomes the value of the trial.
+            catch: Errors that make the run fail and are not raised.
         """
         lost = False
         with contextlib.ExitStack() as lock:
@@ -195,7 +199,7 @@ class RunQueue:
             trial: A trial that Optuna has just handed out.
 
         Returns:
-            The run, of a search with its values; None if the trial has no run, or another trial counts for it.
+            The run, in a search with its drawn values; None if the trial has no run, or another trial counts.
         """
         run = self.runs.get(str(trial.user_attrs.get(RUN_NAME)))
         if run is None:
@@ -211,14 +215,14 @@ class RunQueue:
             values = draw(self.plan, trial)
             trial.set_user_attr(DRAWN, values)
             return self.plan.with_values(run, values)
-        with contextlib.suppress(ValueError):  # an axis has more values since; the attribute alone names the run
+        with contextlib.suppress(ValueError):  # the axis has got more values; the attribute names the run
             for axis, variants in self.plan.axes.items():
                 trial.suggest_categorical(axis, tuple(variant.name for variant in variants))
             trial.suggest_categorical("seed", self.plan.seeds)
         return run
 
     def release_dead(self) -> None:
-        """Fail the trials of dead workers: those of this machine at once, those of others after a long silence."""
+        """Fail the trials of dead workers: at once on this machine, after GRACE seconds on other machines."""
         with self.lock():
             for trial in self.trials():
                 if trial.state == TrialState.RUNNING and self.is_lost(trial):
@@ -227,10 +231,10 @@ class RunQueue:
         optuna.storages.fail_stale_trials(self.study)
 
     def is_lost(self, trial: FrozenTrial) -> bool:
-        """Return whether no worker does a running trial; the caller holds the lock.
+        """Return whether the worker of a running trial is dead. The caller must hold the lock.
 
-        An unclaimed trial belongs to a dead worker if there is a lock, since a claiming worker holds it. Without a
-        lock, an unclaimed trial is lost after GRACE seconds.
+        A worker holds the file lock until it has claimed its trial, so an unclaimed trial belongs to a dead worker.
+        Without a file lock, an unclaimed trial is lost after GRACE seconds.
         """
         if WORKER in trial.user_attrs:
             return is_dead(str(trial.user_attrs[WORKER]))
@@ -238,16 +242,16 @@ class RunQueue:
         return self.file_lock is not None or now - self.unclaimed.setdefault(trial.number, now) > GRACE
 
     def states(self) -> dict[str, RunState]:
-        """Return the state of each run, by its name."""
+        """Return the state of each run, by the name of the run."""
         states = {}
         for name, trials in self.trials_of_runs().items():
-            of_trials = (state_of(trial) for trial in last_attempt(trials))
-            begun = (state for state in of_trials if state not in (None, RunState.PENDING))
+            trial_states = (state_of(trial) for trial in last_attempt(trials))
+            begun = (state for state in trial_states if state not in (None, RunState.PENDING))
             states[name] = next(begun, None) or RunState.PENDING
         return states
 
     def results(self) -> dict[str, Mapping[str, Any]]:
-        """Return the attributes of the trials of runs that are done or have failed, by the name of the run."""
+        """Return the trial attributes of each run that is done or failed, by the name of the run."""
         results: dict[str, Mapping[str, Any]] = {}
         for name, trials in self.trials_of_runs().items():
             ended = [trial for trial in last_attempt(trials) if state_of(trial) in (RunState.DONE, RunState.FAILED)]
@@ -256,7 +260,7 @@ class RunQueue:
 
 
 def attempt_of(trial: FrozenTrial) -> int:
-    """Return the number of the attempt that a trial belongs to, from 0."""
+    """Return the number of the attempt to which a trial belongs, counted from 0."""
     return int(trial.user_attrs.get(ATTEMPT, 0))
 
 
@@ -267,7 +271,7 @@ def last_attempt(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def state_of(trial: FrozenTrial) -> RunState | None:
-    """Return the state of a trial's run; None for a trial that was passed over, or whose worker died."""
+    """Return the state of a trial's run; None for a trial that was skipped or whose worker died."""
     if trial.state == TrialState.COMPLETE:
         return RunState.DONE
     if trial.state in (TrialState.FAIL, TrialState.PRUNED):
@@ -276,7 +280,7 @@ def state_of(trial: FrozenTrial) -> RunState | None:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Return whether a trial stands for its run: pending, running, done, or failed for a reason."""
+    """Return whether a trial represents its run: it is pending, running, done, or failed with a reason."""
     return state_of(trial) is not None
 
 

@@ -1,4 +1,4 @@
-"""The best run of a study so far, and the table of a search, best run first."""
+"""Rank the runs of a study, and write the table of a search."""
 
 import math
 
@@ -7,17 +7,18 @@ import pandas as pd
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.table import COLUMNS, first_finite, loss_share, run_names, steps_to_solve
 
-OBJECTIVES = {"loss": "validation loss", "steps": "steps to solve, unless that is above the budget"}
+OBJECTIVES = {"loss": "validation loss", "steps": "steps to solve (unsolved if above the budget)"}
+"""The objective of a search in words."""
 
 SHOWN = 20
-"""Runs of a search in its table; the CSV has all runs."""
+"""The number of runs in the table of a search; the CSV has all runs."""
 
 
 def best_so_far(plan: Plan, runs: pd.DataFrame) -> str:
-    """Return the best run in a few words; empty if no run is the best.
+    """Return a phrase about the best run so far; empty if the runs cannot be ranked.
 
-    The best run of a search has the least objective. Else it solved in the fewest steps; if no run solved, it has the
-    lowest test perplexity, or else the lowest loss as a share of the baseline's.
+    The best run of a search has the lowest objective. The best run of a grid was solved in the fewest steps; without
+    solved runs, it has the lowest test perplexity, or else the lowest loss as a share of the baseline loss.
 
     Args:
         plan: The study.
@@ -36,22 +37,22 @@ def best_so_far(plan: Plan, runs: pd.DataFrame) -> str:
     for values, text in (
         (steps_to_solve(runs), "solved in {:,.0f} steps"),
         (first_finite(runs, "test/perplexity"), "perplexity {:.3f}"),
-        (loss_share(runs), "{:.3f} of the baseline's loss"),
+        (loss_share(runs), "{:.3f} of the baseline loss"),
     ):
-        known = values.dropna()
-        if not known.empty:
-            value, name = min(zip(known, run_names(known), strict=True))
+        finite = values.dropna()
+        if not finite.empty:
+            value, name = min(zip(finite, run_names(finite), strict=True))
             return f"best {name}: {text.format(value)}"
     return ""
 
 
 def ranked(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of a search by its objective, best run first; runs without a result come last, in their order."""
+    """Return the runs of a search sorted by the objective, best run first; runs without a result come last."""
     return runs.sort_values("objective", kind="stable")
 
 
 def search_table(runs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Return column names, and a row for each of the best runs of a search; columns without any value are left out.
+    """Return column names, and a row for each of the best runs of a search, without empty columns.
 
     Args:
         runs: The runs of a search.

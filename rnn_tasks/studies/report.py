@@ -1,4 +1,4 @@
-"""The report of a study: a page for a browser, its runs as CSV, and a summary in Markdown."""
+"""Write the report of a study: an HTML page, the runs as CSV, and a summary in Markdown."""
 
 import math
 import platform
@@ -21,24 +21,24 @@ from rnn_tasks.studies.table import as_csv, as_markdown, groups_of, solved, step
 RUNS, SUMMARY = "runs.csv", "summary.md"
 
 CAPTION = (
-    "Each row is a combination of variants; figures are medians over its seeds, with their range. Steps to solve: the "
-    "first validation that said solved; a run that was not solved counts as more than the steps it did, and is never "
-    "averaged away."
+    "Each row is a combination of variants, with the median over the seeds and the range. Steps to solve: the first "
+    "validation at which the task was solved. An unsolved run counts as more than the steps that it did, so the median "
+    "includes it."
 )
 
 SEARCH_CAPTION = (
-    f"Each row is a run of the search, the best {SHOWN} first by what it made small, which is of the validation alone; "
-    "the CSV has all."
+    f"The {SHOWN} runs with the lowest objective, best run first. The objective is computed from the validation alone. "
+    "The CSV has all runs."
 )
 
 SOLVED_BY = "Optimizer steps to solve by"
 
-CENSORED = "The median of the seeds, and its range; > is more than the steps that were done."
+CENSORED = "The median over the seeds and the range; > marks runs that were not solved after so many steps."
 
-SAMPLES_CAPTION = "The likeliest continuation after the last validation, with the first seed."
+SAMPLES_CAPTION = "The most likely continuation after the last validation, with the first seed."
 
 SAMPLE_START = "temperature"
-"""The first word of the sample of a language model."""
+"""The word with which the sample of a language model begins."""
 
 CURVES = {
     "val/loss": ("validation loss, nats", True),
@@ -49,7 +49,7 @@ CURVES = {
 }
 
 MAX_PANELS = 16
-"""Combinations of variants up to which curves are drawn."""
+"""The largest number of combinations of variants for which curves are drawn."""
 
 
 def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> Path:
@@ -62,7 +62,7 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
         command: The command that repeats the study.
 
     Returns:
-        The page to open.
+        The path of the page.
 
     Raises:
         OSError: The report cannot be written.
@@ -77,8 +77,8 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
     lead = [Paragraph(plan.about), Paragraph(counts), Paragraph(f"{versions}. Made with: {command}")]
     sections = [
         Section("steps", "Steps to solve", steps),
-        Section("summary", "What came of it", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
-        Section("pictures", "How it went", [] if searched else pictures(plan, runs)),
+        Section("summary", "Results", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
+        Section("pictures", "Pictures", [] if searched else pictures(plan, runs)),
         samples,
         failures_section(runs),
     ]
@@ -91,12 +91,12 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
 
 
 def versions_line(runs: pd.DataFrame) -> str:
-    """Return the versions that made the runs, several where they differ; the current ones if no run has versions."""
+    """Return the versions with which the runs were done; the current versions if no run has any."""
     current = {"rnn_tasks": __version__, "torch": torch.__version__, "python": platform.python_version()}
-    known = [versions for versions in runs["versions"] if versions] or [current]
-    names = dict.fromkeys(name for versions in known for name in versions)
-    values = {name: sorted({str(versions[name]) for versions in known if name in versions}) for name in names}
-    return ", ".join(f"{name} {' and '.join(of)}" for name, of in values.items())
+    used = [versions for versions in runs["versions"] if versions] or [current]
+    names = dict.fromkeys(name for versions in used for name in versions)
+    values = {name: sorted({str(versions[name]) for versions in used if name in versions}) for name in names}
+    return ", ".join(f"{name} {' and '.join(values[name])}" for name in names)
 
 
 def counts_line(runs: pd.DataFrame) -> str:
@@ -106,15 +106,15 @@ def counts_line(runs: pd.DataFrame) -> str:
 
 
 def samples_section(runs: pd.DataFrame) -> Section:
-    """Return the last texts that language models wrote, for each combination of variants that of its first seed."""
-    texts = {group: of["sample"].iloc[0] for group, of in groups_of(runs).items()}
+    """Return the last text of a language model for each combination of variants, with the first seed."""
+    texts = {group: members["sample"].iloc[0] for group, members in groups_of(runs).items()}
     body = [[*group, sample_line(text)] for group, text in texts.items() if text.startswith(SAMPLE_START)]
     columns = [*runs.index.names[1:-1], "sample"]
-    return Section("samples", "What they write", [Table(SAMPLES_CAPTION, columns, body)] if body else [])
+    return Section("samples", "Generated text", [Table(SAMPLES_CAPTION, columns, body)] if body else [])
 
 
 def sample_line(sample: str) -> str:
-    r"""Return the likeliest continuation in the sample of a language model, on one line.
+    r"""Return the most likely continuation in the sample of a language model, on one line.
 
     Example:
         >>> sample_line("temperature 0\nit has been\n\ntemperature 0.7\nit hax")
@@ -124,42 +124,42 @@ def sample_line(sample: str) -> str:
 
 
 def failures_section(runs: pd.DataFrame) -> Section:
-    """Return the failed runs, with their reasons."""
+    """Return the failed runs and the reasons."""
     reasons = runs[runs["state"] == RunState.FAILED.value]["reason"]
     body = [[*map(str, names), reason] for (_, *names), reason in reasons.items()]
-    table = Table("Why runs have no result.", [*runs.index.names[1:], "reason"], body)
+    table = Table("The runs without a result, and the reasons.", [*runs.index.names[1:], "reason"], body)
     return Section("failed", "Failed runs", [table] if body else ())
 
 
 GRIDS = {
-    "perplexity": "Perplexity in the test, or else in the validation",
-    "loss": "Loss as a share of the baseline",
-    "seconds": "Seconds of training",
+    "perplexity": "Test perplexity, or else validation perplexity",
+    "loss": "Loss as a share of the baseline loss",
+    "seconds": "Training time in seconds",
 }
 
 
 def pictures(plan: Plan, runs: pd.DataFrame) -> list[Block]:
-    """Return the pictures that the runs of a study allow."""
+    """Return the pictures that can be drawn from the runs of a study."""
     blocks: list[Block] = []
     axis = numeric_axis(plan)
     values = [] if axis is None else [variant.value or 0 for variant in plan.axes[axis]]
     if axis is not None and min(values) > 0 and solved(runs).any():
         caption = (
-            f"Optimizer steps to solve over {axis}, both logarithmic: a mark a run, the line through the medians. "
-            "An open mark was not solved after so many steps."
+            f"Optimizer steps to solve over {axis}, on logarithmic axes. Each mark is a run; lines join the medians. "
+            "An open mark is a run that was not solved after so many steps."
         )
         blocks.append(Picture("steps_to_solve", partial(draw_steps_to_solve, plan, runs, axis), caption))
     if len(plan.axes) >= 2:
         for name, quantity in GRIDS.items():
             if name != "perplexity" or quantity_of(runs, name).notna().any():
-                caption = f"{quantity}, median of the seeds."
+                caption = f"{quantity}: median over the seeds."
                 blocks.append(Picture(f"grid_{name}", partial(draw_grid, plan, runs, name), caption))
     if math.prod(len(variants) for variants in plan.axes.values()) <= MAX_PANELS:
         for name, (label, logarithmic) in CURVES.items():
             if any(name in curves for curves in runs["curves"]):
                 caption = (
-                    f"{label.capitalize()} over optimizer steps: median and range of the seeds. A run that has ended "
-                    "counts with its last value."
+                    f"{label.capitalize()} over optimizer steps: median and range over the seeds. A run that ended "
+                    "earlier counts with its last value."
                 )
                 draw = partial(draw_curves, plan, runs, name, label, logarithmic)
                 blocks.append(Picture(name.replace("/", "_"), draw, caption))

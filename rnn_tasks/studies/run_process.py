@@ -1,4 +1,4 @@
-"""Train one run of a study in a process of its own, which ends with its worker."""
+"""Train one run of a study in a child process, which ends when its worker ends."""
 
 import multiprocessing
 import os
@@ -18,14 +18,14 @@ WORKER_GONE = 75
 
 START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 CONTEXT: Any = multiprocessing.get_context(START_METHOD)
-"""Runs are forked off a process that has imported everything once, since imports take longer than many runs."""
+"""Runs are forked from a process that has done all imports, since imports take longer than many runs."""
 
 
 def start(arguments: Sequence[str], log: Path) -> BaseProcess:
     """Start a process that trains a run.
 
     Args:
-        arguments: The arguments of ``rnn-tasks``: those of ``fit`` or ``resume``.
+        arguments: The arguments of ``rnn-tasks``, which begin with ``fit`` or ``resume``.
         log: The file to which the output of the run is appended.
 
     Returns:
@@ -39,7 +39,7 @@ def start(arguments: Sequence[str], log: Path) -> BaseProcess:
 
 
 def train(arguments: list[str], log: str, folder: str, environment: Mapping[str, str]) -> None:
-    """Train a run; this function is all that the process does.
+    """Train a run; this is the main function of the process.
 
     Args:
         arguments: The arguments of ``rnn-tasks``.
@@ -48,19 +48,19 @@ def train(arguments: list[str], log: str, folder: str, environment: Mapping[str,
         environment: The environment variables.
 
     Raises:
-        SystemExit: With the status that ``rnn-tasks`` has, if the run fails.
+        SystemExit: With the exit status of ``rnn-tasks``, if the run fails.
     """
     os.setsid()  # the worker handles Ctrl-C
     threading.Thread(target=end_with_worker, daemon=True).start()
     os.chdir(folder)
     if folder not in sys.path:
-        sys.path.append(folder)  # a layer of the user's may lie in the working directory
+        sys.path.append(folder)  # the user's own layers may be in the working directory
     os.environ.clear()
     os.environ.update(environment)
     output, nothing = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666), os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    sys.argv = ["rnn-tasks"]  # LightningCLI warns if the process has arguments besides those that it is given
+    sys.argv = ["rnn-tasks"]  # LightningCLI warns if it gets arguments and sys.argv has others
     sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", buffering=1) for number in (1, 2))
     with one_line_errors():
         fit_or_resume(arguments)

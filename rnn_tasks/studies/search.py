@@ -1,4 +1,4 @@
-"""The values that a search draws for each of its runs, and the quantity that it minimises."""
+"""Draw the values of the runs of a search, and compute the objective that the search minimises."""
 
 import math
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from rnn_tasks.studies.plan import Plan, Search
 
 
 def sampler_of(search: Search, seed: int, number: int) -> BaseSampler:
-    """Return the sampler of a run: the same for the same run, whichever worker does it and after any interruption.
+    """Return the sampler of a run. It depends only on the study's seed and the run, not on the worker.
 
     Args:
-        search: How values are drawn.
+        search: The settings of the search.
         seed: The seed of the study.
-        number: The number of the run.
+        number: The number of the run, from 1.
     """
     (sampler_seed,) = np.random.SeedSequence([seed, number]).generate_state(1)
     if search.sampler == "random":
@@ -32,13 +32,13 @@ def draw(plan: Plan, trial: Trial) -> dict[str, Any]:
 
     Args:
         plan: A search.
-        trial: The trial of the run; the sampler of its study draws.
+        trial: The trial of the run; the sampler of its Optuna study draws the values.
 
     Returns:
-        A number or the name of a variant for each axis.
+        For each axis a number, or the name of a variant.
 
     Raises:
-        UsageError: An axis has other variants than when the search began.
+        UsageError: The variants of an axis have changed since the search began.
     """
     values: dict[str, Any] = {}
     for axis, variants in plan.axes.items():
@@ -53,16 +53,16 @@ def draw(plan: Plan, trial: Trial) -> dict[str, Any]:
                 values[axis] = trial.suggest_float(axis, drawn.low, drawn.high, log=drawn.log)
         except ValueError as error:
             raise UsageError(
-                f"{plan.name}: {axis} has other values than when the search began: give the new search a new name"
+                f"{plan.name}: the values of {axis} have changed since the search began: give the new search a new name"
             ) from error
     return values
 
 
 def objective_of(plan: Plan, result: Mapping[str, Any]) -> float:
-    """Return the objective of a run, to be minimised; infinite for a run without a result.
+    """Return the objective of a run, which the search minimises; infinite for a run without a result.
 
-    It is computed from the validation alone. If steps to solve are minimised, a run that did not solve is worse than
-    all runs that did, by its loss as a share of the baseline's.
+    The objective is computed from the validation alone. If the objective is steps to solve, every unsolved run ranks
+    after all solved runs, by its loss as a share of the baseline loss.
 
     Args:
         plan: The study.

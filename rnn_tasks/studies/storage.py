@@ -1,4 +1,4 @@
-"""The database of a study: its storage class, its creation, and its errors."""
+"""Create the database of a study, and translate its errors."""
 
 import contextlib
 import errno
@@ -16,11 +16,11 @@ WORKER = "worker"
 """The attribute of a trial that holds the identity of its worker."""
 
 NO_ROOM = re.compile("is full|no space|quota|file too large|disk i/o", re.IGNORECASE)
-"""Matches the errors of systems and databases that cannot write any more."""
+"""Matches the messages of systems and databases that have no room left."""
 
 
 class Storage(RDBStorage):
-    """A database that never fails the runs of a living worker of this machine, however long the worker slept."""
+    """A database that never fails the runs of a living worker on this machine, even if its heartbeats stopped."""
 
     def record_heartbeat(self, trial_id: int) -> None:
         with contextlib.suppress(StorageInternalError):  # the next heartbeat follows
@@ -32,10 +32,10 @@ class Storage(RDBStorage):
 
 
 def create_sqlite(database: Path) -> None:
-    """Create an empty SQLite database; a kill leaves either no file or one with all tables.
+    """Create an empty SQLite database atomically: a kill leaves no file, or a file with all tables.
 
     Args:
-        database: Its file.
+        database: The path of the database.
     """
     scratch = database.with_name(f".{database.name}.new")
     scratch.unlink(missing_ok=True)
@@ -45,7 +45,7 @@ def create_sqlite(database: Path) -> None:
 
 @contextlib.contextmanager
 def translate_database_errors(url: str) -> Iterator[None]:
-    """Turn errors of the database into errors with one line for the user.
+    """Turn errors of the database into errors with a one-line message.
 
     Args:
         url: The URL of the database.
@@ -61,7 +61,7 @@ def translate_database_errors(url: str) -> Iterator[None]:
         if NO_ROOM.search(text):
             raise OSError(errno.ENOSPC, text, without_password(url)) from error
         raise UsageError(
-            f"the storage {without_password(url)} failed: {text}; the same command goes on from here"
+            f"the storage {without_password(url)} failed: {text}; run the same command again to resume"
         ) from error
 
 

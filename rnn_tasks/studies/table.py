@@ -1,4 +1,7 @@
-"""The runs of a study as a table, and its summary over seeds, which counts unsolved runs as more than their steps."""
+"""Put the runs of a study into a table, and summarise the table over seeds.
+
+In medians of steps to solve, an unsolved run counts as more than the steps that it did.
+"""
 
 import contextlib
 import math
@@ -14,13 +17,13 @@ from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
 
 VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "parameters"]
-"""Values of ``summary.json`` that have a column."""
+"""Keys of ``summary.json`` that become columns."""
 
 TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
-"""Types of the columns with numbers; those of metrics are float."""
+"""Types of numeric columns; columns of metrics are float."""
 
 NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions"]
-"""Columns that ``runs.csv`` leaves out: the objective of a search, three mappings, and the text of a language model."""
+"""Columns that ``runs.csv`` omits: the objective of a search, three mappings, and the text of a language model."""
 
 
 def read_runs(plan: Plan, url: str) -> pd.DataFrame:
@@ -40,14 +43,14 @@ def read_runs(plan: Plan, url: str) -> pd.DataFrame:
 def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the runs of a study as a table, one row per run in the order of the plan.
 
-    The index identifies a run: its name, the variant of each axis, and its seed. The columns are ``state``, those of
-    ``VALUES``, the metrics by name, ``reason`` (empty unless the run failed), and those of ``NOT_IN_CSV``. A value
-    that a run does not have is missing; mappings are empty then.
+    The index holds the name of the run, the variant of each axis, and the seed. The columns are ``state``, ``VALUES``,
+    the metrics by name, ``reason`` (empty unless the run failed), and ``NOT_IN_CSV``. If a run lacks a value, the value
+    is missing; a mapping is then empty.
 
     Args:
         plan: The study.
         states: The state of each run, by its name.
-        results: The attributes of the trials of runs that are done or have failed, by the name of the run.
+        results: The trial attributes of each run that is done or failed, by the name of the run.
     """
     index, records, metrics = [], [], set[str]()
     for run in plan.runs():
@@ -78,7 +81,7 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
 
 
 def run_names(runs: pd.DataFrame | pd.Series) -> list[str]:
-    """Return the names of the runs of a table, or of a column."""
+    """Return the names of the runs in a table or column."""
     return [*runs.index.get_level_values(0)]
 
 
@@ -87,7 +90,7 @@ def groups_of(runs: pd.DataFrame, without: str | None = None) -> dict[tuple[str,
 
     Args:
         runs: The runs.
-        without: An axis that may differ within a group, as the seed may.
+        without: An axis whose variants may differ within a group.
     """
     axes = enumerate(runs.index.names[1:-1], start=1)
     variants = [runs.index.get_level_values(number) for number, axis in axes if axis != without]
@@ -95,7 +98,7 @@ def groups_of(runs: pd.DataFrame, without: str | None = None) -> dict[tuple[str,
 
 
 def with_variant(runs: pd.DataFrame, axis: str, name: str) -> pd.DataFrame:
-    """Return the runs that have a variant.
+    """Return the runs with a given variant.
 
     Args:
         runs: The runs.
@@ -106,36 +109,36 @@ def with_variant(runs: pd.DataFrame, axis: str, name: str) -> pd.DataFrame:
 
 
 def solved(runs: pd.DataFrame) -> pd.Series:
-    """Return whether each run solved its task, in validation and in the test."""
+    """Return whether each run is solved, in validation and in the test."""
     return runs["verdict"] == "solved"
 
 
 def steps_to_solve(runs: pd.DataFrame) -> pd.Series:
-    """Return the step at which validation said solved, of each run; missing for a run that did not solve its task."""
+    """Return the steps to solve of each run, up to the first solved validation; missing for an unsolved run."""
     return runs["solved_at"].astype(float).where(solved(runs))
 
 
 def first_finite(runs: pd.DataFrame, *names: str) -> pd.Series:
-    """Return the first of some metrics that is a finite number, of each run; missing if none is."""
+    """Return, for each run, the first of the named metrics that is finite; missing if none is finite."""
     values = runs.reindex(columns=[*names]).astype(float)
     return values.where(values.abs() < math.inf).bfill(axis="columns").iloc[:, 0]
 
 
 def baseline_of(runs: pd.DataFrame, name: str) -> pd.Series:
-    """Return a value of the baseline, of each run; missing for runs without it."""
+    """Return a value of the baseline of each run; missing for runs without the value."""
     return runs["baseline"].map(lambda baseline: baseline.get(name)).astype(float)
 
 
 def loss_share(runs: pd.DataFrame) -> pd.Series:
-    """Return the loss as a share of the baseline's, of each run."""
+    """Return the loss of each run as a share of the baseline loss."""
     return first_finite(runs, "test/loss", "val/loss") / baseline_of(runs, "loss")
 
 
 def censored_median(values: Sequence[float | None] | pd.Series, budgets: Sequence[float] | pd.Series) -> str:
-    """Return the median of steps to solve, where runs that did not solve count as more than their steps.
+    """Return the median of steps to solve, where an unsolved run counts as more than the steps that it did.
 
     Args:
-        values: The steps to solve of each run; missing for a run that did not solve.
+        values: The steps to solve of each run; missing for an unsolved run.
         budgets: The steps that each run did.
 
     Example:
@@ -152,7 +155,7 @@ def censored_median(values: Sequence[float | None] | pd.Series, budgets: Sequenc
 
 
 def censored_spread(runs: pd.DataFrame) -> str:
-    """Return the censored median of the steps to solve and their range, in which ``>`` marks runs that did not solve.
+    """Return the censored median and the range of the steps to solve, in which ``>`` marks unsolved runs.
 
     Args:
         runs: Runs that differ only in their seed.
@@ -169,16 +172,16 @@ def censored_spread(runs: pd.DataFrame) -> str:
 
 
 def spread(values: Sequence[float | None] | pd.Series, form: str) -> str:
-    """Return the median of the values that are not missing, with their range.
+    """Return the median and range of values, without those that are missing.
 
     Example:
         >>> spread([1.0, 3.0, 2.0], ".1f"), spread([None], ".1f"), spread([2.0, 2.0], ".0f")
         ('2.0 (1.0 to 3.0)', '-', '2')
     """
-    known = pd.Series(values, dtype=float).dropna()
-    if known.empty:
+    finite = pd.Series(values, dtype=float).dropna()
+    if finite.empty:
         return "-"
-    low, middle, high = (format(value, form) for value in (known.min(), known.median(), known.max()))
+    low, middle, high = (format(value, form) for value in (finite.min(), finite.median(), finite.max()))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
@@ -192,37 +195,37 @@ COLUMNS: dict[str, Callable[[pd.DataFrame], str]] = {
     "parameters": lambda runs: spread(runs["parameters"], ",.0f"),
     "seconds": lambda runs: spread(runs["seconds"], ".1f"),
 }
-"""The columns of a summary: each is a function of the runs of a row."""
+"""The columns of a summary; each function receives the runs of a row."""
 
 
 def summary_table(runs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Return column names, and a row for each combination of variants; columns without any value are left out.
+    """Return column names, and a row for each combination of variants, without empty columns.
 
     Args:
         runs: The runs of a study.
     """
     groups = groups_of(runs)
-    cells = {name: [column(of) for of in groups.values()] for name, column in COLUMNS.items()}
+    cells = {name: [column(members) for members in groups.values()] for name, column in COLUMNS.items()}
     kept = {name: values for name, values in cells.items() if set(values) != {"-"}}
     body = [[*group, *values] for group, *values in zip(groups, *kept.values(), strict=True)]
     return [*runs.index.names[1:-1], *kept], body
 
 
 def steps_table(plan: Plan, runs: pd.DataFrame, axis: str) -> tuple[list[str], list[list[str]]]:
-    """Return steps to solve, with a column for each value of an axis and a row for each combination of the others.
+    """Return steps to solve, with a column for each value of an axis and a row per combination of the other axes.
 
     Args:
         plan: The study.
         runs: Its runs.
-        axis: The axis.
+        axis: The name of the axis.
 
     Returns:
         Column names, and the rows.
     """
     values = [variant.name for variant in plan.axes[axis]]
     body = [
-        [*group, *(censored_spread(with_variant(of, axis, value)) for value in values)]
-        for group, of in groups_of(runs, without=axis).items()
+        [*group, *(censored_spread(with_variant(members, axis, value)) for value in values)]
+        for group, members in groups_of(runs, without=axis).items()
     ]
     return [*(name for name in plan.axes if name != axis), *values], body
 
@@ -241,7 +244,7 @@ def as_markdown(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def as_csv(runs: pd.DataFrame) -> str:
-    """Return one row per run: its name, variants, seed, state, values and metrics, and why it failed.
+    """Return one row per run: name, variants, seed, state, values, metrics, and reason of failure.
 
     Args:
         runs: The runs of a study.

@@ -1,4 +1,4 @@
-"""Workers do the runs of a study, each run in a process of its own."""
+"""Do the runs of a study with parallel workers; each run has its own process."""
 
 import contextlib
 import shutil
@@ -21,10 +21,10 @@ from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
 
 POLL = 1.0
-"""Seconds between two looks at the runs of other workers."""
+"""Seconds between two checks of the runs of other workers."""
 
 ROOM = 1 << 16
-"""Bytes that are written to find out whether the disk is full."""
+"""Number of bytes that are written to check whether the disk is full."""
 
 
 class RunFailedError(Exception):
@@ -32,20 +32,20 @@ class RunFailedError(Exception):
 
 
 class InterruptedStudyError(Exception):
-    """The study stops; the run in progress is resumed later."""
+    """The study was interrupted; the current run is resumed later."""
 
 
 def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = False) -> bool:
-    """Do all runs that are not done, and wait for those of other workers.
+    """Do all pending runs, and wait for the runs of other workers.
 
-    Runs with a transient failure are retried.
+    Runs that failed for a transient reason are retried.
 
     Args:
         plan: The study.
         url: The URL of the database.
         folder: The folder of the run folders.
         jobs: The number of runs at a time.
-        retry_failed: Whether to retry all other failed runs too, from scratch.
+        retry_failed: Whether to retry the other failed runs too, from scratch.
 
     Returns:
         Whether every run is done, and none has failed.
@@ -72,13 +72,13 @@ def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = 
 
 
 class Worker:
-    """Does one run after another until none is left.
+    """A worker: does one run after another until no run is left.
 
     Args:
         plan: The study.
         url: The URL of the database.
         folder: The folder of the run folders.
-        progress: Prints what happens.
+        progress: Prints the progress of the study.
         stop: Set to stop the study.
     """
 
@@ -86,7 +86,7 @@ class Worker:
         self.plan, self.url, self.folder, self.progress, self.stop = plan, url, folder, progress, stop
 
     def work(self) -> None:
-        """Do runs, and wait for the runs of other workers, which may die."""
+        """Do runs until all are done or failed, including the runs of workers that die meanwhile."""
         with contextlib.closing(RunQueue(self.plan, self.url)) as self.queue:
             while not self.stop.is_set():
                 self.queue.release_dead()
@@ -108,11 +108,11 @@ class Worker:
             run: The run.
 
         Returns:
-            The value that a search minimises.
+            The objective of the run.
 
         Raises:
             RunFailedError: The run failed, and a retry may succeed.
-            optuna.TrialPruned: The run failed; a search counts it as worse than all runs with a result.
+            optuna.TrialPruned: The run failed; a search ranks it after all runs with a result.
         """
         start = time.monotonic()
         try:
@@ -121,17 +121,17 @@ class Worker:
         except OSError as error:
             failure, result = write_failure(error), {}
         if failure is None and not result:
-            failure = Failure("it ended without a summary")
+            failure = Failure("the run ended without a summary")
         if result:
             trial.set_user_attr(RESULT, result)
         if failure is None:
-            state, what = RunState.DONE, f"{result.get('verdict')} after {result['steps']:,} steps"
+            state, outcome = RunState.DONE, f"{result.get('verdict')} after {result['steps']:,} steps"
         else:
-            state, what = RunState.FAILED, failure.reason
+            state, outcome = RunState.FAILED, failure.reason
             if failure.transient:
                 trial.set_user_attr(TRANSIENT, True)
             trial.set_user_attr(REASON, failure.reason)
-        self.progress.end_run(run.name, state, trial.user_attrs, self.queue, what, time.monotonic() - start)
+        self.progress.end_run(run.name, state, trial.user_attrs, self.queue, outcome, time.monotonic() - start)
         if failure is None:
             return objective_of(self.plan, result)
         raise RunFailedError(failure.reason) if failure.transient else optuna.TrialPruned(failure.reason)
@@ -141,32 +141,32 @@ class Worker:
 
         Args:
             run: The run.
-            scratch_attempt: The number of the attempt that begins in an empty folder; the folder of earlier attempts is
-                renamed once. 0 if no attempt does.
+            scratch_attempt: The number of the last attempt from scratch, before which the folder of older attempts is
+                renamed once; 0 without such an attempt.
 
         Returns:
-            Why the run failed; None if it did not.
+            Why the run failed; None if it succeeded.
         """
         folder = self.folder / run.name
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / f".{run.name}.lock")
         try:
-            with lock.acquire(timeout=60):  # until a run whose worker was killed has noticed it
+            with lock.acquire(timeout=60):  # a run whose worker was killed needs time to end
                 earlier = self.folder / f"{run.name}.failed{scratch_attempt}"
                 if scratch_attempt and folder.exists() and not earlier.exists():
                     folder.rename(earlier)
                 arguments = self.arguments(run, folder)
                 failure = self.train(arguments, folder)
                 if failure is None and arguments[0] == "resume" and not has_ended(folder):
-                    # The last checkpoint is of the last step, so that nothing is left to resume.
+                    # The last checkpoint is of the last step, so nothing is left to resume: train from scratch.
                     shutil.rmtree(folder)
                     failure = self.train(self.arguments(run, folder), folder)
                 return failure
         except Timeout:
-            return Failure("another process still trains in its folder", transient=True)
+            return Failure("another process is still training in the folder of the run", transient=True)
 
     def arguments(self, run: PlannedRun, folder: Path) -> list[str]:
-        """Return the arguments of ``rnn-tasks`` that begin a run, or resume it.
+        """Return the arguments of ``rnn-tasks`` that start or resume a run.
 
         Args:
             run: The run.
@@ -174,12 +174,12 @@ class Worker:
         """
         if (folder / CONFIG).is_file():
             return ["resume", str(folder)]
-        parts = {"save_dir": self.folder.parent, "name": self.folder.name, "version": run.name}
-        logger = [f"--trainer.logger.init_args.{name}={value}" for name, value in parts.items()]
+        settings = {"save_dir": self.folder.parent, "name": self.folder.name, "version": run.name}
+        logger = [f"--trainer.logger.init_args.{name}={value}" for name, value in settings.items()]
         return [*self.plan.arguments(run, self.write_overlay(run)), *logger]
 
     def write_overlay(self, run: PlannedRun) -> list[str]:
-        """Write the config of a run's variants, and return its path; return nothing if they have no config."""
+        """Write the overlay of a run to a file, and return a list with its path; empty without an overlay."""
         overlay = self.plan.overlay(run)
         if not overlay:
             return []
@@ -188,18 +188,18 @@ class Worker:
         return [str(path)]
 
     def train(self, arguments: list[str], folder: Path) -> Failure | None:
-        """Run a command line in a process; its output goes into a file beside the run folder.
+        """Run ``rnn-tasks`` in a child process; its output goes to a file next to the run folder.
 
         Args:
             arguments: The arguments of ``rnn-tasks``.
             folder: The run folder.
 
         Returns:
-            Why the run failed; None if it did not.
+            Why the run failed; None if it succeeded.
 
         Raises:
-            InterruptedStudyError: The study stops.
-            OSError: The file cannot be written.
+            InterruptedStudyError: The study was interrupted.
+            OSError: The output cannot be written.
         """
         log = folder.with_suffix(f"{folder.suffix}.log")
         with log.open("ab") as output:
@@ -207,8 +207,8 @@ class Worker:
         process = run_process.start(arguments, log)
         while process.exitcode is None:
             if self.stop.wait(0.02):
-                while process.exitcode is None:  # more than once: the process may not handle signals yet
-                    process.terminate()  # it saves its state
+                while process.exitcode is None:  # repeated, since the process may not handle signals yet
+                    process.terminate()  # the process saves its state
                     process.join(5)
                 raise InterruptedStudyError
         status = process.exitcode
@@ -216,10 +216,10 @@ class Worker:
         if status == 0:
             log.unlink()
             return None
-        probe = self.folder / f".{folder.name}.probe"
+        room_test = self.folder / f".{folder.name}.room"
         try:
-            write_atomically(probe, bytes(ROOM))
-        except OSError as error:  # a full disk, for which the output had no room either
+            write_atomically(room_test, bytes(ROOM))
+        except OSError as error:  # the disk is full, so the output may lack the error
             return write_failure(error)
-        probe.unlink()
+        room_test.unlink()
         return exit_failure(status, log.read_bytes()[size_before:].decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""Identify worker processes, and find out whether they are alive."""
+"""Identify worker processes, and check whether they are alive."""
 
 import os
 import socket
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def own_id() -> str:
-    """Return the identity of this process: host name, process number and start time."""
+    """Return the identity of this process: host name, process ID and start time."""
     return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
 
 
 def start_time(pid: int) -> str:
-    """Return when a process was started, which tells it from a later one with the same number; empty if unknown."""
+    """Return the start time of a process, to recognise a later process with the same ID; empty if unknown."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError, PermissionError):  # no such process, or not Linux
@@ -19,10 +19,10 @@ def start_time(pid: int) -> str:
 
 
 def is_dead(worker: str) -> bool:
-    """Return whether a worker of this machine has ended; False for a worker of another machine.
+    """Return whether a worker on this machine has ended; False for a worker on another machine.
 
     Args:
-        worker: Its identity, as :func:`own_id` returns it.
+        worker: The identity of the worker, from :func:`own_id`.
     """
     host, _, rest = worker.partition(":")
     pid, _, started = rest.partition(":")
@@ -38,9 +38,9 @@ def is_dead(worker: str) -> bool:
 
 
 def is_alive_here(worker: str) -> bool:
-    """Return whether a worker runs on this machine.
+    """Return whether a worker is alive on this machine.
 
     Args:
-        worker: Its identity, as :func:`own_id` returns it.
+        worker: The identity of the worker, from :func:`own_id`.
     """
     return worker.partition(":")[0] == socket.gethostname() and not is_dead(worker)

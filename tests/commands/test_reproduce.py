@@ -13,7 +13,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.report.page import PAGE
 from rnn_tasks.studies.plan_file import study_names
-from rnn_tasks.studies.published_file import FIGURES, published_from, read_published
+from rnn_tasks.studies.published_file import RESULTS_FILE, published_from, read_published
 from rnn_tasks.studies.published_values import (
     COMPUTED,
     MEASURED,
@@ -27,132 +27,138 @@ SETTINGS = dict(option.removeprefix("--").split("=") for option in SMALL)
 FOLDER = Path("lightning_logs/studies/reproduce")
 
 
-def figure(run: str, low: float, high: float, **others: Any) -> dict[str, Any]:
+def tiny_result(run: str, low: float, high: float, **others: Any) -> dict[str, Any]:
     return {"what": "it", "run": run, "published": [low, high], "tolerance": 0, "source": "a book", **others}
 
 
 TINY: dict[str, Any] = {
-    "about": "Tiny ones.",
+    "about": "Tiny results.",
     "runs": {
         "slow": {"configs": ["echo", "models/rnn"], "set": SETTINGS, "minutes": 2, "slow": True},
         "quick": {"configs": ["echo", "models/qr_rnn"], "set": SETTINGS, "minutes": 1, "seeds": [0, 1]},
     },
-    "figures": {
-        "quick_steps": figure("quick", 4, 4, metric="steps", decimals=0),
-        "quick_loss": figure("quick", 90, 99, metric="test/loss", because="It is in another unit."),
-        "quick_norm": figure("quick", 0.99, 1.01, curve="spectral_norm/weight_hh_l0"),
-        "quick_taste": figure("quick", 0, 1, metric="test/taste"),
-        "quick_smell": figure("quick", 0, 1, curve="spectral_norm/smell"),
-        "slow_loss": figure("slow", 0, 99, metric="val/loss"),
+    "results": {
+        "quick_steps": tiny_result("quick", 4, 4, metric="steps", decimals=0),
+        "quick_loss": tiny_result("quick", 90, 99, metric="test/loss", known_deviation="It is in another unit."),
+        "quick_norm": tiny_result("quick", 0.99, 1.01, curve="spectral_norm/weight_hh_l0"),
+        "quick_taste": tiny_result("quick", 0, 1, metric="test/taste"),
+        "quick_smell": tiny_result("quick", 0, 1, curve="spectral_norm/smell"),
+        "slow_loss": tiny_result("slow", 0, 99, metric="val/loss"),
     },
 }
 
 
 @pytest.fixture
-def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny figures in the place of the shipped ones."""
-    path = tmp_path / "figures.yaml"
+def results_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The path of a file that replaces the shipped results by TINY."""
+    path = tmp_path / "results.yaml"
     path.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    monkeypatch.setattr("rnn_tasks.studies.published_file.FIGURES", path)
+    monkeypatch.setattr("rnn_tasks.studies.published_file.RESULTS_FILE", path)
     return path
 
 
 def verdicts() -> dict[str, str]:
-    rows = csv.DictReader((FOLDER / "report/figures.csv").read_text().splitlines())
-    return {line["figure"]: line["verdict"] for line in rows}
+    rows = csv.DictReader((FOLDER / "report/results.csv").read_text().splitlines())
+    return {row["result"]: row["verdict"] for row in rows}
 
 
 def trained_runs(out: str) -> list[str]:
-    """The runs that a command says it has done."""
+    """Return the names of the runs that a command reports as done."""
     return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
 
 
-def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) -> None:
-    said = rnn_tasks("reproduce", "--jobs", "2")
-    assert (said.status, said.err) == (0, "")
-    assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
+def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Path) -> None:
+    result = rnn_tasks("reproduce", "--jobs", "2")
+    assert (result.status, result.err) == (0, "")
+    assert sorted(trained_runs(result.out)) == ["quick-seed0", "quick-seed1"]
     expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
     expected |= {"quick_taste": "failed", "quick_smell": "failed", "slow_loss": "not run"}
     assert verdicts() == expected
-    assert "has no spectral_norm/smell" in said.out
-    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in said.out
-    assert "- quick_loss: outside: It is in another unit." in said.out
-    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in said.out
-    assert (FOLDER / "report/figures.md").read_text().count("| within |") == 2
+    assert "has no spectral_norm/smell" in result.out
+    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in result.out
+    assert "- quick_loss: outside: It is in another unit." in result.out
+    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in result.out
+    assert (FOLDER / "report/results.md").read_text().count("| within |") == 2
     page = (FOLDER / "report" / PAGE).read_text()
     assert "It is in another unit." in page
-    assert "2 done, 1 to come" in page
+    assert "2 done, 1 pending" in page
     runs = FOLDER / "runs"
     first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert sorted(first) == ["quick-seed0", "quick-seed1"]
-    said = rnn_tasks("reproduce", "slow_loss")
-    assert trained_runs(said.out) == ["slow-seed0"]
-    assert "quick_loss" not in said.out  # only what was asked for is printed
-    assert verdicts() == {**expected, "slow_loss": "within"}  # but all is written
+    result = rnn_tasks("reproduce", "slow_loss")
+    assert trained_runs(result.out) == ["slow-seed0"]
+    assert "quick_loss" not in result.out  # only the named results are printed
+    assert verdicts() == {**expected, "slow_loss": "within"}  # but all results are written
     again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert {name: again[name] for name in first} == first
-    said = rnn_tasks("reproduce", "--all")
-    assert trained_runs(said.out) == []
-    assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
+    result = rnn_tasks("reproduce", "--all")
+    assert trained_runs(result.out) == []
+    assert rnn_tasks("respond", "echo", "abc").status == 2  # these runs do not count as the newest run of a task
 
 
-def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
+def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, results_file: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
-    presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
-    said = rnn_tasks("reproduce", "slow")
-    assert said.status == 1
-    assert verdicts() == {**dict.fromkeys(TINY["figures"], "not run"), "slow_loss": "failed"}
-    assert re.search(r"- slow_loss: failed: .*did you mean", said.out)
-    presets.write_text(yaml.safe_dump(TINY, sort_keys=False))
+    results_file.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
+    result = rnn_tasks("reproduce", "slow")
+    assert result.status == 1
+    assert verdicts() == {**dict.fromkeys(TINY["results"], "not run"), "slow_loss": "failed"}
+    assert re.search(r"- slow_loss: failed: .*did you mean", result.out)
+    results_file.write_text(yaml.safe_dump(TINY, sort_keys=False))
     assert rnn_tasks("reproduce", "slow").status == 1
-    said = rnn_tasks("reproduce", "slow", "--retry-failed")
-    assert (said.status, trained_runs(said.out)) == (0, ["slow-seed0"])
+    result = rnn_tasks("reproduce", "slow", "--retry-failed")
+    assert (result.status, trained_runs(result.out)) == (0, ["slow-seed0"])
     assert verdicts()["slow_loss"] == "within"
 
 
-def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path) -> None:
+def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, results_file: Path) -> None:
     lines = rnn_tasks("reproduce", "--list").out.splitlines()
-    assert len(lines) == len(TINY["figures"]) + 1
+    assert len(lines) == len(TINY["results"]) + 1
     assert lines[0] == "quick_steps  it: 4  a book  2 minutes (quick)"
     assert lines[-2].endswith("2 minutes (slow), with --all or by name")
-    assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the slow ones"
+    assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the slow runs"
     assert len(rnn_tasks("reproduce", "--list", "quick_loss").out.splitlines()) == 2
     assert not FOLDER.exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
-        (["windows_gri"], "no figure or run windows_gri; did you mean windows_gru?"),
+        (["windows_gri"], "no result or run windows_gri; did you mean windows_gru?"),
         (["--jobs", "0"], "jobs must be at least 1"),
-        (["--all", "windows_gru"], "give names or --all, not both"),
+        (["--all", "windows_gru"], "give either names or --all"),
         (["--jobs", "two"], "invalid int value"),
     ],
 )
-def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
-    answer = rnn_tasks("reproduce", *words)
-    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
-    assert said in answer.err
+def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, arguments: list[str], message: str) -> None:
+    result = rnn_tasks("reproduce", *arguments)
+    assert (result.status, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
     assert not FOLDER.exists()
 
 
 def test_shipped_results_take_at_most_half_an_hour() -> None:
-    published = read_published(FIGURES)
+    published = read_published(RESULTS_FILE)
     functions = {result.key for result in published.results if result.source_kind == "function" and result.run is None}
     assert functions == set(COMPUTED)
     assert {r.key for r in published.results if r.source_kind == "function" and r.run is not None} == set(MEASURED)
     assert {result.run for result in published.results if result.run} == set(published.costs)
     usual = [cost.total for cost in published.costs.values() if not cost.slow]
     assert max(usual) <= sum(usual) / 2 <= 25
-    assert not [name for name in [*shipped_names(), *study_names()] if "figures" in name]
+    assert not [name for name in [*shipped_names(), *study_names()] if "results" in name]
 
 
 def test_each_shipped_run_has_an_existing_recipe() -> None:
-    published = read_published(FIGURES)
+    published = read_published(RESULTS_FILE)
     for run in published.plan(published.costs).runs():
         configs = [*run.variants["run"].configs]
         assert len(configs) == 1
         assert shipped(configs[0]) is not None, configs
+
+
+def test_each_published_recipe_names_its_source() -> None:
+    recipes = [*(CONFIGS / "published").glob("*.yaml")]
+    assert recipes
+    assert not [recipe for recipe in recipes if "# Source: " not in recipe.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize(
@@ -164,24 +170,24 @@ def test_each_shipped_run_has_an_existing_recipe() -> None:
     ],
 )
 def test_shipped_run_changes_its_recipe(rnn_tasks: RnnTasks, run: str, where: str, value: Any) -> None:
-    plan = read_published(FIGURES).plan({run})
+    plan = read_published(RESULTS_FILE).plan({run})
     (planned,) = plan.runs()
     Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(planned)))
-    said = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
-    assert (said.status, said.err) == (0, "")
-    found = yaml.safe_load(said.out)
+    result = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
+    assert (result.status, result.err) == (0, "")
+    config = yaml.safe_load(result.out)
     for name in where.split("."):
-        found = found[name]
-    assert found == value
+        config = config[name]
+    assert config == value
 
 
-def test_published_results_equal_those_of_the_page_on_text() -> None:
+def test_published_results_equal_the_page_on_text() -> None:
     page = CONFIGS.parent / "docs/text.md"
     if not page.is_file():
-        pytest.skip("the pages are not part of what was unpacked")
+        pytest.skip("the documentation is not part of this distribution")
     lines = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d.]+) / ([\d.]+) \|", page.read_text(encoding="utf-8"), re.M)
     assert len(lines) == 7
-    shown = {figure.name: figure.published for figure in read_published(FIGURES).results}
+    shown = {result.name: result.published for result in read_published(RESULTS_FILE).results}
     for name, train, val in lines:
         assert (shown[f"windows_{name}_train"], shown[f"windows_{name}_val"]) == (train, val)
 
@@ -194,14 +200,14 @@ def test_ngram_equals_the_baseline_of_a_run(rnn_tasks: RnnTasks) -> None:
 
 
 def test_result_is_not_run_without_the_book(
-    rnn_tasks: RnnTasks, presets: Path, monkeypatch: pytest.MonkeyPatch
+    rnn_tasks: RnnTasks, results_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
     counted = {"what": "it", "function": "ngram_of_windows", "published": 5, "tolerance": 1, "source": "a book"}
-    presets.write_text(yaml.safe_dump({**TINY, "figures": {"counted": counted}}))
-    said = rnn_tasks("reproduce")
-    assert (said.status, verdicts()) == (0, {"counted": "not run"})
-    assert "nowhere" in said.out
+    results_file.write_text(yaml.safe_dump({**TINY, "results": {"counted": counted}}))
+    result = rnn_tasks("reproduce")
+    assert (result.status, verdicts()) == (0, {"counted": "not run"})
+    assert "nowhere" in result.out
 
 
 def test_memory_capacity_equals_that_of_reservoirpy() -> None:
@@ -216,19 +222,19 @@ def test_memory_capacity_names_the_missing_package(monkeypatch: pytest.MonkeyPat
         reservoir_memory_capacity()
 
 
-def test_lexicon_share_is_of_text_by_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lexicon_share_uses_the_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[Any, ...]] = []
 
     def generate(network: LanguageNetwork, prefix: str, length: int, temperature: float, seed: int) -> str:
         written.append((length, temperature, seed))
-        return "oy the cat xyzzy the bo"  # the first word and the last one may be cut
+        return "oy the cat xyzzy the bo"  # the first and the last word may be cut
 
     monkeypatch.setattr(LanguageNetwork, "generate", generate)
     run = Path("lightning_logs/elman_grammar/version_0")
     (run / "checkpoints/best.ckpt").unlink()
     assert lexicon_share_of_run(run) == 3 / 4
     assert written == [(20_000, 0.5, 0)]
-    with pytest.raises(UsageError, match="does not write text"):
+    with pytest.raises(UsageError, match="is not a language model"):
         lexicon_share_of_run(Path("lightning_logs/echo/version_0"))
 
 

@@ -1,4 +1,4 @@
-"""Databases for the tests of studies: a SQLite file, and a PostgreSQL server of their own."""
+"""Databases for the tests of studies: a SQLite file, and a temporary PostgreSQL server."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60
-"""A server that is not there by then never will be."""
+"""Seconds to wait for the server to start."""
 
 
 def free_port() -> int:
@@ -24,11 +24,11 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a server on loopback, where Debian's PostgreSQL is installed."""
+    """Return the URL of a server on the loopback interface; skip without an installation of PostgreSQL."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
     if programs is None or not (programs / "initdb").is_file():
         pytest.skip("no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql")
-    user = "postgres" if os.getuid() == 0 else None  # it refuses to be run by root
+    user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
     with tempfile.TemporaryDirectory(prefix="rnn_tasks") as folder:
         if user is not None:
             shutil.chown(folder, user)
@@ -36,11 +36,11 @@ def postgresql() -> Iterator[str]:
         make = [str(programs / "initdb"), "--pgdata", data, "--username=studies", "--auth=trust", "--no-sync"]
         subprocess.run(make, check=True, user=user, cwd=folder, capture_output=True)
         options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off"}
-        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        settings = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         log = Path(folder, "log")
         with log.open("w") as output:
             server = subprocess.Popen(
-                [str(programs / "postgres"), "-D", data, *words], user=user, cwd=folder, stderr=output
+                [str(programs / "postgres"), "-D", data, *settings], user=user, cwd=folder, stderr=output
             )
         try:
             deadline = time.monotonic() + SECONDS
@@ -51,13 +51,13 @@ def postgresql() -> Iterator[str]:
                 time.sleep(0.1)
             yield f"postgresql://studies@127.0.0.1:{port}"
         finally:
-            server.send_signal(signal.SIGINT)  # SIGTERM would wait for connections to be closed
+            server.send_signal(signal.SIGINT)  # SIGTERM would wait for open connections
             server.wait()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database of either kind."""
+    """Return the URL of an empty database, in SQLite and in PostgreSQL."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'study.db'}"
     server: str = request.getfixturevalue("postgresql")

@@ -1,4 +1,4 @@
-"""Workers in processes of their own that train nothing; a program, so that it may fork.
+"""Run workers that train nothing in several processes; a program of its own, so that it may fork.
 
 python -m tests.studies.fake_workers URL FOLDER
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # once, not in each process
+import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # imported once, not in each process
 
 from rnn_tasks.runs.files import CONFIG, SUMMARY, write_atomically
 from rnn_tasks.studies import queue, worker
@@ -25,17 +25,17 @@ from rnn_tasks.studies.worker import Worker
 AXES = {"network": tuple(Variant(name) for name in "abcd")}
 TOGETHER, KILLED = (Plan(name, "", (), {}, AXES, tuple(range(3)), None, None) for name in ("together", "killed"))
 TRAINED = "trained"
-"""The file with a line for each time that a run was trained to its end."""
+"""The file with a line for each completed training of a run."""
 
 STATEMENTS = (10, 200)
-"""After so many statements to the database a process is killed."""
+"""The least and the largest number of database statements before a process is killed."""
 
 PAIRS = 4
-"""Of processes that are killed."""
+"""Number of pairs of processes that are killed."""
 
 
 class FakeWorker(Worker):
-    """Writes the summary of a run where there is none, as ``rnn-tasks resume`` would."""
+    """A worker that writes a summary for each run instead of training it, unless the run has one."""
 
     def train_or_resume(self, run: PlannedRun, scratch_attempt: int = 0) -> Failure | None:
         folder = self.folder / run.name
@@ -57,10 +57,10 @@ def fork(plan: Plan, url: str, folder: Path, statements: int = 0) -> int:
         plan: The study.
         url: The URL of the database.
         folder: The folder of the study.
-        statements: After how many to the database it is killed; 0 for never.
+        statements: The number of database statements after which the worker is killed; 0 for never.
 
     Returns:
-        The number of its process.
+        The ID of its process.
     """
     pid = os.fork()
     if pid:
@@ -84,16 +84,16 @@ def fork(plan: Plan, url: str, folder: Path, statements: int = 0) -> int:
 
 
 def ended(*workers: int) -> list[int]:
-    """The exit statuses of workers, less than 0 for a signal."""
+    """Wait for workers, and return their exit statuses; negative for a signal."""
     return [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
 
 
 def main() -> None:
-    """Work, and print how the processes ended: two that shared one study, those killed at another, and the last two."""
+    """Print exit statuses: of two workers on one study, of killed workers on another, and of the last two on that."""
     url, folder = sys.argv[1], Path(sys.argv[2])
     worker.POLL = 0.02
-    queue.HEARTBEAT, queue.GRACE = 1, 2  # the dead are found soon
-    # What is imported late is imported once, before all forks.
+    queue.HEARTBEAT, queue.GRACE = 1, 2  # dead workers are detected soon
+    # Do late imports once, before all forks.
     queue.RunQueue(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
     draw, killed = random.Random(0), list[int]()
     shared = ended(*(fork(TOGETHER, url, folder / TOGETHER.name) for _ in range(2)))

@@ -24,7 +24,7 @@ NAMES = [run.name for run in PLAN.runs()]
 
 
 class Disk:
-    """Runs that train nothing and write much until the disk is full.
+    """A disk on which runs train nothing and write large summaries.
 
     Args:
         full_for: The runs that find the disk full.
@@ -54,7 +54,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 @contextmanager
 def no_room_for_databases() -> Iterator[None]:
-    """SQLite says itself that the disk is full when a file may not get longer."""
+    """Let SQLite report a full disk, by a limit on the size of its file."""
 
     def limit(connection: Any, _: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")
@@ -82,15 +82,15 @@ def test_full_database_is_one_line_and_loses_nothing(disk: Disk, rnn_tasks: RnnT
     path = plan_file()
     with closing(RunQueue(read_plan(path), "sqlite:///study.db")) as queue:
         queue.enqueue_missing()
-    words = ("study", "run", path, "--storage", "sqlite:///study.db")
+    command = ("study", "run", path, "--storage", "sqlite:///study.db")
     with no_room_for_databases():
-        said = rnn_tasks(*words)
-    assert (said.status, len(said.err.splitlines())) == (1, 1)
-    assert "database or disk is full; free some space" in said.err
+        result = rnn_tasks(*command)
+    assert (result.status, len(result.err.splitlines())) == (1, 1)
+    assert "database or disk is full; free some space" in result.err
     assert len(disk.trained) == 1
-    said = rnn_tasks(*words)
-    assert (said.status, said.err) == (0, "")
-    assert "2 runs: 2 done." in said.out
+    result = rnn_tasks(*command)
+    assert (result.status, result.err) == (0, "")
+    assert "2 runs: 2 done." in result.out
     assert sorted(disk.trained) == ["qr-seed0", "rnn-seed0"]
 
 
@@ -102,14 +102,14 @@ def test_run_on_full_disk_fails_until_space_is_freed(rnn_tasks: RnnTasks) -> Non
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", runs], check=False).returncode:
         pytest.skip("nothing can be mounted here")
     try:
-        said = rnn_tasks("study", "run", path)
-        assert said.status == 1
-        assert "1 runs: 1 failed." in said.out
-        assert "No space left on device" in said.out
+        result = rnn_tasks("study", "run", path)
+        assert result.status == 1
+        assert "1 runs: 1 failed." in result.out
+        assert "No space left on device" in result.out
         subprocess.run(["mount", "-o", "remount,size=64m", runs], check=True)
-        said = rnn_tasks("study", "run", path)
-        assert said.status == 0
-        assert "1 runs: 1 done." in said.out
+        result = rnn_tasks("study", "run", path)
+        assert result.status == 0
+        assert "1 runs: 1 done." in result.out
         assert json.loads((runs / "rnn-seed0" / SUMMARY).read_text())["steps"] == 4
     finally:
         subprocess.run(["umount", runs], check=True)

@@ -14,20 +14,20 @@ STUDY = Path("lightning_logs/studies/tiny")
 
 
 def table() -> list[dict[str, str]]:
-    """The rows of the report, but for how long each run took."""
+    """Return the rows of the report without the column ``seconds``."""
     with (STUDY / "report/runs.csv").open() as file:
         rows = [*csv.DictReader(file)]
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def done() -> list[str]:
-    """The names of all trials that ended well."""
+    """Return the names of the runs of all completed trials."""
     with closing(RunQueue(read_plan("tiny.yaml"), f"sqlite:///{STUDY / 'study.db'}")) as queue:
         return sorted(trial.user_attrs[RUN_NAME] for trial in queue.trials() if trial.state.name == "COMPLETE")
 
 
-def moments() -> Iterator[Callable[[], object]]:
-    """When a study is killed: before its first run, then while runs start, train and are written down."""
+def kill_conditions() -> Iterator[Callable[[], object]]:
+    """Yield conditions for killing a study: before its first run, while runs start and train, and after a run."""
     yield (STUDY / "study.db").is_file
     yield lambda: [*STUDY.glob("runs/*.log")]
     yield lambda: [*STUDY.glob(f"runs/*/{CONFIG}")]
@@ -38,7 +38,7 @@ def moments() -> Iterator[Callable[[], object]]:
 def test_study_killed_five_times_equals_undisturbed_one(rnn_tasks: RnnTasks) -> None:
     plan_file(budget={"steps": 30})
     kills = 0
-    for reached in moments():
+    for reached in kill_conditions():
         worker = start()
         wait_until(lambda reached=reached, worker=worker: reached() or worker.poll() is not None, seconds=180)
         worker.send_signal(signal.SIGKILL)

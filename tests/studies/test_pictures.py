@@ -17,8 +17,8 @@ DELAYS = tuple(Variant(str(delay), value=delay) for delay in (1, 10, 100))
 PLAN = Plan("made", "", (), {}, {"network": NETWORKS, "delay": DELAYS}, (0, 1, 2), None, None)
 
 
-def made(solved: bool = True) -> dict[str, dict[str, Any]]:
-    """Results of runs of which rnn is never solved, and the others after more steps for longer delays."""
+def made_results(solved: bool = True) -> dict[str, dict[str, Any]]:
+    """Return results in which rnn is never solved, and the steps to solve of the others grow with the delay."""
     results = {}
     for run in PLAN.runs():
         steps = 10 * (1 + run.seed) * int(run.variants["delay"].value or 0)
@@ -41,7 +41,7 @@ def table(results: dict[str, dict[str, Any]], plan: Plan = PLAN) -> pd.DataFrame
 
 
 def test_band_keeps_the_last_value_of_an_ended_run() -> None:
-    results = made()
+    results = made_results()
     results["rnn-1-seed0"]["curves"]["val/loss"] = [[10], [4.0]]
     runs = table(results).iloc[:3]
     curve = band(runs, "val/loss")
@@ -56,7 +56,7 @@ def test_band_keeps_the_last_value_of_an_ended_run() -> None:
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_steps_to_solve_have_medians_and_open_marks(width: float) -> None:
     assert numeric_axis(PLAN) == "delay"
-    (field,) = draw_steps_to_solve(PLAN, table(made()), "delay", width).axes
+    (field,) = draw_steps_to_solve(PLAN, table(made_results()), "delay", width).axes
     lines = {str(line.get_label()): line for line in field.lines if not str(line.get_label()).startswith("_")}
     assert list(lines) == ["rnn", "qr", "gru", "lstm", "cayley"]
     assert np.asarray(lines["qr"].get_ydata()).tolist() == [20, 200, 2000]
@@ -67,8 +67,8 @@ def test_steps_to_solve_have_medians_and_open_marks(width: float) -> None:
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_grid_has_the_median_in_each_place(width: float) -> None:
-    (field, _) = draw_grid(PLAN, table(made()), "seconds", width).axes
+def test_grid_has_the_median_of_each_combination(width: float) -> None:
+    (field, _) = draw_grid(PLAN, table(made_results()), "seconds", width).axes
     image = np.asarray(field.images[0].get_array())
     assert image.shape == (5, 3)
     assert image[1].tolist() == [20, 200, 2000]
@@ -77,7 +77,7 @@ def test_grid_has_the_median_in_each_place(width: float) -> None:
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_curves_have_a_panel_for_each_combination(width: float) -> None:
-    fields = draw_curves(PLAN, table(made()), "val/loss", "loss", True, width).axes
+    fields = draw_curves(PLAN, table(made_results()), "val/loss", "loss", True, width).axes
     assert len(fields) == 15
     assert fields[3].get_title(loc="left") == "qr, delay 1"
     levels = [line for line in fields[0].lines if line.get_label() == "baseline"]
@@ -85,8 +85,10 @@ def test_curves_have_a_panel_for_each_combination(width: float) -> None:
 
 
 def test_pictures_depend_on_the_results() -> None:
-    names = [block.name for block in pictures(PLAN, table(made())) if isinstance(block, Picture)]
+    names = [block.name for block in pictures(PLAN, table(made_results())) if isinstance(block, Picture)]
     assert names == ["steps_to_solve", "grid_loss", "grid_seconds", "val_loss", "val_accuracy"]
-    assert "steps_to_solve" not in [b.name for b in pictures(PLAN, table(made(solved=False))) if isinstance(b, Picture)]
+    assert "steps_to_solve" not in [
+        b.name for b in pictures(PLAN, table(made_results(solved=False))) if isinstance(b, Picture)
+    ]
     alone = Plan("one", "", (), {}, {"network": NETWORKS}, (0,), None, None)
     assert pictures(alone, table({}, alone)) == []

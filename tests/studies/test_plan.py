@@ -60,37 +60,65 @@ def test_large_setting_replaces_parts_and_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"sedes": [1]}, "does not know sedes"),
+        ({"sedes": [1]}, "unknown key sedes"),
         ({"axes": {}}, "at least one axis"),
-        ({"axes": {"a": {"x": {"sett": 1}}}}, "does not know sett"),
+        ({"axes": {"a": {"x": {"sett": 1}}}}, "unknown key sett"),
         ({"axes": {"a": {"option": "data.delay", "values": 3}}}, "values must be a list"),
         ({"axes": {"a": {"x y": None, "x_y": None}}}, "the same name"),
-        ({"axes": {"a": 3}}, "must be variants"),
-        ({"seeds": [-1]}, "seeds must be numbers"),
-        ({"seeds": [1, 1]}, "each once"),
-        ({"budget": {"hours": 1}}, "does not know hours"),
-        ({"configs": 3}, "names of configs"),
+        ({"axes": {"a": 3}}, "must have named variants"),
+        ({"seeds": [-1]}, "seeds must be whole numbers"),
+        ({"seeds": [1, 1]}, "repeat a seed"),
+        ({"budget": {"hours": 1}}, "unknown key hours"),
+        ({"configs": 3}, "name of a config or a list of names"),
         ({"minutes": "long"}, "numbers above 0"),
         ({"budget": {"steps": 0}}, "numbers above 0"),
-        ({"set": [1]}, "dotted names"),
+        ({"set": [1]}, "dotted option names"),
         ({"axes": {"rate": RATE}}, "need a search"),
-        ({"search": {}}, "give seeds a single number"),
+        ({"search": {}}, "a search has a single seed"),
         ({"search": {"sampler": "grid"}, "seeds": [0]}, "random or tpe"),
         ({"search": {"objective": "test"}, "seeds": [0]}, "loss or steps"),
         ({"search": {"objective": "steps"}, "seeds": [0], "budget": {}}, "needs budget"),
-        ({"search": {"runs": 0}, "seeds": [0]}, "runs must be a number"),
-        ({"search": {"trials": 3}, "seeds": [0]}, "does not know trials"),
-        ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "high": 1.0e-5}}}, "low the lesser"),
+        ({"search": {"runs": 0}, "seeds": [0]}, "runs must be a whole number"),
+        ({"search": {"trials": 3}, "seeds": [0]}, "unknown key trials"),
+        ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "high": 1.0e-5}}}, "low below high"),
         ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "high": "ten"}}}, "must be numbers"),
         ({"search": {}, "seeds": [0], "axes": {"rate": {**RATE, "low": 0}}}, "above 0"),
         ({"search": {}, "seeds": [0], "axes": {"rate": {"low": 0, "high": 1}}}, "option must name"),
     ],
 )
-def test_mistake_is_reported_on_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_mistake_is_reported_on_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         read_plan(written(tmp_path, {**SMALL, **change}))
+
+
+OLD_LAYOUT = {"data": {"init_args": {"layout": "seed"}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"configs": "seeds/copy_rnn"}, "no config seeds/copy_rnn: it is called published/copy_rnn now"),
+        ({"axes": {"a": {"x": {"configs": "seeds/echo_gru"}}}}, "it is called published/echo_gru now"),
+        (
+            {"set": {"model.quiet_blank": True}},
+            "no option model.quiet_blank: it is called model.zero_blank_weights now",
+        ),
+        ({"axes": {"a": {"x": {"overlay": OLD_LAYOUT}}}}, "no layout seed: it is called plain now"),
+        ({"axes": {"a": {"option": "data.layout", "values": ["recall", "seed"]}}}, "it is called plain now"),
+    ],
+)
+def test_old_name_is_reported_with_the_new_one(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_plan(written(tmp_path, {**SMALL, **change}))
+
+
+def test_own_config_may_have_an_old_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/copy_rnn").touch()
+    assert read_plan(written(tmp_path, {**SMALL, "configs": "seeds/copy_rnn"})).configs == ("seeds/copy_rnn",)
 
 
 def test_search_has_numbered_runs_without_values(tmp_path: Path) -> None:
@@ -106,7 +134,7 @@ def test_search_has_numbered_runs_without_values(tmp_path: Path) -> None:
 
 
 def test_missing_or_broken_study_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no study nothing: give a file, or one of copy_constraints"):
+    with pytest.raises(UsageError, match="no study nothing: give the path of a file, or one of copy_constraints"):
         read_plan("nothing")
     with pytest.raises(UsageError, match="not valid YAML"):
         read_plan(written(tmp_path, "axes: ["))

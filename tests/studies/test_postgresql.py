@@ -30,8 +30,8 @@ def assert_every_run_was_done_once(plan: Plan, url: str, folder: Path) -> None:
 
 def test_killed_processes_do_each_run_once(url: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.studies.fake_workers", url, str(tmp_path)]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
-    shared, killed, last = json.loads(said.stdout.splitlines()[-1])
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    shared, killed, last = json.loads(process.stdout.splitlines()[-1])
     assert shared == last == [0, 0]
     assert killed.count(-signal.SIGKILL) >= 5
     for plan in (TOGETHER, KILLED):

@@ -15,12 +15,12 @@ from rnn_tasks.studies.queue import RESULT, RunState
 from rnn_tasks.studies.table import runs_table
 
 TINY: dict[str, Any] = {
-    "about": "Two.",
+    "about": "Two runs.",
     "runs": {
         "slow": {"configs": "copy", "minutes": 9, "slow": True},
         "quick": {"configs": "echo", "set": {"data.delay": 2}, "minutes": 0.5, "seeds": [0, 3]},
     },
-    "figures": {
+    "results": {
         "loss": {"what": "a", "run": "quick", "metric": "val/loss", "published": 1.2, "tolerance": 0, "source": "x"},
         "norm": {"what": "b", "run": "slow", "curve": "n", "published": [1, 2], "tolerance": 0.5, "source": "y"},
         "count": {"what": "c", "function": "f", "published": 7, "tolerance": 1, "source": "z", "decimals": 0},
@@ -37,7 +37,7 @@ def published_result(
 
 
 def metric_of(name: str, **result: Any) -> float:
-    """A value of the only run of a study."""
+    """Return a value of a study with a single run."""
     plan = Plan("one", "", (), {}, {"run": (Variant("quick"),)}, (0,), None, None)
     runs = runs_table(plan, {"quick-seed0": RunState.DONE}, {"quick-seed0": {RESULT: result}})
     (value,) = metric_values(runs, name)
@@ -45,7 +45,7 @@ def metric_of(name: str, **result: Any) -> float:
 
 
 def changed(*path: str, to: Any) -> dict[str, Any]:
-    """TINY with one value replaced, or left out if it is to be None."""
+    """Return TINY with one value replaced, or removed if the new value is None."""
 
     def inside(section: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
         if len(keys) > 1:
@@ -62,7 +62,7 @@ def test_run_has_its_own_seeds_and_configs() -> None:
     assert [run.name for run in plan.runs()] == ["slow-seed0", "quick-seed0", "quick-seed3"]
     assert plan.arguments(plan.runs()[2]) == ["fit", "--config", "echo", "--data.delay=2", "--seed_everything=3"]
     assert [run.name for run in published.plan({"quick"}).runs()] == ["quick-seed0", "quick-seed3"]
-    assert published.plan({"quick"}).axes == plan.axes  # one study, whichever of its runs are meant
+    assert published.plan({"quick"}).axes == plan.axes  # all selections of runs share one study
 
 
 def test_slow_results_are_chosen_only_on_request() -> None:
@@ -75,7 +75,7 @@ def test_slow_results_are_chosen_only_on_request() -> None:
     assert names(include_slow=True) == ["loss", "norm", "count"]
     assert names("slow") == names("norm") == ["norm"]
     assert names("count", "quick") == ["loss", "count"]
-    with pytest.raises(UsageError, match="no figure or run norn; did you mean norm"):
+    with pytest.raises(UsageError, match="no result or run norn; did you mean norm"):
         names("norn")
 
 
@@ -102,10 +102,10 @@ def test_median_at_the_edge_of_tolerance_is_within(values: list[float], verdict:
 
 
 def test_only_values_outside_have_a_note() -> None:
-    known = published_result(1, 1, 0.1, known_deviation="the text is another one")
-    assert compare(known, [1.05]).note == ""
-    assert compare(known, [2.0]).note == "the text is another one"
-    assert compare(published_result(1, 1, 0.1), [2.0]).note == "no reason was known beforehand"
+    deviating = published_result(1, 1, 0.1, known_deviation="the text is a different one")
+    assert compare(deviating, [1.05]).note == ""
+    assert compare(deviating, [2.0]).note == "the text is a different one"
+    assert compare(published_result(1, 1, 0.1), [2.0]).note == "the reason is not known"
 
 
 def test_unsolved_run_has_never_as_step() -> None:
@@ -138,10 +138,10 @@ def test_table_and_notes_of_comparisons() -> None:
     assert [cell["verdict"] for cell in cells] == ["within", "outside", "outside", "not run"]
     assert (
         table_of([compare(published_result(5.44, 5.44, 0.01), [5.437])])[1][0][4] == "+0.00"
-    )  # a sign of nothing would be odd
+    )  # zero has no minus sign
     assert notes_of(comparisons) == [["name, name", "outside", "it jumps"], ["name", "not run", "how"]]
-    assert count_of(comparisons) == "4 figures: 1 within, 2 outside, 1 not run."
-    assert count_of(comparisons[:1]) == "1 figure: 1 within."
+    assert count_of(comparisons) == "4 results: 1 within, 2 outside, 1 not run."
+    assert count_of(comparisons[:1]) == "1 result: 1 within."
 
 
 def test_csv_has_unrounded_numbers() -> None:
@@ -156,28 +156,28 @@ def test_csv_has_unrounded_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ([], "tiny must be a section"),
-        ({**TINY, "axes": {}}, "tiny does not know axes"),
+        ({**TINY, "axes": {}}, "tiny: unknown key axes"),
         (changed("runs", to={}), "runs must be a section with at least one"),
         (changed("runs", "slow", "minutes", to=None), "runs: slow: minutes must be a number above 0"),
         (changed("runs", "slow", "slow", to="yes"), "slow must be true or false"),
-        (changed("runs", "quick", "seeds", to=[1, 1]), "seeds must be numbers, each once"),
-        (changed("runs", "quick", "budget", to=3), "runs: quick does not know budget"),
-        (changed("figures", "loss", "run", to="quack"), "figures: loss: there is no run quack"),
-        (changed("figures", "loss", "run", to=None), "a metric is that of a run: give run"),
-        (changed("figures", "loss", "curve", to="n"), "must have one of metric, curve, function"),
-        (changed("figures", "loss", "metric", to=None), "must have one of metric, curve, function"),
-        (changed("figures", "loss", "published", to=[2, 1]), "published must be a number, or the least and"),
-        (changed("figures", "loss", "published", to="7"), "published must be a number, or the least and"),
-        (changed("figures", "loss", "tolerance", to=-1), "tolerance must be a number of at least 0"),
-        (changed("figures", "loss", "decimals", to=1.5), "decimals must be in 0..9"),
-        (changed("figures", "loss", "source", to=""), "source must be a text"),
+        (changed("runs", "quick", "seeds", to=[1, 1]), "seeds must be whole numbers of at least 0, each once"),
+        (changed("runs", "quick", "budget", to=3), "runs: quick: unknown key budget"),
+        (changed("results", "loss", "run", to="quack"), "results: loss: there is no run quack"),
+        (changed("results", "loss", "run", to=None), "a metric needs the run that it is read from"),
+        (changed("results", "loss", "curve", to="n"), "must have exactly one of metric, curve, function"),
+        (changed("results", "loss", "metric", to=None), "must have exactly one of metric, curve, function"),
+        (changed("results", "loss", "published", to=[2, 1]), "published must be a number, or a list of the least"),
+        (changed("results", "loss", "published", to="7"), "published must be a number, or a list of the least"),
+        (changed("results", "loss", "tolerance", to=-1), "tolerance must be a number of at least 0"),
+        (changed("results", "loss", "decimals", to=1.5), "decimals must be in 0..9"),
+        (changed("results", "loss", "source", to=""), "source must be a non-empty text"),
     ],
 )
-def test_mistake_in_file_is_named(values: Any, said: str) -> None:
+def test_mistake_in_file_is_named(values: Any, message: str) -> None:
     with pytest.raises(UsageError) as error:
         published_from(values, "tiny")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)

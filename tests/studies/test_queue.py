@@ -25,7 +25,7 @@ def url(tmp_path: Path) -> str:
 
 
 def take(queue: RunQueue, value: float | None = 1.0, reason: str = "", transient: bool = False) -> str | None:
-    """Do one run: its name, or None for a trial that stands for none."""
+    """Do the next run, and return its name; None if no run is pending."""
     names: list[str] = []
 
     def do(trial: optuna.Trial, run: PlannedRun) -> float:
@@ -48,14 +48,14 @@ def test_queue_does_each_run_once(url: str) -> None:
         queue.enqueue_missing()
     assert [take(queue) for _ in range(4)] == NAMES
     queue.enqueue_missing()
-    assert take(queue) is None  # Optuna makes one up, which is nobody's run
+    assert take(queue) is None  # Optuna then creates a trial without a run
     assert set(queue.states().values()) == {RunState.DONE}
     assert set(queue.results()) == set(NAMES)
 
 
 def test_run_queued_by_two_workers_is_done_once(url: str) -> None:
     one, other = RunQueue(PLAN, url), RunQueue(PLAN, url)
-    for queue in (one, other):  # as if each had looked before the other wrote
+    for queue in (one, other):  # as if neither had seen the trials of the other
         for name in NAMES:
             queue.study.enqueue_trial({}, user_attrs={RUN_NAME: name})
     done = [take(queue) for queue in (one, other) * 4]
@@ -88,17 +88,17 @@ def test_failed_run_is_not_repeated(url: str) -> None:
 def test_run_of_dead_worker_is_repeated(url: str) -> None:
     queue = RunQueue(PLAN, url)
     queue.enqueue_missing()
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    with pytest.warns(UserWarning, match="Heartbeat"):  # asked for outside of optimize, so that it stays open
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with pytest.warns(UserWarning, match="Heartbeat"):  # outside of optimize, so that the trial stays open
         trial = queue.study.ask()
     run = queue.claim(trial)
     assert run is not None
     assert queue.states()[run.name] is RunState.RUNNING
-    queue.release_dead()  # this process lives
+    queue.release_dead()  # this process is alive
     assert queue.states()[run.name] is RunState.RUNNING
     host = str(trial.user_attrs[WORKER]).partition(":")[0]
-    trial.set_user_attr(WORKER, f"{host}:{gone.pid}:1")
+    trial.set_user_attr(WORKER, f"{host}:{ended.pid}:1")
     queue.release_dead()
     queue.enqueue_missing()
     assert queue.trials()[trial.number].state == TrialState.FAIL
@@ -116,7 +116,7 @@ def test_transient_failures_are_retried(url: str) -> None:
     assert (states[NAMES[0]], states[NAMES[1]]) == (RunState.FAILED, RunState.PENDING)
     assert take(queue) == NAMES[1]
     queue.retry(all_failed=True)
-    queue.retry(all_failed=True)  # once: it waits
+    queue.retry(all_failed=True)  # no effect, since the run waits already
     queue.enqueue_missing()
     waiting = [trial for trial in queue.trials() if trial.state == TrialState.WAITING]
     assert [(t.user_attrs[RUN_NAME], t.user_attrs[ATTEMPT], t.user_attrs[FROM_SCRATCH]) for t in waiting] == [
@@ -149,10 +149,8 @@ def test_unclaimed_trial_of_dead_worker_is_released(url: str, monkeypatch: pytes
     queue.enqueue_missing()
     with pytest.warns(UserWarning, match="Heartbeat"):
         trial = queue.study.ask()
-    lock, queue.file_lock = (
-        queue.file_lock,
-        None,
-    )  # as with a database that locks rows itself: it may be claiming just now
+    lock = queue.file_lock
+    queue.file_lock = None  # as with a database that has row locks: a worker may be claiming the trial
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.RUNNING
     monkeypatch.setattr("rnn_tasks.studies.queue.GRACE", -1)
@@ -203,7 +201,7 @@ def test_dead_and_living_workers_are_told_apart() -> None:
 
     here, me = socket.gethostname(), os.getpid()
     assert not is_dead(f"{here}:{me}:{start_time(me)}")
-    assert is_dead(f"{here}:{me}:1") == bool(start_time(me))  # a number that was given out again
+    assert is_dead(f"{here}:{me}:1") == bool(start_time(me))  # the ID was reused by a later process
     assert is_alive_here(f"{here}:{me}:{start_time(me)}")
     assert not is_alive_here(f"elsewhere:{me}:{start_time(me)}")
     assert not is_dead(f"elsewhere:{me}:1")

@@ -33,7 +33,7 @@ def table(plan: Plan, *results: dict[str, Any], **attributes: Any) -> pd.DataFra
 
 def test_best_run_solved_soonest_or_has_the_least_loss() -> None:
     assert best_so_far(GRID, table(GRID)) == ""
-    assert best_so_far(GRID, table(GRID, result(1.0), result(0.5))) == "best qr-seed0: 0.250 of the baseline's loss"
+    assert best_so_far(GRID, table(GRID, result(1.0), result(0.5))) == "best qr-seed0: 0.250 of the baseline loss"
     solved = table(GRID, result(0.1), result(1.0, 80), result(0.9, 90))
     assert best_so_far(GRID, solved) == "best qr-seed0: solved in 80 steps"
 

@@ -31,14 +31,14 @@ def url(folder: Path) -> str:
 
 
 def loss_of(run: PlannedRun) -> float:
-    """Least at a rate of 0.01 and for a GRU."""
+    """Return a loss that is lowest at a rate of 0.01 with the GRU."""
     rate = run.variants["rate"].value
     assert rate is not None
     return abs(math.log10(rate) + 2) + (run.variants["network"].name == "rnn")
 
 
 def work(queue: RunQueue, runs: int) -> list[PlannedRun]:
-    """Do so many runs: as they were drawn."""
+    """Do several runs, and return them with their drawn values."""
     done: list[PlannedRun] = []
 
     def do(trial: optuna.Trial, run: PlannedRun) -> float:
@@ -84,7 +84,7 @@ def test_drawn_values_are_within_bounds_and_options(tmp_path: Path) -> None:
     with closing(RunQueue(plan, url(tmp_path))) as queue:
         done = work(queue, 12)
     rates = [run.variants["rate"].value or 0 for run in done]
-    assert 1e-4 <= min(rates) < 1e-3 < 1e-2 < max(rates) <= 1e-1  # each power of ten is as likely
+    assert 1e-4 <= min(rates) < 1e-3 < 1e-2 < max(rates) <= 1e-1  # each power of ten is equally likely
     assert {run.variants["network"].name for run in done} == {"rnn", "gru"}
     assert f"--model.optimizer.lr={done[0].variants['rate'].name}" in plan.arguments(done[0])
     whole = Range("model.core.hidden_size", 8, 64)
@@ -96,7 +96,7 @@ def test_tpe_improves_with_results(tmp_path: Path) -> None:
     plan = search("tpe", 40)
     with closing(RunQueue(plan, url(tmp_path))) as queue:
         done = work(queue, 40)
-    early, late = done[:10], done[-10:]  # the first ten are drawn before anything is known
+    early, late = done[:10], done[-10:]  # the first ten are drawn at random
     assert sum(map(loss_of, late)) < sum(map(loss_of, early)) / 2
 
 
@@ -109,7 +109,7 @@ def test_run_of_dead_worker_keeps_its_values(tmp_path: Path) -> None:
             trial = queue.study.ask()
         lost = queue.claim(trial)
         assert lost is not None
-        trial.set_user_attr(WORKER, str(trial.user_attrs[WORKER]) + "0")  # one that is gone
+        trial.set_user_attr(WORKER, str(trial.user_attrs[WORKER]) + "0")  # the ID of a dead worker
         queue.release_dead()
         assert queue.trials()[trial.number].state == TrialState.FAIL
         done = work(queue, 4)
@@ -125,7 +125,7 @@ def test_changed_variants_of_search_are_rejected(tmp_path: Path) -> None:
     axes = {**AXES, "network": (Variant("rnn"), Variant("lstm"))}
     with (
         closing(RunQueue(replace(plan, axes=axes), url(tmp_path))) as queue,
-        pytest.raises(UsageError, match="network has other values"),
+        pytest.raises(UsageError, match="the values of network have changed"),
     ):
         work(queue, 1)
 

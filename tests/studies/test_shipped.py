@@ -1,4 +1,4 @@
-"""The studies that come with the package."""
+"""Tests of the shipped studies."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,14 +18,14 @@ LARGE = [name for name in study_names() if "large" in yaml.safe_load((STUDIES / 
 
 
 def first_of_each_variant(name: str, large: bool = False) -> list[PlannedRun]:
-    """Few runs of a study in which each variant with a config of its own or several values occurs once."""
+    """Return a run for each variant of a study that has an overlay or several options."""
     plan = read_plan(name, large)
     first = {axis: variants[0] for axis, variants in plan.axes.items()}
     named = [
         (axis, variant)
         for axis, variants in plan.axes.items()
         for variant in variants
-        if variant.overlay or len(variant.options) > 1  # others are overlays, which the tests of configs try
+        if variant.overlay or len(variant.options) > 1  # the others only name configs, which other tests cover
     ]
     return [PlannedRun({**first, axis: variant}, plan.seeds[0]) for axis, variant in named] or [plan.runs()[-1]]
 
@@ -51,24 +51,24 @@ def test_large_setting_takes_longer(name: str) -> None:
 def test_arguments_of_each_variant_are_accepted(name: str, number: int, rnn_tasks: RnnTasks) -> None:
     plan, run = read_plan(name), first_of_each_variant(name)[number]
     Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(run)))
-    said = rnn_tasks(*plan.arguments(run, ["overlay.yaml"] if plan.overlay(run) else []), "--print_config")
-    assert (said.status, said.err) == (0, "")
-    assert "class_path: rnn_tasks.models" in said.out
+    result = rnn_tasks(*plan.arguments(run, ["overlay.yaml"] if plan.overlay(run) else []), "--print_config")
+    assert (result.status, result.err) == (0, "")
+    assert "class_path: rnn_tasks.models" in result.out
 
 
 def test_four_runs_of_large_grid_are_done_and_drawn(tmp_path: Path) -> None:
     large = read_plan("time_machine_grid", large=True)
     assert len(large.runs()) == 100
     names = {f"{lr}-{steps}-8-seed0" for lr in ("0.01", "10") for steps in ("8", "16")}
-    given = {field.name: getattr(large, field.name) for field in fields(large)}
+    values = {field.name: getattr(large, field.name) for field in fields(large)}
     short = {"trainer.max_epochs": 1, "trainer.check_val_every_n_epoch": 1}
-    plan = replace(SomeRuns(**given, names=frozenset(names)), options={**large.options, **short})
+    plan = replace(SomeRuns(**values, names=frozenset(names)), options={**large.options, **short})
     url = f"sqlite:///{tmp_path / 'study.db'}"
     assert work_on(plan, url, tmp_path / "runs", 2)
     runs = read_runs(plan, url)
     assert {*run_names(runs)} == names
     page = write_study(plan, runs, tmp_path / "report", "a command").read_text()
     assert "cannot be drawn" not in page
-    for what in ("Perplexity in the test", "Seconds of training", "What they write"):
+    for what in ("Test perplexity", "Training time in seconds", "Generated text"):
         assert what in page
     assert "time traveller" in (tmp_path / "report" / SUMMARY).read_text()

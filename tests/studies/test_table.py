@@ -32,7 +32,7 @@ def result(solved_at: int | None, steps: int, accuracy: float = 0.5) -> dict[str
 
 
 def table(*results: dict[str, Any], reasons: dict[str, str] | None = None) -> pd.DataFrame:
-    """The runs of PLAN: the first ones are done, those with reasons have failed, the others are pending."""
+    """Return the runs of PLAN: the first are done, runs with reasons have failed, and the others are pending."""
     names = [run.name for run in PLAN.runs()]
     done: dict[str, dict[str, Any]] = {name: {RESULT: value} for name, value in zip(names, results, strict=False)}
     failed: dict[str, dict[str, Any]] = {name: {REASON: reason} for name, reason in (reasons or {}).items()}
@@ -67,14 +67,14 @@ def test_csv_has_a_row_for_each_run() -> None:
     assert len(read) == 6
     assert (read[0]["network"], read[0]["seed"], read[0]["state"], read[0]["solved_at"]) == ("rnn", "0", "done", "30")
     assert (read[1]["state"], read[1]["reason"], read[1]["steps"]) == ("failed", 'it said "no", twice', "")
-    assert read[2]["state"] == "to come"
+    assert read[2]["state"] == "pending"
 
 
 CSV = """\
 run,network,seed,state,verdict,stopped,steps,solved_at,sequences,seconds,parameters,test/accuracy,test/loss,reason
 rnn-seed0,rnn,0,done,solved,,35,30,,1.5,100,0.5,0.5,
 rnn-seed1,rnn,1,failed,,,,,,,,,,"a, b"
-rnn-seed2,rnn,2,to come,,,,,,,,,,
+rnn-seed2,rnn,2,pending,,,,,,,,,,
 """
 
 

@@ -23,7 +23,7 @@ from rnn_tasks.studies.worker import Worker
 from tests.conftest import RnnTasks
 
 TINY: dict[str, Any] = {
-    "about": "A tiny one.",
+    "about": "A tiny study.",
     "configs": "echo",
     "set": {
         "trainer.val_check_interval": 2,
@@ -49,11 +49,11 @@ def states() -> dict[str, RunState]:
 
 def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     path = plan_file()
-    said = rnn_tasks("study", "run", path, "--jobs", "2")
-    assert (said.status, said.err) == (0, "")
-    assert said.out.startswith("tiny: 2 of 2 runs to do, 0 done already\n")
-    assert re.search(r"; 2 done; 0:00:00 left; best (qr|rnn)-seed0: \d\.\d+ of the baseline's loss\n", said.out)
-    assert "2 runs: 2 done." in said.out
+    result = rnn_tasks("study", "run", path, "--jobs", "2")
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith("tiny: 2 of 2 runs to do, 0 already done\n")
+    assert re.search(r"; 2 done; 0:00:00 left; best (qr|rnn)-seed0: \d\.\d+ of the baseline loss\n", result.out)
+    assert "2 runs: 2 done." in result.out
     folder = Path("lightning_logs/studies/tiny")
     assert sorted(p.name for p in (folder / "runs").iterdir() if p.is_dir()) == ["qr-seed0", "rnn-seed0"]
     summary = json.loads((folder / "runs/qr-seed0/summary.json").read_text())
@@ -63,11 +63,11 @@ def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     assert numbers["summary"]["columns"][:3] == ["network", "solved", "steps to solve"]
     page = (folder / "report" / PAGE).read_text()
     assert "cannot be drawn" not in page
-    assert page.count("<picture>") >= 2  # loss and accuracy
-    said = rnn_tasks("study", "run", path)
-    assert "(0 s)" not in said.out  # nothing was run
-    assert said.out.startswith("tiny: 0 of 2 runs to do, 2 done already\n# tiny")
-    assert rnn_tasks("respond", "echo", "abc").status == 2  # a run of a study is nobody's newest run
+    assert page.count("<picture>") >= 2  # validation loss and accuracy
+    result = rnn_tasks("study", "run", path)
+    assert "(0 s)" not in result.out  # nothing was run
+    assert result.out.startswith("tiny: 0 of 2 runs to do, 2 already done\n# tiny")
+    assert rnn_tasks("respond", "echo", "abc").status == 2  # runs of a study do not count as the newest run of a task
 
 
 def test_failed_runs_are_rows_and_stop_no_others(rnn_tasks: RnnTasks) -> None:
@@ -79,14 +79,14 @@ def test_failed_runs_are_rows_and_stop_no_others(rnn_tasks: RnnTasks) -> None:
             "qr": {"configs": "models/qr_rnn"},
         }
     }
-    said = rnn_tasks("study", "run", plan_file(axes=axes))
-    assert said.status == 1
+    result = rnn_tasks("study", "run", plan_file(axes=axes))
+    assert result.status == 1
     assert set(states().values()) == {RunState.DONE, RunState.FAILED}
     text = Path("lightning_logs/studies/tiny/report", PAGE).read_text()
     assert "did you mean" in text
     assert "the run diverged" in text
-    assert "RuntimeError: value cannot be converted" in text  # torch's own, and a traceback in the file beside the run
-    assert "4 runs: 1 done, 3 failed." in said.out
+    assert "RuntimeError: value cannot be converted" in text  # an error of torch; its traceback is in the log
+    assert "4 runs: 1 done, 3 failed." in result.out
     rows = Path("lightning_logs/studies/tiny/report/runs.csv").read_text().splitlines()
     assert len(rows) == 5
 
@@ -95,42 +95,42 @@ def test_retry_from_scratch_keeps_the_failed_folder(tmp_path: Path, monkeypatch:
     plan = Plan("small", "", ("echo",), {}, {"network": (Variant("rnn"),)}, (0,), None, None)
     (run,) = plan.runs()
     worker = Worker(plan, "", tmp_path, Progress(plan, 1), threading.Event())
-    given: list[list[str]] = []
+    commands: list[list[str]] = []
 
-    def train(self: Worker, words: list[str], folder: Path) -> Failure:
-        given.append(words)
+    def train(self: Worker, arguments: list[str], folder: Path) -> Failure:
+        commands.append(arguments)
         return Failure("it failed")
 
     monkeypatch.setattr(Worker, "train", train)
     folder = tmp_path / run.name
-    for left in ("first", "second"):
+    for content in ("first", "second"):
         folder.mkdir()
-        (folder / "config.yaml").write_text(left)
+        (folder / "config.yaml").write_text(content)
         worker.train_or_resume(run, scratch_attempt=1)
-    assert [words[0] for words in given] == ["fit", "resume"]  # the second time its worker had been killed
+    assert [arguments[0] for arguments in commands] == ["fit", "resume"]  # the second call is after a kill
     assert (tmp_path / "rnn-seed0.failed1/config.yaml").read_text() == "first"
 
 
-def start(*words: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "rnn_tasks", "study", "run", "tiny.yaml", *words]
+def start(*arguments: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "rnn_tasks", "study", "run", "tiny.yaml", *arguments]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def wait_until(there: Any, seconds: float = 60) -> None:
+def wait_until(condition: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not there():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
 def processes_in(folder: Path) -> list[str]:
-    """The numbers of the other processes whose working directory is a folder."""
-    found = []
+    """Return the IDs of the other processes whose working directory is a folder."""
+    pids = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):  # ended, or another user's
             if os.readlink(process / "cwd") == str(folder.resolve()) and process.name != str(os.getpid()):
-                found.append(process.name)
-    return found
+                pids.append(process.name)
+    return pids
 
 
 def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
@@ -144,20 +144,20 @@ def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["run", "nothing"], "no study nothing"),
-        (["report", "copy_constraints"], "nothing is known of copy_constraints yet"),
+        (["report", "copy_constraints"], "copy_constraints has no runs yet"),
         (["run", "copy_constraints", "--jobs", "0"], "jobs must be at least 1"),
         (["run", "copy_constraints", "--storage", "sqlite:////nowhere/x.db"], "cannot be opened"),
         (["runn"], "runn"),
         ([], "action"),
     ],
 )
-def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
-    answer = rnn_tasks("study", *words)
-    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
-    assert said in answer.err
+def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, arguments: list[str], message: str) -> None:
+    result = rnn_tasks("study", *arguments)
+    assert (result.status, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
 
 
 def test_list_prints_shipped_studies(rnn_tasks: RnnTasks) -> None:
