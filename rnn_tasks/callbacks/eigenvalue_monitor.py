@@ -54,8 +54,8 @@ class EigenvalueMonitor(Monitor):
                 (name, Spectrum(name, self.first[name].cpu().numpy(), values.cpu().numpy()))
                 for name, values in self.now.items()
             ]
-            moments = (f"step {self.first_step:,}", f"step {step:,}")
-            add_picture(writer, "eigenvalues", draw_eigenvalues(spectra, moments, WIDE), step)
+            labels = (f"step {self.first_step:,}", f"step {step:,}")
+            add_picture(writer, "eigenvalues", draw_eigenvalues(spectra, labels, WIDE), step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first, "first_step": self.first_step}

@@ -53,7 +53,7 @@ def tagger(core: Callable[[int], Core], **options: Any) -> TaggerNetwork:
     return TaggerNetwork(core, TASK.spec, **options).double()
 
 
-def reader(core: Callable[[int], Core]) -> LanguageNetwork:
+def language_network(core: Callable[[int], Core]) -> LanguageNetwork:
     return LanguageNetwork(core, TaskSpec(4, 4)).double()
 
 

@@ -35,7 +35,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import VariableDelayEcho
-from tests.analysis.layers import BATCH, CORES, GRUS, LSTMS, PLAIN, TASK, reader, tagger, text
+from tests.analysis.layers import BATCH, CORES, GRUS, LSTMS, PLAIN, TASK, language_network, tagger, text
 
 
 def with_weight(network: Network, weight: Tensor) -> Network:
@@ -127,7 +127,7 @@ def test_jacobian_products_equal_products_of_the_closed_form(start: int) -> None
 
 def test_jacobian_products_equal_jacobians_of_many_steps() -> None:
     """Compare with differentiation of all steps at once, for a GRU with an initial state."""
-    network, batch = reader(partial(GRU, hidden_size=5)), text(rows=2, time=4)
+    network, batch = language_network(partial(GRU, hidden_size=5)), text(rows=2, time=4)
     start = torch.randn(1, 2, 5, dtype=torch.double)
     inputs = encoded(network, batch)[1]
     result = jacobian_products(network, batch, steps=4, sequence=1, state=start)
@@ -142,7 +142,7 @@ def test_jacobian_products_equal_jacobians_of_many_steps() -> None:
         torch.testing.assert_close(result[steps - 1], expected)
 
 
-def test_jacobian_products_of_some_steps_equal_those_of_all() -> None:
+def test_jacobian_products_with_every_3_skip_other_steps() -> None:
     network = tagger(GRUS["ScratchGRU after"])
     every_third = jacobian_products(network, BATCH, steps=7, every=3)
     assert torch.equal(every_third, jacobian_products(network, BATCH, steps=7)[[2, 5]])
@@ -176,7 +176,7 @@ def test_exponents_of_a_linear_layer_are_log_eigenvalues() -> None:
     weight = torch.randn(5, 5, dtype=torch.double, generator=torch.Generator().manual_seed(3)) / 2
     weight += 2 * torch.ones(5, 5).triu(1)
     weight /= torch.linalg.eigvals(weight).abs().max() / 0.98
-    network = with_weight(reader(partial(Elman, hidden_size=5, activation="identity")), weight)
+    network = with_weight(language_network(partial(Elman, hidden_size=5, activation="identity")), weight)
     expected = np.sort(np.log(np.abs(np.linalg.eigvals(weight.numpy()))))[::-1]
     assert np.abs(np.log(np.linalg.svd(weight.numpy())[1]) - expected).max() > 0.5
     result = lyapunov_spectrum(network, text(rows=1, time=1100), discard=100)
@@ -202,7 +202,7 @@ def test_exponents_of_tanh_sum_to_the_mean_log_determinant(discard: int) -> None
 
 
 def test_exponents_of_a_gru_sum_to_the_mean_log_determinant() -> None:
-    network, batch = reader(partial(GRU, hidden_size=5)), text(rows=2, time=6)
+    network, batch = language_network(partial(GRU, hidden_size=5)), text(rows=2, time=6)
     start = torch.randn(1, 2, 5, dtype=torch.double)
     inputs, logs = encoded(network, batch), []
     for row in range(2):
@@ -217,7 +217,7 @@ def test_exponents_of_a_gru_sum_to_the_mean_log_determinant() -> None:
 
 def test_largest_exponent_equals_the_growth_of_a_distance() -> None:
     """In a chaotic network, with two trajectories that are moved together after each step (Benettin et al. 1980)."""
-    network, batch = reader(partial(Elman, hidden_size=8)), text(rows=1, time=600)
+    network, batch = language_network(partial(Elman, hidden_size=8)), text(rows=1, time=600)
     with_weight(
         network, 2.5 * torch.randn(8, 8, dtype=torch.double, generator=torch.Generator().manual_seed(2)) / 8**0.5
     )
@@ -291,7 +291,7 @@ FUNCTIONS_WITH_STATE: dict[str, Callable[..., Any]] = {
 
 @pytest.mark.parametrize("name", FUNCTIONS_WITH_STATE)
 @pytest.mark.parametrize("with_state", [False, True])
-def test_dynamics_of_shared_inputs_equal_those_of_expanded(name: str, with_state: bool) -> None:
+def test_dynamics_of_shared_inputs_equal_expanded_inputs(name: str, with_state: bool) -> None:
     """Compare a batch that holds each string once with a batch that holds it once per delay."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
     batch, network = task.train_batch(0), tagger(partial(GRU, hidden_size=5))
@@ -346,7 +346,7 @@ FUNCTIONS: dict[str, Callable[[Network, Batch], Any]] = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("core", ["GRU with two layers", "orthogonal"])
 def test_dynamics_leave_the_network_unchanged(name: str, core: str) -> None:
-    network, batch = reader(CORES[core]), text(rows=2, time=5)
+    network, batch = language_network(CORES[core]), text(rows=2, time=5)
     network.core.eval()  # one module in another mode
     weights = {key: value.clone() for key, value in network.state_dict().items()}
     modes = [module.training for module in network.modules()]

@@ -51,7 +51,7 @@ def tagger(
     return TaggerNetwork(core, TASKS[task].spec, **options).double()
 
 
-def writer(core: Callable[[int], Core], **options: Any) -> LanguageNetwork:
+def language_network(core: Callable[[int], Core], **options: Any) -> LanguageNetwork:
     return LanguageNetwork(core, TaskSpec(4, 4), **options).double()
 
 
@@ -107,7 +107,7 @@ class DoubledOutput(nn.Module):
         return torch.stack(outputs, 1), {"hidden": hidden}
 
 
-def rest_of_the_loss(network: TaggerNetwork, batch: Batch, start: int, state: Any, last: list[int]) -> Tensor:
+def remaining_loss(network: TaggerNetwork, batch: Batch, start: int, state: Any, last: list[int]) -> Tensor:
     """Return the sum over sequences of the loss at step ``last``, run from step ``start`` on with this state."""
     outputs, _ = network.core(encoded(network, batch)[:, start:], state)
     logits = network.readout(outputs)
@@ -138,7 +138,7 @@ def test_hidden_states_are_the_inputs_of_the_readout(core: str) -> None:
 
 
 def test_hidden_states_of_a_language_network_equal_its_outputs() -> None:
-    network, batch = writer(CORES["RNN with two layers"], dropout=0.5, embedding_size=3), text()
+    network, batch = language_network(CORES["RNN with two layers"], dropout=0.5, embedding_size=3), text()
     hidden = hidden_states(network, batch)
     network.eval()
     torch.testing.assert_close(network.readout(hidden), network(batch.inputs)[0])
@@ -146,7 +146,7 @@ def test_hidden_states_of_a_language_network_equal_its_outputs() -> None:
 
 @pytest.mark.parametrize("core", ["Elman", "LSTM with two layers"])
 def test_hidden_states_continue_from_a_given_state(core: str) -> None:
-    network, batch = writer(CORES[core]), text()
+    network, batch = language_network(CORES[core]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
     _, state = network.core(network.encode_symbols(first.inputs))
     for function in (hidden_states, state_trajectory):
@@ -224,7 +224,7 @@ def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("core", CORES)
-def test_gradient_by_lag_equals_autograd_of_the_rest(core: str, task: str) -> None:
+def test_gradient_by_lag_equals_autograd_of_the_loss(core: str, task: str) -> None:
     network, batch = tagger(CORES[core], task), BATCHES[task]
     last = last_scored(batch)
     result = gradient_by_lag(network, batch)
@@ -235,7 +235,7 @@ def test_gradient_by_lag_equals_autograd_of_the_rest(core: str, task: str) -> No
         _, state = network.core(encoded(network, batch)[:, : step + 1])
         kept = [part.detach().requires_grad_() for part in tensors(state)]
         initial = kept[0] if isinstance(state, Tensor) else tuple(kept)
-        gradients = torch.autograd.grad(rest_of_the_loss(network, batch, step + 1, initial, last), kept)
+        gradients = torch.autograd.grad(remaining_loss(network, batch, step + 1, initial, last), kept)
         for row, end in enumerate(last):
             if end > step:
                 expected[end - step].append(float(in_rows(gradients)[row].norm()))
@@ -260,7 +260,7 @@ def test_gradient_by_lag_counts_from_the_chosen_step(step: int) -> None:
     assert scored_step(BATCH.scored, step).tolist() == times
 
 
-def test_gradient_by_lag_of_an_lstm_equals_that_of_its_cells() -> None:
+def test_gradient_by_lag_of_an_lstm_equals_lstm_cell() -> None:
     """Hidden state and cell are separate variables: the gradient by a cell excludes its effect on the same step."""
     network, batch = tagger(partial(LSTM, hidden_size=5), "echo"), BATCHES["echo"].rows(0, 1)
     cell = nn.LSTMCell(5, 5).double()
@@ -281,7 +281,7 @@ def test_gradient_by_lag_of_an_lstm_equals_that_of_its_cells() -> None:
 
 @pytest.mark.parametrize("scored", [1, 4, None])
 def test_gradients_of_an_elman_network_equal_manual_bptt(scored: int | None) -> None:
-    network, batch = writer(partial(Elman, hidden_size=5)), text(rows=1, time=6)
+    network, batch = language_network(partial(Elman, hidden_size=5)), text(rows=1, time=6)
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
     manual = manual_bptt.Network(
         weights["core.weight_ih_l0"],
@@ -361,7 +361,7 @@ def test_gradients_vanish_as_a_power_when_contracting_and_linear() -> None:
 
 
 def test_gradients_start_from_a_given_state() -> None:
-    network, batch = writer(CORES["LSTM with two layers"]), text()
+    network, batch = language_network(CORES["LSTM with two layers"]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
     _, state = network.core(network.encode_symbols(first.inputs))
     torch.testing.assert_close(gradient_by_lag(network, second, state=state), gradient_by_lag(network, batch)[:2])
@@ -447,7 +447,7 @@ def test_gradients_of_a_custom_network_use_its_read_out() -> None:
 
 @pytest.mark.parametrize("function", [encoded, hidden_states, state_trajectory, gradient_by_lag, gradient_by_time_step])
 @pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
-def test_flow_of_shared_inputs_equals_that_of_expanded_ones(function: Callable[..., Tensor], condition_at: Any) -> None:
+def test_flow_of_shared_inputs_equals_expanded_inputs(function: Callable[..., Tensor], condition_at: Any) -> None:
     """Compare a batch that holds each string once with a batch that holds it once per delay."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
     batch = task.train_batch(0)
@@ -462,7 +462,7 @@ def test_flow_of_shared_inputs_equals_that_of_expanded_ones(function: Callable[.
 @pytest.mark.parametrize("function", [hidden_states, state_trajectory, gradient_by_lag, gradient_by_time_step])
 @pytest.mark.parametrize("core", ["RNN with two layers", "orthogonal"])
 def test_flow_leaves_the_network_unchanged(function: Callable[..., Tensor], core: str) -> None:
-    network, batch = writer(CORES[core], dropout=0.5), text()
+    network, batch = language_network(CORES[core], dropout=0.5), text()
     network.core.eval()  # one module in another mode
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     modes = [module.training for module in network.modules()]

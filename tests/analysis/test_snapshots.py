@@ -58,7 +58,7 @@ def tagger(core: Callable[[int], Core] = CORES["Elman"]) -> TaggerNetwork:
     return TaggerNetwork(core, TASK.spec)
 
 
-def reader(core: Callable[[int], Core] = CORES["Elman"]) -> LanguageNetwork:
+def language_network(core: Callable[[int], Core] = CORES["Elman"]) -> LanguageNetwork:
     spec = TaskSpec(5, 5, vocabulary=TEXT)
     return LanguageNetwork(core, spec, dropout=0.5, embedding_size=3)
 
@@ -73,7 +73,7 @@ def batch_for(network: Network) -> Batch:
 def three_snapshots() -> Snapshots:
     """Return three snapshots of a text network whose weights grow."""
     torch.manual_seed(0)
-    network = reader()
+    network = language_network()
     parts = []
     for step in (0, 5, 20):
         with torch.no_grad():
@@ -97,7 +97,7 @@ def assert_same(one: Snapshots, other: Snapshots) -> None:
 # --- one snapshot -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [tagger, reader])
+@pytest.mark.parametrize("make", [tagger, language_network])
 @pytest.mark.parametrize("core", CORES)
 def test_take_snapshot_equals_the_analysis_functions(make: Any, core: str) -> None:
     network = make(CORES[core])
@@ -147,7 +147,7 @@ def test_snapshot_weights_are_the_weights_in_use(core: str) -> None:
 
 
 @pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
-def test_snapshot_of_shared_inputs_equals_that_of_expanded(condition_at: Any) -> None:
+def test_snapshot_of_shared_inputs_equals_expanded_inputs(condition_at: Any) -> None:
     """Compare a batch that holds each string once with a batch that holds it once per delay."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
     network = TaggerNetwork(CORES["GRU"], task.spec, condition_at=condition_at)
@@ -157,7 +157,7 @@ def test_snapshot_of_shared_inputs_equals_that_of_expanded(condition_at: Any) ->
 
 
 def test_a_snapshot_does_not_change_with_the_network() -> None:
-    network = reader()
+    network = language_network()
     snapshot = take_snapshot(network, batch_for(network), 0)
     before = selected(snapshot, torch.tensor([True]))
     with torch.no_grad():
@@ -167,7 +167,7 @@ def test_a_snapshot_does_not_change_with_the_network() -> None:
 
 
 def test_take_snapshot_leaves_the_network_unchanged() -> None:
-    network = reader(CORES["GRU"])
+    network = language_network(CORES["GRU"])
     network.core.eval()
     modes = [module.training for module in network.modules()]
     numbers = torch.get_rng_state()
@@ -180,7 +180,7 @@ def test_take_snapshot_leaves_the_network_unchanged() -> None:
 
 def test_gradient_norms_are_nan_before_the_first_step() -> None:
     snapshot = three_snapshots()
-    assert snapshot.gradient_norms.keys() == dict(reader().named_parameters()).keys()
+    assert snapshot.gradient_norms.keys() == dict(language_network().named_parameters()).keys()
     for norms in snapshot.gradient_norms.values():
         assert norms[0].isnan()
         assert norms[1:].tolist() == [5, 20]
@@ -266,16 +266,16 @@ def test_selected_returns_the_chosen_snapshots() -> None:
 def test_nbytes_is_the_size_of_all_rows() -> None:
     snapshot = three_snapshots()
     assert snapshot.nbytes == 3 * selected(snapshot, torch.tensor([True, False, False])).nbytes
-    weights = sum(weight.numel() * 4 for weight in reader().parameters())
+    weights = sum(weight.numel() * 4 for weight in language_network().parameters())
     assert snapshot.nbytes > 3 * weights
 
 
 def test_joined_raises_for_snapshots_of_different_runs() -> None:
-    network = reader()
+    network = language_network()
     first = take_snapshot(network, batch_for(network), 0)
     later = replace(first, steps=torch.tensor([9]))
     assert joined([first, later]).steps.tolist() == [0, 9]
-    wider = reader(partial(Elman, hidden_size=7))
+    wider = language_network(partial(Elman, hidden_size=7))
     for other in (
         replace(later, steps=first.steps),
         replace(later, inputs=first.inputs + 1),
