@@ -1,4 +1,4 @@
-"""What a trained network does: pure functions of a network and a batch."""
+"""Analysis of trained networks: pure functions of a network and a batch."""
 
 from rnn_tasks.analysis.dynamics import (
     eigenvalues,

@@ -1,4 +1,4 @@
-"""The accuracy of answers by condition, by place in the recall, or by lag."""
+"""The accuracy of answers by condition, by position in the recall, or by lag."""
 
 from typing import NamedTuple
 
@@ -11,59 +11,59 @@ from rnn_tasks.spec import Batch
 
 
 class Shares(NamedTuple):
-    """Shares of right answers.
+    """The share of correct answers in each group.
 
     Attributes:
-        at: What they are the shares of: conditions, or positions, ``(n,)``.
-        share: Right answers over all, in 0..1, ``(n,)``.
-        counts: All answers, ``(n,)``.
+        groups: The groups: conditions, or positions, ``(n,)``.
+        share: The share of correct answers in each group, in 0..1, ``(n,)``.
+        counts: The number of answers in each group, ``(n,)``.
     """
 
-    at: Integers
+    groups: Integers
     share: Floats
     counts: Integers
 
 
-def shares(right: NDArray[np.bool_], groups: Integers) -> Shares:
-    """The share of right answers in each group.
+def share_by_group(correct: NDArray[np.bool_], group_of_answer: Integers) -> Shares:
+    """Return the share of correct answers in each group.
 
     Args:
-        right: Whether each answer is right, ``(answers,)``.
-        groups: The group of each answer, ``(answers,)``.
+        correct: Whether each answer is correct, ``(answers,)``.
+        group_of_answer: The group of each answer, ``(answers,)``.
 
     Returns:
-        Only the groups that occur, in their order.
+        The shares of the groups that occur, sorted by group.
 
     Example:
-        >>> shares(np.array([True, False, True]), np.array([0, 0, 5])).share.tolist()
+        >>> share_by_group(np.array([True, False, True]), np.array([0, 0, 5])).share.tolist()
         [0.5, 1.0]
     """
-    at, place = np.unique(groups, return_inverse=True)
-    count = np.bincount(place, minlength=len(at))
-    return Shares(at, np.bincount(place, right, len(at)) / count, count)
+    groups, index = np.unique(group_of_answer, return_inverse=True)
+    counts = np.bincount(index, minlength=len(groups))
+    return Shares(groups, np.bincount(index, correct, len(groups)) / counts, counts)
 
 
-def _needed(answers: Values, batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which answers are right, and which need memory, both ``(batch, time)``."""
+def _correct_and_needed(answers: Values, batch: Batch) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which answers are correct, and which steps need memory, both ``(batch, time)``."""
     targets = batch.targets.cpu().numpy()
-    given = integers(answers, "answers", targets.shape)
+    symbols = integers(answers, "answers", targets.shape)
     needed = (batch.scored if batch.memory is None else batch.memory & batch.scored).cpu().numpy()
     require(bool(needed.any()), "no step of this batch needs memory")
-    return given == targets, needed
+    return symbols == targets, needed
 
 
 def accuracy_by_condition(answers: Values, batch: Batch) -> Shares:
-    """The share of right answers for each condition, such as the delay of an echo.
+    """Return the share of correct answers for each condition, such as the delay of an echo.
 
     Args:
-        answers: The network's symbols, ``(batch, time)``.
+        answers: The symbols that the network answered, ``(batch, time)``.
         batch: A batch with conditions.
 
     Returns:
-        Shares of the steps that need memory, by ``Batch.condition``.
+        The share for each ``Batch.condition``, over the steps that need memory.
 
     Raises:
-        UsageError: A batch without conditions or without a step that needs memory, or another shape.
+        UsageError: A batch without conditions or without a step that needs memory, or a shape that does not fit.
 
     Example:
         >>> import torch
@@ -72,25 +72,27 @@ def accuracy_by_condition(answers: Values, batch: Batch) -> Shares:
         >>> accuracy_by_condition(torch.tensor([[5, 6], [7, 0]]), batch).share.tolist()
         [1.0, 0.5]
     """
-    right, needed = _needed(answers, batch)
+    correct, needed = _correct_and_needed(answers, batch)
     require(batch.condition is not None, "this batch has no conditions: use accuracy_by_recall")
     assert batch.condition is not None
-    groups = np.broadcast_to(batch.condition.cpu().numpy()[:, None], right.shape)
-    return shares(right[needed], groups[needed])
+    conditions = np.broadcast_to(batch.condition.cpu().numpy()[:, None], correct.shape)
+    return share_by_group(correct[needed], conditions[needed])
 
 
 def accuracy_by_recall(answers: Values, batch: Batch) -> Shares:
-    """The share of right answers for each place in the recall: 0 is the first step of a sequence that needs memory.
+    """Return the share of correct answers for each position in the recall.
+
+    Position 0 is the first step of a sequence that needs memory.
 
     Args:
-        answers: The network's symbols, ``(batch, time)``.
+        answers: The symbols that the network answered, ``(batch, time)``.
         batch: The batch.
 
     Returns:
-        Shares of the steps that need memory.
+        The share for each position, over the steps that need memory.
 
     Raises:
-        UsageError: A batch without a step that needs memory, or another shape.
+        UsageError: A batch without a step that needs memory, or a shape that does not fit.
 
     Example:
         >>> import torch
@@ -98,10 +100,10 @@ def accuracy_by_recall(answers: Values, batch: Batch) -> Shares:
         >>> accuracy_by_recall(torch.tensor([[0, 0, 5, 0]]), batch).share.tolist()
         [1.0, 0.0]
     """
-    right, needed = _needed(answers, batch)
-    return shares(right[needed], (needed.cumsum(axis=1) - 1)[needed])
+    correct, needed = _correct_and_needed(answers, batch)
+    return share_by_group(correct[needed], (needed.cumsum(axis=1) - 1)[needed])
 
 
 def accuracy_by_lag(answers: Values, batch: Batch) -> Shares:
-    """:func:`accuracy_by_condition` where the batch has conditions, else :func:`accuracy_by_recall`."""
+    """Return :func:`accuracy_by_condition` if the batch has conditions, else :func:`accuracy_by_recall`."""
     return (accuracy_by_recall if batch.condition is None else accuracy_by_condition)(answers, batch)

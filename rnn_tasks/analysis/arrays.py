@@ -1,4 +1,4 @@
-"""NumPy arrays from what torch or NumPy has."""
+"""Conversion of torch tensors and NumPy arrays to checked NumPy arrays."""
 
 from typing import Any
 
@@ -11,37 +11,37 @@ from rnn_tasks.errors import require
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Values = Tensor | NDArray[Any]
-"""Numbers as torch or NumPy has them."""
+"""A torch tensor or a NumPy array."""
 
 
 def floats(values: Values, name: str, ndim: int) -> Floats:
-    """Values as a NumPy array in double precision.
+    """Return values as a NumPy array in double precision.
 
     Args:
         values: The values.
-        name: How a message calls them.
-        ndim: The dimensions that they must have.
+        name: Name of the values in error messages.
+        ndim: The required number of dimensions.
 
     Raises:
-        UsageError: Other dimensions, or a value that is not finite.
+        UsageError: Another number of dimensions, or a value that is not finite.
     """
-    found = values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
-    require(found.ndim == ndim, f"{name} must have {ndim} dimensions, got the shape {found.shape}")
-    require(bool(np.isfinite(found).all()), f"{name} must be finite: the network has diverged")
-    return found
+    array = values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
+    require(array.ndim == ndim, f"{name} must have {ndim} dimensions, got the shape {array.shape}")
+    require(bool(np.isfinite(array).all()), f"{name} must be finite: the network has diverged")
+    return array
 
 
 def integers(values: Values, name: str, shape: tuple[int, ...]) -> Integers:
-    """Symbols as a NumPy array.
+    """Return symbols as a NumPy array of integers.
 
     Args:
         values: The symbols.
-        name: How a message calls them.
-        shape: The shape that they must have.
+        name: Name of the symbols in error messages.
+        shape: The required shape.
 
     Raises:
         UsageError: Another shape.
     """
-    found = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    require(found.shape == shape, f"{name} must have the shape {shape}, got {found.shape}")
-    return found.astype(np.int64)
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    require(array.shape == shape, f"{name} must have the shape {shape}, got {array.shape}")
+    return array.astype(np.int64)

@@ -1,4 +1,4 @@
-"""A network as a dynamical system: how one step, and many, stretch and turn small differences between states."""
+"""A network as a dynamical system: Jacobians, Lyapunov exponents, saturation and eigenvalues."""
 
 from collections.abc import Iterator
 
@@ -19,20 +19,20 @@ from rnn_tasks.spec import Batch
 
 
 def step_jacobian(network: Network, encoded_input: Tensor, state: Tensor) -> Tensor:
-    """How one step carries small changes of the state on: ``ds_t/ds_{t-1}``, by automatic differentiation.
+    """Return the Jacobian of one step, ``ds_t/ds_{t-1}``, by automatic differentiation.
 
-    For ``h_t = tanh(U x_t + b + W h_{t-1})`` it is ``diag(1 - h_t^2) W`` (Pascanu, Mikolov and Bengio 2013).
+    For ``h_t = tanh(U x_t + b + W h_{t-1})`` the Jacobian is ``diag(1 - h_t^2) W`` (Pascanu, Mikolov and Bengio 2013).
 
     Args:
         network: The network.
-        encoded_input: What the layer reads in this step, ``(batch, features)``, a step of
+        encoded_input: The layer's input at this step, ``(batch, features)``, one step of
             :func:`rnn_tasks.analysis.flow.encoded`.
-        state: The state before this step, ``(batch, state_size)``, a step of
+        state: The state before this step, ``(batch, state_size)``, one step of
             :func:`rnn_tasks.analysis.flow.state_trajectory`.
 
     Returns:
-        ``(batch, state_size, state_size)``: row i is the gradient of the new state's i-th number. Given without a
-        batch dimension, ``(features,)`` and ``(state_size,)``, it is ``(state_size, state_size)``.
+        ``(batch, state_size, state_size)``: row i is the gradient of the i-th number of the new state. Without batch
+        dimensions, for ``(features,)`` and ``(state_size,)``, the Jacobian is ``(state_size, state_size)``.
 
     Raises:
         UsageError: The layer's state cannot be flattened.
@@ -52,7 +52,7 @@ def step_jacobian(network: Network, encoded_input: Tensor, state: Tensor) -> Ten
     if state.ndim == 1:
         return step_jacobian(network, encoded_input[None], state[None])[0]
     with evaluating(network):
-        return _jacobian(network.core, encoded_input, state, _like(network.core, encoded_input))[0]
+        return _jacobian(network.core, encoded_input, state, _example_state(network.core, encoded_input))[0]
 
 
 def jacobian_products(
@@ -64,23 +64,23 @@ def jacobian_products(
     state: State = None,
     every: int = 1,
 ) -> Tensor:
-    """What 1, 2, ... steps make of a small difference between states: singular values of ``ds_{t+k}/ds_t``.
+    """Return the singular values of ``ds_{t+k}/ds_t``, the product of the Jacobians of k = 1, 2, ... steps.
 
-    That is the product of the Jacobians of k steps along a sequence. The largest value is the factor by which the
-    longest surviving difference has grown, and a gradient on its way back at most (Pascanu, Mikolov and Bengio 2013).
-    Values below 1e-16 of the largest are rounding errors; :func:`lyapunov_spectrum` goes further.
+    The largest singular value is the largest factor by which k steps stretch a small difference between states, and an
+    upper bound of the factor by which they stretch a gradient (Pascanu, Mikolov and Bengio 2013). Singular values below
+    1e-16 of the largest are rounding errors; for many steps use :func:`lyapunov_spectrum`.
 
     Args:
         network: The network.
-        batch: Holds the sequence.
+        batch: The batch with the sequence.
         steps: The largest k, ``1..time - start``.
-        sequence: Which sequence of the batch.
-        start: t, the steps that are read before.
-        state: The layer's state before the first step, of the whole batch; None for zeros.
-        every: Only for every so many k, ``1..steps``: singular values take longer than the product.
+        sequence: Index of the sequence in the batch.
+        start: t, the number of steps that the network reads first, ``0..time - 1``.
+        state: The layer's state before the first step, for the whole batch; None for zeros.
+        every: Return only every n-th k, ``1..steps``, since singular values are slower to compute than the product.
 
     Returns:
-        ``(steps // every, state_size)``, from large to small for each k. Double precision, on the CPU.
+        ``(steps // every, state_size)``, in decreasing order for each k. Double precision, on the CPU.
 
     Raises:
         UsageError: A value outside its bounds, or a state that cannot be flattened.
@@ -101,7 +101,7 @@ def jacobian_products(
     if start < 0 or not 1 <= steps <= time - start:
         raise UsageError(f"start + steps must be within the {time} steps of the batch, got {start} + {steps}")
     if not 1 <= every <= steps:
-        raise UsageError(f"every must be in 1..{steps}, the steps, got {every}")
+        raise UsageError(f"every must be in 1..steps ({steps}), got {every}")
     with evaluating(network):
         inputs = encoded(network, batch)
         first = None if state is None else flatten_state(state, sequences)[sequence : sequence + 1]
@@ -116,23 +116,23 @@ def jacobian_products(
 
 
 def lyapunov_spectrum(network: Network, batch: Batch, discard: int = 0, state: State = None) -> Tensor:
-    """The rates at which small differences between states grow or shrink in the long run, given the inputs.
+    """Return the Lyapunov exponents: the rates at which small differences between states grow or shrink over time.
 
-    Exponents above 0: neighbours part, gradients explode; all below 0: the network forgets where it started, at the
-    latest after about ``-1 / exponent`` steps of the largest. By repeated QR decomposition along the trajectory
-    (Benettin et al. 1980; for recurrent networks Engelken, Wolf and Abbott 2023). They are defined for a sequence
-    without end: of a short one these are the rates over its steps. A model in single precision leaves three digits of
-    the smallest; ``network.double()`` does better.
+    If an exponent is above 0, nearby states diverge and gradients explode. If all are below 0, the network forgets its
+    initial state after about ``-1 / exponent`` steps, with the largest exponent. The exponents are computed by repeated
+    QR decomposition along the trajectory (Benettin et al. 1980; for recurrent networks Engelken, Wolf and Abbott 2023).
+    They are limits for infinitely long sequences; for a short sequence, the values are the mean rates over its steps.
+    In single precision the smallest exponents have about three correct digits; ``network.double()`` has more.
 
     Args:
         network: The network.
-        batch: The sequences that it reads, the longer the better.
-        discard: Steps at the beginning that are not counted, until state and directions have settled, ``0..time - 1``.
+        batch: The sequences that the network reads; longer sequences are more accurate.
+        discard: Steps at the beginning that do not count, until state and directions converge, ``0..time - 1``.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
-        ``(state_size,)``, in nats per step, from large to small, each the mean over the sequences; -inf for
-        directions that a step wipes out. Double precision, on the CPU. The sum is the rate at which volumes grow.
+        ``(state_size,)``, in nats per step, in decreasing order, each the mean over the sequences; -inf for directions
+        that a step maps to zero. Double precision, on the CPU. The sum is the rate at which volumes grow.
 
     Raises:
         UsageError: A value outside its bounds, or a state that cannot be flattened.
@@ -163,13 +163,13 @@ def lyapunov_spectrum(network: Network, batch: Batch, discard: int = 0, state: S
 
 
 def qr_growth(stretched: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal directions again, and how much longer each has become beside those before it.
+    """Orthonormalize directions after a step, and return their logarithmic growth.
 
     Args:
         stretched: Directions after a step, the columns of ``(..., n, n)``.
 
     Returns:
-        Q ``(..., n, n)``, and ``log |diag R|`` ``(..., n)`` of the decomposition into Q R.
+        Q ``(..., n, n)`` and ``log |diag R|`` ``(..., n)`` of the QR decomposition.
 
     Example:
         >>> qr_growth(torch.tensor([[2.0, 5.0], [0.0, 1.0]]))[1]
@@ -180,14 +180,14 @@ def qr_growth(stretched: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def saturation(states: Tensor, threshold: float = 0.95) -> Tensor:
-    """How often each unit is near its bounds, where tanh is flat and lets no gradient through.
+    """Return how often each unit is near -1 or 1, where tanh is flat and its gradient vanishes.
 
     Args:
-        states: ``(..., units)``, such as those of :func:`rnn_tasks.analysis.flow.hidden_states`.
-        threshold: A unit is saturated where its absolute value is above.
+        states: Hidden states, ``(..., units)``, for instance :func:`rnn_tasks.analysis.flow.hidden_states`.
+        threshold: A unit is saturated if its absolute value is above this threshold.
 
     Returns:
-        ``(units,)``, shares of all steps of all sequences; their mean is the share of the whole layer.
+        ``(units,)``, the share of steps, over all sequences; the mean over the units is the share of the whole layer.
 
     Example:
         >>> saturation(torch.tensor([[0.99, 0.1], [-1.0, 0.2], [0.3, 0.96], [0.0, 0.0]]))
@@ -198,16 +198,15 @@ def saturation(states: Tensor, threshold: float = 0.95) -> Tensor:
 
 @torch.no_grad()
 def eigenvalues(network: Network) -> dict[str, Tensor]:
-    """The eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``.
+    """Return the eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``.
 
-    Their absolute values are the factors, and their angles the turns, by which a linear network would change its
-    state in a step.
+    In one step, a linear network scales its state by their absolute values and rotates it by their angles.
 
     Args:
         network: The network.
 
     Returns:
-        ``(hidden_size,)`` complex each, those with the largest absolute value first. Double precision, on the CPU.
+        ``(hidden_size,)`` complex for each matrix, in decreasing order of absolute value. Double precision, on the CPU.
 
     Example:
         >>> from functools import partial
@@ -218,31 +217,31 @@ def eigenvalues(network: Network) -> dict[str, Tensor]:
         >>> {name: values.shape for name, values in eigenvalues(network).items()}
         {'weight_hh_l0': torch.Size([8])}
     """
-    found = {}
+    values_by_name = {}
     for name, weight in network.core.recurrent_weights().items():
         values = torch.linalg.eigvals(weight.detach().cpu().double())
-        found[name] = values[values.abs().argsort(descending=True, stable=True)]
-    return found
+        values_by_name[name] = values[values.abs().argsort(descending=True, stable=True)]
+    return values_by_name
 
 
 @torch.no_grad()
-def _like(core: Core, inputs: Tensor) -> State:
-    """A state of the layer, from one step ``(batch, features)``."""
+def _example_state(core: Core, inputs: Tensor) -> State:
+    """Return the layer's state after one step with inputs ``(batch, features)``."""
     _, state = core(inputs[:, None])
     return state
 
 
 def _jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Tensor, Tensor]:
-    """Jacobians ``(batch, n, n)`` of a step, and the states ``(batch, n)`` after it.
+    """Return the Jacobians ``(batch, n, n)`` of one step, and the states ``(batch, n)`` after it.
 
-    Sequences of a batch do not mix. So each is read n times side by side, and of the i-th copy the gradient of the
-    i-th number of its new state is asked: one backward pass that any layer has, and no vmap, which many have not.
+    The sequences of a batch are independent. So each sequence is repeated n times, and the i-th copy is differentiated
+    by the i-th number of its new state: one backward pass, without vmap, which many layers do not support.
 
     Args:
         core: The layer.
-        inputs: ``(batch, features)``.
-        flat: The states before, ``(batch, n)``.
-        like: A state, as the layer makes it.
+        inputs: The inputs of this step, ``(batch, features)``.
+        flat: The flattened states before the step, ``(batch, n)``.
+        like: A state of the layer, as a template for :func:`unflatten_state`.
     """
     batch_size, size = flat.shape
     with differentiating():
@@ -254,10 +253,10 @@ def _jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Te
 
 
 def _jacobians(core: Core, inputs: Tensor, flat: Tensor | None) -> Iterator[Tensor]:
-    """The Jacobians ``(batch, n, n)`` of each step in double precision on the CPU, from a state, or None for zeros."""
-    like = _like(core, inputs[:, 0])
+    """Yield the Jacobians ``(batch, n, n)`` of each step, in double precision on the CPU; ``flat`` None is zeros."""
+    like = _example_state(core, inputs[:, 0])
     if flat is None:
         flat = torch.zeros_like(flatten_state(like, len(inputs)))
-    for now in inputs.unbind(1):
-        jacobian, flat = _jacobian(core, now, flat, like)
+    for step_inputs in inputs.unbind(1):
+        jacobian, flat = _jacobian(core, step_inputs, flat, like)
         yield jacobian.cpu().double()

@@ -1,4 +1,4 @@
-"""What flows through a network in time: states forward, gradients backward."""
+"""The states of a network over time, and the gradients with respect to these states."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,26 +20,26 @@ Part = Literal["state", "hidden"]
 
 @contextmanager
 def evaluating(network: Network) -> Iterator[None]:
-    """The network without dropout and with each parametrized weight computed only once; afterwards as it was."""
+    """Put the network into evaluation mode, and compute each parametrized weight only once; restore both on exit."""
     with evaluation_mode(network), parametrize.cached():
         yield
 
 
 @contextmanager
 def differentiating() -> Iterator[None]:
-    """Gradients wherever this is called from, also from a hook of validation."""
-    # cuDNN's recurrent layers have no backward pass in eval mode.
+    """Enable gradients, also inside ``torch.no_grad`` and ``torch.inference_mode``."""
+    # cuDNN's recurrent layers have no backward pass in evaluation mode.
     with torch.inference_mode(False), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         yield
 
 
 @torch.no_grad()
 def encoded(network: Network, batch: Batch) -> Tensor:
-    """What the layer reads at each step, ``(batch, time, features)``: the symbols, and the condition if it is told.
+    """Return the layer's input at each step, ``(batch, time, features)``: encoded symbols and, if used, condition.
 
     Args:
         network: The network.
-        batch: What it reads.
+        batch: The sequences that the network reads.
 
     Example:
         >>> from functools import partial
@@ -57,11 +57,11 @@ def encoded(network: Network, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def hidden_states(network: Network, batch: Batch, state: State = None) -> Tensor:
-    """The outputs of the layer at each step, without dropout: what the readout sees.
+    """Return the layer's outputs at each step, without dropout: the inputs of the readout.
 
     Args:
         network: The network.
-        batch: What it reads.
+        batch: The sequences that the network reads.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
@@ -84,11 +84,11 @@ def hidden_states(network: Network, batch: Batch, state: State = None) -> Tensor
 
 @torch.no_grad()
 def state_trajectory(network: Network, batch: Batch, state: State = None) -> Tensor:
-    """The whole state of the layer after each step: all that it remembers of what it has read.
+    """Return the whole state of the layer after each step: everything that it can remember of the sequence.
 
     Args:
         network: The network.
-        batch: What it reads.
+        batch: The sequences that the network reads.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
@@ -114,27 +114,26 @@ def state_trajectory(network: Network, batch: Batch, state: State = None) -> Ten
 def gradient_by_lag(
     network: Network, batch: Batch, step: int = -1, part: Part = "state", state: State = None
 ) -> Tensor:
-    """How far back the loss of one step can see: the length of ``dL_T/dh_{T-k}`` over the lag k.
+    """Return the norm of the gradient ``dL_T/dh_{T-k}`` for each lag k.
 
-    ``L_T`` is the loss of step T alone, so all of the gradient has come back through time, through
-    ``dh_T/dh_{T-k}``: whether it vanishes or explodes on its way is the question of Bengio, Simard and Frasconi 1994
-    and of Pascanu, Mikolov and Bengio 2013. Single precision knows nothing between 0 and 1e-45, ``network.double()``
-    does.
+    ``L_T`` is the loss of step T alone, so the gradient flows back only through time, by ``dh_T/dh_{T-k}``. The norms
+    show whether it vanishes or explodes (Bengio, Simard and Frasconi 1994; Pascanu, Mikolov and Bengio 2013). In single
+    precision, gradients below 1e-45 become 0; use ``network.double()`` for smaller ones.
 
     Args:
         network: The network.
-        batch: The sequences. T may be another step in each.
-        step: Which of a sequence's scored steps is T, as an index: 0 is the first, -1 the last.
-        part: Of which h: the layer's whole ``state``, or the part of it that it puts out, its ``hidden`` state (of the
-            last layer; without the cell of an LSTM, which is then held fixed).
+        batch: The sequences. T may differ between sequences.
+        step: T as an index into the scored steps of each sequence: 0 is the first, -1 the last.
+        part: h is the layer's whole ``state``, or only its output, the ``hidden`` state of the last layer. For an LSTM,
+            ``hidden`` is without the cell, which is then held constant.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
-        ``(lags + 1,)``, from k = 0 to the T of the sequence where it is latest; L2 norms, in nats per unit of h, each
-        the mean over the sequences that reach back so far. Double precision, on the CPU.
+        ``(lags + 1,)``, from k = 0 to the largest T: L2 norms, in nats per unit of h, each the mean over the sequences
+        with T >= k. Double precision, on the CPU.
 
     Raises:
-        UsageError: A sequence without such a step, or a state that cannot be flattened.
+        UsageError: A sequence without this scored step, or a state that cannot be flattened.
 
     Example:
         >>> from functools import partial
@@ -151,23 +150,23 @@ def gradient_by_lag(
     weights = functional.one_hot(last, batch.targets.shape[1])
     norms = _gradient_norms(network, batch, weights, part, state)
     times = last[:, None] - torch.arange(int(last.max()) + 1)
-    reached = times >= 0
-    return norms.gather(1, times.clamp(min=0)).where(reached, 0).sum(0) / reached.sum(0)
+    in_sequence = times >= 0
+    return norms.gather(1, times.clamp(min=0)).where(in_sequence, 0).sum(0) / in_sequence.sum(0)
 
 
 def gradient_by_time_step(network: Network, batch: Batch, part: Part = "state", state: State = None) -> Tensor:
-    """Where the gradient of the whole loss is: the length of ``dL/dh_t`` over t.
+    """Return the norm of the gradient ``dL/dh_t`` of the whole loss for each time step t.
 
-    ``h_t`` acts on the loss now, through the readout, and later, through all states that come after it.
+    ``h_t`` changes the loss of step t through the readout, and the losses of later steps through the later states.
 
     Args:
         network: The network.
-        batch: The sequences. L is the mean loss over the scored steps of a sequence; 0 if it has none.
-        part: Of which h, see :func:`gradient_by_lag`.
+        batch: The sequences. L is the mean loss over the scored steps of a sequence, 0 without scored steps.
+        part: The part of the state that h is, see :func:`gradient_by_lag`.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
-        ``(time,)``, L2 norms, in nats per unit of h, each the mean over the sequences. Double precision, on the CPU.
+        ``(time,)``: L2 norms, in nats per unit of h, each the mean over the sequences. Double precision, on the CPU.
 
     Raises:
         UsageError: A state that cannot be flattened.
@@ -187,17 +186,17 @@ def gradient_by_time_step(network: Network, batch: Batch, part: Part = "state", 
 
 
 def scored_step(scored: Tensor, step: int) -> Tensor:
-    """When the scored step with this index is, in each sequence.
+    """Return the time step of the scored step with this index, for each sequence.
 
     Args:
         scored: ``(batch, time)`` bool.
-        step: Index among the scored steps of a sequence; negative ones count from the end.
+        step: Index into the scored steps of a sequence; a negative index counts from the end.
 
     Returns:
         ``(batch,)`` int64.
 
     Raises:
-        UsageError: A sequence has no such step.
+        UsageError: A sequence has no scored step with this index.
 
     Example:
         >>> scored_step(torch.tensor([[False, True, True], [True, False, False]]), -1)
@@ -205,24 +204,24 @@ def scored_step(scored: Tensor, step: int) -> Tensor:
     """
     fewest = int(scored.sum(1).min())
     if not -fewest <= step < fewest:
-        raise UsageError(f"step must be an index of the scored steps of every sequence, one has {fewest}; got {step}")
+        raise UsageError(f"step must index the scored steps of every sequence, and one has only {fewest}; got {step}")
     return torch.stack([row.nonzero()[step, 0] for row in scored])
 
 
 def flatten_state(state: State, batch_size: int) -> Tensor:
-    """A layer's state as one row of numbers for each sequence.
+    """Return a layer's state as one row of numbers for each sequence.
 
     Args:
-        state: Tensors ``(layers, batch, hidden)``, as torch's layers have them, or ``(batch, hidden)``, alone or in
-            tuples, lists and dictionaries, nested as they like.
+        state: A tensor ``(layers, batch, hidden)``, as in torch's layers, or ``(batch, hidden)``; or tuples, lists and
+            dictionaries of such tensors, nested to any depth.
         batch_size: Number of sequences.
 
     Returns:
-        ``(batch, state_size)``: tensor after tensor, in each of them layer after layer. For an LSTM: the hidden states
-        of all layers, then their cells.
+        ``(batch, state_size)``: the tensors one after another, and in each tensor the layers one after another. For an
+        LSTM: the hidden states of all layers, then the cells of all layers.
 
     Raises:
-        UsageError: The state is made of something else.
+        UsageError: The state contains anything else.
 
     Example:
         >>> state = (torch.zeros(2, 3, 4), torch.ones(2, 3, 4))
@@ -233,11 +232,11 @@ def flatten_state(state: State, batch_size: int) -> Tensor:
 
 
 def unflatten_state(flat: Tensor, like: State) -> State:
-    """The state of which :func:`flatten_state` made these rows.
+    """Return the state that :func:`flatten_state` turned into these rows.
 
     Args:
         flat: ``(batch, state_size)``.
-        like: A state of the same layer, of any number of sequences.
+        like: A state of the same layer, for any number of sequences.
 
     Example:
         >>> state = (torch.zeros(2, 3, 4), torch.ones(2, 3, 4))
@@ -245,16 +244,16 @@ def unflatten_state(flat: Tensor, like: State) -> State:
         >>> torch.equal(hidden, state[0]), torch.equal(cell, state[1])
         (True, True)
     """
-    taken = 0
+    end = 0
 
-    def leaf(other: Tensor) -> Tensor:
-        nonlocal taken
-        start, taken = taken, taken + _sequences_first(other)[0].numel()
-        rows = flat[:, start:taken].to(other.dtype)
-        if other.ndim == 3:
-            layers, _, hidden_size = other.shape
+    def leaf(template: Tensor) -> Tensor:
+        nonlocal end
+        start, end = end, end + _sequences_first(template)[0].numel()
+        rows = flat[:, start:end].to(template.dtype)
+        if template.ndim == 3:
+            layers, _, hidden_size = template.shape
             rows = rows.reshape(len(rows), layers, hidden_size).movedim(1, 0)
-        return rows.contiguous()  # cuDNN takes no other
+        return rows.contiguous()  # cuDNN requires contiguous states
 
     return map_state(like, leaf)
 
@@ -264,30 +263,30 @@ def _sequences_first(leaf: Tensor) -> Tensor:
 
 
 def _leaves(state: State, batch_size: int) -> list[Tensor]:
-    """The tensors of a state, in the order of :func:`rnn_tasks.cores.map_state`."""
+    """Return the tensors of a state, in the order of :func:`rnn_tasks.cores.map_state`."""
     if isinstance(state, (tuple, list, dict)) and state:
         parts = state.values() if isinstance(state, dict) else state
         return [leaf for part in parts for leaf in _leaves(part, batch_size)]
-    found = type(state).__name__
+    description = type(state).__name__
     if isinstance(state, Tensor):
         if state.is_floating_point() and state.shape[:-1][-1:] == (batch_size,) and state.ndim in (2, 3):
             return [state]
-        found = f"{state.dtype} {tuple(state.shape)}"
+        description = f"{state.dtype} {tuple(state.shape)}"
     raise UsageError(
-        f"this layer's state cannot be flattened: a part of it is {found}; it must be made of tensors of shape "
-        f"(layers, {batch_size}, hidden) or ({batch_size}, hidden), in tuples, lists and dictionaries"
+        f"this layer's state cannot be flattened: it contains {description}; a state must consist of float tensors of "
+        f"shape (layers, {batch_size}, hidden) or ({batch_size}, hidden), in tuples, lists and dictionaries"
     )
 
 
 def _steps(core: Core, inputs: Tensor, state: State) -> Iterator[tuple[Tensor, State]]:
-    """Output ``(batch, hidden_size)`` and state after each step."""
-    for now in inputs.unbind(1):
-        output, state = core(now[:, None], state)
+    """Yield the output ``(batch, hidden_size)`` and the state after each step."""
+    for step_inputs in inputs.unbind(1):
+        output, state = core(step_inputs[:, None], state)
         yield output[:, 0], state
 
 
 def _trajectory(core: Core, inputs: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-    """States ``(batch, time, state_size)``, outputs ``(batch, time, hidden_size)``, and the last state as it is."""
+    """Return states ``(batch, time, state_size)``, outputs ``(batch, time, hidden_size)`` and the unflattened state."""
     flats, outputs = [], []
     for output, after in _steps(core, inputs, state):
         flats.append(flatten_state(after, len(inputs)))
@@ -297,23 +296,23 @@ def _trajectory(core: Core, inputs: Tensor, state: State) -> tuple[Tensor, Tenso
 
 
 def _output_columns(flats: Tensor, outputs: Tensor, like: State) -> slice | None:
-    """Where in the flat state the output is: at the end of its first tensor, as in torch's layers, or nowhere: None."""
+    """Return the columns of the flat state that are the output, at the end of the first tensor; None if not there."""
     end = _sequences_first(_leaves(like, len(flats))[0])[0].numel()
     columns = slice(end - outputs.shape[-1], end)
-    there = columns.start >= 0 and torch.equal(flats[..., columns], outputs.to(flats))
-    return columns if there else None
+    is_output = columns.start >= 0 and torch.equal(flats[..., columns], outputs.to(flats))
+    return columns if is_output else None
 
 
 def _gradient_norms(network: Network, batch: Batch, weights: Tensor, part: Part, state: State) -> Tensor:
-    """Norms ``(batch, time)`` of the gradient of each sequence's weighted sum of losses, by its states.
+    """Return the norms ``(batch, time)`` of the gradients of each sequence's weighted loss by its states.
 
-    Every state is a variable of its own: to each a zero is added, and the gradient by that zero is the gradient by the
-    state. Where the layer's output is no part of its state, both together are what a step leaves behind.
+    A zero is added to each state; the gradient with respect to this zero is the gradient with respect to the state. If
+    the layer's output is not part of its state, the output is appended to the state.
 
     Args:
         network: The network.
         batch: The sequences.
-        weights: Of each step's loss, ``(batch, time)``.
+        weights: The weight of each step's loss, ``(batch, time)``.
         part: See :func:`gradient_by_lag`.
         state: The state before the first step.
     """
@@ -321,32 +320,32 @@ def _gradient_norms(network: Network, batch: Batch, weights: Tensor, part: Part,
         raise UsageError(f"part must be 'state' or 'hidden', got {part!r}")
     with evaluating(network), differentiating():
         inputs = encoded(network, batch)
-        before = map_state(state, torch.clone)  # autograd cannot keep what was made in inference mode
+        before = map_state(state, torch.clone)  # autograd cannot use tensors that were created in inference mode
         with torch.no_grad():
             flats, outputs, like = _trajectory(network.core, inputs, before)
         columns = _output_columns(flats, outputs, like)
         size = flats.shape[-1]
         if columns is None and part == "hidden":
-            raise UsageError("this layer's output is no part of its state: ask for part='state'")
+            raise UsageError("this layer's output is not part of its state: use part='state'")
         zeros, hidden = [], []
-        for now in inputs.unbind(1):
-            output, after = network.core(now[:, None], before)
-            left = flatten_state(after, len(inputs))
-            left = left if columns is not None else torch.cat([left, output[:, 0]], 1)
-            zeros.append(torch.zeros_like(left, requires_grad=True))
-            left = left + zeros[-1]
-            hidden.append(left[:, columns or slice(size, None)].to(output.dtype))
-            before = unflatten_state(left[:, :size], after)
+        for step_inputs in inputs.unbind(1):
+            output, after = network.core(step_inputs[:, None], before)
+            flat = flatten_state(after, len(inputs))
+            flat = flat if columns is not None else torch.cat([flat, output[:, 0]], 1)
+            zeros.append(torch.zeros_like(flat, requires_grad=True))
+            flat = flat + zeros[-1]
+            hidden.append(flat[:, columns or slice(size, None)].to(output.dtype))
+            before = unflatten_state(flat[:, :size], after)
         losses = _losses(network, torch.stack(hidden, 1), batch)
         gradients = torch.autograd.grad((losses * weights.to(losses, copy=True)).sum(), zeros, materialize_grads=True)
-    chosen = torch.stack(gradients, 1)[..., columns if part == "hidden" else slice(None)]
-    # Squares of a single-precision number below 1e-23 are 0.
-    norms: Tensor = torch.linalg.vector_norm(chosen.cpu().double(), dim=-1)
+    selected = torch.stack(gradients, 1)[..., columns if part == "hidden" else slice(None)]
+    # In single precision, the square of a number below 1e-23 is 0.
+    norms: Tensor = torch.linalg.vector_norm(selected.cpu().double(), dim=-1)
     return norms
 
 
 def _losses(network: Network, hidden: Tensor, batch: Batch) -> Tensor:
-    """The loss of each step, ``(batch, time)`` in nats, 0 where it is not scored."""
+    """Return the loss of each step, ``(batch, time)`` in nats, 0 for steps that are not scored."""
     targets = batch.targets.to(network.device, copy=True)
     condition = None if batch.condition is None else batch.condition.to(network.device, copy=True)
     logits = network.read_out(hidden, condition)

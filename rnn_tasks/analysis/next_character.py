@@ -1,4 +1,4 @@
-"""What a network that reads a text expects next."""
+"""The probabilities of the next character along a text."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ from rnn_tasks.spec.vocabulary import UNKNOWN
 
 
 class Distributions(NamedTuple):
-    """What a network expects along a text.
+    """Distributions of the next character along a text.
 
     Attributes:
-        characters: What each column is the probability of; the first is any unknown character.
-        probabilities: Row i is what it expects after ``prefix[: i + 1]``, ``(characters of the prefix, vocabulary)``.
+        characters: The character of each column; the first column is the unknown character.
+        probabilities: Row i is the distribution after ``prefix[: i + 1]``, ``(characters of the prefix, vocabulary)``.
     """
 
     characters: tuple[str, ...]
@@ -25,11 +25,11 @@ class Distributions(NamedTuple):
 
 @torch.no_grad()
 def next_character_distributions(network: LanguageNetwork, prefix: str) -> Distributions:
-    """The probabilities of the next character after each character of a text, read from a state of zeros.
+    """Return the distribution of the next character after each character of a text, starting from a state of zeros.
 
     Args:
         network: A network that was trained on text.
-        prefix: The text, at least one character; those that are not known are read as the unknown one.
+        prefix: The text, at least one character; characters outside the vocabulary become the unknown character.
 
     Raises:
         UsageError: An empty text, a network that was not trained on text, or one that has diverged.
@@ -46,7 +46,7 @@ def next_character_distributions(network: LanguageNetwork, prefix: str) -> Distr
     vocabulary = network.spec.vocabulary
     if vocabulary is None:
         raise UsageError("this network was not trained on text")
-    require(bool(prefix), "give a prefix of at least one character")
+    require(bool(prefix), "prefix must have at least one character, got an empty text")
     with evaluation_mode(network):
         logits, _ = network(vocabulary.encode(prefix)[None].to(network.device))
     probabilities = logits[0].double().softmax(dim=-1)

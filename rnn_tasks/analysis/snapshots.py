@@ -1,4 +1,4 @@
-"""Snapshots of a network while it learns: taken, put together, written into one file and read again."""
+"""Snapshots of a network during training: take, join, write and read them."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -22,35 +22,35 @@ from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import UNKNOWN
 
 SNAPSHOTS = "snapshots.pt"
-"""The file's name in a run folder."""
+"""Name of the file in a run folder."""
 
 FORMAT = "rnn_tasks.snapshots/1"
 
 
 @dataclass(frozen=True)
 class Snapshots:
-    """n moments of a training, each seen on the same sequence. All tensors are on the CPU.
+    """n snapshots of one training run, all measured on the same sequence. All tensors are on the CPU.
 
     Attributes:
-        steps: Optimizer steps before each moment, rising, ``(n,)`` int64.
+        steps: Optimizer steps before each snapshot, increasing, ``(n,)`` int64.
         inputs: The symbols that the network read, ``(time,)`` int64.
-        targets: What it should have answered, ``(time,)`` int64, ``NOT_SCORED`` where that does not matter.
-        condition: What it was told about the sequence, or None.
-        alphabet: How the symbols are shown; empty if the task does not say.
-        weights: All weights by the names of ``network.named_parameters()``, ``(n, ...)`` each; one that is computed
-            from other parameters is the weight that the layer used, under the name that it has there.
-        eigenvalues: Of each recurrent matrix, by its name in ``core.recurrent_weights()``, ``(n, hidden_size)``
-            complex, those with the largest absolute value first; none where the layer names no matrix.
-        gradient_norms: L2 norm of each parameter's gradient before clipping, in the step that led to this moment,
-            ``(n,)``; NaN where there was none, as before the first step.
-        gradient_by_time_step: Length of ``dL/dh_t`` over t, ``(n, time)``; None where the layer's state cannot be
+        targets: The correct answers, ``(time,)`` int64, ``NOT_SCORED`` at steps that are not scored.
+        condition: The condition of the sequence, or None.
+        alphabet: The letter of each symbol; empty if the task defines none.
+        weights: All weights by the names of ``network.named_parameters()``, ``(n, ...)`` each. A parametrized weight is
+            the computed weight, under its name in the layer.
+        eigenvalues: Eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``,
+            ``(n, hidden_size)`` complex, in decreasing order of absolute value; empty if the layer names no matrix.
+        gradient_norms: L2 norm of each parameter's gradient before clipping, in the last step before the snapshot,
+            ``(n,)``; NaN if there was no gradient, as before the first step.
+        gradient_by_time_step: Norm of ``dL/dh_t`` for each t, ``(n, time)``; None if the layer's state cannot be
             flattened. See :func:`rnn_tasks.analysis.gradient_by_time_step`.
         states: Hidden states along the sequence, ``(n, time, hidden_size)``.
         predictions: Probabilities of the output symbols along the sequence, ``(n, time, output_size)``.
-        saturation: Share of each unit's hidden states near their bounds, over several sequences,
-            ``(n, hidden_size)``; None where the layer has no bounds.
-        samples: What a language model wrote at each moment; empty for other models.
-        thinning: Only every so many moments of those that were asked for have been kept.
+        saturation: Share of saturated hidden states of each unit, over several sequences, ``(n, hidden_size)``; None
+            if the layer's states are unbounded. See :func:`rnn_tasks.analysis.saturation`.
+        samples: The text that a language model generated at each snapshot; empty for other models.
+        thinning: The factor by which the intervals between snapshots were increased to limit the size.
     """
 
     steps: Tensor
@@ -73,14 +73,14 @@ class Snapshots:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all numbers."""
+        """Size of all tensors that hold one row per snapshot, in bytes."""
         return sum(tensor.nbytes for tensor in _rows(self).values())
 
 
-ONE_FOR_ALL = ("inputs", "targets", "condition", "alphabet")
-"""Fields that all moments of a training share."""
+SHARED_FIELDS = ("inputs", "targets", "condition", "alphabet")
+"""Fields with one value for all snapshots."""
 
-PER_MOMENT = (
+ROW_FIELDS = (
     "steps",
     "weights",
     "eigenvalues",
@@ -90,7 +90,7 @@ PER_MOMENT = (
     "predictions",
     "saturation",
 )
-"""Fields with a row for each moment: a tensor, a dictionary of tensors, or None."""
+"""Fields with one row per snapshot: a tensor, a dictionary of tensors, or None."""
 
 
 def take_snapshot(
@@ -101,18 +101,18 @@ def take_snapshot(
     sample_length: int = 60,
     threshold: float = 0.95,
 ) -> Snapshots:
-    """One moment of a training. Like all of ``analysis`` it leaves gradients alone; it draws no global random number.
+    """Return a snapshot of a network. The network's gradients and the global random numbers stay unchanged.
 
     Args:
         network: The network.
-        batch: What it reads: of the first sequence all is kept, of all of them their mean saturation.
+        batch: The sequences that the network reads: all of them for the saturation, the first one for all else.
         step: Optimizer steps so far.
-        gradient_norms: Norm of each parameter's gradient; None where there was none.
+        gradient_norms: Norm of each parameter's gradient; None before the first step.
         sample_length: Characters that a language model adds to its task's prefix, ``>= 0``.
         threshold: See :func:`rnn_tasks.analysis.saturation`.
 
     Returns:
-        Snapshots with n = 1.
+        :class:`Snapshots` with n = 1.
 
     Example:
         >>> from functools import partial
@@ -121,35 +121,35 @@ def take_snapshot(
         >>> from rnn_tasks.tasks import Echo
         >>> task = Echo(delay=2, sequence_length=7, batch_size=3)
         >>> network = TaggerNetwork(partial(GRU, hidden_size=8), task.spec)
-        >>> taken = take_snapshot(network, task.train_batch(0), step=0)
-        >>> taken.states.shape, taken.weights["core.weight_hh_l0"].shape
+        >>> snapshot = take_snapshot(network, task.train_batch(0), step=0)
+        >>> snapshot.states.shape, snapshot.weights["core.weight_hh_l0"].shape
         (torch.Size([1, 7, 8]), torch.Size([1, 24, 8]))
     """
     first = batch.rows(0, 1)
     norms = {name: torch.tensor([torch.nan]) for name, weight in network.named_parameters() if weight.requires_grad}
-    norms |= {name: _kept(norm)[None] for name, norm in (gradient_norms or {}).items()}
+    norms |= {name: _cpu_copy(norm)[None] for name, norm in (gradient_norms or {}).items()}
     gradient = _gradient_by_time_step(network, first)
     with torch.no_grad(), evaluating(network):
         states = hidden_states(network, batch)
         return Snapshots(
             steps=torch.tensor([step]),
-            inputs=_kept(first.inputs[0]),
-            targets=_kept(first.targets[0]),
+            inputs=_cpu_copy(first.inputs[0]),
+            targets=_cpu_copy(first.targets[0]),
             condition=None if first.condition is None else int(first.condition[0]),
             alphabet=alphabet(network.spec),
-            weights={name: _kept(weight)[None] for name, weight in effective_weights(network).items()},
+            weights={name: _cpu_copy(weight)[None] for name, weight in effective_weights(network).items()},
             eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(network).items()},
             gradient_norms=norms,
             gradient_by_time_step=gradient,
-            states=_kept(states[:1]),
-            predictions=_kept(_logits(network, first).softmax(-1)),
-            saturation=_kept(saturation(states, threshold))[None] if has_bounds(network.core) else None,
+            states=_cpu_copy(states[:1]),
+            predictions=_cpu_copy(_logits(network, first).softmax(-1)),
+            saturation=_cpu_copy(saturation(states, threshold))[None] if has_bounds(network.core) else None,
             samples=_samples(network, sample_length),
         )
 
 
 def effective_weights(network: nn.Module) -> dict[str, Tensor]:
-    """All weights as the network uses them, by name: those that are computed from others instead of these others.
+    """Return all weights that the network uses, by name: computed weights instead of their parametrizations.
 
     Example:
         >>> from torch.nn.utils.parametrizations import orthogonal
@@ -167,7 +167,7 @@ def effective_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def has_bounds(core: Core) -> bool:
-    """Whether the states of a layer cannot leave -1..1, so that they can be near the end; True if it is not known.
+    """Return whether the hidden states of a layer cannot leave -1..1; True for layers that this package does not know.
 
     Example:
         >>> has_bounds(Elman(3, 4)), has_bounds(Elman(3, 4, activation="relu"))
@@ -180,104 +180,104 @@ def has_bounds(core: Core) -> bool:
 
 
 def alphabet(spec: TaskSpec) -> tuple[str, ...]:
-    """How a task shows its symbols; empty if it does not say."""
+    """Return the letter of each symbol of a task; empty if the task defines none."""
     if spec.vocabulary is not None:
         return (UNKNOWN, *spec.vocabulary.characters)
     return () if spec.codec is None else tuple(spec.codec.symbols)
 
 
 def joined(parts: Sequence[Snapshots]) -> Snapshots:
-    """Snapshots of the same training, one after another.
+    """Join snapshots of one training run.
 
     Args:
-        parts: At least one, in the order of their steps.
+        parts: The snapshots, at least one, in the order of their steps.
 
     Raises:
-        UsageError: They are of different networks or sequences, or their steps do not rise.
+        UsageError: Snapshots of different networks or sequences, or steps that do not increase.
     """
     if len(parts) == 1:
         return parts[0]
     first = parts[0]
     for other in parts[1:]:
         fits = _shapes(other) == _shapes(first) and all(
-            _equal(getattr(other, name), getattr(first, name)) for name in ONE_FOR_ALL
+            _equal(getattr(other, name), getattr(first, name)) for name in SHARED_FIELDS
         )
-        require(fits, "these snapshots are of different networks, or of different sequences")
+        require(fits, "the snapshots come from different networks, or from different sequences")
     result = _combined(parts, torch.cat, sum((part.samples for part in parts), ()))
-    require(bool((result.steps.diff() > 0).all()), "the steps of snapshots must rise")
+    require(bool((result.steps.diff() > 0).all()), "the steps of snapshots must increase")
     return result
 
 
 def selected(snapshots: Snapshots, kept: Tensor) -> Snapshots:
-    """Some of the moments.
+    """Return some of the snapshots.
 
     Args:
-        snapshots: All of them.
-        kept: ``(n,)`` bool.
+        snapshots: The snapshots.
+        kept: The snapshots to return, ``(n,)`` bool.
     """
     samples = tuple(text for text, keep in zip(snapshots.samples, kept.tolist(), strict=False) if keep)
     return _combined([snapshots], lambda tensors: tensors[0][kept], samples)
 
 
-def to_values(snapshots: Snapshots) -> dict[str, Any]:
-    """Tensors and plain values, from which :func:`from_values` makes equal snapshots."""
+def to_dict(snapshots: Snapshots) -> dict[str, Any]:
+    """Return the snapshots as a dictionary of tensors and plain values, the inverse of :func:`from_dict`."""
     return {"format": FORMAT, **vars(snapshots)}
 
 
-def from_values(values: Any) -> Snapshots:
-    """The snapshots whose :func:`to_values` gave this.
+def from_dict(values: Any) -> Snapshots:
+    """Return the snapshots of a dictionary that :func:`to_dict` returned.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: Anything else.
     """
-    require(isinstance(values, dict) and values.get("format") == FORMAT, "these are no snapshots of this version")
+    require(isinstance(values, dict) and values.get("format") == FORMAT, f"not snapshots in the format {FORMAT}")
     try:
         values = {name: value for name, value in values.items() if name != "format"}
         snapshots = Snapshots(**values)
         _check(snapshots)
     except (TypeError, AttributeError, IndexError, ValueError) as error:  # UsageError is a ValueError
-        raise UsageError("these snapshots are incomplete, or do not belong together") from error
+        raise UsageError("the snapshots are incomplete or inconsistent") from error
     return snapshots
 
 
 def write_snapshots(path: Path, snapshots: Snapshots) -> None:
-    """Write all into one file; what was there before stays until all is written.
+    """Write snapshots to a file. An existing file is replaced only once everything is written.
 
     Args:
         path: The file; its folder must exist.
-        snapshots: What to write.
+        snapshots: The snapshots.
 
     Raises:
-        OSError: It cannot be written; nothing has changed.
+        OSError: The file cannot be written; an existing file is unchanged.
     """
     buffer = io.BytesIO()
-    torch.save(to_values(snapshots), buffer)
+    torch.save(to_dict(snapshots), buffer)
     write_atomically(path, buffer.getvalue())
 
 
 def read_snapshots(path: Path | str) -> Snapshots:
-    """Read a file that :func:`write_snapshots` has written; nothing in it is executed.
+    """Read a file that :func:`write_snapshots` has written. No code from the file is executed.
 
     Args:
         path: The file.
 
     Raises:
-        UsageError: It is missing, damaged, or holds something else.
+        UsageError: The file is missing, damaged, or does not hold snapshots.
     """
     path = Path(path)
-    require(path.is_file(), f"there is no file of snapshots {path}; the callback SnapshotRecorder writes it")
+    require(path.is_file(), f"there is no file {path}; the callback SnapshotRecorder writes it during training")
     try:
         values = read_tensors(path)
     except UsageError as error:
-        raise UsageError(f"{error}; move it away to do without") from error
+        raise UsageError(f"{error}; move it away to continue without snapshots") from error
     try:
-        return from_values(values)
+        return from_dict(values)
     except UsageError as error:
-        raise UsageError(f"{path} cannot be used: {error}; move it away to do without") from error
+        raise UsageError(f"{path} cannot be used: {error}; move it away to continue without snapshots") from error
 
 
-def _kept(tensor: Tensor) -> Tensor:
-    """A copy on the CPU that shares no storage, in at least single precision."""
+def _cpu_copy(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU with storage of its own, in at least single precision."""
     dtype = torch.promote_types(tensor.dtype, torch.float32) if tensor.is_floating_point() else tensor.dtype
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
@@ -303,9 +303,9 @@ def _gradient_by_time_step(network: Network, batch: Batch) -> Tensor | None:
 
 
 def _rows(snapshots: Snapshots) -> dict[str, Tensor]:
-    """Return all tensors with a row for each moment by name, for instance ``states`` or ``weights/readout.bias``."""
+    """Return all tensors with one row per snapshot, by name, for instance ``states`` or ``weights/readout.bias``."""
     rows: dict[str, Tensor] = {}
-    for name in PER_MOMENT:
+    for name in ROW_FIELDS:
         value = getattr(snapshots, name)
         if isinstance(value, dict):
             rows |= {f"{name}/{key}": tensor for key, tensor in value.items()}
@@ -317,15 +317,15 @@ def _rows(snapshots: Snapshots) -> dict[str, Tensor]:
 def _combined(
     parts: Sequence[Snapshots], combine: Callable[[list[Tensor]], Tensor], samples: tuple[str, ...]
 ) -> Snapshots:
-    """Return snapshots whose tensors are computed from those of several parts.
+    """Return snapshots whose tensors are combined from several parts.
 
     Args:
-        parts: At least one, with the same names of tensors; what all moments share is taken from the first.
-        combine: Computes a tensor from the list of the parts' tensors of one name.
-        samples: The texts of all moments.
+        parts: The parts, at least one, with the same names of tensors; shared fields are taken from the first part.
+        combine: Function that combines the tensors of one name, one tensor from each part.
+        samples: The text samples of the result.
     """
     fields: dict[str, Any] = {"samples": samples}
-    for name in PER_MOMENT:
+    for name in ROW_FIELDS:
         values = [getattr(part, name) for part in parts]
         if isinstance(values[0], dict):
             fields[name] = {key: combine([value[key] for value in values]) for key in values[0]}
@@ -335,7 +335,7 @@ def _combined(
 
 
 def _shapes(snapshots: Snapshots) -> dict[str, tuple[torch.dtype, torch.Size]]:
-    """Return type and shape of one moment's row by name."""
+    """Return type and shape of one row of each tensor, by name."""
     return {name: (tensor.dtype, tensor.shape[1:]) for name, tensor in _rows(snapshots).items()}
 
 
@@ -344,14 +344,14 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _check(snapshots: Snapshots) -> None:
-    """Raise unless all of a file's contents have the types, shapes and values that the class promises."""
+    """Raise unless all fields have the types, shapes and values that :class:`Snapshots` documents."""
     n, time, hidden = len(snapshots.steps), len(snapshots.inputs), snapshots.states.shape[-1]
     saturation, gradient = snapshots.saturation, snapshots.gradient_by_time_step
     real = torch.is_floating_point
     tensors_fit = (
-        _fits(snapshots.steps, _is_whole, n)
-        and _fits(snapshots.inputs, _is_whole, time)
-        and _fits(snapshots.targets, _is_whole, time)
+        _fits(snapshots.steps, _is_int64, n)
+        and _fits(snapshots.inputs, _is_int64, time)
+        and _fits(snapshots.targets, _is_int64, time)
         and _all_fit(snapshots.weights, real, n, ...)
         and _all_fit(snapshots.eigenvalues, torch.is_complex, n, hidden)
         and _all_fit(snapshots.gradient_norms, real, n, ...)
@@ -366,10 +366,10 @@ def _check(snapshots: Snapshots) -> None:
         and time >= 1
         and bool((snapshots.steps.diff() > 0).all())
         and (snapshots.condition is None or type(snapshots.condition) is int)
-        and _are_texts(snapshots.alphabet)
+        and _are_strings(snapshots.alphabet)
         and int(snapshots.inputs.min()) >= 0
         and (not snapshots.alphabet or int(snapshots.inputs.max()) < len(snapshots.alphabet))
-        and _are_texts(snapshots.samples)
+        and _are_strings(snapshots.samples)
         and len(snapshots.samples) in (0, n)
         and type(snapshots.thinning) is int
         and snapshots.thinning >= 1
@@ -377,36 +377,40 @@ def _check(snapshots: Snapshots) -> None:
     require(values_fit, "values are wrong")
 
 
-def _fits(value: Any, kind: Callable[[Tensor], bool], *shape: int | EllipsisType | None) -> bool:
-    """Return whether a value is a plain tensor on the CPU, of a type and a shape.
+def _fits(value: Any, has_type: Callable[[Tensor], bool], *shape: int | EllipsisType | None) -> bool:
+    """Return whether a value is a plain tensor on the CPU with the expected type and shape.
 
     Args:
-        value: Anything.
-        kind: Tells tensors of the right type.
-        shape: The size of each dimension, None for any size; a last ``...`` stands for further dimensions.
+        value: Any value.
+        has_type: Function that returns whether a tensor has the expected type.
+        shape: The size of each dimension, None for any size; a final ``...`` stands for any further dimensions.
     """
     if type(value) is not Tensor or value.device.type != "cpu" or value.layout != torch.strided:
         return False
-    if not value.is_contiguous():  # a few stored numbers could be spread over a large shape
+    if not value.is_contiguous():  # an expanded tensor could claim a huge shape with a few stored numbers
         return False
     sizes = tuple(value.shape)
     if shape[-1] is ...:
         shape = shape[:-1]
         sizes = sizes[: len(shape)]
     same_rank = len(sizes) == len(shape)
-    return kind(value) and same_rank and all(wanted in (None, size) for wanted, size in zip(shape, sizes, strict=True))
-
-
-def _all_fit(value: Any, kind: Callable[[Tensor], bool], *shape: int | EllipsisType | None) -> bool:
-    """Return whether a value is a dictionary with texts as keys and tensors that fit."""
-    return isinstance(value, dict) and all(
-        isinstance(name, str) and _fits(tensor, kind, *shape) for name, tensor in value.items()
+    return (
+        has_type(value)
+        and same_rank
+        and all(expected in (None, size) for expected, size in zip(shape, sizes, strict=True))
     )
 
 
-def _is_whole(tensor: Tensor) -> bool:
+def _all_fit(value: Any, has_type: Callable[[Tensor], bool], *shape: int | EllipsisType | None) -> bool:
+    """Return whether a value is a dictionary with string keys and tensors that fit."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and _fits(tensor, has_type, *shape) for name, tensor in value.items()
+    )
+
+
+def _is_int64(tensor: Tensor) -> bool:
     return tensor.dtype == torch.int64
 
 
-def _are_texts(value: Any) -> bool:
+def _are_strings(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(text, str) for text in value)

@@ -1,4 +1,4 @@
-"""Callbacks that act (on weights, on the run) and callbacks that observe (``...Monitor``, ``...Recorder``, ...)."""
+"""Callbacks that change the weights or the run, and callbacks that only measure (``...Monitor``, ``...Recorder``)."""
 
 from rnn_tasks.callbacks.eigenvalue_monitor import EigenvalueMonitor
 from rnn_tasks.callbacks.exact_resume import ExactResume

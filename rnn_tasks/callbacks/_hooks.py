@@ -1,4 +1,4 @@
-"""What several callbacks need: the model's network, and a call after each optimizer step."""
+"""Helpers of several callbacks: access to the model's network, and a call after each optimizer step."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,27 +14,28 @@ CallbackT = TypeVar("CallbackT", bound=Callback)
 
 
 def network_of(pl_module: LightningModule) -> Network | None:
-    """The model's network; None if it has none of ours."""
+    """Return the model's network; None if the model has no :class:`~rnn_tasks.networks.Network`."""
     network = getattr(pl_module, "network", None)
     return network if isinstance(network, Network) else None
 
 
 def recurrent_weights(pl_module: LightningModule) -> dict[str, Tensor]:
-    """The square recurrent matrices of the model's layer, by name; none if it has no layer of ours."""
+    """Return the square recurrent matrices of the model's layer by name; empty if the model has no network."""
     network = network_of(pl_module)
     return {} if network is None else network.core.recurrent_weights()
 
 
-def callbacks_of(trainer: Trainer, kind: type[CallbackT]) -> list[CallbackT]:
-    """The trainer's callbacks of a class, in its order."""
-    return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
+def callbacks_of(trainer: Trainer, callback_class: type[CallbackT]) -> list[CallbackT]:
+    """Return the trainer's callbacks of a class, in the trainer's order."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if isinstance(callback, callback_class)]
 
 
 class AfterEachStep:
-    """Calls a function after each optimizer step: once a step, whatever the accumulation or precision.
+    """Calls a function once after each optimizer step, also with accumulated gradients and mixed precision.
 
     Args:
-        function: What to call, without arguments.
+        function: The function, without arguments.
     """
 
     def __init__(self, function: Callable[[], None]) -> None:
@@ -42,7 +43,7 @@ class AfterEachStep:
         self.handles: list[RemovableHandle] = []
 
     def attach(self, trainer: Trainer) -> None:
-        """Begin; to be called when the optimizers exist."""
+        """Register the hooks; the trainer's optimizers must exist."""
 
         def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             self.function()
@@ -50,7 +51,7 @@ class AfterEachStep:
         self.handles = [optimizer.register_step_post_hook(hook) for optimizer in trainer.optimizers]
 
     def detach(self) -> None:
-        """End."""
+        """Remove the hooks."""
         for handle in self.handles:
             handle.remove()
         self.handles = []

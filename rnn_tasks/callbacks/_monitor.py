@@ -25,83 +25,83 @@ if TYPE_CHECKING:
 
 @contextmanager
 def observing(model: LightningModule) -> Iterator[None]:
-    """Evaluation mode, without a trace: the modes of all modules and the random numbers are restored afterwards."""
+    """Put the model into evaluation mode; on exit, restore the modes of all modules and the random-number state."""
     devices = [model.device] if model.device.type == "cuda" else []
     with evaluation_mode(model), torch.random.fork_rng(devices=devices):
         yield
 
 
 def is_finite(model: LightningModule) -> bool:
-    """Whether all weights are numbers; a diverged network shows nothing."""
+    """Return whether all weights are finite; monitors skip a network that has diverged."""
     return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
-def network_to_observe(model: LightningModule, who: str) -> Network:
-    """The model's network.
+def require_network(model: LightningModule, callback_name: str) -> Network:
+    """Return the model's network.
 
     Args:
         model: The model.
-        who: The callback that asks.
+        callback_name: Name of the callback, for the message.
 
     Raises:
-        UsageError: It has none of ours.
+        UsageError: The model has no :class:`~rnn_tasks.networks.Network`.
     """
     network = network_of(model)
     if network is None:
-        raise UsageError(f"{who} looks into a recurrent layer, and {type(model).__name__} has none")
+        raise UsageError(f"{callback_name} needs a model with a recurrent layer; {type(model).__name__} has none")
     return network
 
 
 def layer_name(core: Core) -> str:
-    """The class of a layer; of one that is not ours its own."""
+    """Return the class name of a layer; for a :class:`~rnn_tasks.cores.Foreign` core, that of the wrapped layer."""
     return type(getattr(core, "layer", core)).__name__
 
 
 def first_sequences(batch: Batch, num_sequences: int) -> Batch:
-    """The first sequences of a batch that have a scored step.
+    """Return the first sequences of a batch that have a scored step.
 
     Args:
         batch: The batch.
-        num_sequences: How many at most.
+        num_sequences: The maximum number of sequences.
 
     Raises:
-        UsageError: No sequence has one.
+        UsageError: No sequence has a scored step.
     """
     batch = batch.one_per_input(at_least=num_sequences)
-    numbers = batch.scored.any(1).nonzero()[:num_sequences, 0]
-    if not len(numbers):
-        raise UsageError("no sequence of the first validation batch has a scored step to look at")
-    return batch.selected(numbers)._replace(continues=False)
+    indices = batch.scored.any(1).nonzero()[:num_sequences, 0]
+    if not len(indices):
+        raise UsageError("no sequence of the first validation batch has a scored step")
+    return batch.selected(indices)._replace(continues=False)
 
 
-def probe_of(trainer: Trainer, model: LightningModule, num_sequences: int, who: str) -> Batch:
-    """The first sequences that this process validates on, which are the same in every validation; on its device.
+def fixed_sequences(trainer: Trainer, model: LightningModule, num_sequences: int, callback_name: str) -> Batch:
+    """Return the first validation sequences of this process, on the model's device; each validation starts with them.
 
     Args:
-        trainer: Its datamodule has them.
+        trainer: The trainer, with a datamodule.
         model: The model.
-        num_sequences: How many at most.
-        who: The callback that asks.
+        num_sequences: The maximum number of sequences.
+        callback_name: Name of the callback, for the message.
 
     Raises:
-        UsageError: There are none.
+        UsageError: The trainer has no datamodule, or no sequence has a scored step.
     """
     task: Any = getattr(trainer, "datamodule", None)
     if task is None:
-        raise UsageError(f"{who} looks at the first validation sequences: give trainer.fit a datamodule")
+        raise UsageError(f"{callback_name} needs validation sequences: give trainer.fit a datamodule")
     batch: Batch = move_data_to_device(first_sequences(next(iter(task.val_dataloader())), num_sequences), model.device)
     return batch
 
 
-def boards(trainer: Trainer) -> list[SummaryWriter]:
-    """Where pictures go: TensorBoard's writer of each logger that has one."""
+def tensorboard_writers(trainer: Trainer) -> list[SummaryWriter]:
+    """Return the writers of all TensorBoard loggers."""
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
-def add_picture(board: SummaryWriter, name: str, figure: "Figure", step: int) -> None:
-    """Show a picture in TensorBoard, and let go of it.
+def add_picture(writer: SummaryWriter, tag: str, figure: "Figure", step: int) -> None:
+    """Write a figure as an image to TensorBoard, and free the figure.
 
-    Not by ``add_figure``, which loads pyplot, and with it a state that all figures share.
+    ``SummaryWriter.add_figure`` is not used: it imports pyplot, whose state is global.
     """
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -109,23 +109,22 @@ def add_picture(board: SummaryWriter, name: str, figure: "Figure", step: int) ->
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     colours = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
-    board.add_image(name, colours, step, dataformats="HWC")
+    writer.add_image(tag, colours, step, dataformats="HWC")
     figure.clear()
 
 
 class Monitor(Callback, ABC):
-    """Measures the network before training and after validations, on the first validation sequences; on rank zero.
+    """Base class of monitors that evaluate the network on the first validation sequences.
 
-    It measures without dropout and in the precision of the weights, and changes nothing: neither gradients nor random
-    numbers.
+    A monitor measures before training and after validations, on rank zero, without dropout and in the precision of the
+    weights. It changes neither gradients nor random numbers.
 
     Args:
         every_n_validations: Validations between two measurements, ``>= 1``.
-        first_picture_after: Validations before the first picture in TensorBoard, ``>= 1``; the next ones come after
-            twice, four times, ... as many, since a picture takes as long as many steps, and one when training ends.
-        num_sequences: Sequences at most, ``>= 1``.
-        optional: Whether a network that does not have what is measured is trained without it, after a line that says
-            so, and not refused.
+        first_picture_after: Validations before the first picture in TensorBoard, ``>= 1``. Drawing is slow, so later
+            pictures follow after 2, 4, 8, ... times as many validations; the last is drawn when training ends.
+        num_sequences: The maximum number of sequences, ``>= 1``.
+        optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -152,60 +151,60 @@ class Monitor(Callback, ABC):
         self.optional = optional
         self.validations = 0
         self.shown_at: int | None = None
-        self.probe: Batch | None = None
+        self.sequences: Batch | None = None
 
     @abstractmethod
-    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
-        """Measure the network, and keep what a picture of it needs.
+    def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
+        """Measure the network, and keep the values that :meth:`show` draws.
 
         Args:
             network: The network.
-            probe: The sequences.
+            sequences: The validation sequences.
             step: Optimizer steps so far.
 
         Returns:
-            What is logged, by name.
+            The values to log, by name.
         """
 
     @abstractmethod
-    def show(self, board: SummaryWriter, step: int) -> None:
-        """Draw what was measured last, and perhaps before.
+    def show(self, writer: SummaryWriter, step: int) -> None:
+        """Draw the kept measurements in TensorBoard.
 
         Args:
-            board: TensorBoard's writer.
+            writer: TensorBoard's writer.
             step: Optimizer steps so far.
         """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validations, self.shown_at = 0, None
-        network = network_to_observe(pl_module, type(self).__name__)
-        with observing(pl_module):  # on every rank, so that a layer that is refused stops all of them
-            self.probe = probe_of(trainer, pl_module, self.num_sequences, type(self).__name__)
+        network = require_network(pl_module, type(self).__name__)
+        with observing(pl_module):  # on every rank, so that an unsupported layer stops all ranks
+            self.sequences = fixed_sequences(trainer, pl_module, self.num_sequences, type(self).__name__)
             try:
-                self.check_supported(network, self.probe)
-            except Exception as error:  # a layer of somebody's own may raise anything
+                self.check_supported(network, self.sequences)
+            except Exception as error:  # a user's layer may raise anything
                 if not self.optional:
                     raise
-                self.probe = None
+                self.sequences = None
                 if trainer.is_global_zero:
-                    print(f"{error}: left out", flush=True)
+                    print(f"{error}: skipped", flush=True)
 
-    def check_supported(self, network: Network, probe: Batch) -> None:
-        """Raise if the layer does not have what is measured.
+    def check_supported(self, network: Network, sequences: Batch) -> None:
+        """Raise unless this monitor can measure the network's layer.
 
         Args:
             network: The network.
-            probe: The sequences.
+            sequences: The validation sequences.
 
         Raises:
-            UsageError: Its layer does not have it.
+            UsageError: The layer is not supported.
         """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.ckpt_path:  # a resumed run has been measured at this step
+        if trainer.ckpt_path:  # this step was measured before the run was interrupted
             return
         values = self._measure(trainer, pl_module)
-        for logger in trainer.loggers if values else []:  # the model's log would hold them back until the epoch ends
+        for logger in trainer.loggers if values else []:  # self.log would write the values only when the epoch ends
             logger.log_metrics({name: float(value) for name, value in values.items()}, trainer.global_step)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -215,7 +214,7 @@ class Monitor(Callback, ABC):
         if self.is_drawn(self.validations) or self.validations % self.every_n_validations == 0:
             values = self._measure(trainer, pl_module)
             if values:
-                # With sync_dist Lightning does not warn of values that only one process has.
+                # Only rank zero has values; sync_dist suppresses Lightning's warning about that.
                 pl_module.log_dict(values, batch_size=1, rank_zero_only=True, sync_dist=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -223,9 +222,9 @@ class Monitor(Callback, ABC):
             self._show(trainer)
 
     def is_drawn(self, validations: int) -> bool:
-        """Whether there is a picture after so many validations."""
-        times, rest = divmod(validations, self.first_picture_after)
-        return rest == 0 and times.bit_count() == 1
+        """Return whether to draw a picture after this many validations."""
+        multiple, remainder = divmod(validations, self.first_picture_after)
+        return remainder == 0 and multiple.bit_count() == 1
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.shown_at != trainer.global_step:
@@ -233,17 +232,17 @@ class Monitor(Callback, ABC):
             self._show(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.probe = None
+        self.sequences = None
 
     def _measure(self, trainer: Trainer, model: LightningModule) -> dict[str, Tensor]:
         network = network_of(model)
-        if not trainer.is_global_zero or self.probe is None or network is None or not is_finite(model):
+        if not trainer.is_global_zero or self.sequences is None or network is None or not is_finite(model):
             return {}
         with observing(model):
-            return self.measure(network, self.probe, trainer.global_step)
+            return self.measure(network, self.sequences, trainer.global_step)
 
     def _show(self, trainer: Trainer) -> None:
-        if trainer.is_global_zero and self.probe is not None:
+        if trainer.is_global_zero and self.sequences is not None:
             self.shown_at = trainer.global_step
-            for board in boards(trainer):
-                self.show(board, trainer.global_step)
+            for writer in tensorboard_writers(trainer):
+                self.show(writer, trainer.global_step)

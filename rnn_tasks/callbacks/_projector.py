@@ -1,4 +1,4 @@
-"""Hidden states for TensorBoard's projector, with what they stand for."""
+"""Hidden states with labels for TensorBoard's projector."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -15,17 +15,17 @@ from rnn_tasks.spec.vocabulary import Vocabulary, visible
 from rnn_tasks.texts.grammar import ELMAN
 
 MAX_POINTS = 1_000
-"""More can hardly be told apart, and take long to write."""
+"""Maximum number of points; more are hard to tell apart, and slow to write."""
 
 
 class Points(NamedTuple):
-    """Hidden states with what they stand for.
+    """Hidden states with labels.
 
     Attributes:
-        name: What they are states of.
-        states: ``(points, hidden_size)``.
+        name: Tag in TensorBoard.
+        states: Hidden states, ``(points, hidden_size)``.
         columns: Names of the columns of ``labels``.
-        labels: A row for each point.
+        labels: One row of labels for each point.
     """
 
     name: str
@@ -33,19 +33,19 @@ class Points(NamedTuple):
     columns: tuple[str, ...]
     labels: Sequence[tuple[str, ...]]
 
-    def add_to(self, board: SummaryWriter, step: int) -> None:
-        """Show them in TensorBoard, on its page PROJECTOR."""
+    def add_to(self, writer: SummaryWriter, step: int) -> None:
+        """Write the points to TensorBoard, for its page PROJECTOR."""
         labels = [list(row) for row in self.labels]
-        board.add_embedding(self.states, labels, None, step, self.name, list(self.columns))
+        writer.add_embedding(self.states, labels, None, step, self.name, list(self.columns))
 
 
 def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Points:
-    """The hidden state after each symbol.
+    """Return the hidden state after each symbol, at most :data:`MAX_POINTS` of them.
 
     Args:
-        states: ``(batch, time, hidden_size)``.
-        batch: What was read.
-        alphabet: How symbols are shown; as numbers if it is empty.
+        states: Hidden states, ``(batch, time, hidden_size)``.
+        batch: The sequences that the network read.
+        alphabet: The label of each symbol; if empty, the number of the symbol is its label.
 
     Example:
         >>> batch = Batch(torch.tensor([[1, 2]]), torch.tensor([[-100, 1]]))
@@ -53,43 +53,44 @@ def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Po
         [('a', '-', '0', '0'), ('b', 'a', '1', '0')]
     """
 
-    def shown(symbol: int) -> str:
+    def label(symbol: int) -> str:
         if symbol < 0:
             return "-"
         return visible(alphabet[symbol]) if alphabet else str(symbol)
 
     labels = [
-        (shown(read), shown(target), str(time), str(sequence))
+        (label(symbol), label(target), str(time), str(sequence))
         for sequence, rows in enumerate(zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True))
-        for time, (read, target) in enumerate(zip(*rows, strict=True))
+        for time, (symbol, target) in enumerate(zip(*rows, strict=True))
     ]
-    columns = ("read", "to answer", "time step", "sequence")
+    columns = ("input", "target", "time step", "sequence")
     return Points("states_after_symbols", states.flatten(0, 1)[:MAX_POINTS], columns, labels[:MAX_POINTS])
 
 
 def word_points(states: Tensor, text: Batch, vocabulary: Vocabulary) -> Points:
-    """The mean hidden state after each word, the commonest words first.
+    """Return the mean hidden state after each word, the most common words first, at most :data:`MAX_POINTS` of them.
 
     Args:
-        states: ``(batch, time, hidden_size)``.
-        text: What was read.
-        vocabulary: The characters of its symbols.
+        states: Hidden states, ``(batch, time, hidden_size)``.
+        text: The text that the network read.
+        vocabulary: The characters of the text's symbols.
 
     Raises:
-        UsageError: There is no whole word.
+        UsageError: The text has no whole word.
     """
-    found = word_states(states.float().cpu(), text.inputs.cpu(), vocabulary)
-    order = (-found.counts).argsort(kind="stable")[:MAX_POINTS]
-    words = [found.words[index] for index in order]
-    counts = found.counts[order].tolist()
+    means = word_states(states.float().cpu(), text.inputs.cpu(), vocabulary)
+    order = (-means.counts).argsort(kind="stable")[:MAX_POINTS]
+    words = [means.words[index] for index in order]
+    counts = means.counts[order].tolist()
     labels = [
-        (visible(word), kind, str(count)) for word, kind, count in zip(words, categories(words), counts, strict=True)
+        (visible(word), category, str(count))
+        for word, category, count in zip(words, categories(words), counts, strict=True)
     ]
-    return Points("states_after_words", torch.from_numpy(found.states[order]), ("word", "category", "count"), labels)
+    return Points("states_after_words", torch.from_numpy(means.states[order]), ("word", "category", "count"), labels)
 
 
 def categories(words: list[str]) -> list[str]:
-    """The category of each word, where all are words of Elman's grammar; elsewhere words have none that is known.
+    """Return the category of each word in Elman's grammar; "unknown" for all words if one is not in the grammar.
 
     Example:
         >>> categories(["boy", "eat"]), categories(["boy", "traveller"])
@@ -99,11 +100,11 @@ def categories(words: list[str]) -> list[str]:
 
 
 def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:
-    """Return the first batches of a text as one: along time where they continue one another, else one below the other.
+    """Join the first batches of a text: along time if they continue one another, else along the batch dimension.
 
     Args:
-        batches: The text, at least one batch.
-        max_characters: No further batch is read when there are so many characters.
+        batches: The batches of the text, at least one.
+        max_characters: Stop reading batches once this many characters have been read.
 
     Raises:
         UsageError: There is no batch.
@@ -116,5 +117,5 @@ def long_text(batches: Iterable[Batch], max_characters: int) -> Batch:
         if sum(part.inputs.numel() for part in parts) >= max_characters:
             break
     if not parts:
-        raise UsageError("there is no validation text")
+        raise UsageError("the validation text is empty: it has no batch")
     return joined(parts)

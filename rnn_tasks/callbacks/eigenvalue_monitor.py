@@ -1,4 +1,4 @@
-"""Where the eigenvalues of the recurrent matrices go, as the network learns."""
+"""The eigenvalues of the recurrent matrices during training."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ from rnn_tasks.spec import Batch
 
 
 class EigenvalueMonitor(Monitor):
-    """Draws the eigenvalues of every recurrent matrix into TensorBoard, and behind them those that it started with.
+    """Draws the current and the initial eigenvalues of each recurrent matrix in TensorBoard.
 
-    Within the unit circle a linear network would forget, outside it would explode. The spectral radius as a curve is
-    :class:`~rnn_tasks.callbacks.SpectralNormMonitor`'s.
+    If all eigenvalues lie inside the unit circle, a linear network forgets; if one lies outside, its states explode.
+    :class:`~rnn_tasks.callbacks.SpectralNormMonitor` logs the spectral radius as a curve.
 
     Args:
-        first_picture_after: Validations before the first picture, ``>= 1``; the next ones come after twice, four times,
-            ... as many, and one when training ends.
-        optional: Whether a network without it is trained all the same, and not refused.
+        first_picture_after: Validations before the first picture, ``>= 1``. Later pictures follow after 2, 4, 8, ...
+            times as many validations; the last is drawn when training ends.
+        optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
-        UsageError: A value outside its bounds, or a layer that names no recurrent matrix.
+        UsageError: A value outside its bounds, or a layer without named recurrent matrices.
     """
 
     def __init__(self, first_picture_after: int = 5, optional: bool = False) -> None:
@@ -35,27 +35,27 @@ class EigenvalueMonitor(Monitor):
         self.first_step = 0
         self.now: dict[str, Tensor] = {}
 
-    def check_supported(self, network: Network, probe: Batch) -> None:
-        """Refuse a layer without recurrent matrices."""
+    def check_supported(self, network: Network, sequences: Batch) -> None:
+        """Raise if the layer has no recurrent matrices."""
         if not network.core.recurrent_weights():
             raise UsageError(f"EigenvalueMonitor found no recurrent matrix in {layer_name(network.core)}")
 
-    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
-        """Nothing is logged; the first eigenvalues and the present ones are kept."""
+    def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
+        """Keep the initial and the current eigenvalues; log nothing."""
         self.now = eigenvalues(network)
         if step <= self.first_step or self.first.keys() != self.now.keys():
             self.first, self.first_step = self.now, step
         return {}
 
-    def show(self, board: SummaryWriter, step: int) -> None:
-        """Draw the present ones."""
+    def show(self, writer: SummaryWriter, step: int) -> None:
+        """Draw the initial and the current eigenvalues."""
         if self.now:
             spectra = [
                 (name, Spectrum(name, self.first[name].cpu().numpy(), values.cpu().numpy()))
                 for name, values in self.now.items()
             ]
-            moments = (f"step {self.first_step:,}", f"step {step:,}")
-            add_picture(board, "eigenvalues", draw_eigenvalues(spectra, moments, WIDE), step)
+            labels = (f"step {self.first_step:,}", f"step {step:,}")
+            add_picture(writer, "eigenvalues", draw_eigenvalues(spectra, labels, WIDE), step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"first": self.first, "first_step": self.first_step}

@@ -1,4 +1,4 @@
-"""Carry the random-number generators over a break."""
+"""Save and restore the random-number generators."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class ExactResume(Callback):
     """Saves the state of torch's random-number generators in checkpoints and restores it when a run is resumed.
 
-    Without it a resumed run draws other dropout masks than the uninterrupted one. (The data need no state: they are
-    counted.) With several processes each has its own state on CPU; that of a GPU is saved for each process's device.
-    What loggers hold back is written before a checkpoint is, so that the curves of a killed run have no gap.
+    Without this callback, a resumed run draws other dropout masks than an uninterrupted run. The data need no state:
+    batch i depends only on (seed, split, epoch, i). For each process the state of the CPU generator is saved, and the
+    state of its GPU's generator. Loggers write their buffered values before each checkpoint, so that the curves of a
+    killed run have no gap.
     """
 
     def __init__(self) -> None:

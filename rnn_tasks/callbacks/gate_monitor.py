@@ -1,4 +1,4 @@
-"""What the gates do, as the network learns."""
+"""The activity of the gates during training."""
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -14,21 +14,21 @@ from rnn_tasks.spec import Batch
 
 
 class GateMonitor(Monitor):
-    """Shows what the gates do on the first validation sequences, before training and after validations.
+    """Logs the activity of the gates on the first validation sequences, before training and after validations.
 
-    Logged as ``gate/<layer>/<gate>/mean`` and ``gate/<layer>/<gate>/std``, over all units and steps of
-    :func:`rnn_tasks.analysis.gate_activity`, such as ``gate/layer0/update/mean``; in TensorBoard a picture of all units
-    along the first of the sequences.
+    Logs ``gate/<layer>/<gate>/mean`` and ``gate/<layer>/<gate>/std``, such as ``gate/layer0/update/mean``: mean and
+    standard deviation of :func:`rnn_tasks.analysis.gate_activity` over all units and steps. In TensorBoard it draws
+    the gates of all units along the first sequence.
 
     Args:
         every_n_validations: Validations between two measurements, ``>= 1``.
-        num_sequences: Sequences that are looked at, ``>= 1``.
-        first_picture_after: Validations before the first picture, ``>= 1``; the next ones come after twice, four times,
-            ... as many, and one when training ends.
-        optional: Whether a network without it is trained all the same, and not refused.
+        num_sequences: The number of validation sequences, ``>= 1``.
+        first_picture_after: Validations before the first picture, ``>= 1``. Later pictures follow after 2, 4, 8, ...
+            times as many validations; the last is drawn when training ends.
+        optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
-        UsageError: A value outside its bounds, or a layer whose gates are not known.
+        UsageError: A value outside its bounds, or a layer without gates, or with gates that this package cannot read.
     """
 
     def __init__(
@@ -40,30 +40,30 @@ class GateMonitor(Monitor):
     ) -> None:
         super().__init__(every_n_validations, first_picture_after, num_sequences, optional)
         self.gates: dict[str, Tensor] = {}
-        self.read: list[str] = []
+        self.inputs: list[str] = []
 
-    def check_supported(self, network: Network, probe: Batch) -> None:
-        """Refuse a layer without gates."""
-        if not gate_activity(network, probe):
+    def check_supported(self, network: Network, sequences: Batch) -> None:
+        """Raise if the layer has no known gates."""
+        if not gate_activity(network, sequences):
             raise UsageError(
-                f"GateMonitor knows no gates in {layer_name(network.core)}: name a GRU, an LSTM or their like"
+                f"GateMonitor knows no gates in {layer_name(network.core)}: use it with a layer of GRU or LSTM type"
             )
 
-    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
-        """Mean and standard deviation; what the gates do along the first sequence is kept for the picture."""
-        gates = gates_only(gate_activity(network, probe))
+    def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
+        """Return mean and standard deviation of each gate, and keep the gates along the first sequence."""
+        gates = gates_only(gate_activity(network, sequences))
         self.gates = {name: values[0] for name, values in gates.items()}
-        shown = alphabet(network.spec)
-        self.read = [shown[symbol] for symbol in probe.inputs[0].tolist()] if shown else []
+        letters = alphabet(network.spec)
+        self.inputs = [letters[symbol] for symbol in sequences.inputs[0].tolist()] if letters else []
         values: dict[str, Tensor] = {}
         for name, activity in gates.items():
             values |= {f"gate/{name}/mean": activity.mean(), f"gate/{name}/std": activity.std(correction=0)}
         return values
 
-    def show(self, board: SummaryWriter, step: int) -> None:
+    def show(self, writer: SummaryWriter, step: int) -> None:
         """Draw the gates along the first sequence."""
         if self.gates:
             gates = {name: values.float().cpu().numpy() for name, values in self.gates.items()}
-            figure = draw_gates(gates, self.read, WIDE)
+            figure = draw_gates(gates, self.inputs, WIDE)
             figure.suptitle(f"Gates at step {step:,}", fontsize=11)
-            add_picture(board, "gates", figure, step)
+            add_picture(writer, "gates", figure, step)

@@ -1,4 +1,4 @@
-"""What a language model writes, as it learns."""
+"""Text that a language model generates during training."""
 
 from typing import Any
 
@@ -9,20 +9,20 @@ from rnn_tasks.errors import UsageError
 
 
 class GenerationMonitor(Callback):
-    """Lets the network go on with a prefix: after each validation in TensorBoard, now and then on the terminal.
+    """Lets the model continue a prefix after validations: writes samples to TensorBoard, and prints some of them.
 
-    Written as ``samples``: the likeliest continuation, and one that is drawn. The model is one with a method
-    ``generate(prefix, length, temperature, seed)``; its draws do not touch the random numbers of the training.
+    In TensorBoard, ``samples`` holds the greedy continuation and a sampled one. The model needs a method
+    ``generate(prefix, length, temperature, seed)``; sampling does not change the random numbers of training.
 
     Args:
-        prefix: What the network reads first; None for the task's own.
+        prefix: The text that the model continues; None for the task's prefix.
         length: Characters to add, ``>= 1``.
-        temperature: Of the drawn continuation, ``> 0``.
+        temperature: Temperature of the sampled continuation, ``> 0``.
         every_n_validations: Validations between two samples in TensorBoard, ``>= 1``.
-        print_every_n_validations: Validations between two samples on the terminal, ``>= 0``; 0 prints none.
+        print_every_n_validations: Validations between two printed samples, ``>= 0``; 0 prints none.
 
     Raises:
-        UsageError: A value outside its bounds, or a model that does not generate.
+        UsageError: A value outside its bounds, or a model without ``generate``.
     """
 
     def __init__(
@@ -48,32 +48,31 @@ class GenerationMonitor(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not hasattr(pl_module, "generate"):
-            raise UsageError(f"GenerationMonitor needs a model that generates text, not {type(pl_module).__name__}")
+            raise UsageError(f"GenerationMonitor needs a model that generates text; got {type(pl_module).__name__}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
             return
         self.validations += 1
         logger = trainer.logger if self.validations % self.every_n_validations == 0 else None
-        board = logger.experiment if isinstance(logger, TensorBoardLogger) else None
+        writer = logger.experiment if isinstance(logger, TensorBoardLogger) else None
         every = self.print_every_n_validations
-        if board is not None or (every and self.validations % every == 0):
-            likeliest, drawn = self.samples(pl_module)
-            if board is not None:
-                block = f"temperature 0\n{likeliest}\n\ntemperature {self.temperature}\n{drawn}"
-                board.add_text("samples", f"```\n{block}\n```", trainer.global_step)
+        if writer is not None or (every and self.validations % every == 0):
+            greedy, sampled = self.samples(pl_module)
+            if writer is not None:
+                block = f"temperature 0\n{greedy}\n\ntemperature {self.temperature}\n{sampled}"
+                writer.add_text("samples", f"```\n{block}\n```", trainer.global_step)
             if every and self.validations % every == 0:
-                self._print(trainer, drawn)
+                self._print(trainer, sampled)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.print_every_n_validations and trainer.is_global_zero and self.printed_at != trainer.global_step:
             self._print(trainer, self.samples(pl_module)[1])
 
     def samples(self, model: Any) -> tuple[str, str]:
-        """The likeliest continuation, and a drawn one."""
+        """Return the greedy continuation and a sampled one."""
         prefix = model.spec.vocabulary.prefix if self.prefix is None else self.prefix
-        likeliest, drawn = (model.generate(prefix, self.length, heat) for heat in (0.0, self.temperature))
-        return likeliest, drawn
+        return model.generate(prefix, self.length, 0.0), model.generate(prefix, self.length, self.temperature)
 
     def _print(self, trainer: Trainer, text: str) -> None:
         self.printed_at = trainer.global_step

@@ -1,4 +1,4 @@
-"""How far back the gradient reaches, as the network learns."""
+"""How far back in time the gradient reaches, during training."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from rnn_tasks.plots.style import WIDE
 from rnn_tasks.spec import Batch
 
 MAX_COLUMNS = 300
-"""A picture is not much wider; when there are more moments, those are forgotten that others are near to."""
+"""Maximum number of measurements in a picture; beyond it, measurements close to others in time are dropped."""
 
 
 def logged_lags(max_lag: int) -> list[int]:
-    """0, 1, 2, 5, 10, 20, 50, ... up to the largest lag.
+    """Return the lags 0, 1, 2, 5, 10, 20, 50, ... up to the largest lag.
 
     Example:
         >>> logged_lags(24)
@@ -30,34 +30,34 @@ def logged_lags(max_lag: int) -> list[int]:
     return [lag for lag in series if lag <= max_lag]
 
 
-def least_missed(steps: list[int]) -> int:
-    """The index of the moment whose neighbours are nearest one another; neither the first nor the last.
+def index_to_drop(steps: list[int]) -> int:
+    """Return the index whose removal leaves the smallest gap; never the first or the last.
 
     Args:
-        steps: At least three moments, rising.
+        steps: At least three steps, increasing.
 
     Example:
-        >>> least_missed([0, 10, 20, 22, 30])
+        >>> index_to_drop([0, 10, 20, 22, 30])
         3
     """
     return min(range(1, len(steps) - 1), key=lambda index: steps[index + 1] - steps[index - 1])
 
 
 class GradientLagMonitor(Monitor):
-    """Shows how far back the loss of one step can see, as the network learns.
+    """Logs how far back in time the gradient of the loss reaches.
 
-    On the first validation sequences it measures :func:`rnn_tasks.analysis.gradient_by_lag`: the length of the gradient
-    of the last scored step's loss by the state k steps before. Logged before training and after validations as
-    ``gradient_by_lag/0``, ``gradient_by_lag/1``, ``/2``, ``/5``, ``/10``, ...; in TensorBoard a picture of all lags
-    over all moments so far.
+    Measures :func:`rnn_tasks.analysis.gradient_by_lag` on the first validation sequences: the norm of the gradient of
+    the last scored step's loss with respect to the state k steps earlier. Logs ``gradient_by_lag/0``,
+    ``gradient_by_lag/1``, ``/2``, ``/5``, ``/10``, ... before training and after validations. In TensorBoard it draws
+    all lags over all measurements so far.
 
     Args:
         every_n_validations: Validations between two measurements, ``>= 1``.
-        max_lag: The largest lag that is shown, ``>= 1``; None for all of the sequence.
-        num_sequences: Sequences that the mean is over, ``>= 1``.
-        first_picture_after: Validations before the first picture, ``>= 1``; the next ones come after twice, four times,
-            ... as many, and one when training ends.
-        optional: Whether a network without it is trained all the same, and not refused.
+        max_lag: The largest lag to show, ``>= 1``; None for the whole sequence.
+        num_sequences: The number of validation sequences to average over, ``>= 1``.
+        first_picture_after: Validations before the first picture, ``>= 1``. Later pictures follow after 2, 4, 8, ...
+            times as many validations; the last is drawn when training ends.
+        optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
         UsageError: A value outside its bounds, or a layer whose state is not made of tensors.
@@ -78,32 +78,32 @@ class GradientLagMonitor(Monitor):
         self.steps: list[int] = []
         self.norms = torch.empty(0)
 
-    def check_supported(self, network: Network, probe: Batch) -> None:
-        """Refuse a state that gradients cannot be taken by."""
-        gradient_by_lag(network, probe)
+    def check_supported(self, network: Network, sequences: Batch) -> None:
+        """Raise if the layer's state cannot be differentiated."""
+        gradient_by_lag(network, sequences)
 
-    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
-        """The norms at some lags; those at all lags are kept for the picture."""
-        norms = gradient_by_lag(network, probe)
+    def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
+        """Return the norms at some lags, and keep those at all lags for the picture."""
+        norms = gradient_by_lag(network, sequences)
         norms = norms if self.max_lag is None else norms[: self.max_lag + 1]
         column = norms.log10().float()[None]
-        if not self.steps or self.norms.shape[1] != len(norms) or step < self.steps[-1]:  # a fit of its own
+        if not self.steps or self.norms.shape[1] != len(norms) or step < self.steps[-1]:  # a new fit
             self.steps, self.norms = [step], column
         elif step > self.steps[-1]:
             self.steps, self.norms = [*self.steps, step], torch.cat([self.norms, column])
         if len(self.steps) > MAX_COLUMNS:
-            missed = least_missed(self.steps)
-            self.steps = self.steps[:missed] + self.steps[missed + 1 :]
-            self.norms = torch.cat([self.norms[:missed], self.norms[missed + 1 :]])
+            dropped = index_to_drop(self.steps)
+            self.steps = self.steps[:dropped] + self.steps[dropped + 1 :]
+            self.norms = torch.cat([self.norms[:dropped], self.norms[dropped + 1 :]])
         return {f"gradient_by_lag/{lag}": norms[lag] for lag in logged_lags(len(norms) - 1)}
 
-    def show(self, board: SummaryWriter, step: int) -> None:
-        """Draw all moments."""
+    def show(self, writer: SummaryWriter, step: int) -> None:
+        """Draw all measurements so far."""
         if self.steps:
-            title = "How much gradient comes back over k time steps (dark: it vanishes)"
-            found = [(title, GradientMap(np.array(self.steps), self.norms.cpu().numpy()))]
-            figure = draw_gradient_maps(found, "lag k: steps back from the loss", WIDE)
-            add_picture(board, "gradient_by_lag", figure, step)
+            title = "Norm of the gradient k time steps before the loss (dark: it has vanished)"
+            maps = [(title, GradientMap(np.array(self.steps), self.norms.cpu().numpy()))]
+            figure = draw_gradient_maps(maps, "lag k: steps before the loss", WIDE)
+            add_picture(writer, "gradient_by_lag", figure, step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "norms": self.norms}

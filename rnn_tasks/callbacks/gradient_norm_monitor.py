@@ -1,4 +1,4 @@
-"""How large the gradient is, before and after it is clipped."""
+"""The norm of the gradient, before and after clipping."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ from rnn_tasks.models.step_log import log_step, logged_steps
 
 
 def gradient_norm(parameters: Iterable[Parameter]) -> Tensor:
-    """L2 norm of the gradients of all parameters together; those without a gradient count as zero.
+    """Return the L2 norm of the gradients of all parameters together; parameters without a gradient count as zero.
 
     Args:
         parameters: The parameters.
@@ -28,13 +28,13 @@ def gradient_norm(parameters: Iterable[Parameter]) -> Tensor:
 
 
 class GradientNormMonitor(Callback):
-    """Logs the norm of the gradient at every logged step, unscaled under AMP.
+    """Logs the norm of the gradient at each logged step; with mixed precision, of the unscaled gradient.
 
-    Logged as ``gradient_norm/before_clipping`` and ``gradient_norm/after_clipping``, and on request as
+    Logs ``gradient_norm/before_clipping`` and ``gradient_norm/after_clipping``, and on request
     ``gradient_norm/<parameter>``.
 
     Args:
-        per_parameter: Whether to log the norm of each parameter too, before clipping.
+        per_parameter: Whether to log the norm of each parameter's gradient too, before clipping.
     """
 
     def __init__(self, per_parameter: bool = False) -> None:
@@ -61,7 +61,7 @@ class GradientNormMonitor(Callback):
             }
 
     def measure_clipped(self) -> None:
-        """Measure what the optimizer has just used."""
+        """Measure the gradient that the optimizer has just used."""
         if self.values:
             self.values["gradient_norm/after_clipping"] = gradient_norm(self.parameters.values())
 

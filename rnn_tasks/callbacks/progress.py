@@ -1,4 +1,4 @@
-"""Progress with a rate and the time left."""
+"""Progress bar with the training rate and the remaining time."""
 
 import sys
 from datetime import timedelta
@@ -19,8 +19,8 @@ SHOWN = {
 }
 
 
-def steps_to_go(trainer: Trainer) -> int | None:
-    """Optimizer steps of the whole run; None when it has no end that is known."""
+def total_steps(trainer: Trainer) -> int | None:
+    """Return the number of optimizer steps of the whole run; None if unknown."""
     totals = []
     if trainer.max_steps > 0:
         totals.append(trainer.max_steps)
@@ -31,13 +31,12 @@ def steps_to_go(trainer: Trainer) -> int | None:
 
 
 class Progress(ProgressBar):
-    """One line: steps done and to do, steps a second, time left, the last validation.
+    """Shows one line: finished and total steps, steps per second, remaining time, metrics of the last validation.
 
-    On a terminal the line is redrawn a few times a second, elsewhere it is printed now and then. A step costs one look
-    at the clock.
+    On a terminal the line is redrawn ten times per second; elsewhere a line is printed every ``seconds``.
 
     Args:
-        seconds: Time between two lines where the output is not a terminal, ``> 0``.
+        seconds: Seconds between two lines if the output is not a terminal, ``> 0``.
     """
 
     def __init__(self, seconds: float = 10.0) -> None:
@@ -50,11 +49,11 @@ class Progress(ProgressBar):
         self.first_step = 0
 
     def disable(self) -> None:
-        """Say nothing."""
+        """Print no progress."""
         self.enabled = False
 
     def enable(self) -> None:
-        """Speak again."""
+        """Print progress again."""
         self.enabled = True
 
     def print(self, *args: Any, **kwargs: Any) -> None:
@@ -67,7 +66,7 @@ class Progress(ProgressBar):
         if self.enabled and self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[line]}"))
             self.bar = RichProgress(*columns, console=self.console, auto_refresh=False, transient=True)
-            self.bar.add_task(self._name(trainer), total=steps_to_go(trainer), line="")
+            self.bar.add_task(self._name(trainer), total=total_steps(trainer), line="")
             self.bar.start()
 
     def on_train_batch_end(
@@ -85,8 +84,8 @@ class Progress(ProgressBar):
         self._stop()
 
     def line(self, trainer: Trainer) -> str:
-        """Steps, rate, time left and the last validation, as text."""
-        done, total = trainer.global_step, steps_to_go(trainer)
+        """Return steps, rate, remaining time and the metrics of the last validation as text."""
+        done, total = trainer.global_step, total_steps(trainer)
         rate = (done - self.first_step) / max(monotonic() - self.started, 1e-9)
         parts = [f"{done:,}/{total:,} steps" if total else f"{done:,} steps", f"{rate:.3g} steps/s"]
         if total and rate:

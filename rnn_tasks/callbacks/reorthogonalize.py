@@ -1,4 +1,4 @@
-"""Keep the recurrent matrices orthogonal by a QR decomposition after optimizer steps."""
+"""Keep the recurrent matrices orthogonal by QR decomposition after optimizer steps."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ from torch.nn.utils import parametrize
 from rnn_tasks.callbacks._hooks import AfterEachStep, recurrent_weights
 from rnn_tasks.errors import UsageError
 
-NEAR = 0.75
-"""So far W'W may be from I, by Frobenius' norm, to be factored by Cholesky: W's condition is below 2.7 then."""
+MAX_CHOLESKY_DISTANCE = 0.75
+"""Largest Frobenius norm of W'W - I at which Cholesky QR is used; the condition number of W is below 2.7 then."""
 
 
 def orthogonal_factor(weight: Tensor) -> Tensor:
-    """Q of the QR decomposition with a positive diagonal of R, which leaves an orthogonal matrix unchanged.
+    """Return Q of the QR decomposition with a positive diagonal of R. An orthogonal matrix stays unchanged.
 
-    A weight that an optimizer has moved by a step is nearly orthogonal: then R is the Cholesky factor of W'W, and
-    Q = W R^-1 is as orthogonal as Householder's, for half of the time. Any other is decomposed by reflections.
+    After one optimizer step an orthogonal weight W is still nearly orthogonal. Then R is the Cholesky factor of W'W,
+    and Q = W R^-1 is as accurate as Householder QR in half of the time. Other matrices use Householder QR.
 
     Args:
-        weight: ``(n, n)``, of any floating-point type; half precisions are decomposed in float32.
+        weight: ``(n, n)``, of any floating-point type; half-precision matrices are decomposed in float32.
 
     Example:
         >>> orthogonal_factor(torch.diag(torch.tensor([2.0, -3.0])))
@@ -35,12 +35,12 @@ def orthogonal_factor(weight: Tensor) -> Tensor:
     product = precise.T @ precise
     distance = torch.dist(product, torch.eye(len(product), dtype=product.dtype, device=product.device))
     projected: Tensor
-    if distance < NEAR:
+    if distance < MAX_CHOLESKY_DISTANCE:
         upper = torch.linalg.cholesky(product, upper=True)
         projected = torch.linalg.solve_triangular(upper, precise, upper=True, left=False)
     else:
         q, r = torch.linalg.qr(precise)
-        # Not sign(): a zero on the diagonal would wipe out its column.
+        # sign() would turn the column of a zero on the diagonal into zeros.
         projected = q * torch.where(r.diagonal() < 0, -1.0, 1.0)
     return projected.to(weight.dtype)
 
@@ -48,17 +48,17 @@ def orthogonal_factor(weight: Tensor) -> Tensor:
 class Reorthogonalize(Callback):
     """Replaces each recurrent matrix by its orthogonal factor, at the start and after every n optimizer steps.
 
-    Each square block of a gated layer is projected by itself. The optimizer knows nothing of it: its moments stay as
-    they are, which makes this "projected Adam" with Adam. Logs nothing.
+    In a gated layer, each square block is projected separately. The state of the optimizer, such as Adam's moments, is
+    not changed.
 
     Args:
         every_n_steps: Optimizer steps between projections, ``>= 1``.
 
     Raises:
-        UsageError: The model has no recurrent matrix, or its layer computes it from other parameters.
+        UsageError: A value outside its bounds, a model without recurrent matrices, or a layer with a parametrization.
 
     References:
-        Seed of the idea: a QR-projected RNN on the copy task; retraction by QR: Absil, Mahony and Sepulchre 2008.
+        Retraction by QR: P.-A. Absil, R. Mahony and R. Sepulchre, "Optimization Algorithms on Matrix Manifolds" (2008).
     """
 
     def __init__(self, every_n_steps: int = 1) -> None:
@@ -72,15 +72,17 @@ class Reorthogonalize(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.weights = recurrent_weights(pl_module)
         if not self.weights:
-            raise UsageError(f"Reorthogonalize found no recurrent weight to act on in {type(pl_module).__name__}")
+            raise UsageError(f"Reorthogonalize found no recurrent weight in {type(pl_module).__name__}")
         if any(parametrize.is_parametrized(module) for module in pl_module.modules()):
-            raise UsageError("Reorthogonalize cannot act on weights that a parametrization already keeps orthogonal")
-        # What a checkpoint holds is projected already, and projecting it again would move its last bits.
+            raise UsageError(
+                "Reorthogonalize cannot change a weight with a parametrization: remove the callback or orthogonal_map"
+            )
+        # The weights of a checkpoint are projected already; another projection would change their last bits.
         if not trainer.ckpt_path:
             self.project()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Later than on_fit_start, where monitors attach: they see the weights before the projection.
+        # Monitors attach earlier, in on_fit_start, so that they see the weights before the projection.
         self.after_each_step.attach(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -88,7 +90,7 @@ class Reorthogonalize(Callback):
         self.weights = {}
 
     def count(self) -> None:
-        """Count an optimizer step, and project if it is time."""
+        """Count an optimizer step, and project after every n steps."""
         self.steps += 1
         if self.steps % self.every_n_steps == 0:
             self.project()

@@ -1,4 +1,4 @@
-"""What came of a run: ``summary.json`` for programs, the closing lines for people."""
+"""The result of a run: ``summary.json`` for programs, the closing lines for people."""
 
 import json
 import math
@@ -23,30 +23,30 @@ from rnn_tasks.runs.record import run_folder, run_record
 from rnn_tasks.runs.summary_text import closing_lines
 from rnn_tasks.spec import Baseline, Batch
 
-LEARNING = 0.95
-"""A loss below this share of the baseline's shows that something was learnt."""
+LEARNING_SHARE = 0.95
+"""The verdict is ``learning`` if the loss is below this share of the baseline's loss."""
 
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
-"""What runs are compared by there."""
+"""Metrics on TensorBoard's page HPARAMS."""
 
-CONSTANT = ("baseline_loss", "baseline_accuracy", "baseline_perplexity", "floor")
-"""Logged to be drawn as lines; in the summary they stand under ``baseline``."""
+CONSTANT_METRICS = ("baseline_loss", "baseline_accuracy", "baseline_perplexity", "floor")
+"""Constants that are logged only to be drawn as lines; the summary has them under ``baseline``."""
 
 CHARTS = {
     "loss": ["train/loss", "val/loss", "val/baseline_loss", "val/floor"],
     "accuracy": ["val/accuracy", "val/worst_accuracy", "val/baseline_accuracy"],
     "perplexity": ["train_epoch/perplexity", "val/perplexity", "val/baseline_perplexity"],
 }
-"""Curves that TensorBoard draws into one chart on its page CUSTOM SCALARS."""
+"""Curves that TensorBoard draws together in one chart on its page CUSTOM SCALARS."""
 
 
 def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
-    """``solved``, ``learning`` or ``at_baseline``; None when nothing was measured.
+    """Return ``solved``, ``learning`` or ``at_baseline``; None if the loss was never measured.
 
     Args:
-        solved: Whether the task says so.
-        loss: Mean loss over the scored steps, nats; None when it was never measured.
-        baseline: What a predictor scores that has learnt nothing.
+        solved: Whether the task's criterion for solved is met.
+        loss: Mean loss over the scored steps, in nats; None if it was never measured.
+        baseline: The score of a predictor that has learnt nothing.
 
     Example:
         >>> verdict(False, 2.0, Baseline(loss=3.0, accuracy=0.1))
@@ -56,16 +56,16 @@ def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
         return "solved"
     if loss is None:
         return None
-    below = LEARNING * baseline.loss if baseline.learning_loss is None else baseline.learning_loss
-    return "learning" if loss < below else "at_baseline"
+    threshold = LEARNING_SHARE * baseline.loss if baseline.learning_loss is None else baseline.learning_loss
+    return "learning" if loss < threshold else "at_baseline"
 
 
-def as_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
-    """A baseline as ``summary.json`` holds it.
+def baseline_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
+    """Return a baseline in the form of ``summary.json``.
 
     Args:
         baseline: The baseline.
-        is_text: Whether its loss is one per character.
+        is_text: Whether the task is a text; then the values include the perplexity.
     """
     values = {name: value for name, value in baseline._asdict().items() if value is not None}
     if baseline.name == "chance":
@@ -74,19 +74,20 @@ def as_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
 
 
 class RunSummary(Callback):
-    """Writes ``summary.json`` into the run folder when training ends, however it ends, and prints the closing lines.
+    """Writes ``summary.json`` into the run folder and prints the closing lines.
 
-    It also saves the last weights as ``checkpoints/last.ckpt`` and, once the run is over, enters its hyperparameters
-    and final metrics into TensorBoard's HPARAMS page. Steps, seconds and sequences are those of the whole run, over
-    all its resumptions. A run of the command line is tested after it was trained: the closing lines wait for the test.
+    The summary is written when training ends, diverges or is interrupted. The callback also saves the last weights as
+    ``checkpoints/last.ckpt``, and finally writes hyperparameters and metrics to TensorBoard's page HPARAMS. Steps,
+    seconds and sequences include those before a resumption. The command line tests a run after training; then the
+    closing lines are printed after the test.
 
     Args:
-        quiet: Whether to leave out the closing lines.
+        quiet: Whether to print no closing lines.
 
     Attributes:
-        sequences: Sequences that were trained on, by all processes.
-        time_steps: Their time steps.
-        scored_steps: Their scored steps, since this process began.
+        sequences: The number of training sequences so far, over all processes.
+        time_steps: The time steps of these sequences.
+        scored_steps: The scored steps of the sequences since this process started.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -130,7 +131,7 @@ class RunSummary(Callback):
         folder = run_folder(trainer)
         if folder is not None:
             trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)
-            self._write(trainer, pl_module, folder, how_it_stopped(trainer))
+            self._write(trainer, pl_module, folder, stop_reason(trainer))
         if folder is None or run_record(trainer) is None:  # no test follows
             self._close(trainer, folder)
 
@@ -188,7 +189,7 @@ class RunSummary(Callback):
         self.metrics |= {
             name: value
             for name, value in metrics.items()
-            if name.startswith(f"{stage}/") and name.removeprefix(f"{stage}/") not in CONSTANT
+            if name.startswith(f"{stage}/") and name.removeprefix(f"{stage}/") not in CONSTANT_METRICS
         }
 
     def _write(self, trainer: Trainer, pl_module: LightningModule, folder: Path, stopped: str) -> None:
@@ -212,16 +213,16 @@ class RunSummary(Callback):
             "stopped": stopped,
         }
         if task is not None:
-            reached = task.solved(self.metrics)
+            solved = task.solved(self.metrics)
             summary["verdict"] = (
                 "diverged"
                 if stopped == "diverged"
-                else verdict(reached, self.metrics.get("val/loss"), task.baseline_on("val"))
+                else verdict(solved, self.metrics.get("val/loss"), task.baseline_on("val"))
             )
             vocabulary, codec = task.spec.vocabulary, task.spec.codec
-            summary["baseline"] = as_values(task.baseline_on("test"), vocabulary is not None)
+            summary["baseline"] = baseline_values(task.baseline_on("test"), vocabulary is not None)
             if vocabulary is not None:
-                summary["baseline"]["val"] = as_values(task.baseline_on("val"), True)
+                summary["baseline"]["val"] = baseline_values(task.baseline_on("val"), True)
                 summary["example"] = f"--prefix {shlex.quote(vocabulary.prefix)}"
             else:
                 summary["example"] = codec.example() if codec is not None else None
@@ -249,8 +250,8 @@ class RunSummary(Callback):
             print(closing_lines(summary, folder), flush=True)
 
 
-def how_it_stopped(trainer: Trainer) -> str:
-    """Why a fit that came to its end did so: ``accuracy``, ``steps``, ``epochs``, ``time`` or ``early_stopping``."""
+def stop_reason(trainer: Trainer) -> str:
+    """Return why a fit ended: ``accuracy``, ``steps``, ``epochs``, ``time`` or ``early_stopping``."""
     if any(callback.stopped for callback in callbacks_of(trainer, StopAtAccuracy)):
         return "accuracy"
     if 0 <= trainer.max_steps <= trainer.global_step:

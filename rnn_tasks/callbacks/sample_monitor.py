@@ -1,4 +1,4 @@
-"""Sequences of the validation set with the network's answers, as text."""
+"""Validation sequences with the network's answers, as text."""
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -12,8 +12,8 @@ class SampleMonitor(Callback):
     """Writes input, target and answer of the first validation sequences to TensorBoard, as ``samples``.
 
     Args:
-        num_sequences: How many, ``>= 1``.
-        every_n_validations: Validations from one sample to the next, ``>= 1``; the first one has one.
+        num_sequences: The number of sequences, ``>= 1``.
+        every_n_validations: Validations between two samples, ``>= 1``; the first sample follows the first validation.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -21,7 +21,10 @@ class SampleMonitor(Callback):
 
     def __init__(self, num_sequences: int = 9, every_n_validations: int = 4) -> None:
         if num_sequences < 1 or every_n_validations < 1:
-            raise UsageError("num_sequences and every_n_validations must be at least 1")
+            raise UsageError(
+                f"num_sequences and every_n_validations must be at least 1, got {num_sequences} and "
+                f"{every_n_validations}"
+            )
         self.num_sequences = num_sequences
         self.every_n_validations = every_n_validations
         self.validations = 0
@@ -39,9 +42,9 @@ class SampleMonitor(Callback):
         logger = trainer.logger
         if trainer.sanity_checking or self.batch is None or not isinstance(logger, TensorBoardLogger) or task is None:
             return
-        due = self.validations % self.every_n_validations == 0
+        is_due = self.validations % self.every_n_validations == 0
         self.validations += 1
-        if due and trainer.is_global_zero:
+        if is_due and trainer.is_global_zero:
             answers = pl_module.predict_step(self.batch, 0)
             texts = task.show(self.batch, answers)
             if texts:

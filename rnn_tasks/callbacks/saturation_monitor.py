@@ -1,4 +1,4 @@
-"""How much of the layer is at its bounds, as the network learns."""
+"""The share of saturated hidden states during training."""
 
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -12,19 +12,19 @@ from rnn_tasks.spec import Batch
 
 
 class SaturationMonitor(Monitor):
-    """Logs the share of hidden states that are near their bounds, where tanh is flat and lets no gradient through.
+    """Logs the share of hidden states that are near -1 or 1, where tanh is flat and its gradient vanishes.
 
-    Measured on the first validation sequences, before training and after validations. Logged as ``saturation/share``;
-    in TensorBoard a histogram of the units' shares, ``saturation/units``.
+    Measures on the first validation sequences, before training and after validations. Logs ``saturation/share`` and,
+    in TensorBoard, ``saturation/units``, a histogram of the share of each unit.
 
     Args:
-        threshold: A unit is saturated where its absolute value is above, ``0 < threshold < 1``.
+        threshold: A hidden state is saturated if its absolute value is above this threshold, ``0 < threshold < 1``.
         every_n_validations: Validations between two measurements, ``>= 1``.
-        num_sequences: Sequences that are looked at, ``>= 1``.
-        optional: Whether a network without it is trained all the same, and not refused.
+        num_sequences: The number of validation sequences, ``>= 1``.
+        optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
-        UsageError: A value outside its bounds, or a layer without bounds.
+        UsageError: A value outside its bounds, or a layer whose hidden states can leave -1..1.
     """
 
     def __init__(
@@ -41,22 +41,22 @@ class SaturationMonitor(Monitor):
         self.shares: Tensor | None = None
 
     def is_drawn(self, validations: int) -> bool:
-        """Whenever it is measured: a histogram is no more than a scalar."""
+        """Return True after each measurement: a histogram is written as fast as a scalar."""
         return validations % self.every_n_validations == 0
 
-    def check_supported(self, network: Network, probe: Batch) -> None:
-        """Refuse a layer whose states can grow for ever."""
+    def check_supported(self, network: Network, sequences: Batch) -> None:
+        """Raise if the layer's hidden states are unbounded."""
         if not has_bounds(network.core):
             raise UsageError(
-                f"SaturationMonitor needs states that cannot leave -1..1; those of this {layer_name(network.core)} can"
+                f"SaturationMonitor needs hidden states in -1..1; this {layer_name(network.core)} has unbounded states"
             )
 
-    def measure(self, network: Network, probe: Batch, step: int) -> dict[str, Tensor]:
-        """The share of the whole layer; those of the units are kept for the histogram."""
-        self.shares = saturation(hidden_states(network, probe), self.threshold)
+    def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
+        """Return the share of the whole layer, and keep the share of each unit for the histogram."""
+        self.shares = saturation(hidden_states(network, sequences), self.threshold)
         return {"saturation/share": self.shares.mean()}
 
-    def show(self, board: SummaryWriter, step: int) -> None:
-        """Add the histogram."""
+    def show(self, writer: SummaryWriter, step: int) -> None:
+        """Write the histogram."""
         if self.shares is not None:
-            board.add_histogram("saturation/units", self.shares.cpu(), step)
+            writer.add_histogram("saturation/units", self.shares.cpu(), step)

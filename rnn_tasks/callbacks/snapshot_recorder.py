@@ -1,4 +1,4 @@
-"""What the network looks like at many moments of its training, for whoever wants to look afterwards."""
+"""Record snapshots of the network during training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +15,22 @@ from rnn_tasks.analysis.snapshots import (
     SNAPSHOTS,
     Snapshots,
     alphabet,
-    from_values,
+    from_dict,
     joined,
     read_snapshots,
     selected,
     take_snapshot,
-    to_values,
+    to_dict,
     write_snapshots,
 )
-from rnn_tasks.callbacks._monitor import boards, is_finite, layer_name, network_to_observe, observing, probe_of
+from rnn_tasks.callbacks._monitor import (
+    fixed_sequences,
+    is_finite,
+    layer_name,
+    observing,
+    require_network,
+    tensorboard_writers,
+)
 from rnn_tasks.callbacks._projector import Points, long_text, symbol_points, word_points
 from rnn_tasks.callbacks.gradient_norm_monitor import gradient_norm
 from rnn_tasks.errors import InterruptedRunError, UsageError, require
@@ -31,23 +38,23 @@ from rnn_tasks.runs.record import run_folder
 from rnn_tasks.spec import Batch
 
 WAITING_SHARE = 8
-"""The file is written when one in so many snapshots is not in it yet."""
+"""The file is written when at least one in this many snapshots is not in the file yet."""
 
 NUM_SEQUENCES = 8
-"""Sequences that the saturation is measured on; all else on the first of them."""
+"""Sequences for the saturation; all other quantities use only the first of these sequences."""
 
 MAX_CHARACTERS = 20_000
-"""Characters of the validation text that are read for the states of words."""
+"""Characters of the validation text that the network reads for the hidden states of words."""
 
 
 def is_due(step: int, dense_steps: int, dense_every: int, every: int) -> bool:
-    """Whether a moment is to be recorded: many at the beginning, fewer later.
+    """Return whether to take a snapshot at this step: more often at first, less often later.
 
     Args:
         step: Optimizer steps so far.
-        dense_steps: How long the beginning is.
-        dense_every: Steps between two moments of the beginning.
-        every: Steps between two later ones.
+        dense_steps: The last step of the first phase, in which snapshots are frequent.
+        dense_every: Steps between two snapshots in the first phase.
+        every: Steps between two later snapshots.
 
     Example:
         >>> [step for step in range(100) if is_due(step, dense_steps=20, dense_every=5, every=30)]
@@ -57,32 +64,33 @@ def is_due(step: int, dense_steps: int, dense_every: int, every: int) -> bool:
 
 
 class SnapshotRecorder(Callback):
-    """Records the network while it learns in one file, ``snapshots.pt`` in the run folder.
+    """Records snapshots of the network during training in one file, ``snapshots.pt`` in the run folder.
 
-    Before the first step, every few steps at the beginning, then less often, and after the last step: all weights, the
-    eigenvalues of the recurrent matrices, the norm of each parameter's gradient before clipping, that of the gradient
-    at each time step, hidden states and predictions along the first validation sequence, the saturation over the first
-    8 of them, and what a language model writes; see :class:`rnn_tasks.analysis.snapshots.Snapshots`.
-    :func:`rnn_tasks.analysis.snapshots.read_snapshots` reads the file, and executes nothing in it.
+    Snapshots are taken before the first step, often during the first ``dense_steps`` steps, less often later, and after
+    the last step. Each one holds all weights, the eigenvalues of the recurrent matrices, the gradient norms of all
+    parameters (before clipping) and time steps, hidden states and predictions along the first validation sequence, the
+    saturation over the first 8, and a text sample of a language model: see
+    :class:`rnn_tasks.analysis.snapshots.Snapshots`. Read the file with
+    :func:`rnn_tasks.analysis.snapshots.read_snapshots`, which executes no code from the file.
 
-    The file is written as a whole, so that it is a good one whenever the process is killed, but only when one eighth of
-    the snapshots is new: a run writes a few times the bytes that the file has in the end. Until then the new ones are
-    saved in checkpoints, and a resumed run has neither a gap nor a step twice. Where the file would grow too large,
-    every second snapshot is dropped, and from then on taken half as often.
+    The file is always replaced as a whole, so it stays valid if the process is killed, and only when one eighth of the
+    snapshots is new, so few bytes are written. Checkpoints hold the snapshots that are not in the file yet, so a
+    resumed run has neither gaps nor duplicates. If the file would become too large, every second snapshot is dropped,
+    and later snapshots are taken half as often.
 
-    When training ends, the hidden states after words (of a text, with the categories of Elman's grammar) or symbols go
-    into TensorBoard's projector.
+    When training ends, the hidden states after words (for texts, with the categories of Elman's grammar) or after
+    symbols are written to TensorBoard's projector.
 
     Args:
-        dense_steps: Optimizer steps of the beginning, ``>= 0``.
-        dense_every: Steps between two snapshots at the beginning, ``>= 1``.
-        every: Steps between two later ones, ``>= 1``.
-        max_snapshots: Snapshots in the file, ``>= 2``.
-        max_megabytes: Size of the file, about, ``> 0``; two snapshots are kept whatever their size.
-        sample_length: Characters that a language model writes, ``>= 0``.
+        dense_steps: Optimizer steps of the first phase, ``>= 0``.
+        dense_every: Steps between two snapshots in the first phase, ``>= 1``.
+        every: Steps between two later snapshots, ``>= 1``.
+        max_snapshots: Maximum number of snapshots in the file, ``>= 2``.
+        max_megabytes: Approximate maximum size of the file, ``> 0``; at least two snapshots are kept.
+        sample_length: Characters in each text sample, ``>= 0``.
 
     Raises:
-        UsageError: A value outside its bounds, a run without a folder, or a resumed one whose file does not fit.
+        UsageError: A value outside its bounds, a run without a folder, or a resumed run whose file does not fit.
     """
 
     def __init__(
@@ -94,14 +102,14 @@ class SnapshotRecorder(Callback):
         max_megabytes: float = 100.0,
         sample_length: int = 60,
     ) -> None:
-        for name, value, least in (
+        for name, value, minimum in (
             ("dense_steps", dense_steps, 0),
             ("dense_every", dense_every, 1),
             ("every", every, 1),
             ("max_snapshots", max_snapshots, 2),
             ("sample_length", sample_length, 0),
         ):
-            require(value >= least, f"{name} must be at least {least}, got {value}")
+            require(value >= minimum, f"{name} must be at least {minimum}, got {value}")
         require(max_megabytes > 0, f"max_megabytes must be above 0, got {max_megabytes}")
         self.dense_steps = dense_steps
         self.dense_every = dense_every
@@ -110,7 +118,7 @@ class SnapshotRecorder(Callback):
         self.max_megabytes = max_megabytes
         self.sample_length = sample_length
         self.path: Path | None = None
-        self.probe: Batch | None = None
+        self.sequences: Batch | None = None
         self.norms: dict[str, Tensor] = {}
         self.written: Snapshots | None = None
         self.waiting: list[Snapshots] = []
@@ -118,44 +126,43 @@ class SnapshotRecorder(Callback):
         self.thinning = 1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.path, self.probe, self.norms = None, None, {}
+        self.path, self.sequences, self.norms = None, None, {}
         self.written, self.waiting, self.thinning = None, [], 1
         folder = run_folder(trainer)  # on every rank
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if folder is None:
-            raise UsageError("SnapshotRecorder writes into the run folder, and a run without a logger has none")
-        network = network_to_observe(pl_module, "SnapshotRecorder")
+            raise UsageError("SnapshotRecorder needs a run folder; a run without a logger has none")
+        network = require_network(pl_module, "SnapshotRecorder")
         with observing(pl_module):
-            self.probe = probe_of(trainer, pl_module, NUM_SEQUENCES, "SnapshotRecorder")
+            self.sequences = fixed_sequences(trainer, pl_module, NUM_SEQUENCES, "SnapshotRecorder")
         if not trainer.is_global_zero:
             return
         self.path = folder / SNAPSHOTS
-        lacking = self.lacking(self._take(pl_module, 0))
-        if lacking:
-            print(
-                f"SnapshotRecorder: without {', '.join(lacking)}; this {layer_name(network.core)} has none", flush=True
-            )
+        unavailable = unavailable_quantities(self._take(pl_module, 0))
+        if unavailable:
+            layer = layer_name(network.core)
+            print(f"SnapshotRecorder: not available for {layer}: {', '.join(unavailable)}", flush=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.path is None:
             return
         restored, self.restored = self.restored, []
         if trainer.ckpt_path and self.path.is_file():
-            self._go_on(self.path, trainer.global_step, restored)
-            now = self._take(pl_module, self.last_step + 1)
+            self._resume(self.path, trainer.global_step, restored)
+            current = self._take(pl_module, self.last_step + 1)
             try:
-                joined([*self._all(), now])
+                joined([*self._all(), current])
             except UsageError as error:
                 self.waiting = []
-                raise UsageError(f"{self.path} cannot be gone on with, move it away: {error}") from error
+                raise UsageError(f"cannot add snapshots to {self.path}: {error}; move the file away") from error
         self._record(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        if self.path is not None and self._wants(trainer, trainer.global_step + 1):
+        if self.path is not None and self._is_due(trainer, trainer.global_step + 1):
             self.norms = {
                 name: gradient_norm([parameter])
-                for name, parameter in network_to_observe(pl_module, "SnapshotRecorder").named_parameters()
+                for name, parameter in require_network(pl_module, "SnapshotRecorder").named_parameters()
                 if parameter.requires_grad
             }
 
@@ -169,73 +176,63 @@ class SnapshotRecorder(Callback):
             return
         self._record(trainer, pl_module, last=True)
         self._write()
-        if is_finite(pl_module) and boards(trainer):
+        writers = tensorboard_writers(trainer)
+        if writers and is_finite(pl_module):
             with observing(pl_module):
                 points = self._points(trainer, pl_module)
-            for board in boards(trainer):
-                points.add_to(board, trainer.global_step)
+            for writer in writers:
+                points.add_to(writer, trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if isinstance(exception, InterruptedRunError):  # raised between two steps, perhaps before our hook was called
+        if isinstance(exception, InterruptedRunError):  # raised after a step, perhaps before on_train_batch_end
             self._record(trainer, pl_module)
         self._write()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.path = self.probe = self.written = None
+        self.path = self.sequences = self.written = None
         self.waiting = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"waiting": [to_values(snapshot) for snapshot in self.waiting]}
+        return {"waiting": [to_dict(snapshot) for snapshot in self.waiting]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.restored = [from_values(values) for values in state_dict["waiting"]]
+        self.restored = [from_dict(values) for values in state_dict["waiting"]]
 
     @property
     def last_step(self) -> int:
-        """When the last snapshot was taken; -1 if there is none."""
+        """The step of the last snapshot; -1 if there is none."""
         return max((int(part.steps[-1]) for part in self._all()), default=-1)
 
-    @staticmethod
-    def lacking(snapshot: Snapshots) -> list[str]:
-        """The quantities that this layer does not have."""
-        has = {
-            "eigenvalues (it names no recurrent matrix)": bool(snapshot.eigenvalues),
-            "gradient by time step (its state is not made of tensors)": snapshot.gradient_by_time_step is not None,
-            "saturation (its states have no bounds)": snapshot.saturation is not None,
-        }
-        return [name for name, there in has.items() if not there]
-
-    def is_due(self, step: int) -> bool:
-        """Whether a step is recorded, now that so many are left out."""
+    def _is_regular(self, step: int) -> bool:
         return is_due(step, self.dense_steps, self.dense_every * self.thinning, self.every * self.thinning)
 
-    def _wants(self, trainer: Trainer, step: int) -> bool:
-        return self.is_due(step) or step == trainer.max_steps
+    def _is_due(self, trainer: Trainer, step: int) -> bool:
+        return self._is_regular(step) or step == trainer.max_steps
 
     def _all(self) -> list[Snapshots]:
         return [*([] if self.written is None else [self.written]), *self.waiting]
 
     def _take(self, model: LightningModule, step: int) -> Snapshots:
-        assert self.probe is not None
-        network = network_to_observe(model, "SnapshotRecorder")
+        assert self.sequences is not None
+        network = require_network(model, "SnapshotRecorder")
         with observing(model):
-            return take_snapshot(network, self.probe, step, self.norms, self.sample_length)
+            return take_snapshot(network, self.sequences, step, self.norms, self.sample_length)
 
     def _record(self, trainer: Trainer, model: LightningModule, last: bool = False) -> None:
-        """Take a snapshot if this step is to have one and has none; write it out if it is time to."""
+        """Take a snapshot if one is due and not taken yet; write the file if enough snapshots are waiting."""
         step = trainer.global_step
-        wanted = last or self._wants(trainer, step)
-        if self.path is None or not wanted or step <= self.last_step or not is_finite(model):
+        due = last or self._is_due(trainer, step)
+        if self.path is None or not due or step <= self.last_step or not is_finite(model):
             return
         self._make_room()
-        if last or self._wants(trainer, step):
+        if last or self._is_due(trainer, step):  # thinning may have changed
             self.waiting.append(self._take(model, step))
         self.norms = {}
         if sum(map(len, self.waiting)) * WAITING_SHARE >= sum(map(len, self._all())):
             self._write()
 
     def _make_room(self) -> None:
-        """Where one more would be too many, drop those that would not have been taken with longer intervals."""
+        """If one more snapshot exceeded a limit, double the intervals and drop the snapshots between them."""
         count = sum(map(len, self._all()))
         size = sum(part.nbytes for part in self._all())
         limit = min(self.max_snapshots, int(self.max_megabytes * 1e6 * count / max(size, 1)))
@@ -244,8 +241,8 @@ class SnapshotRecorder(Callback):
         everything = joined(self._all())
         while len(everything) >= max(limit, 2):
             self.thinning *= 2
-            kept = torch.tensor([self.is_due(step) for step in everything.steps.tolist()])
-            if not kept.any():  # a run that was not recorded from its beginning
+            kept = torch.tensor([self._is_regular(step) for step in everything.steps.tolist()])
+            if not kept.any():  # possible if the recording started in the middle of a run
                 kept[-1] = True
             everything = selected(everything, kept)
         self.written, self.waiting = None, [everything]
@@ -258,23 +255,23 @@ class SnapshotRecorder(Callback):
         write_snapshots(self.path, everything)
         self.written, self.waiting = everything, []
 
-    def _go_on(self, path: Path, step: int, restored: list[Snapshots]) -> None:
-        """Take up the file, and what a checkpoint held beside it, up to the step that the run goes on from."""
+    def _resume(self, path: Path, step: int, restored: list[Snapshots]) -> None:
+        """Load the snapshots of the file and of the checkpoint, up to the step at which the run resumes."""
         try:
-            found = read_snapshots(path)
+            snapshots = read_snapshots(path)
         except UsageError as error:
-            raise UsageError(f"{error}; move it away, and the run is recorded from here on") from error
-        self.thinning = found.thinning
-        early = found.steps <= step
-        self.written = selected(found, early) if early.any() else None
+            raise UsageError(f"{error}; then recording starts at the current step") from error
+        self.thinning = snapshots.thinning
+        early = snapshots.steps <= step
+        self.written = selected(snapshots, early) if early.any() else None
         for snapshot in restored:
             if self.last_step < snapshot.steps[-1] <= step:
                 self.waiting.append(snapshot)
 
     def _points(self, trainer: Trainer, model: LightningModule) -> Points:
-        """The hidden states after words, or where there are none, after symbols."""
-        assert self.probe is not None
-        network = network_to_observe(model, "SnapshotRecorder")
+        """Return the hidden states after words or, if there are no words, after symbols."""
+        assert self.sequences is not None
+        network = require_network(model, "SnapshotRecorder")
         vocabulary = network.spec.vocabulary
         if vocabulary is not None:
             task: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -283,4 +280,14 @@ class SnapshotRecorder(Callback):
                 return word_points(hidden_states(network, text), text, vocabulary)
             except UsageError:  # no white space
                 pass
-        return symbol_points(hidden_states(network, self.probe), self.probe, alphabet(network.spec))
+        return symbol_points(hidden_states(network, self.sequences), self.sequences, alphabet(network.spec))
+
+
+def unavailable_quantities(snapshot: Snapshots) -> list[str]:
+    """Return the quantities that could not be measured for this layer, each with the reason."""
+    available = {
+        "eigenvalues (no named recurrent matrix)": bool(snapshot.eigenvalues),
+        "gradient by time step (the state is not made of tensors)": snapshot.gradient_by_time_step is not None,
+        "saturation (the hidden states are unbounded)": snapshot.saturation is not None,
+    }
+    return [name for name, is_available in available.items() if not is_available]

@@ -1,4 +1,4 @@
-"""How long the recurrent matrices make a vector."""
+"""Spectral norm, spectral radius and orthogonality error of the recurrent matrices during training."""
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -11,15 +11,15 @@ from rnn_tasks.models.step_log import log_step, logged_steps
 
 @torch.no_grad()
 def spectrum(weight: Tensor, radius: bool = True) -> dict[str, Tensor]:
-    """Three numbers about a square matrix, in single precision.
+    """Return spectral norm, spectral radius and orthogonality error of a square matrix, in single precision.
 
-    - ``spectral_norm``: largest singular value; how much longer one step can make a state.
-    - ``spectral_radius``: largest absolute eigenvalue; the rate at which many steps do.
+    - ``spectral_norm``: largest singular value, the largest factor by which one step can stretch a state.
+    - ``spectral_radius``: largest absolute eigenvalue, the growth rate per step over many steps.
     - ``orthogonality_error``: largest absolute entry of ``W'W - I``.
 
     Args:
         weight: ``(n, n)``.
-        radius: Whether to have the spectral radius too, which takes several times as long as the two others.
+        radius: Whether to compute the spectral radius, which takes several times as long as the other two.
 
     Example:
         >>> {name: value.item() for name, value in spectrum(torch.tensor([[0.0, 2.0], [0.0, 0.0]])).items()}
@@ -27,11 +27,11 @@ def spectrum(weight: Tensor, radius: bool = True) -> dict[str, Tensor]:
     """
     weight = weight.detach().float()
     product = weight.T @ weight
-    if not product.isfinite().all():  # the run is about to be stopped
+    if not product.isfinite().all():  # the network has diverged
         names = ("spectral_norm", "orthogonality_error", *(("spectral_radius",) if radius else ()))
         return dict.fromkeys(names, torch.tensor(torch.nan))
     values = {
-        "spectral_norm": torch.linalg.eigvalsh(product)[-1].clamp(min=0).sqrt(),  # sooner there than by svdvals
+        "spectral_norm": torch.linalg.eigvalsh(product)[-1].clamp(min=0).sqrt(),  # faster than svdvals
         "orthogonality_error": (product - torch.eye(len(weight), device=weight.device)).abs().max(),
     }
     if radius:
@@ -42,13 +42,13 @@ def spectrum(weight: Tensor, radius: bool = True) -> dict[str, Tensor]:
 class SpectralNormMonitor(Callback):
     """Logs spectral norm and orthogonality error of each recurrent matrix, and less often its spectral radius.
 
-    Logged as ``spectral_norm/<weight>``, ``spectral_radius/<weight>`` and ``orthogonality_error/<weight>``. Where a
-    callback changes the weights after the optimizer has, ``spectral_norm_before_projection/<weight>`` and the like of
-    the error show them as the optimizer left them.
+    Logs ``spectral_norm/<weight>``, ``spectral_radius/<weight>`` and ``orthogonality_error/<weight>``. If a callback
+    changes the weights after the optimizer step, ``spectral_norm_before_projection/<weight>`` and
+    ``orthogonality_error_before_projection/<weight>`` are the values before this change.
 
     Args:
-        every_n_logs: Steps that the loggers write from one measurement to the next, ``>= 1``; the first one has one.
-        radius_every: Measurements from one with the spectral radius, which takes longest, to the next, ``>= 1``.
+        every_n_logs: Logged steps per measurement, ``>= 1``; the first logged step is measured.
+        radius_every: Measurements per spectral radius, the slowest quantity, ``>= 1``; the first one includes it.
 
     Raises:
         UsageError: A value outside its bounds.
@@ -61,9 +61,9 @@ class SpectralNormMonitor(Callback):
         self.radius_every = radius_every
         self.module: LightningModule | None = None
         self.trainer: Trainer | None = None
-        self.stepped: dict[str, Tensor] = {}
+        self.optimizer_weights: dict[str, Tensor] = {}
         self.with_radius = True
-        self.after_each_step = AfterEachStep(self.remember)
+        self.after_each_step = AfterEachStep(self.copy_weights)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.module, self.trainer = pl_module, trainer
@@ -73,30 +73,31 @@ class SpectralNormMonitor(Callback):
         self.after_each_step.detach()
         self.module = self.trainer = None
 
-    def remember(self) -> None:
-        """Keep the weights as the optimizer left them, if this step is measured."""
+    def copy_weights(self) -> None:
+        """Copy the weights right after the optimizer step, if this step is to be measured."""
         if self.module is None or self.trainer is None:
             return
         logs = logged_steps(self.trainer, self.trainer.global_step + 1)
         if logs is None:
             return
-        measurement, rest = divmod(logs - 1, self.every_n_logs)
-        if rest == 0:
-            self.stepped = {name: weight.detach().clone() for name, weight in recurrent_weights(self.module).items()}
+        measurement, remainder = divmod(logs - 1, self.every_n_logs)
+        if remainder == 0:
+            weights = recurrent_weights(self.module)
+            self.optimizer_weights = {name: weight.detach().clone() for name, weight in weights.items()}
             self.with_radius = measurement % self.radius_every == 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        if not self.stepped:
+        if not self.optimizer_weights:
             return
         values: dict[str, Tensor] = {}
         for name, weight in recurrent_weights(pl_module).items():
             values |= {f"{quantity}/{name}": value for quantity, value in spectrum(weight, self.with_radius).items()}
-            stepped = self.stepped[name]
-            if not torch.equal(stepped, weight.detach()):
+            before = self.optimizer_weights[name]
+            if not torch.equal(before, weight.detach()):
                 values |= {
-                    f"{key}_before_projection/{name}": value for key, value in spectrum(stepped, radius=False).items()
+                    f"{key}_before_projection/{name}": value for key, value in spectrum(before, radius=False).items()
                 }
-        self.stepped = {}
+        self.optimizer_weights = {}
         log_step(pl_module, values, trainer.global_step - 1)

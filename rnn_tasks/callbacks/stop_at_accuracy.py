@@ -6,13 +6,13 @@ from rnn_tasks.errors import UsageError
 
 
 class StopAtAccuracy(Callback):
-    """Stops training when the validation accuracy reaches a threshold; the task says which accuracy counts.
+    """Stops training when the validation accuracy reaches a threshold.
 
-    The task's ``solved`` is asked, for most tasks whether the accuracy of the worst condition is ``>= threshold``. A
-    threshold above .99 trains a little past "solved".
+    The task's method ``solved`` defines the accuracy that counts, for most tasks that of the worst condition. With a
+    threshold above 0.99, training continues a little after the task is solved.
 
     Args:
-        threshold: Accuracy to reach, ``0 < threshold <= 1``.
+        threshold: Accuracy at which training stops, ``0 < threshold <= 1``.
 
     Attributes:
         stopped: Whether this callback has stopped the run.
@@ -30,14 +30,14 @@ class StopAtAccuracy(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.stopped = False
         if not hasattr(getattr(trainer, "datamodule", None), "solved"):
-            raise UsageError("StopAtAccuracy asks the task when to stop: give trainer.fit a datamodule that is a Task")
+            raise UsageError("StopAtAccuracy needs a task: give trainer.fit a datamodule with a method solved")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         solved = trainer.datamodule.solved(metrics, threshold=self.threshold)  # type: ignore[attr-defined]
-        # Metrics are equal on all ranks, but a stop that only one of them takes would hang the others.
+        # Metrics should be equal on all ranks; if only one rank stopped, the others would hang.
         if trainer.strategy.reduce_boolean_decision(solved, all=False):
             self.stopped = True
             trainer.should_stop = True

@@ -1,4 +1,4 @@
-"""Stop when the numbers stop being numbers."""
+"""Stop when the loss or a weight is no longer finite."""
 
 import math
 from typing import Any
@@ -11,13 +11,13 @@ from rnn_tasks.errors import DivergedError
 
 
 class StopAtDivergence(Callback):
-    """Ends the run with a DivergedError at the first loss that is not finite, before its gradient touches a weight.
+    """Raises a DivergedError at the first loss that is not finite, before the optimizer step.
 
-    A checkpoint with a weight that is not finite is never written, so the last one on disk is good.
+    Checkpoints with a weight that is not finite are not written, so the last checkpoint on disk is usable.
     """
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        value = loss.item()  # a question to torch takes ten times as long as one to Python
+        value = loss.item()  # math.isfinite is ten times as fast as torch.isfinite
         if trainer.strategy.reduce_boolean_decision(not math.isfinite(value), all=False):
             raise DivergedError(f"the loss is {value} at step {trainer.global_step}")
 

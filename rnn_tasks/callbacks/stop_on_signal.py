@@ -16,13 +16,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopOnSignal(Callback):
-    """On SIGTERM or Ctrl-C finishes the batch, saves ``last.ckpt`` and ends with an InterruptedRunError.
+    """On SIGTERM or Ctrl-C, finishes the current batch, saves ``last.ckpt`` and raises an InterruptedRunError.
 
-    So the saved state lies between two steps, and the run can be resumed exactly. A second Ctrl-C stops at once,
-    without saving. Under SLURM with automatic requeueing the signals are left to Lightning.
+    The saved state lies between two steps, so the run can be resumed exactly. A second Ctrl-C stops immediately,
+    without saving. Under SLURM with automatic requeueing, Lightning handles the signals.
 
     Attributes:
-        received: Number of the signal that asked to stop, or None.
+        received: Number of the received signal, or None.
     """
 
     def __init__(self) -> None:
@@ -30,16 +30,16 @@ class StopOnSignal(Callback):
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # After Lightning has set its own handlers, which end the run in the middle of a loop.
+        # This hook runs after Lightning has set its handlers, and replaces them: they would end the run mid-step.
         self.received = None
-        requeued = isinstance(trainer._accelerator_connector.cluster_environment, SLURMEnvironment)
-        if threading.current_thread() is threading.main_thread() and not requeued:
+        on_slurm = isinstance(trainer._accelerator_connector.cluster_environment, SLURMEnvironment)
+        if threading.current_thread() is threading.main_thread() and not on_slurm:
             self.previous = {signum: signal.signal(signum, self.receive) for signum in SIGNALS}
-            if trainer.received_sigterm:  # while Lightning's were set
+            if trainer.received_sigterm:  # received by Lightning's handler before it was replaced
                 self.received = signal.SIGTERM
 
     def receive(self, signum: int, frame: FrameType | None) -> None:
-        """Remember the signal; the second Ctrl-C interrupts."""
+        """Remember the signal; raise at the second Ctrl-C."""
         if self.received is not None and signum == signal.SIGINT:
             raise InterruptedRunError(signum)
         self.received = signum
@@ -47,10 +47,10 @@ class StopOnSignal(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        asked = self.received is not None
+        stop = self.received is not None
         if trainer.world_size > 1:
-            asked = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if asked:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
             folder = run_folder(trainer)
             if folder is not None:
                 trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)

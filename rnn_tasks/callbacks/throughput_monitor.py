@@ -1,4 +1,4 @@
-"""How fast the network learns from sequences."""
+"""Training throughput in sequences and scored steps per second."""
 
 from time import perf_counter
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from rnn_tasks.models.step_log import log_step, logged_steps
 
 
 class Counts(NamedTuple):
-    """What a run has done up to a moment.
+    """Counts of a run up to some step.
 
     Attributes:
         step: Optimizer steps.
-        seconds: Time of training, validations left out.
-        sequences: Sequences that were trained on.
-        scored_steps: Their scored steps.
+        seconds: Training time, without validations.
+        sequences: Training sequences.
+        scored_steps: Scored steps of these sequences.
     """
 
     step: int
@@ -27,16 +27,16 @@ class Counts(NamedTuple):
 
 
 class ThroughputMonitor(Callback):
-    """Logs sequences and scored steps per second, since they were logged last, of all processes together.
+    """Logs sequences and scored steps per second since the last measurement, over all processes.
 
-    Logged as ``throughput/sequences_per_second`` and ``throughput/scored_steps_per_second``; validation does not count.
-    :class:`~rnn_tasks.callbacks.RunSummary` counts the sequences.
+    Logs ``throughput/sequences_per_second`` and ``throughput/scored_steps_per_second``, without the time of
+    validations. :class:`~rnn_tasks.callbacks.RunSummary` counts the sequences.
 
     Args:
-        every_n_logs: Steps that the loggers write from one of these to the next, ``>= 1``; the first one has one.
+        every_n_logs: Logged steps per measurement, ``>= 1``; the first logged step is measured.
 
     Raises:
-        UsageError: A value outside its bounds, or no RunSummary before it among the callbacks.
+        UsageError: A value outside its bounds, or a list of callbacks without RunSummary before this callback.
     """
 
     def __init__(self, every_n_logs: int = 4) -> None:
@@ -49,10 +49,10 @@ class ThroughputMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        before = [one for one in callbacks[: callbacks.index(self)] if isinstance(one, RunSummary)]
-        if not before:
-            raise UsageError("ThroughputMonitor reads what RunSummary counts: name RunSummary before it in callbacks")
-        self.summary, self.paused, self.paused_at = before[0], 0.0, None
+        summaries = [callback for callback in callbacks[: callbacks.index(self)] if isinstance(callback, RunSummary)]
+        if not summaries:
+            raise UsageError("ThroughputMonitor needs RunSummary before it in the list of callbacks")
+        self.summary, self.paused, self.paused_at = summaries[0], 0.0, None
         self.last = self._counts(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -58,7 +58,7 @@ def draw_accuracy_by_lag(
     figure, (field,) = panels(width, 1)
     for index, (name, shares) in enumerate(found):
         label = name if len(found) > 1 else "the network"
-        at = shares.at + (0 if by_delay else 1)
+        at = shares.groups + (0 if by_delay else 1)
         field.plot(at, shares.share, **LINES[index], marker=MARKERS[index], markersize=4, label=label)
     for index, value in enumerate(sorted(set(chance))):
         level(field, value, "" if index else "chance")

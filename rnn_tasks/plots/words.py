@@ -29,8 +29,8 @@ def draw_tree(tree: Dendrogram, width: float) -> "Figure":
         width: Inches.
     """
     figure, (field,) = panels(width, 1, height=0.9 + 0.155 * len(tree.words))
-    for places, heights in zip(tree.places, tree.heights, strict=True):
-        field.plot(heights, places, color=LINES[0]["color"], linewidth=1.1)
+    for positions, heights in zip(tree.positions, tree.heights, strict=True):
+        field.plot(heights, positions, color=LINES[0]["color"], linewidth=1.1)
     kinds = ELMAN.categories_of(tree.words) or [""] * len(tree.words)
     words = [short_word(word) for word in tree.words]
     names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(words, kinds, strict=True)]
@@ -93,4 +93,4 @@ def shown_letters(accuracy: WordAccuracy) -> tuple[NDArray[np.int64], NDArray[np
     """
     letters = accuracy.letters
     enough = letters.counts >= LEAST_COUNT
-    return letters.at[enough] + 1, letters.share[enough]
+    return letters.groups[enough] + 1, letters.share[enough]

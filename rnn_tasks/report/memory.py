@@ -47,7 +47,7 @@ def caption_by_lag(found: Sequence[ByLag]) -> str:
         assert run.batch is not None
         worst = int(shares.share.argmin())
         text += f" {who}: {shares.share[worst]:.1%} at its worst ("
-        text += f"delay {shares.at[worst]}" if delays else f"place {shares.at[worst] + 1}"
+        text += f"delay {shares.groups[worst]}" if delays else f"place {shares.groups[worst] + 1}"
         overall = (shares.share * shares.counts).sum() / shares.counts.sum()
         text += f"), {overall:.1%} over all, in {len(run.batch.inputs)} sequences."
     waits = {run.wait for run, _ in found}

@@ -1,4 +1,4 @@
-"""Small networks with every kind of layer."""
+"""Small networks with all kinds of layers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,15 +26,15 @@ from rnn_tasks.tasks import VariableDelayEcho
 TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=3)
 BATCH = TASK.train_batch(0)
 LSTMS: dict[str, Callable[[int], Core]] = {
-    "LSTM of two layers": partial(LSTM, hidden_size=5, num_layers=2, dropout=0.5),
+    "LSTM with two layers": partial(LSTM, hidden_size=5, num_layers=2, dropout=0.5),
     "ScratchLSTM": partial(ScratchLSTM, hidden_size=5),
     "foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"bias": False}),
 }
 GRUS: dict[str, Callable[[int], Core]] = {
-    "GRU of two layers": partial(GRU, hidden_size=5, num_layers=2, dropout=0.5),
+    "GRU with two layers": partial(GRU, hidden_size=5, num_layers=2, dropout=0.5),
     "ScratchGRU after": partial(ScratchGRU, hidden_size=5),
     "ScratchGRU before": partial(ScratchGRU, hidden_size=5, reset="before", num_layers=2),
-    "ScratchGRU of one bias": partial(ScratchGRU, hidden_size=5, reset="before", single_bias=True),
+    "ScratchGRU with one bias": partial(ScratchGRU, hidden_size=5, reset="before", single_bias=True),
     "ResetOnlyGRU after": partial(ResetOnlyGRU, hidden_size=5, single_bias=True),
     "ResetOnlyGRU before": partial(ResetOnlyGRU, hidden_size=5, reset="before"),
     "UpdateOnlyGRU": partial(UpdateOnlyGRU, hidden_size=5),
@@ -43,7 +43,7 @@ GRUS: dict[str, Callable[[int], Core]] = {
 PLAIN: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=5),
     "orthogonal": partial(Elman, hidden_size=5, orthogonal_map="matrix_exp"),
-    "RNN of two layers": partial(RNN, hidden_size=5, num_layers=2),
+    "RNN with two layers": partial(RNN, hidden_size=5, num_layers=2),
     "foreign RNN": partial(Foreign, hidden_size=5, layer=nn.RNN),
 }
 CORES = {**PLAIN, **GRUS, **LSTMS}
@@ -53,7 +53,7 @@ def tagger(core: Callable[[int], Core], **options: Any) -> TaggerNetwork:
     return TaggerNetwork(core, TASK.spec, **options).double()
 
 
-def reader(core: Callable[[int], Core]) -> LanguageNetwork:
+def language_network(core: Callable[[int], Core]) -> LanguageNetwork:
     return LanguageNetwork(core, TaskSpec(4, 4)).double()
 
 

@@ -9,53 +9,53 @@ from rnn_tasks.tasks import Copy, VariableDelayEcho
 
 
 def echo() -> tuple[Batch, Tensor]:
-    """An echo of several delays, and answers of which one in three is wrong."""
+    """Return an echo with several delays, and answers of which one third is wrong."""
     batch = VariableDelayEcho(max_delay=3).sample(40, "test", torch.Generator().manual_seed(0))
     wrong = torch.rand(batch.targets.shape, generator=torch.Generator().manual_seed(1)) < 1 / 3
     return batch, torch.where(wrong, batch.targets + 1, batch.targets)
 
 
-def test_accuracy_by_condition_counts_each_delays_sequences() -> None:
+def test_accuracy_by_condition_equals_a_loop_over_answers() -> None:
     batch, answers = echo()
     assert batch.condition is not None
-    found = accuracy_by_condition(answers, batch)
-    assert found.at.tolist() == [0, 1, 2, 3]
-    for delay, share, count in zip(*found, strict=True):
+    result = accuracy_by_condition(answers, batch)
+    assert result.groups.tolist() == [0, 1, 2, 3]
+    for delay, share, count in zip(*result, strict=True):
         pairs = [
             (answer, target)
-            for answer_row, target_row, of_row in zip(
+            for answer_row, target_row, condition in zip(
                 answers.tolist(), batch.targets.tolist(), batch.condition.tolist(), strict=True
             )
             for answer, target in zip(answer_row, target_row, strict=True)
-            if of_row == delay and target != NOT_SCORED
+            if condition == delay and target != NOT_SCORED
         ]
         assert count == len(pairs)
         assert share == pytest.approx(sum(answer == target for answer, target in pairs) / len(pairs))
 
 
-def test_accuracy_by_recall_counts_the_steps_that_need_memory() -> None:
-    """Not the blanks before them, whatever the delay of the sequence is."""
+def test_accuracy_by_recall_counts_steps_that_need_memory() -> None:
+    """The blanks before these steps do not count, for sequences of any delay."""
     batch = Copy("arjovsky", num_symbols=3, delay=5, min_delay=1).sample(20, "test", torch.Generator().manual_seed(0))
     assert batch.memory is not None
     answers = batch.targets.clone()
     for row, needed in enumerate(batch.memory):
-        answers[row, int(needed.nonzero()[1])] += 1  # the second symbol is never right
-        answers[row, 0] += 1  # a blank, which does not matter
-    found = accuracy_by_recall(answers, batch)
-    assert found.at.tolist() == [0, 1, 2]
-    assert found.share.tolist() == [1, 0, 1]
-    assert found.counts.tolist() == [20, 20, 20]
+        answers[row, int(needed.nonzero()[1])] += 1  # the second symbol is always wrong
+        answers[row, 0] += 1  # a blank, which does not count
+    result = accuracy_by_recall(answers, batch)
+    assert result.groups.tolist() == [0, 1, 2]
+    assert result.share.tolist() == [1, 0, 1]
+    assert result.counts.tolist() == [20, 20, 20]
 
 
-def test_the_lag_is_the_condition_where_there_is_one() -> None:
+def test_accuracy_by_lag_uses_conditions_if_there_are_any() -> None:
     batch, answers = echo()
     assert accuracy_by_lag(answers, batch).share.tolist() == accuracy_by_condition(answers, batch).share.tolist()
-    alone = batch._replace(condition=None)
-    assert accuracy_by_lag(answers, alone).share.tolist() == accuracy_by_recall(answers, alone).share.tolist()
-    assert len(accuracy_by_recall(answers, alone).at) == batch.inputs.shape[1]
+    without = batch._replace(condition=None)
+    assert accuracy_by_lag(answers, without).share.tolist() == accuracy_by_recall(answers, without).share.tolist()
+    assert len(accuracy_by_recall(answers, without).groups) == batch.inputs.shape[1]
 
 
-def test_accuracies_that_there_are_not() -> None:
+def test_accuracy_functions_raise_for_unsuitable_batches() -> None:
     batch, answers = echo()
     with pytest.raises(UsageError, match="use accuracy_by_recall"):
         accuracy_by_condition(answers, batch._replace(condition=None))

@@ -28,12 +28,12 @@ from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
 CORES: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=5),
     "orthogonal": partial(Elman, hidden_size=5, orthogonal_map="matrix_exp"),
-    "RNN of two layers": partial(RNN, hidden_size=5, num_layers=2, dropout=0.5),
+    "RNN with two layers": partial(RNN, hidden_size=5, num_layers=2, dropout=0.5),
     "GRU": partial(GRU, hidden_size=5),
-    "LSTM of two layers": partial(LSTM, hidden_size=5, num_layers=2),
+    "LSTM with two layers": partial(LSTM, hidden_size=5, num_layers=2),
     "ScratchGRU": partial(ScratchGRU, hidden_size=5, reset="before"),
     "ScratchLSTM": partial(ScratchLSTM, hidden_size=5),
-    "reservoir": partial(Elman, hidden_size=5, freeze_recurrent=True),
+    "frozen Elman": partial(Elman, hidden_size=5, freeze_recurrent=True),
     "Foreign": partial(Foreign, hidden_size=5, layer=nn.GRU, options={"num_layers": 2}),
 }
 TASKS: dict[str, GeneratedTask] = {
@@ -42,7 +42,7 @@ TASKS: dict[str, GeneratedTask] = {
     "copy": Copy("recall", num_symbols=2, alphabet_size=4, delay=4, min_delay=2, batch_size=3),
 }
 BATCHES = {name: task.train_batch(0) for name, task in TASKS.items()}
-TOLD = BATCHES["variable_delay_echo"]
+BATCH = BATCHES["variable_delay_echo"]
 
 
 def tagger(
@@ -51,7 +51,7 @@ def tagger(
     return TaggerNetwork(core, TASKS[task].spec, **options).double()
 
 
-def writer(core: Callable[[int], Core], **options: Any) -> LanguageNetwork:
+def language_network(core: Callable[[int], Core], **options: Any) -> LanguageNetwork:
     return LanguageNetwork(core, TaskSpec(4, 4), **options).double()
 
 
@@ -61,12 +61,12 @@ def text(rows: int = 3, time: int = 6) -> Batch:
 
 
 def tensors(state: Any) -> list[Tensor]:
-    """Those of a torch layer's state."""
+    """Return the tensors of a torch layer's state."""
     return [state] if isinstance(state, Tensor) else list(state)
 
 
 def in_rows(state: Any) -> Tensor:
-    """``(batch, state_size)``, sequence by sequence."""
+    """Return the state as ``(batch, state_size)``."""
     rows = [
         torch.cat([part[:, row].reshape(-1) for part in tensors(state)]) for row in range(tensors(state)[0].shape[1])
     ]
@@ -78,8 +78,8 @@ class Pair(NamedTuple):
     other: Any
 
 
-class Strange(nn.Module):
-    """A GRU whose state is something else."""
+class WrappedStateGRU(nn.Module):
+    """A GRU whose state is wrapped by a function."""
 
     def __init__(self, input_size: int, hidden_size: int, wrap: Callable[[Tensor], Any]) -> None:
         super().__init__()
@@ -91,8 +91,8 @@ class Strange(nn.Module):
         return outputs, self.wrap(after)
 
 
-class Doubled(nn.Module):
-    """An Elman layer that puts out twice its state, which is ``(batch, hidden)`` in a dictionary."""
+class DoubledOutput(nn.Module):
+    """An Elman layer whose output is twice its state; the state is ``(batch, hidden)`` in a dictionary."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -101,14 +101,14 @@ class Doubled(nn.Module):
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         hidden = inputs.new_zeros(len(inputs), self.cell.hidden_size) if state is None else state["hidden"]
         outputs = []
-        for now in inputs.unbind(1):
-            hidden = self.cell(now, hidden)
+        for step_inputs in inputs.unbind(1):
+            hidden = self.cell(step_inputs, hidden)
             outputs.append(2 * hidden)
         return torch.stack(outputs, 1), {"hidden": hidden}
 
 
-def rest_of_the_loss(network: TaggerNetwork, batch: Batch, start: int, state: Any, last: list[int]) -> Tensor:
-    """Sum over the sequences of the loss of one step each; all steps from ``start`` on at once."""
+def remaining_loss(network: TaggerNetwork, batch: Batch, start: int, state: Any, last: list[int]) -> Tensor:
+    """Return the sum over sequences of the loss at step ``last``, run from step ``start`` on with this state."""
     outputs, _ = network.core(encoded(network, batch)[:, start:], state)
     logits = network.readout(outputs)
     return sum(
@@ -129,24 +129,24 @@ def last_scored(batch: Batch, step: int = -1) -> list[int]:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_hidden_states_are_what_the_readout_reads(core: str) -> None:
+def test_hidden_states_are_the_inputs_of_the_readout(core: str) -> None:
     network = tagger(CORES[core])
-    hidden = hidden_states(network, TOLD)
+    hidden = hidden_states(network, BATCH)
     assert not hidden.requires_grad
     network.eval()
-    torch.testing.assert_close(network.readout(hidden), network(TOLD.inputs, TOLD.condition)[0])
+    torch.testing.assert_close(network.readout(hidden), network(BATCH.inputs, BATCH.condition)[0])
 
 
-def test_hidden_states_of_a_language_network() -> None:
-    network, batch = writer(CORES["RNN of two layers"], dropout=0.5, embedding_size=3), text()
+def test_hidden_states_of_a_language_network_equal_its_outputs() -> None:
+    network, batch = language_network(CORES["RNN with two layers"], dropout=0.5, embedding_size=3), text()
     hidden = hidden_states(network, batch)
     network.eval()
     torch.testing.assert_close(network.readout(hidden), network(batch.inputs)[0])
 
 
-@pytest.mark.parametrize("core", ["Elman", "LSTM of two layers"])
-def test_hidden_states_continue_from_a_state(core: str) -> None:
-    network, batch = writer(CORES[core]), text()
+@pytest.mark.parametrize("core", ["Elman", "LSTM with two layers"])
+def test_hidden_states_continue_from_a_given_state(core: str) -> None:
+    network, batch = language_network(CORES[core]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
     _, state = network.core(network.encode_symbols(first.inputs))
     for function in (hidden_states, state_trajectory):
@@ -154,11 +154,11 @@ def test_hidden_states_continue_from_a_state(core: str) -> None:
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_the_trajectory_is_the_state_after_each_prefix(core: str) -> None:
+def test_state_trajectory_is_the_state_after_each_prefix(core: str) -> None:
     network = tagger(CORES[core])
-    states = state_trajectory(network, TOLD)
+    states = state_trajectory(network, BATCH)
     network.eval()
-    inputs = network.encode(TOLD.inputs, TOLD.condition)
+    inputs = network.encode(BATCH.inputs, BATCH.condition)
     for step in range(7):
         _, after = network.core(inputs[:, : step + 1])
         torch.testing.assert_close(states[:, step], in_rows(after))
@@ -191,12 +191,12 @@ def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> N
                 same(a, b)
 
     same(back, state)
-    # A row belongs to a sequence: that of the third has the numbers of the third.
+    # Each row belongs to one sequence.
     assert torch.equal(flatten_state(unflatten_state(flat[2:3], like=state), 1), flat[2:3])
 
 
 @pytest.mark.parametrize(
-    ("wrap", "found"),
+    ("wrap", "description"),
     [
         (lambda state: None, "NoneType"),
         (lambda state: [], "list"),
@@ -208,15 +208,15 @@ def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> N
         (lambda state: state.transpose(0, 1), r"torch.float64 \(3, 1, 5\)"),
     ],
 )
-def test_flow_refuses_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], found: str) -> None:
-    network = tagger(partial(Foreign, hidden_size=5, layer=Strange, options={"wrap": wrap}))
-    assert hidden_states(network, TOLD).shape == (3, 7, 5)  # which needs no state
+def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], description: str) -> None:
+    network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU, options={"wrap": wrap}))
+    assert hidden_states(network, BATCH).shape == (3, 7, 5)  # does not need the state
     for function in (state_trajectory, gradient_by_lag, gradient_by_time_step):
         with pytest.raises(
-            UsageError, match=f"this layer's state cannot be flattened: a part of it is {found}"
-        ) as said:
-            function(network, TOLD)
-        assert "\n" not in str(said.value)
+            UsageError, match=f"this layer's state cannot be flattened: it contains {description}"
+        ) as caught:
+            function(network, BATCH)
+        assert "\n" not in str(caught.value)
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -224,18 +224,18 @@ def test_flow_refuses_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("core", CORES)
-def test_gradient_by_lag_equals_autograd_of_the_rest(core: str, task: str) -> None:
+def test_gradient_by_lag_equals_autograd_of_the_loss(core: str, task: str) -> None:
     network, batch = tagger(CORES[core], task), BATCHES[task]
     last = last_scored(batch)
-    found = gradient_by_lag(network, batch)
-    assert len(found) == max(last) + 1
+    result = gradient_by_lag(network, batch)
+    assert len(result) == max(last) + 1
     network.eval()
-    expected: list[list[float]] = [[] for _ in found]
+    expected: list[list[float]] = [[] for _ in result]
     for step in range(max(last)):
         _, state = network.core(encoded(network, batch)[:, : step + 1])
         kept = [part.detach().requires_grad_() for part in tensors(state)]
-        given = kept[0] if isinstance(state, Tensor) else tuple(kept)
-        gradients = torch.autograd.grad(rest_of_the_loss(network, batch, step + 1, given, last), kept)
+        initial = kept[0] if isinstance(state, Tensor) else tuple(kept)
+        gradients = torch.autograd.grad(remaining_loss(network, batch, step + 1, initial, last), kept)
         for row, end in enumerate(last):
             if end > step:
                 expected[end - step].append(float(in_rows(gradients)[row].norm()))
@@ -243,46 +243,47 @@ def test_gradient_by_lag_equals_autograd_of_the_rest(core: str, task: str) -> No
         hidden = hidden_states(network, batch)[row, end].requires_grad_()
         loss = functional.cross_entropy(network.readout(hidden), batch.targets[row, end])
         expected[0].append(float(torch.autograd.grad(loss, hidden)[0].norm()))
-    np.testing.assert_allclose(found.numpy(), [np.mean(norms) for norms in expected], rtol=1e-9)
-    assert found.dtype == torch.double
+    np.testing.assert_allclose(result.numpy(), [np.mean(norms) for norms in expected], rtol=1e-9)
+    assert result.dtype == torch.double
 
 
 @pytest.mark.parametrize("step", [0, 1, -2])
 def test_gradient_by_lag_counts_from_the_chosen_step(step: int) -> None:
-    """Alone, each sequence has its own lags; together, the mean is over those that reach back so far."""
+    """The mean for each lag is over the sequences whose chosen step is late enough."""
     network = tagger()
-    found = gradient_by_lag(network, TOLD, step)
-    alone = [gradient_by_lag(network, TOLD.rows(row, row + 1), step) for row in range(3)]
-    times = last_scored(TOLD, step)
-    assert [len(norms) - 1 for norms in alone] == times
-    for lag, value in enumerate(found):
-        assert value == pytest.approx(np.mean([float(norms[lag]) for norms in alone if lag < len(norms)]))
-    assert scored_step(TOLD.scored, step).tolist() == times
+    result = gradient_by_lag(network, BATCH, step)
+    by_sequence = [gradient_by_lag(network, BATCH.rows(row, row + 1), step) for row in range(3)]
+    times = last_scored(BATCH, step)
+    assert [len(norms) - 1 for norms in by_sequence] == times
+    for lag, value in enumerate(result):
+        assert value == pytest.approx(np.mean([float(norms[lag]) for norms in by_sequence if lag < len(norms)]))
+    assert scored_step(BATCH.scored, step).tolist() == times
 
 
-def test_gradient_by_lag_of_an_lstm_equals_that_of_its_cells() -> None:
-    """The two parts of its state are two variables: what a cell does to its own hidden state is not a part of its."""
+def test_gradient_by_lag_of_an_lstm_equals_lstm_cell() -> None:
+    """Hidden state and cell are separate variables: the gradient by a cell excludes its effect on the same step."""
     network, batch = tagger(partial(LSTM, hidden_size=5), "echo"), BATCHES["echo"].rows(0, 1)
     cell = nn.LSTMCell(5, 5).double()
     cell.load_state_dict({name.removesuffix("_l0"): value for name, value in network.core.state_dict().items()})
-    hiddens, memories = [], []
-    hidden, memory = torch.zeros(2, 1, 5).double()
+    hiddens, cells = [], []
+    hidden, cell_state = torch.zeros(2, 1, 5).double()
     for symbol in batch.inputs[0]:
-        hidden, memory = (part.clone() for part in cell(functional.one_hot(symbol, 5).double()[None], (hidden, memory)))
+        encoding = functional.one_hot(symbol, 5).double()[None]
+        hidden, cell_state = (part.clone() for part in cell(encoding, (hidden, cell_state)))
         hiddens.append(hidden)
-        memories.append(memory)
+        cells.append(cell_state)
     loss = functional.cross_entropy(network.readout(hidden), batch.targets[:, -1])
     by_hidden = torch.cat(torch.autograd.grad(loss, hiddens[::-1], retain_graph=True))
-    by_memory = torch.cat(torch.autograd.grad(loss, memories[::-1], materialize_grads=True))
+    by_cell = torch.cat(torch.autograd.grad(loss, cells[::-1], materialize_grads=True))
     torch.testing.assert_close(gradient_by_lag(network, batch, part="hidden"), by_hidden.norm(dim=1))
-    torch.testing.assert_close(gradient_by_lag(network, batch), torch.cat([by_hidden, by_memory], 1).norm(dim=1))
+    torch.testing.assert_close(gradient_by_lag(network, batch), torch.cat([by_hidden, by_cell], 1).norm(dim=1))
 
 
 @pytest.mark.parametrize("scored", [1, 4, None])
 def test_gradients_of_an_elman_network_equal_manual_bptt(scored: int | None) -> None:
-    network, batch = writer(partial(Elman, hidden_size=5)), text(rows=1, time=6)
+    network, batch = language_network(partial(Elman, hidden_size=5)), text(rows=1, time=6)
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
-    by_hand = manual_bptt.Network(
+    manual = manual_bptt.Network(
         weights["core.weight_ih_l0"],
         weights["core.weight_hh_l0"],
         weights["readout.weight"],
@@ -290,7 +291,7 @@ def test_gradients_of_an_elman_network_equal_manual_bptt(scored: int | None) -> 
         weights["readout.bias"],
     )
     symbols = np.append(batch.inputs[0].numpy(), batch.targets[0, -1])
-    expected = manual_bptt.backward(by_hand, manual_bptt.forward(by_hand, symbols, scored=scored)).norm_by_time_step
+    expected = manual_bptt.backward(manual, manual_bptt.forward(manual, symbols, scored=scored)).norm_by_time_step
     targets = batch.targets.clone()
     targets[:, : 6 - (scored or 6)] = NOT_SCORED
     batch = batch._replace(targets=targets)
@@ -302,39 +303,39 @@ def test_gradients_of_an_elman_network_equal_manual_bptt(scored: int | None) -> 
 
 @pytest.mark.parametrize("core", CORES)
 def test_gradient_by_time_step_equals_central_differences(core: str) -> None:
-    """The readout sees the moved state, and so do all later states."""
-    network, batch, size = tagger(CORES[core], "copy"), BATCHES["copy"].rows(1, 2), 1e-5
-    found = gradient_by_time_step(network, batch)
+    """Both the readout and all later states depend on the changed state."""
+    network, batch, difference = tagger(CORES[core], "copy"), BATCHES["copy"].rows(1, 2), 1e-5
+    result = gradient_by_time_step(network, batch)
     network.eval()
     inputs = encoded(network, batch)
     with torch.no_grad():
         for step in (0, 5, inputs.shape[1] - 1):
             before, state = network.core(inputs[:, : step + 1])
 
-            def loss(moved: list[Tensor], before: Tensor = before, step: int = step, state: Any = state) -> float:
-                given = moved[0] if isinstance(state, Tensor) else tuple(moved)
-                outputs = [before[:, :-1], moved[0][-1][:, None]]
+            def loss(changed: list[Tensor], before: Tensor = before, step: int = step, state: Any = state) -> float:
+                initial = changed[0] if isinstance(state, Tensor) else tuple(changed)
+                outputs = [before[:, :-1], changed[0][-1][:, None]]
                 if step + 1 < inputs.shape[1]:
-                    outputs.append(network.core(inputs[:, step + 1 :], given)[0])
+                    outputs.append(network.core(inputs[:, step + 1 :], initial)[0])
                 logits = network.readout(torch.cat(outputs, 1))
                 return float(functional.cross_entropy(logits[0], batch.targets[0]))
 
             slopes = []
             for index, part in enumerate(tensors(state)):
-                for place in range(part.numel()):
-                    ends = []
+                for element in range(part.numel()):
+                    losses = []
                     for sign in (1, -1):
-                        moved = [other.clone() for other in tensors(state)]
-                        moved[index].view(-1)[place] += sign * size
-                        ends.append(loss(moved))
-                    slopes.append((ends[0] - ends[1]) / (2 * size))
-            assert float(found[step]) == pytest.approx(np.linalg.norm(slopes), rel=1e-6)
+                        changed = [tensor.clone() for tensor in tensors(state)]
+                        changed[index].view(-1)[element] += sign * difference
+                        losses.append(loss(changed))
+                    slopes.append((losses[0] - losses[1]) / (2 * difference))
+            assert float(result[step]) == pytest.approx(np.linalg.norm(slopes), rel=1e-6)
 
 
 def test_gradient_by_time_step_is_the_mean_over_the_sequences() -> None:
     network = tagger(CORES["GRU"])
-    alone = [gradient_by_time_step(network, TOLD.rows(row, row + 1)) for row in range(3)]
-    torch.testing.assert_close(gradient_by_time_step(network, TOLD), torch.stack(alone).mean(0))
+    by_sequence = [gradient_by_time_step(network, BATCH.rows(row, row + 1)) for row in range(3)]
+    torch.testing.assert_close(gradient_by_time_step(network, BATCH), torch.stack(by_sequence).mean(0))
 
 
 def test_gradient_by_time_step_is_0_without_scored_steps() -> None:
@@ -347,7 +348,7 @@ def test_gradients_keep_their_norm_when_orthogonal_and_linear() -> None:
     network = tagger(partial(Elman, hidden_size=5, activation="identity"))
     with torch.no_grad():
         nn.init.orthogonal_(network.core.recurrent_weights()["weight_hh_l0"])
-    norms = gradient_by_lag(network, TOLD)
+    norms = gradient_by_lag(network, BATCH)
     torch.testing.assert_close(norms, norms[0].expand(7))
 
 
@@ -355,23 +356,23 @@ def test_gradients_vanish_as_a_power_when_contracting_and_linear() -> None:
     network = tagger(partial(Elman, hidden_size=5, activation="identity"))
     with torch.no_grad():
         network.core.recurrent_weights()["weight_hh_l0"].copy_(0.3 * torch.eye(5))
-    norms = gradient_by_lag(network, TOLD)
+    norms = gradient_by_lag(network, BATCH)
     torch.testing.assert_close(norms, norms[0] * 0.3 ** torch.arange(7).double())
 
 
-def test_gradients_start_from_a_state() -> None:
-    network, batch = writer(CORES["LSTM of two layers"]), text()
+def test_gradients_start_from_a_given_state() -> None:
+    network, batch = language_network(CORES["LSTM with two layers"]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
     _, state = network.core(network.encode_symbols(first.inputs))
     torch.testing.assert_close(gradient_by_lag(network, second, state=state), gradient_by_lag(network, batch)[:2])
-    only = batch._replace(targets=torch.cat([torch.full((3, 4), NOT_SCORED), second.targets], 1))
+    second_scored = batch._replace(targets=torch.cat([torch.full((3, 4), NOT_SCORED), second.targets], 1))
     torch.testing.assert_close(
-        gradient_by_time_step(network, second, state=state), gradient_by_time_step(network, only)[4:]
+        gradient_by_time_step(network, second, state=state), gradient_by_time_step(network, second_scored)[4:]
     )
 
 
 def test_gradients_include_an_output_outside_the_state() -> None:
-    network, batch = tagger(partial(Foreign, hidden_size=5, layer=Doubled), "echo"), BATCHES["echo"]
+    network, batch = tagger(partial(Foreign, hidden_size=5, layer=DoubledOutput), "echo"), BATCHES["echo"]
     plain = tagger(partial(RNN, hidden_size=5), "echo")
     plain.core.load_state_dict(
         {name.removeprefix("layer.cell.") + "_l0": value for name, value in network.core.state_dict().items()}
@@ -379,49 +380,49 @@ def test_gradients_include_an_output_outside_the_state() -> None:
     with torch.no_grad():
         plain.get_parameter("readout.weight").copy_(2 * network.get_parameter("readout.weight"))
         plain.get_parameter("readout.bias").copy_(network.get_parameter("readout.bias"))
-    found, expected = gradient_by_lag(network, batch), gradient_by_lag(plain, batch)
-    torch.testing.assert_close(found[1:], expected[1:])
-    torch.testing.assert_close(found[0], expected[0] / 2)  # by the output itself
-    with pytest.raises(UsageError, match="output is no part of its state"):
+    result, expected = gradient_by_lag(network, batch), gradient_by_lag(plain, batch)
+    torch.testing.assert_close(result[1:], expected[1:])
+    torch.testing.assert_close(result[0], expected[0] / 2)  # the gradient by the output
+    with pytest.raises(UsageError, match="output is not part of its state"):
         gradient_by_lag(network, batch, part="hidden")
 
 
-def test_gradient_by_lag_works_when_conditions_choose_readouts() -> None:
+def test_gradient_by_lag_supports_conditional_readouts() -> None:
     network = tagger(condition_at="both", embedding_size=3)
-    last = last_scored(TOLD)
+    last = last_scored(BATCH)
     norms = []
     for row in range(3):
-        hidden = hidden_states(network, TOLD)[row : row + 1, last[row] :][:, :1].requires_grad_()
-        logits = network.readout(hidden, TOLD.condition[row : row + 1] if TOLD.condition is not None else None)
-        loss = functional.cross_entropy(logits[0, 0], TOLD.targets[row, last[row]])
+        hidden = hidden_states(network, BATCH)[row : row + 1, last[row] :][:, :1].requires_grad_()
+        logits = network.readout(hidden, BATCH.condition[row : row + 1] if BATCH.condition is not None else None)
+        loss = functional.cross_entropy(logits[0, 0], BATCH.targets[row, last[row]])
         norms.append(torch.autograd.grad(loss, hidden)[0].norm())
-    torch.testing.assert_close(gradient_by_lag(network, TOLD)[0], torch.stack(norms).mean())
+    torch.testing.assert_close(gradient_by_lag(network, BATCH)[0], torch.stack(norms).mean())
 
 
 def test_gradient_by_lag_keeps_tiny_single_precision_values() -> None:
-    """Each number of them is above 1e-45, but its square is not."""
+    """Each value is above 1e-45, the smallest number in single precision, but its square is not."""
     network = tagger(partial(Elman, hidden_size=5, activation="identity")).float()
     with torch.no_grad():
         network.core.recurrent_weights()["weight_hh_l0"].copy_(1e-6 * torch.eye(5))
-    norms = gradient_by_lag(network, TOLD)
+    norms = gradient_by_lag(network, BATCH)
     torch.testing.assert_close(norms[5] / norms[0], torch.tensor(1e-30).double(), atol=0, rtol=1e-3)
 
 
 @pytest.mark.parametrize("step", [-4, 4])
-def test_gradient_by_lag_refuses_a_step_that_some_rows_lack(step: int) -> None:
-    batch = TOLD._replace(targets=TOLD.targets.clone())
+def test_gradient_by_lag_raises_for_a_missing_scored_step(step: int) -> None:
+    batch = BATCH._replace(targets=BATCH.targets.clone())
     batch.targets[1, :4] = NOT_SCORED
-    with pytest.raises(UsageError, match=f"one has 3; got {step}"):
+    with pytest.raises(UsageError, match=f"one has only 3; got {step}"):
         gradient_by_lag(tagger(), batch, step)
 
 
-def test_gradients_refuse_an_unknown_part() -> None:
+def test_gradients_raise_for_an_unknown_part() -> None:
     with pytest.raises(UsageError, match="part must be 'state' or 'hidden', got 'cell'"):
-        gradient_by_lag(tagger(), TOLD, part="cell")  # type: ignore[arg-type]
+        gradient_by_lag(tagger(), BATCH, part="cell")  # type: ignore[arg-type]
 
 
-class Sharpened(Network):
-    """A network of one's own: its logits are three times those of a linear readout."""
+class ScaledNetwork(Network):
+    """A custom network whose logits are three times those of a linear readout."""
 
     def __init__(self, core: Callable[[int], Core], spec: TaskSpec) -> None:
         super().__init__(core, spec)
@@ -434,7 +435,7 @@ class Sharpened(Network):
 
 def test_gradients_of_a_custom_network_use_its_read_out() -> None:
     batch = BATCHES["echo"]
-    custom, plain = Sharpened(CORES["Elman"], TASKS["echo"].spec).double(), tagger(task="echo")
+    custom, plain = ScaledNetwork(CORES["Elman"], TASKS["echo"].spec).double(), tagger(task="echo")
     plain.load_state_dict(custom.state_dict())
     with torch.no_grad():
         for parameter in plain.readout.parameters():
@@ -446,8 +447,8 @@ def test_gradients_of_a_custom_network_use_its_read_out() -> None:
 
 @pytest.mark.parametrize("function", [encoded, hidden_states, state_trajectory, gradient_by_lag, gradient_by_time_step])
 @pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
-def test_flow_of_shared_inputs_equals_that_of_expanded_ones(function: Callable[..., Tensor], condition_at: Any) -> None:
-    """Each string once, with all its delays, as tasks give it; or once for each delay."""
+def test_flow_of_shared_inputs_equals_expanded_inputs(function: Callable[..., Tensor], condition_at: Any) -> None:
+    """Compare a batch that holds each string once with a batch that holds it once per delay."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
     batch = task.train_batch(0)
     assert (len(batch.inputs), batch.num_sequences) == (2, 8)
@@ -455,14 +456,14 @@ def test_flow_of_shared_inputs_equals_that_of_expanded_ones(function: Callable[.
     torch.testing.assert_close(function(network, batch), function(network, batch.expanded()))
 
 
-# --- nothing is changed -----------------------------------------------------------------------------------------------
+# --- no side effects --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", [hidden_states, state_trajectory, gradient_by_lag, gradient_by_time_step])
-@pytest.mark.parametrize("core", ["RNN of two layers", "orthogonal"])
+@pytest.mark.parametrize("core", ["RNN with two layers", "orthogonal"])
 def test_flow_leaves_the_network_unchanged(function: Callable[..., Tensor], core: str) -> None:
-    network, batch = writer(CORES[core], dropout=0.5), text()
-    network.core.eval()  # one part not as the others
+    network, batch = language_network(CORES[core], dropout=0.5), text()
+    network.core.eval()  # one module in another mode
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     modes = [module.training for module in network.modules()]
     numbers = torch.get_rng_state()
@@ -474,23 +475,23 @@ def test_flow_leaves_the_network_unchanged(function: Callable[..., Tensor], core
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_the_mode_is_restored_after_an_error() -> None:
+def test_training_mode_is_restored_after_an_error() -> None:
     network = tagger()
     with pytest.raises(UsageError):
-        state_trajectory(tagger(partial(Foreign, hidden_size=5, layer=Strange, options={"wrap": id})), TOLD)
+        state_trajectory(tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU, options={"wrap": id})), BATCH)
     with pytest.raises(RuntimeError):
-        hidden_states(network, TOLD, torch.zeros(1, 3, 99))
+        hidden_states(network, BATCH, torch.zeros(1, 3, 99))
     assert network.training
 
 
 @pytest.mark.parametrize("function", [gradient_by_lag, gradient_by_time_step])
 @pytest.mark.parametrize("options", [{}, {"embedding_size": 3, "condition_at": "both"}])
 def test_gradients_are_computed_in_inference_mode(function: Callable[..., Tensor], options: dict[str, Any]) -> None:
-    """As in a hook of validation, with data and states that were made there."""
+    """As in a validation hook, with data and states created in inference mode."""
     network = tagger(CORES["GRU"], **options)
-    expected = function(network, TOLD, state=torch.ones(1, 3, 5).double())
+    expected = function(network, BATCH, state=torch.ones(1, 3, 5).double())
     with torch.no_grad():
-        torch.testing.assert_close(function(network, TOLD, state=torch.ones(1, 3, 5).double()), expected)
+        torch.testing.assert_close(function(network, BATCH, state=torch.ones(1, 3, 5).double()), expected)
     with torch.inference_mode():
-        made_here = TASKS["variable_delay_echo"].train_batch(0)
-        torch.testing.assert_close(function(network, made_here, state=torch.ones(1, 3, 5).double()), expected)
+        batch = TASKS["variable_delay_echo"].train_batch(0)
+        torch.testing.assert_close(function(network, batch, state=torch.ones(1, 3, 5).double()), expected)

@@ -12,12 +12,12 @@ from rnn_tasks.errors import UsageError
 from tests.analysis.layers import BATCH, GRUS, LSTMS, PLAIN, tagger
 
 
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("core", GRUS)
-def test_the_gates_of_a_gru_make_its_states(core: str, given: bool) -> None:
+def test_gru_states_follow_from_the_gates(core: str, with_state: bool) -> None:
     network = tagger(GRUS[core])
-    layers = 2 if core in ("GRU of two layers", "ScratchGRU before", "foreign GRU") else 1
-    start = torch.randn(layers, 3, 5, dtype=torch.double) if given else None
+    layers = 2 if core in ("GRU with two layers", "ScratchGRU before", "foreign GRU") else 1
+    start = torch.randn(layers, 3, 5, dtype=torch.double) if with_state else None
     gates = gate_activity(network, BATCH, start)
     states = state_trajectory(network, BATCH, start).reshape(3, 7, layers, 5)
     assert len({name.split("/")[0] for name in gates}) == layers
@@ -36,8 +36,8 @@ def test_the_gates_of_a_gru_make_its_states(core: str, given: bool) -> None:
 
 
 @pytest.mark.parametrize("reset", ["after", "before"])
-def test_the_reset_gate_acts_in_the_candidate_state(reset: Any) -> None:
-    """As the equations say, by unit; the states above are made without it."""
+def test_reset_gate_scales_the_candidate_state(reset: Any) -> None:
+    """Compare with the equations; the tests of the states above do not depend on the reset gate."""
     network = tagger(partial(ScratchGRU, hidden_size=5, reset=reset))
     gates, weights = gate_activity(network, BATCH), network.core.state_dict()
     inputs, states = encoded(network, BATCH).numpy(), state_trajectory(network, BATCH).numpy()
@@ -51,26 +51,26 @@ def test_the_reset_gate_acts_in_the_candidate_state(reset: Any) -> None:
     np.testing.assert_allclose(r, 1 / (1 + np.exp(-(u_r @ x + w_r @ h + both))), atol=1e-12)
 
 
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize("core", LSTMS)
-def test_the_gates_of_an_lstm_make_its_states(core: str, given: bool) -> None:
+def test_lstm_states_follow_from_the_gates(core: str, with_state: bool) -> None:
     network = tagger(LSTMS[core])
-    layers = 2 if core == "LSTM of two layers" else 1
-    start = tuple(torch.randn(2, layers, 3, 5, dtype=torch.double)) if given else None
+    layers = 2 if core == "LSTM with two layers" else 1
+    start = tuple(torch.randn(2, layers, 3, 5, dtype=torch.double)) if with_state else None
     gates = gate_activity(network, BATCH, start)
     states = state_trajectory(network, BATCH, start).reshape(3, 7, 2, layers, 5)
     assert [name.split("/")[1] for name in gates] == layers * ["input", "forget", "cell", "output"]
     for layer in range(layers):
         memory = torch.zeros(3, 5).double() if start is None else start[1][layer]
-        forget, enter = gates[f"layer{layer}/forget"], gates[f"layer{layer}/input"]
+        forget, input_gate = gates[f"layer{layer}/forget"], gates[f"layer{layer}/input"]
         for step in range(7):
-            memory = forget[:, step] * memory + enter[:, step] * gates[f"layer{layer}/cell"][:, step]
+            memory = forget[:, step] * memory + input_gate[:, step] * gates[f"layer{layer}/cell"][:, step]
             hidden = gates[f"layer{layer}/output"][:, step] * torch.tanh(memory)
             torch.testing.assert_close(memory, states[:, step, 1, layer], atol=1e-10, rtol=0)
             torch.testing.assert_close(hidden, states[:, step, 0, layer], atol=1e-10, rtol=0)
 
 
-def test_an_open_update_gate_keeps_the_state() -> None:
+def test_update_gate_is_1_for_a_large_input() -> None:
     values = gate_values(
         ("update", "new"), torch.ones(1), torch.ones(1), torch.tensor([[40.0], [0.0]]), torch.zeros(2, 1)
     )
@@ -78,36 +78,36 @@ def test_an_open_update_gate_keeps_the_state() -> None:
 
 
 @pytest.mark.parametrize("core", PLAIN)
-def test_layers_without_gates_have_none(core: str) -> None:
+def test_gate_activity_is_empty_for_layers_without_gates(core: str) -> None:
     assert gate_activity(tagger(PLAIN[core]), BATCH) == {}
 
 
-def test_carried_of_a_gru_is_what_its_gates_alone_keep() -> None:
-    """With recurrent weights of 0 a unit's candidate does not depend on its past: only its gates carry it."""
+def test_carried_of_a_gru_is_the_share_that_its_gates_keep() -> None:
+    """With recurrent weights of 0, candidates do not depend on the past, so only the gates keep a value."""
     network = tagger(partial(GRU, hidden_size=5))
     with torch.no_grad():
         network.core.recurrent_weights()["weight_hh_l0/new"].zero_()
         network.core.recurrent_weights()["weight_hh_l0/update"].zero_()
     gates = gate_activity(network, BATCH)
     states = state_trajectory(network, BATCH)
-    left = carried(gates, 0, 3)
-    assert left is not None
-    assert left.shape == (3, 4, 5)
+    share = carried(gates, 0, 3)
+    assert share is not None
+    assert share.shape == (3, 4, 5)
     new, z = gates["layer0/new"], gates["layer0/update"]
-    for step in range(4):  # the same sequences, but nothing was taken in at this step
+    for step in range(4):  # compute the states without the candidate of this step
         without = z[:, step] * (states[:, step - 1] if step else torch.zeros(3, 5).double())
         for later in range(step + 1, step + 4):
             without = (1 - z[:, later]) * new[:, later] + z[:, later] * without
-        torch.testing.assert_close(states[:, step + 3] - without, left[:, step] * new[:, step])
+        torch.testing.assert_close(states[:, step + 3] - without, share[:, step] * new[:, step])
 
 
 def test_carried_of_an_lstm_is_the_product_of_its_gates() -> None:
     gates = gate_activity(tagger(partial(LSTM, hidden_size=5)), BATCH)
-    left = carried(gates, 0, 2)
-    assert left is not None
-    enter, forget = gates["layer0/input"], gates["layer0/forget"]
+    share = carried(gates, 0, 2)
+    assert share is not None
+    input_gate, forget = gates["layer0/input"], gates["layer0/forget"]
     for step in range(5):
-        torch.testing.assert_close(left[:, step], enter[:, step] * forget[:, step + 1] * forget[:, step + 2])
+        torch.testing.assert_close(share[:, step], input_gate[:, step] * forget[:, step + 1] * forget[:, step + 2])
 
 
 def test_carried_is_none_when_no_gate_keeps_the_state() -> None:
@@ -115,6 +115,6 @@ def test_carried_is_none_when_no_gate_keeps_the_state() -> None:
 
 
 @pytest.mark.parametrize("lag", [0, 7, -1])
-def test_carried_refuses_a_lag_outside_the_sequence(lag: int) -> None:
+def test_carried_raises_for_a_lag_outside_the_sequence(lag: int) -> None:
     with pytest.raises(UsageError, match=r"lag must be in 1\.\.6"):
         carried(gate_activity(tagger(GRUS["UpdateOnlyGRU"]), BATCH), 0, lag)

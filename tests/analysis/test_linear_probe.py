@@ -12,111 +12,110 @@ from rnn_tasks.errors import UsageError
 
 
 def symbol_register(symbols: Integers, lags: list[int], num_symbols: int) -> Floats:
-    """One-hot symbols of some steps ago, ``(sequences, time, lags * num_symbols)``; zeros before the start."""
+    """Return the one-hot symbols at some lags, ``(sequences, time, lags * num_symbols)``; zeros before the start."""
     states = np.zeros((*symbols.shape, len(lags), num_symbols))
-    for place, lag in enumerate(lags):
-        states[:, lag:, place] = np.eye(num_symbols)[symbols[:, : symbols.shape[1] - lag]]
+    for index, lag in enumerate(lags):
+        states[:, lag:, index] = np.eye(num_symbols)[symbols[:, : symbols.shape[1] - lag]]
     return states.reshape(*symbols.shape, -1)
 
 
-def draws(num_sequences: int = 30, time: int = 15, num_symbols: int = 4, seed: int = 0) -> Integers:
+def random_symbols(num_sequences: int = 30, time: int = 15, num_symbols: int = 4, seed: int = 0) -> Integers:
     return np.random.default_rng(seed).integers(0, num_symbols, (num_sequences, time))
 
 
 @pytest.mark.parametrize("lags", [[0], [1, 4], [2, 3, 7]])
-def test_a_probe_reads_the_lags_that_are_there_and_no_others(lags: list[int]) -> None:
-    symbols = draws()
-    found = linear_probe(symbol_register(symbols, lags, 4), symbols, range(10))
-    there = np.isin(found.lags, lags)
-    assert found.lags_above_chance == lags
-    assert (found.accuracy[there] == 1).all()
-    assert (found.accuracy[~there] < found.high[~there]).all()
-    assert (found.low < 1 / 4).all()
-    assert (found.high > 1 / 4).all()
-    assert found.counts.tolist() == [9 * (15 - lag) for lag in range(10)]  # 30 % of 30 sequences
+def test_linear_probe_finds_exactly_the_stored_lags(lags: list[int]) -> None:
+    symbols = random_symbols()
+    result = linear_probe(symbol_register(symbols, lags, 4), symbols, range(10))
+    is_stored = np.isin(result.lags, lags)
+    assert result.lags_above_chance == lags
+    assert (result.accuracy[is_stored] == 1).all()
+    assert (result.accuracy[~is_stored] < result.high[~is_stored]).all()
+    assert (result.low < 1 / 4).all()
+    assert (result.high > 1 / 4).all()
+    assert result.counts.tolist() == [9 * (15 - lag) for lag in range(10)]  # 30 % of 30 sequences
 
 
 def test_chance_is_the_share_of_the_most_common_scored_symbol() -> None:
-    symbols = np.where(draws() < 3, 0, 1)
+    symbols = np.where(random_symbols() < 3, 0, 1)
     states = np.random.default_rng(1).standard_normal((30, 15, 6))
-    found = linear_probe(states, symbols, [0, 3], seed=5)
+    result = linear_probe(states, symbols, [0, 3], seed=5)
     _, test = split_sequences(30, 0.7, np.random.default_rng(5))
-    for place, lag in enumerate([0, 3]):
+    for index, lag in enumerate([0, 3]):
         read = symbols[test][:, : 15 - lag]
-        assert found.chance[place] == pytest.approx(max((read == 0).mean(), (read == 1).mean()))
-    assert found.chance.min() > 0.7
-    assert found.lags_above_chance == []
+        assert result.chance[index] == pytest.approx(max((read == 0).mean(), (read == 1).mean()))
+    assert result.chance.min() > 0.7
+    assert result.lags_above_chance == []
 
 
-def test_the_symbols_of_other_sequences_are_not_read() -> None:
-    """Several times, as one draw could be lucky."""
-    symbols = draws()
+def test_linear_probe_is_at_chance_for_other_sequences() -> None:
+    """Repeat with several seeds, since a single seed could pass by chance."""
+    symbols = random_symbols()
     states = symbol_register(symbols, [1], 4)
     for seed in range(20):
         others = symbols[np.roll(np.arange(30), seed + 1)]
         assert linear_probe(states, others, [1], seed=seed, num_shuffles=5).accuracy[0] < 0.5
 
 
-def test_no_sequence_is_in_both_parts() -> None:
+def test_split_sequences_has_disjoint_parts() -> None:
     for num_sequences, share in ((4, 0.01), (4, 0.99), (9, 0.5), (30, 0.7)):
         train, test = split_sequences(num_sequences, share, np.random.default_rng(0))
         assert sorted([*train, *test]) == list(range(num_sequences))
         assert min(len(train), len(test)) >= 2
-    # A state that names its sequence would tell all, had the probe seen the sequence.
+    # States that identify the sequence would give the symbol away if a sequence were in both parts.
     symbols = np.repeat(np.random.default_rng(2).permutation(40)[:, None] % 2, 8, axis=1)
     states = np.repeat(np.eye(40)[:, None], 8, axis=1)
     assert linear_probe(states, symbols, [0]).lags_above_chance == []
 
 
-def test_what_counting_time_tells_is_chance() -> None:
-    """Symbols that depend on the step alone, and a state that is a clock."""
+def test_symbols_that_depend_on_time_alone_are_chance() -> None:
+    """The symbols depend on the time step alone, and the states encode the time step."""
     symbols = np.tile(np.arange(12) % 3, (20, 1))
     clock = np.tile(np.eye(12), (20, 1, 1))
-    found = linear_probe(clock, symbols, [0, 1, 2])
-    assert found.accuracy.tolist() == [1, 1, 1]
-    assert found.lags_above_chance == []
+    result = linear_probe(clock, symbols, [0, 1, 2])
+    assert result.accuracy.tolist() == [1, 1, 1]
+    assert result.lags_above_chance == []
 
 
-def test_the_state_is_read_where_it_is_asked_for() -> None:
-    """One that holds a symbol at the last step only."""
-    symbols = draws(60)
+def test_linear_probe_uses_only_the_states_in_where() -> None:
+    """The states hold a symbol at the last step only."""
+    symbols = random_symbols(60)
     states = np.random.default_rng(3).standard_normal((60, 15, 4))
     states[:, -1] = np.eye(4)[symbols[:, 10]]
     last = np.zeros((60, 15), bool)
     last[:, -1] = True
-    found = linear_probe(states, symbols, [3, 4, 5], where=last)
-    assert found.lags_above_chance == [4]
-    assert found.counts.tolist() == [18, 18, 18]
+    result = linear_probe(states, symbols, [3, 4, 5], where=last)
+    assert result.lags_above_chance == [4]
+    assert result.counts.tolist() == [18, 18, 18]
     assert linear_probe(states, symbols, [3, 4, 5]).accuracy[1] < 0.5
 
 
-def test_a_symbol_between_others_on_a_line_is_read() -> None:
-    """Least squares to one-hot targets never says the middle one."""
-    symbols = draws(num_symbols=3)
+def test_linear_probe_finds_a_symbol_between_others_on_a_line() -> None:
+    """Least squares on one-hot targets never predicts the middle symbol."""
+    symbols = random_symbols(num_symbols=3)
     assert linear_probe((symbols - 1.0)[..., None], symbols, [0]).accuracy[0] == 1
 
 
-def test_the_discriminant_is_that_of_scikit_learn() -> None:
+def test_discriminant_equals_scikit_learn() -> None:
     rng = np.random.default_rng(4)
     symbols = rng.integers(0, 3, 300)
     states = rng.standard_normal((3, 5))[symbols] + rng.standard_normal((300, 5)) @ rng.standard_normal((5, 5))
     new = 2 * rng.standard_normal((500, 5))
-    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(states, symbols).predict(new)
-    ours = discriminant(states, symbols, new, 1e-12)
-    assert 0.3 < (theirs == theirs[0]).mean() < 0.7
-    assert (ours == theirs).all()
+    expected = LinearDiscriminantAnalysis(solver="lsqr").fit(states, symbols).predict(new)
+    assert 0.3 < (expected == expected[0]).mean() < 0.7
+    assert (discriminant(states, symbols, new, 1e-12) == expected).all()
 
 
-def test_states_that_never_change_say_the_commonest_symbol() -> None:
+def test_constant_states_predict_the_most_common_symbol() -> None:
     symbols = np.array([7, 7, 2])
     assert discriminant(np.ones((3, 2)), symbols, np.ones((4, 2)), 0.1).tolist() == [7, 7, 7, 7]
-    found = linear_probe(np.ones((10, 6, 3)), draws(10, 6), [0, 2])
-    assert found.lags_above_chance == []
+    result = linear_probe(np.ones((10, 6, 3)), random_symbols(10, 6), [0, 2])
+    assert result.lags_above_chance == []
 
 
-def test_a_probe_of_a_network_and_the_same_seed() -> None:
-    """Tensors in single precision, with a gradient; the network is random, but its last input is in its state."""
-    symbols = torch.from_numpy(draws(40, 12))
+def test_linear_probe_of_a_network_is_reproducible() -> None:
+    """Use single-precision tensors with gradients; the states of a random network hold its last input."""
+    symbols = torch.from_numpy(random_symbols(40, 12))
     states, _ = GRU(4, 24)(torch.nn.functional.one_hot(symbols).float())
     one, two = (linear_probe(states, symbols, range(3), seed=1) for _ in range(2))
     assert 0 in one.lags_above_chance
@@ -127,14 +126,14 @@ def test_a_probe_of_a_network_and_the_same_seed() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"symbols": draws(time=14)}, "symbols must have the shape (30, 15), got (30, 14)"),
+        ({"symbols": random_symbols(time=14)}, "symbols must have the shape (30, 15), got (30, 14)"),
         ({"states": np.zeros((30, 15))}, "states must have 3 dimensions, got the shape (30, 15)"),
         ({"states": np.full((30, 15, 2), np.nan)}, "states must be finite: the network has diverged"),
-        ({"states": np.zeros((3, 15, 2)), "symbols": draws(3)}, "a probe needs at least 4 sequences, got 3"),
+        ({"states": np.zeros((3, 15, 2)), "symbols": random_symbols(3)}, "a probe needs at least 4 sequences, got 3"),
         ({"lags": []}, "give at least one lag"),
-        ({"lags": [0, 15]}, "lags must be in 0..14, the steps there are, got [0, 15]"),
-        ({"lags": [-1]}, "lags must be in 0..14"),
-        ({"where": np.zeros((30, 15), bool)}, "no step at which to read lag 0"),
+        ({"lags": [0, 15]}, "lags must be in 0..time - 1 (14), got [0, 15]"),
+        ({"lags": [-1]}, "lags must be in 0..time - 1 (14), got [-1]"),
+        ({"where": np.zeros((30, 15), bool)}, "lag 0 leaves no step to fit or to score a probe"),
         ({"where": np.zeros((30, 14), bool)}, "where must have the shape (30, 15)"),
         ({"num_shuffles": 1}, "num_shuffles must be at least 2, got 1"),
         ({"train_share": 1.0}, "train_share must be above 0 and below 1, got 1.0"),
@@ -142,8 +141,8 @@ def test_a_probe_of_a_network_and_the_same_seed() -> None:
         ({"seed": -1}, "seed must be at least 0"),
     ],
 )
-def test_a_probe_that_cannot_be_fitted(options: dict[str, Any], message: str) -> None:
+def test_linear_probe_raises_for_unusable_arguments(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        linear_probe(**{"states": np.zeros((30, 15, 2)), "symbols": draws(), "lags": [0], **options})
+        linear_probe(**{"states": np.zeros((30, 15, 2)), "symbols": random_symbols(), "lags": [0], **options})
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)

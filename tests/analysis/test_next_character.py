@@ -22,41 +22,41 @@ VOCABULARY = Vocabulary.from_text(TEXT)
 SPEC = TaskSpec(len(VOCABULARY), len(VOCABULARY), vocabulary=VOCABULARY)
 
 
-def network_of(**options: Any) -> LanguageNetwork:
+def make_network(**options: Any) -> LanguageNetwork:
     return LanguageNetwork(partial(GRU, hidden_size=12), SPEC, **options)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_distributions_are_what_a_greedy_text_goes_on_with(training: bool) -> None:
-    network = network_of(dropout=0.5).train(training)
+def test_distributions_predict_the_greedy_continuation(training: bool) -> None:
+    network = make_network(dropout=0.5).train(training)
     text = network.generate("the", 20, temperature=0)
-    assert "<" not in text  # so characters of the text are symbols
-    found = next_character_distributions(network, text)
+    assert "<" not in text  # no unknown characters
+    result = next_character_distributions(network, text)
     assert network.training == training
-    assert found.characters == ("<unk>", *VOCABULARY.characters)
-    assert found.probabilities.shape == (23, len(VOCABULARY))
-    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
-    said = [found.characters[column] for column in found.probabilities.argmax(axis=1)]
-    assert "".join(said[2:-1]) == text[3:]
+    assert result.characters == ("<unk>", *VOCABULARY.characters)
+    assert result.probabilities.shape == (23, len(VOCABULARY))
+    np.testing.assert_allclose(result.probabilities.sum(axis=1), 1)
+    predicted = [result.characters[column] for column in result.probabilities.argmax(axis=1)]
+    assert "".join(predicted[2:-1]) == text[3:]
 
 
-def test_distributions_are_those_of_the_logits() -> None:
-    network = network_of()
-    found = next_character_distributions(network, "a ?")
+def test_distributions_are_the_softmax_of_the_logits() -> None:
+    network = make_network()
+    result = next_character_distributions(network, "a ?")
     symbols = torch.tensor([[*VOCABULARY.encode("a "), 0]])
     for row in range(3):
         logits = network(symbols[:, : row + 1])[0][0, -1].tolist()
         powers = np.exp(np.array(logits))
-        np.testing.assert_allclose(found.probabilities[row], powers / powers.sum(), rtol=1e-5)
+        np.testing.assert_allclose(result.probabilities[row], powers / powers.sum(), rtol=1e-5)
 
 
-def test_distributions_that_there_are_not() -> None:
-    with pytest.raises(UsageError, match="give a prefix of at least one character"):
-        next_character_distributions(network_of(), "")
+def test_distributions_raise_for_unusable_arguments() -> None:
+    with pytest.raises(UsageError, match="prefix must have at least one character"):
+        next_character_distributions(make_network(), "")
     network = LanguageNetwork(partial(GRU, hidden_size=3), TaskSpec(4, 4))
     with pytest.raises(UsageError, match="this network was not trained on text"):
         next_character_distributions(network, "a")
-    diverged = network_of()
+    diverged = make_network()
     with torch.no_grad():
         diverged.readout.bias.fill_(torch.nan)
     with pytest.raises(UsageError, match="probabilities must be finite: the network has diverged"):

@@ -14,13 +14,13 @@ from rnn_tasks.analysis import gradient_by_time_step, hidden_states, saturation
 from rnn_tasks.analysis.snapshots import (
     Snapshots,
     effective_weights,
-    from_values,
+    from_dict,
     has_bounds,
     joined,
     read_snapshots,
     selected,
     take_snapshot,
-    to_values,
+    to_dict,
     write_snapshots,
 )
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
@@ -43,8 +43,8 @@ TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_
 TEXT = Vocabulary("abc ", prefix="ab")
 
 
-class Deaf(nn.Module):
-    """A layer without recurrent weights, whose state is a number."""
+class StatelessLayer(nn.Module):
+    """A layer without recurrent weights; its state is only a step count."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def tagger(core: Callable[[int], Core] = CORES["Elman"]) -> TaggerNetwork:
     return TaggerNetwork(core, TASK.spec)
 
 
-def reader(core: Callable[[int], Core] = CORES["Elman"]) -> LanguageNetwork:
+def language_network(core: Callable[[int], Core] = CORES["Elman"]) -> LanguageNetwork:
     spec = TaskSpec(5, 5, vocabulary=TEXT)
     return LanguageNetwork(core, spec, dropout=0.5, embedding_size=3)
 
@@ -70,10 +70,10 @@ def batch_for(network: Network) -> Batch:
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
-def three() -> Snapshots:
-    """Three moments of a text network that changes."""
+def three_snapshots() -> Snapshots:
+    """Return three snapshots of a text network whose weights grow."""
     torch.manual_seed(0)
-    network = reader()
+    network = language_network()
     parts = []
     for step in (0, 5, 20):
         with torch.no_grad():
@@ -85,7 +85,7 @@ def three() -> Snapshots:
 
 
 def assert_same(one: Snapshots, other: Snapshots) -> None:
-    """All of it, bit for bit."""
+    """Assert that all fields are equal, bit for bit."""
     assert vars(one).keys() == vars(other).keys()
     for name, value in vars(one).items():
         if isinstance(value, Tensor | dict):
@@ -94,45 +94,45 @@ def assert_same(one: Snapshots, other: Snapshots) -> None:
             assert vars(other)[name] == value
 
 
-# --- one moment -------------------------------------------------------------------------------------------------------
+# --- one snapshot -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [tagger, reader])
+@pytest.mark.parametrize("make", [tagger, language_network])
 @pytest.mark.parametrize("core", CORES)
-def test_a_snapshot_holds_what_the_pure_functions_say(make: Any, core: str) -> None:
+def test_take_snapshot_equals_the_analysis_functions(make: Any, core: str) -> None:
     network = make(CORES[core])
     batch = batch_for(network)
-    taken = take_snapshot(network, batch, 17, sample_length=4)
+    snapshot = take_snapshot(network, batch, 17, sample_length=4)
     first = batch.rows(0, 1)
-    torch.testing.assert_close(taken.states, hidden_states(network, first))
-    torch.testing.assert_close(taken.gradient_by_time_step, gradient_by_time_step(network, first).float()[None])
+    torch.testing.assert_close(snapshot.states, hidden_states(network, first))
+    torch.testing.assert_close(snapshot.gradient_by_time_step, gradient_by_time_step(network, first).float()[None])
     for name, weight in network.core.recurrent_weights().items():
         expected = np.linalg.eigvals(weight.detach().double().numpy())
-        found = taken.eigenvalues[name][0].numpy()
-        assert np.sort(np.abs(found)) == pytest.approx(np.sort(np.abs(expected)), abs=1e-5)
+        result = snapshot.eigenvalues[name][0].numpy()
+        assert np.sort(np.abs(result)) == pytest.approx(np.sort(np.abs(expected)), abs=1e-5)
     if core == "RNN":
-        assert taken.saturation is None
+        assert snapshot.saturation is None
     else:
-        torch.testing.assert_close(taken.saturation, saturation(hidden_states(network, batch))[None])
+        torch.testing.assert_close(snapshot.saturation, saturation(hidden_states(network, batch))[None])
     network.eval()
     with torch.no_grad():
         logits, _ = network(first.inputs, first.condition)
-    torch.testing.assert_close(taken.predictions, logits.softmax(-1))
-    assert taken.steps.tolist() == [17]
-    assert torch.equal(taken.inputs, batch.inputs[0])
-    assert torch.equal(taken.targets, batch.targets[0])
+    torch.testing.assert_close(snapshot.predictions, logits.softmax(-1))
+    assert snapshot.steps.tolist() == [17]
+    assert torch.equal(snapshot.inputs, batch.inputs[0])
+    assert torch.equal(snapshot.targets, batch.targets[0])
     if isinstance(network, LanguageNetwork):
-        assert taken.samples == (network.generate("ab", 4),)
-        assert taken.condition is None
-        assert taken.alphabet == ("<unk>", "a", "b", "c", " ")
+        assert snapshot.samples == (network.generate("ab", 4),)
+        assert snapshot.condition is None
+        assert snapshot.alphabet == ("<unk>", "a", "b", "c", " ")
     else:
-        assert taken.samples == ()
-        assert taken.condition == int(batch.condition[0])  # type: ignore[index]
-        assert taken.alphabet == tuple(TASK.spec.codec.symbols)  # type: ignore[union-attr]
+        assert snapshot.samples == ()
+        assert snapshot.condition == int(batch.condition[0])  # type: ignore[index]
+        assert snapshot.alphabet == tuple(TASK.spec.codec.symbols)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_the_weights_are_those_that_the_network_uses(core: str) -> None:
+def test_snapshot_weights_are_the_weights_in_use(core: str) -> None:
     network = tagger(CORES[core])
     weights = take_snapshot(network, batch_for(network), 0).weights
     if core == "orthogonal":
@@ -147,8 +147,8 @@ def test_the_weights_are_those_that_the_network_uses(core: str) -> None:
 
 
 @pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
-def test_snapshot_of_shared_inputs_equals_that_of_expanded(condition_at: Any) -> None:
-    """Each string once, with all its delays, as tasks give it; or once for each delay."""
+def test_snapshot_of_shared_inputs_equals_expanded_inputs(condition_at: Any) -> None:
+    """Compare a batch that holds each string once with a batch that holds it once per delay."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=8, every_delay=True)
     network = TaggerNetwork(CORES["GRU"], task.spec, condition_at=condition_at)
     batch = task.train_batch(0)
@@ -157,17 +157,17 @@ def test_snapshot_of_shared_inputs_equals_that_of_expanded(condition_at: Any) ->
 
 
 def test_a_snapshot_does_not_change_with_the_network() -> None:
-    network = reader()
-    taken = take_snapshot(network, batch_for(network), 0)
-    before = selected(taken, torch.tensor([True]))
+    network = language_network()
+    snapshot = take_snapshot(network, batch_for(network), 0)
+    before = selected(snapshot, torch.tensor([True]))
     with torch.no_grad():
         for weight in network.parameters():
             weight.fill_(7)
-    assert_same(taken, before)
+    assert_same(snapshot, before)
 
 
-def test_taking_one_leaves_the_network_as_it_is() -> None:
-    network = reader(CORES["GRU"])
+def test_take_snapshot_leaves_the_network_unchanged() -> None:
+    network = language_network(CORES["GRU"])
     network.core.eval()
     modes = [module.training for module in network.modules()]
     numbers = torch.get_rng_state()
@@ -178,42 +178,44 @@ def test_taking_one_leaves_the_network_as_it_is() -> None:
     assert all(weight.grad is None for weight in network.parameters())
 
 
-def test_gradient_norms_are_as_given_and_nan_before_first_step() -> None:
-    taken = three()
-    assert taken.gradient_norms.keys() == dict(reader().named_parameters()).keys()
-    for norms in taken.gradient_norms.values():
+def test_gradient_norms_are_nan_before_the_first_step() -> None:
+    snapshot = three_snapshots()
+    assert snapshot.gradient_norms.keys() == dict(language_network().named_parameters()).keys()
+    for norms in snapshot.gradient_norms.values():
         assert norms[0].isnan()
         assert norms[1:].tolist() == [5, 20]
 
 
 def test_a_frozen_weight_has_no_gradient() -> None:
     network = tagger(partial(Elman, hidden_size=4, freeze_recurrent=True))
-    taken = take_snapshot(network, batch_for(network), 0)
-    assert "core.weight_hh_l0" in taken.weights
-    assert "core.weight_hh_l0" not in taken.gradient_norms
+    snapshot = take_snapshot(network, batch_for(network), 0)
+    assert "core.weight_hh_l0" in snapshot.weights
+    assert "core.weight_hh_l0" not in snapshot.gradient_norms
 
 
-def test_sample_begins_with_a_character_when_there_is_no_prefix() -> None:
+def test_sample_starts_with_a_character_without_a_prefix() -> None:
     spec = TaskSpec(4, 4, vocabulary=Vocabulary("bca"))
     network = LanguageNetwork(CORES["Elman"], spec)
     symbols = torch.ones(1, 5, dtype=torch.long)
-    taken = take_snapshot(network, Batch(symbols, symbols), 0, sample_length=6)
-    assert taken.samples == (network.generate("b", 6),)
+    snapshot = take_snapshot(network, Batch(symbols, symbols), 0, sample_length=6)
+    assert snapshot.samples == (network.generate("b", 6),)
 
 
-def test_what_a_layer_does_not_have_is_left_out() -> None:
-    network = tagger(partial(Foreign, hidden_size=6, layer=Deaf))
-    taken = take_snapshot(network, batch_for(network), 0)
-    assert taken.eigenvalues == {}
-    assert taken.gradient_by_time_step is None
-    assert len(from_values(to_values(taken))) == 1
+def test_a_snapshot_omits_unavailable_quantities() -> None:
+    network = tagger(partial(Foreign, hidden_size=6, layer=StatelessLayer))
+    snapshot = take_snapshot(network, batch_for(network), 0)
+    assert snapshot.eigenvalues == {}
+    assert snapshot.gradient_by_time_step is None
+    assert len(from_dict(to_dict(snapshot))) == 1
 
 
 def test_half_precision_is_kept_in_single_precision() -> None:
     network = tagger().to(torch.bfloat16)
-    taken = take_snapshot(network, batch_for(network), 0)
-    assert {tensor.dtype for tensor in (*taken.weights.values(), taken.states, taken.predictions)} == {torch.float32}
-    assert torch.equal(taken.weights["readout.bias"][0], network.get_parameter("readout.bias").float())
+    snapshot = take_snapshot(network, batch_for(network), 0)
+    assert {tensor.dtype for tensor in (*snapshot.weights.values(), snapshot.states, snapshot.predictions)} == {
+        torch.float32
+    }
+    assert torch.equal(snapshot.weights["readout.bias"][0], network.get_parameter("readout.bias").float())
 
 
 @pytest.mark.parametrize(
@@ -226,13 +228,13 @@ def test_half_precision_is_kept_in_single_precision() -> None:
         (LSTM, True),
         (partial(Foreign, layer=nn.RNN, options={"nonlinearity": "relu"}), False),
         (partial(Foreign, layer=nn.GRU), True),
-        (partial(Foreign, layer=Deaf), True),
+        (partial(Foreign, layer=StatelessLayer), True),
     ],
 )
-def test_bounds_are_known(core: Any, expected: bool) -> None:
+def test_has_bounds_depends_on_the_activation(core: Any, expected: bool) -> None:
     layer = core(3, hidden_size=4)
     assert has_bounds(layer) == expected
-    if expected and not (isinstance(layer, Foreign) and isinstance(layer.layer, Deaf)):
+    if expected and not (isinstance(layer, Foreign) and isinstance(layer.layer, StatelessLayer)):
         assert layer(100 * torch.randn(5, 7, 3))[0].abs().max() <= 1
 
 
@@ -243,37 +245,37 @@ def test_effective_weights_of_a_plain_network_are_its_parameters() -> None:
     assert all(weights[name] is parameter for name, parameter in network.named_parameters())
 
 
-# --- many moments -----------------------------------------------------------------------------------------------------
+# --- several snapshots ------------------------------------------------------------------------------------------------
 
 
-def test_joined_moments_stand_one_after_another() -> None:
-    parts = [selected(three(), torch.tensor(row)) for row in ([True, False, False], [False, True, True])]
-    assert_same(joined(parts), three())
+def test_joined_snapshots_are_in_order() -> None:
+    parts = [selected(three_snapshots(), torch.tensor(row)) for row in ([True, False, False], [False, True, True])]
+    assert_same(joined(parts), three_snapshots())
 
 
-def test_selected_moments_are_those_that_were_asked_for() -> None:
-    everything = three()
-    some = selected(everything, torch.tensor([True, False, True]))
+def test_selected_returns_the_chosen_snapshots() -> None:
+    snapshots = three_snapshots()
+    some = selected(snapshots, torch.tensor([True, False, True]))
     assert (len(some), some.steps.tolist()) == (2, [0, 20])
-    assert some.samples == (everything.samples[0], everything.samples[2])
-    assert torch.equal(some.states[1], everything.states[2])
-    assert torch.equal(some.weights["readout.bias"][1], everything.weights["readout.bias"][2])
-    assert torch.equal(some.inputs, everything.inputs)
+    assert some.samples == (snapshots.samples[0], snapshots.samples[2])
+    assert torch.equal(some.states[1], snapshots.states[2])
+    assert torch.equal(some.weights["readout.bias"][1], snapshots.weights["readout.bias"][2])
+    assert torch.equal(some.inputs, snapshots.inputs)
 
 
-def test_the_size_is_that_of_the_numbers() -> None:
-    taken = three()
-    assert taken.nbytes == 3 * selected(taken, torch.tensor([True, False, False])).nbytes
-    weights = sum(weight.numel() * 4 for weight in reader().parameters())
-    assert taken.nbytes > 3 * weights
+def test_nbytes_is_the_size_of_all_rows() -> None:
+    snapshot = three_snapshots()
+    assert snapshot.nbytes == 3 * selected(snapshot, torch.tensor([True, False, False])).nbytes
+    weights = sum(weight.numel() * 4 for weight in language_network().parameters())
+    assert snapshot.nbytes > 3 * weights
 
 
-def test_moments_of_different_trainings_are_not_joined() -> None:
-    network = reader()
+def test_joined_raises_for_snapshots_of_different_runs() -> None:
+    network = language_network()
     first = take_snapshot(network, batch_for(network), 0)
     later = replace(first, steps=torch.tensor([9]))
     assert joined([first, later]).steps.tolist() == [0, 9]
-    wider = reader(partial(Elman, hidden_size=7))
+    wider = language_network(partial(Elman, hidden_size=7))
     for other in (
         replace(later, steps=first.steps),
         replace(later, inputs=first.inputs + 1),
@@ -288,31 +290,31 @@ def test_moments_of_different_trainings_are_not_joined() -> None:
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    taken = replace(three(), thinning=4)
-    write_snapshots(tmp_path / "snapshots.pt", taken)
+def test_read_snapshots_returns_what_was_written(tmp_path: Path) -> None:
+    snapshot = replace(three_snapshots(), thinning=4)
+    write_snapshots(tmp_path / "snapshots.pt", snapshot)
     for path in (tmp_path / "snapshots.pt", str(tmp_path / "snapshots.pt")):
-        assert_same(read_snapshots(path), taken)
+        assert_same(read_snapshots(path), snapshot)
     assert [path.name for path in tmp_path.iterdir()] == ["snapshots.pt"]
 
 
 def test_the_file_is_a_dictionary_of_tensors_and_plain_values(tmp_path: Path) -> None:
-    write_snapshots(tmp_path / "snapshots.pt", three())
+    write_snapshots(tmp_path / "snapshots.pt", three_snapshots())
     values = torch.load(tmp_path / "snapshots.pt", weights_only=True)
     assert values["steps"].tolist() == [0, 5, 20]
     assert values["weights"]["readout.weight"].shape == (3, 5, 6)
 
 
-def test_the_file_has_nothing_that_is_not_needed(tmp_path: Path) -> None:
-    taken = selected(three(), torch.tensor([False, True, False]))  # views of larger tensors would bring these along
-    write_snapshots(tmp_path / "snapshots.pt", taken)
-    assert (tmp_path / "snapshots.pt").stat().st_size < taken.nbytes + 20_000
+def test_the_file_has_only_the_selected_rows(tmp_path: Path) -> None:
+    snapshot = selected(three_snapshots(), torch.tensor([False, True, False]))  # views would save the whole tensors
+    write_snapshots(tmp_path / "snapshots.pt", snapshot)
+    assert (tmp_path / "snapshots.pt").stat().st_size < snapshot.nbytes + 20_000
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_one_line(tmp_path: Path, share: float) -> None:
+def test_read_snapshots_raises_for_a_truncated_file(tmp_path: Path, share: float) -> None:
     path = tmp_path / "snapshots.pt"
-    write_snapshots(path, three())
+    write_snapshots(path, three_snapshots())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(UsageError, match="damaged") as caught:
@@ -321,7 +323,9 @@ def test_a_truncated_file_is_one_line(tmp_path: Path, share: float) -> None:
     assert "\n" not in str(caught.value)
 
 
-class Bomb:
+class MaliciousPickle:
+    """An object whose unpickling creates a file."""
+
     def __init__(self, target: Path) -> None:
         self.target = target
 
@@ -330,9 +334,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_nothing_in_a_file_is_executed(tmp_path: Path, plain: bool) -> None:
+def test_read_snapshots_executes_no_code_from_the_file(tmp_path: Path, plain: bool) -> None:
     path, target = tmp_path / "snapshots.pt", tmp_path / "executed"
-    values = {**to_values(three()), "samples": Bomb(target)}
+    values = {**to_dict(three_snapshots()), "samples": MaliciousPickle(target)}
     if plain:
         path.write_bytes(pickle.dumps(values))
     else:
@@ -343,54 +347,54 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path, plain: bool) -> None:
 
 
 @pytest.mark.parametrize("contents", [{"state_dict": {}}, [1, 2], torch.zeros(3), {"format": "rnn_tasks.snapshots/9"}])
-def test_another_file_is_one_line(tmp_path: Path, contents: Any) -> None:
+def test_read_snapshots_raises_for_other_contents(tmp_path: Path, contents: Any) -> None:
     path = tmp_path / "other.pt"
     torch.save(contents, path)
-    with pytest.raises(UsageError, match=r"other\.pt cannot be used: these are no snapshots"):
+    with pytest.raises(UsageError, match=r"other\.pt cannot be used: not snapshots in the format"):
         read_snapshots(path)
 
 
-def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_read_snapshots_raises_for_a_missing_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "snapshots.pt"):
-        with pytest.raises(UsageError, match="there is no file of snapshots"):
+        with pytest.raises(UsageError, match=r"there is no file .*; the callback SnapshotRecorder writes it"):
             read_snapshots(path)
 
 
-WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "steps": lambda v: v | {"steps": v["steps"].flip(0)},
+INCONSISTENT: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "decreasing steps": lambda v: v | {"steps": v["steps"].flip(0)},
     "steps of another type": lambda v: v | {"steps": v["steps"].float()},
-    "no steps": lambda v: v | {"steps": v["steps"][:0]},
+    "empty steps": lambda v: v | {"steps": v["steps"][:0]},
     "steps of another shape": lambda v: v | {"steps": v["steps"][:, None]},
-    "a step that is no tensor": lambda v: v | {"steps": [0, 5, 20]},
+    "steps in a list": lambda v: v | {"steps": [0, 5, 20]},
     "fewer states": lambda v: v | {"states": v["states"][:2]},
-    "states of another sequence": lambda v: v | {"states": v["states"][:, 1:].contiguous()},
-    "states that share one number": lambda v: v | {"states": torch.zeros(1).expand(v["states"].shape)},
+    "states of a shorter sequence": lambda v: v | {"states": v["states"][:, 1:].contiguous()},
+    "expanded states": lambda v: v | {"states": torch.zeros(1).expand(v["states"].shape)},
     "sparse states": lambda v: v | {"states": v["states"].to_sparse()},
-    "whole states": lambda v: v | {"states": v["states"].long()},
-    "a parameter": lambda v: v | {"predictions": nn.Parameter(v["predictions"])},
-    "inputs": lambda v: v | {"inputs": v["inputs"][1:].clone()},
-    "targets": lambda v: v | {"targets": v["targets"].double()},
-    "a condition": lambda v: v | {"condition": "three"},
-    "an alphabet": lambda v: v | {"alphabet": (1, 2)},
-    "weights": lambda v: v | {"weights": [v["states"]]},
-    "a weight's name": lambda v: v | {"weights": {7: v["states"]}},
+    "integer states": lambda v: v | {"states": v["states"].long()},
+    "a parameter as predictions": lambda v: v | {"predictions": nn.Parameter(v["predictions"])},
+    "shorter inputs": lambda v: v | {"inputs": v["inputs"][1:].clone()},
+    "real targets": lambda v: v | {"targets": v["targets"].double()},
+    "a string as condition": lambda v: v | {"condition": "three"},
+    "integers as alphabet": lambda v: v | {"alphabet": (1, 2)},
+    "weights in a list": lambda v: v | {"weights": [v["states"]]},
+    "an integer as weight name": lambda v: v | {"weights": {7: v["states"]}},
     "fewer weights": lambda v: v | {"weights": {"w": v["states"][:1]}},
     "real eigenvalues": lambda v: v | {"eigenvalues": {"w": v["states"][:, 0].contiguous()}},
-    "gradient norms": lambda v: v | {"gradient_norms": None},
-    "gradient by time step": lambda v: v | {"gradient_by_time_step": v["steps"]},
-    "saturation": lambda v: v | {"saturation": v["saturation"][:, :2].contiguous()},
-    "samples": lambda v: v | {"samples": ("one",)},
-    "samples that are no texts": lambda v: v | {"samples": (1, 2, 3)},
-    "thinning": lambda v: v | {"thinning": 0},
-    "too much": lambda v: v | {"more": 1},
-    "too little": lambda v: {name: value for name, value in v.items() if name != "targets"},
+    "no gradient norms": lambda v: v | {"gradient_norms": None},
+    "integer gradient by time step": lambda v: v | {"gradient_by_time_step": v["steps"]},
+    "saturation of fewer units": lambda v: v | {"saturation": v["saturation"][:, :2].contiguous()},
+    "fewer samples": lambda v: v | {"samples": ("one",)},
+    "integers as samples": lambda v: v | {"samples": (1, 2, 3)},
+    "thinning 0": lambda v: v | {"thinning": 0},
+    "an unknown field": lambda v: v | {"more": 1},
+    "a missing field": lambda v: {name: value for name, value in v.items() if name != "targets"},
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_contents_that_do_not_belong_together_are_one_line(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("fault", INCONSISTENT)
+def test_read_snapshots_raises_for_inconsistent_contents(tmp_path: Path, fault: str) -> None:
     path = tmp_path / "snapshots.pt"
-    torch.save(WRONG[what](to_values(three())), path)
-    with pytest.raises(UsageError, match="incomplete, or do not belong together") as caught:
+    torch.save(INCONSISTENT[fault](to_dict(three_snapshots())), path)
+    with pytest.raises(UsageError, match="incomplete or inconsistent") as caught:
         read_snapshots(path)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A network that trains in a moment."""
+"""A fixture that trains a small network in a fraction of a second."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ def small_task() -> Echo:
 
 @pytest.fixture
 def fit() -> Fit:
-    """Train a small network with callbacks; options are the trainer's."""
+    """Return a function that trains a small network with callbacks; its options are those of the trainer."""
 
     def run(*callbacks: Callback, core: Callable[[int], Core] | None = None, **options: Any) -> Any:
         settings: dict[str, Any] = {

@@ -7,30 +7,30 @@ import torch
 
 from rnn_tasks.callbacks import EigenvalueMonitor
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, echo, events, model_for, trainer
+from tests.callbacks.watched import CORES, UNSUPPORTED, echo, events, model_for, trainer
 
 
-def by_numpy(model: Any) -> dict[str, Any]:
+def numpy_eigenvalues(model: Any) -> dict[str, Any]:
     weights = model.network.core.recurrent_weights()
     return {name: np.linalg.eigvals(weight.detach().double().numpy()) for name, weight in weights.items()}
 
 
-def in_order(values: Any) -> Any:
+def sort_values(values: Any) -> Any:
     return np.sort_complex(np.asarray(values).round(6))
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_eigenvalues_of_all_matrices_are_kept_at_start_and_now(core: str) -> None:
+def test_eigenvalue_monitor_keeps_initial_and_current_values(core: str) -> None:
     model, monitor = model_for(echo(), CORES[core]), EigenvalueMonitor()
-    started = by_numpy(model)
+    initial = numpy_eigenvalues(model)
     trainer(monitor, max_steps=2).fit(model, echo())
-    for found, expected in ((monitor.first, started), (monitor.now, by_numpy(model))):
-        assert found.keys() == expected.keys()
-        for name, values in found.items():
-            np.testing.assert_allclose(in_order(values), in_order(expected[name]), atol=1e-5)
+    for kept, expected in ((monitor.first, initial), (monitor.now, numpy_eigenvalues(model))):
+        assert kept.keys() == expected.keys()
+        for name, values in kept.items():
+            np.testing.assert_allclose(sort_values(values), sort_values(expected[name]), atol=1e-5)
 
 
-def test_a_resumed_run_knows_where_it_started(tmp_path: Path) -> None:
+def test_initial_eigenvalues_survive_a_resume(tmp_path: Path) -> None:
     first = EigenvalueMonitor()
     run = trainer(first, folder=tmp_path)
     run.fit(model_for(echo()), echo())
@@ -42,16 +42,16 @@ def test_a_resumed_run_knows_where_it_started(tmp_path: Path) -> None:
     assert [image.step for image in events(tmp_path).Images("eigenvalues")] == [6, 8]
 
 
-def test_a_fit_of_its_own_starts_anew() -> None:
+def test_a_second_fit_replaces_the_initial_eigenvalues() -> None:
     monitor = EigenvalueMonitor()
     for _ in range(2):
         model = model_for(echo())
         torch.nn.init.normal_(model.network.core.weight_hh_l0)  # type: ignore[arg-type]
-        started = by_numpy(model)["weight_hh_l0"]
+        initial = numpy_eigenvalues(model)["weight_hh_l0"]
         trainer(monitor, max_steps=2).fit(model, echo())
-        np.testing.assert_allclose(in_order(monitor.first["weight_hh_l0"]), in_order(started), atol=1e-5)
+        np.testing.assert_allclose(sort_values(monitor.first["weight_hh_l0"]), sort_values(initial), atol=1e-5)
 
 
-def test_a_layer_without_recurrent_matrices_is_refused() -> None:
-    with pytest.raises(UsageError, match="EigenvalueMonitor found no recurrent matrix in Strange"):
-        trainer(EigenvalueMonitor()).fit(model_for(echo(), STRANGE), echo())
+def test_eigenvalue_monitor_raises_without_recurrent_matrices() -> None:
+    with pytest.raises(UsageError, match="EigenvalueMonitor found no recurrent matrix in UnsupportedLayer"):
+        trainer(EigenvalueMonitor()).fit(model_for(echo(), UNSUPPORTED), echo())

@@ -15,7 +15,7 @@ from rnn_tasks.models import LanguageModel
 from rnn_tasks.tasks import ElmanGrammar
 
 
-def trained(folder: Path, *monitors: GenerationMonitor) -> LanguageModel:
+def train(folder: Path, *monitors: GenerationMonitor) -> LanguageModel:
     torch.manual_seed(0)
     task = ElmanGrammar(batch_size=2, sequence_length=6, val_characters=40, test_characters=40)
     model = LanguageModel(partial(GRU, hidden_size=5), task.spec, partial(torch.optim.Adam, lr=0.1), dropout=0.2)
@@ -39,9 +39,9 @@ def samples(folder: Path) -> list[tuple[int, str]]:
     return [(event.step, event.tensor_proto.string_val[0].decode()) for event in events.Tensors("samples/text_summary")]
 
 
-def test_samples_go_to_tensorboard_and_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_samples_are_written_to_tensorboard_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     monitor = GenerationMonitor(prefix="a cat", length=7, every_n_validations=2, print_every_n_validations=3)
-    model = trained(tmp_path, monitor)
+    model = train(tmp_path, monitor)
     written = samples(tmp_path)
     assert [step for step, _ in written] == [2, 4]
     assert f"temperature 0\n{model.generate('a cat', 7, 0.0)}\n" in written[-1][1]
@@ -51,28 +51,28 @@ def test_samples_go_to_tensorboard_and_the_terminal(tmp_path: Path, capsys: pyte
     assert printed[-1].endswith(repr(model.generate("a cat", 7, 0.7)))
 
 
-def test_without_a_prefix_it_is_the_task_s_and_0_prints_nothing(
+def test_samples_start_with_the_prefix_of_the_task_by_default(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained(tmp_path, GenerationMonitor(print_every_n_validations=0))
+    train(tmp_path, GenerationMonitor(print_every_n_validations=0))
     assert "\nthe boy" in samples(tmp_path)[0][1]
     assert "sample" not in capsys.readouterr().out
 
 
-def test_watching_changes_no_weight(tmp_path: Path) -> None:
-    alone, watched = trained(tmp_path / "alone"), trained(tmp_path / "watched", GenerationMonitor())
-    for name, value in alone.state_dict().items():
-        assert torch.equal(value, watched.state_dict()[name]), name
+def test_generation_monitor_changes_no_weight(tmp_path: Path) -> None:
+    plain, monitored = train(tmp_path / "plain"), train(tmp_path / "monitored", GenerationMonitor())
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, monitored.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(
     "option", [{"length": 0}, {"every_n_validations": 0}, {"print_every_n_validations": -1}, {"temperature": 0.0}]
 )
-def test_a_value_outside_its_bounds_is_refused(option: dict[str, Any]) -> None:
+def test_generation_monitor_raises_for_values_outside_bounds(option: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="must be at least 1"):
         GenerationMonitor(**option)
 
 
-def test_a_model_that_does_not_generate_is_refused(fit: Any) -> None:
-    with pytest.raises(UsageError, match="needs a model that generates text, not SequenceTagger"):
+def test_generation_monitor_raises_without_generate(fit: Any) -> None:
+    with pytest.raises(UsageError, match="needs a model that generates text; got SequenceTagger"):
         fit(GenerationMonitor())

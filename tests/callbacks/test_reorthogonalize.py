@@ -8,75 +8,75 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from rnn_tasks.callbacks import Reorthogonalize
-from rnn_tasks.callbacks.reorthogonalize import NEAR, orthogonal_factor
+from rnn_tasks.callbacks.reorthogonalize import MAX_CHOLESKY_DISTANCE, orthogonal_factor
 from rnn_tasks.cores import Elman, Foreign
 from rnn_tasks.errors import UsageError
 
 
-def error(weight: Tensor) -> float:
+def orthogonality_error(weight: Tensor) -> float:
     weight = weight.detach().double()
     return float((weight.T @ weight - torch.eye(len(weight))).abs().max())
 
 
-class Watch(Callback):
-    """Keeps the largest error that any batch ends with."""
+class ErrorRecorder(Callback):
+    """Keeps the largest orthogonality error after each batch."""
 
     def __init__(self) -> None:
         self.errors: list[float] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         weights = pl_module.network.core.recurrent_weights()  # type: ignore[union-attr,operator]
-        self.errors.append(max(error(weight) for weight in weights.values()))
+        self.errors.append(max(orthogonality_error(weight) for weight in weights.values()))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 def test_orthogonal_factor_is_the_q_of_a_qr_decomposition(size: int) -> None:
     weight = torch.randn(size, size, dtype=torch.float64)
     factor = orthogonal_factor(weight)
-    rest = factor.T @ weight
-    assert error(factor) < 1e-12
-    assert rest.tril(-1).abs().max() < 1e-12 * size
-    assert (rest.diagonal() > 0).all()
+    upper = factor.T @ weight
+    assert orthogonality_error(factor) < 1e-12
+    assert upper.tril(-1).abs().max() < 1e-12 * size
+    assert (upper.diagonal() > 0).all()
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 190])
 @pytest.mark.parametrize("share", [0.0, 1e-3, 0.5, 0.99, 1.01, 3.0])
-def test_both_ways_to_the_factor_lead_to_the_same(size: int, share: float) -> None:
+def test_orthogonal_factor_equals_householder_qr(size: int, share: float) -> None:
     start = nn.init.orthogonal_(torch.empty(size, size, dtype=torch.float64))
-    moved = torch.randn(size, size, dtype=torch.float64)
+    direction = torch.randn(size, size, dtype=torch.float64)
 
     def distance(factor: float) -> float:
-        weight = start + factor * moved
+        weight = start + factor * direction
         return float((weight.T @ weight - torch.eye(size)).norm())
 
-    low, high = 0.0, 4.0  # what is sought moves the matrix by this share of what is near
+    low, high = 0.0, 4.0  # bisection for the factor at which the distance is this share of the limit
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if distance(middle) < share * NEAR else (low, middle)
-    weight = start + low * moved
+        low, high = (middle, high) if distance(middle) < share * MAX_CHOLESKY_DISTANCE else (low, middle)
+    weight = start + low * direction
     q, r = torch.linalg.qr(weight)
     expected = q * r.diagonal().sign()
     assert torch.allclose(orthogonal_factor(weight), expected, atol=1e-12)
-    assert error(orthogonal_factor(weight)) < 1e-12
-    assert error(orthogonal_factor(weight.float())) < 3e-6
+    assert orthogonality_error(orthogonal_factor(weight)) < 1e-12
+    assert orthogonality_error(orthogonal_factor(weight.float())) < 3e-6
 
 
-def test_an_orthogonal_matrix_stays_as_it_is() -> None:
+def test_an_orthogonal_matrix_stays_unchanged() -> None:
     weight = nn.init.orthogonal_(torch.empty(32, 32, dtype=torch.float64))
     assert torch.allclose(orthogonal_factor(weight), weight, atol=1e-13)
 
 
-def test_a_column_of_zeros_is_not_wiped_out() -> None:
+def test_a_column_of_zeros_becomes_a_unit_column() -> None:
     weight = torch.eye(3)
     weight[:, 1] = 0
-    assert error(orthogonal_factor(weight)) < 1e-6
+    assert orthogonality_error(orthogonal_factor(weight)) < 1e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precisions_are_decomposed_in_a_whole_one(dtype: torch.dtype) -> None:
+def test_half_precision_matrices_become_orthogonal(dtype: torch.dtype) -> None:
     factor = orthogonal_factor(torch.randn(8, 8).to(dtype))
     assert factor.dtype == dtype
-    assert error(factor) < 0.02
+    assert orthogonality_error(factor) < 0.02
 
 
 @pytest.mark.parametrize(
@@ -89,39 +89,39 @@ def test_half_precisions_are_decomposed_in_a_whole_one(dtype: torch.dtype) -> No
     ],
 )
 def test_weights_are_orthogonal_after_every_batch(fit: Any, options: dict[str, Any]) -> None:
-    watch = Watch()
-    trainer, _ = fit(Reorthogonalize(), watch, **options)
-    assert max(watch.errors) < 1e-5
-    assert len(watch.errors) == trainer.global_step * options.get("accumulate_grad_batches", 1)
+    recorder = ErrorRecorder()
+    trainer, _ = fit(Reorthogonalize(), recorder, **options)
+    assert max(recorder.errors) < 1e-5
+    assert len(recorder.errors) == trainer.global_step * options.get("accumulate_grad_batches", 1)
 
 
-def test_the_layer_still_learns(fit: Any) -> None:
-    started = {}
+def test_recurrent_weights_still_learn_when_projected(fit: Any) -> None:
+    initial = {}
 
-    class Remember(Callback):
+    class CopyWeight(Callback):
         def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-            started["weight"] = pl_module.network.core.weight_hh_l0.detach().clone()  # type: ignore[union-attr,operator]
+            initial["weight"] = pl_module.network.core.weight_hh_l0.detach().clone()  # type: ignore[union-attr,operator]
 
-    _, model = fit(Reorthogonalize(), Remember())
-    assert (model.network.core.weight_hh_l0 - started["weight"]).abs().max() > 0.01
+    _, model = fit(Reorthogonalize(), CopyWeight())
+    assert (model.network.core.weight_hh_l0 - initial["weight"]).abs().max() > 0.01
 
 
-def test_each_gate_is_projected_and_the_parameter_is_kept(fit: Any, gru: Callable[[int], Any]) -> None:
+def test_each_gate_is_projected_in_place(fit: Any, gru: Callable[[int], Any]) -> None:
     _, model = fit(Reorthogonalize(), core=gru)
     blocks = model.network.core.recurrent_weights()
     assert len(blocks) == 3
-    assert all(error(block) < 1e-5 for block in blocks.values())
+    assert all(orthogonality_error(block) < 1e-5 for block in blocks.values())
     assert model.network.core._flat_weights[1] is model.network.core.weight_hh_l0
 
 
 def test_every_n_steps_counts_optimizer_steps(fit: Any) -> None:
-    watch = Watch()
-    fit(Reorthogonalize(every_n_steps=3), watch, accumulate_grad_batches=2, max_steps=6, val_check_interval=100)
-    projected = [value < 1e-5 for value in watch.errors[1::2]]
+    recorder = ErrorRecorder()
+    fit(Reorthogonalize(every_n_steps=3), recorder, accumulate_grad_batches=2, max_steps=6, val_check_interval=100)
+    projected = [value < 1e-5 for value in recorder.errors[1::2]]
     assert projected == [False, False, True, False, False, True]
 
 
-def test_refuses_a_layer_without_recurrent_weights(fit: Any) -> None:
+def test_reorthogonalize_raises_without_recurrent_weights(fit: Any) -> None:
     class Memoryless(nn.Module):
         def __init__(self, input_size: int, hidden_size: int) -> None:
             super().__init__()
@@ -134,17 +134,17 @@ def test_refuses_a_layer_without_recurrent_weights(fit: Any) -> None:
         fit(Reorthogonalize(), core=partial(Foreign, hidden_size=4, layer=Memoryless))
 
 
-def test_refuses_a_weight_that_is_computed_from_others(fit: Any) -> None:
+def test_reorthogonalize_raises_for_a_parametrized_weight(fit: Any) -> None:
     with pytest.raises(UsageError, match="parametrization"):
         fit(Reorthogonalize(), core=partial(Elman, hidden_size=4, orthogonal_map="cayley"))
 
 
-def test_refuses_an_interval_below_one() -> None:
+def test_reorthogonalize_raises_for_an_interval_below_1() -> None:
     with pytest.raises(UsageError, match="got 0"):
         Reorthogonalize(every_n_steps=0)
 
 
-def test_the_hook_is_gone_after_the_fit(fit: Any) -> None:
+def test_the_hook_is_removed_after_the_fit(fit: Any) -> None:
     callback = Reorthogonalize()
     trainer, _ = fit(callback)
     steps = callback.steps

@@ -9,32 +9,41 @@ from torch import nn
 from rnn_tasks.callbacks import SaturationMonitor
 from rnn_tasks.cores import RNN, Elman, Foreign
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
+from tests.callbacks.watched import (
+    CORES,
+    UNSUPPORTED,
+    RecordingLogger,
+    echo,
+    events,
+    model_for,
+    task_layer_pairs,
+    trainer,
+)
 
-BOUNDED = {name: core for name, core in CORES.items() if name != "RNN"} | {
+BOUNDED_CORES = {name: core for name, core in CORES.items() if name != "RNN"} | {
     "sigmoid": partial(Elman, hidden_size=6, activation="sigmoid"),
-    "strange": STRANGE,
+    "UnsupportedLayer": UNSUPPORTED,
 }
 
 
-@pytest.mark.parametrize(("make", "core"), both(BOUNDED))
+@pytest.mark.parametrize(("make", "core"), task_layer_pairs(BOUNDED_CORES))
 def test_saturation_is_the_share_of_states_above_the_threshold(make: Any, core: str) -> None:
-    task, notebook = make(), Notebook()
-    model = model_for(task, BOUNDED[core])
+    task, logger = make(), RecordingLogger()
+    model = model_for(task, BOUNDED_CORES[core])
     threshold = 0.5 if core == "sigmoid" else 0.2
     monitor = SaturationMonitor(threshold=threshold, num_sequences=2)
-    trainer(monitor, notebook=notebook, max_steps=2).fit(model, task)
+    trainer(monitor, logger=logger, max_steps=2).fit(model, task)
     model.eval()
     with torch.no_grad():
         states, _ = model.network.core(model.network.encode(next(iter(task.val_dataloader())).inputs[:2]))
     above = (states.abs() > threshold).float()
-    assert notebook.values("saturation/share")[-1] == pytest.approx(above.mean().item())
+    assert logger.values("saturation/share")[-1] == pytest.approx(above.mean().item())
     assert 0 < above.mean() < 1
     assert monitor.shares is not None
     torch.testing.assert_close(monitor.shares, above.flatten(0, 1).mean(0))
 
 
-def test_the_histogram_counts_every_unit_at_every_validation(tmp_path: Path) -> None:
+def test_histogram_has_all_units_at_every_validation(tmp_path: Path) -> None:
     trainer(SaturationMonitor(), folder=tmp_path).fit(model_for(echo()), echo())
     written = events(tmp_path).Histograms("saturation/units")
     assert [histogram.step for histogram in written] == [2, 4, 6]
@@ -50,12 +59,12 @@ def test_the_histogram_counts_every_unit_at_every_validation(tmp_path: Path) -> 
         partial(Foreign, hidden_size=6, layer=nn.RNN, options={"nonlinearity": "relu"}),
     ],
 )
-def test_a_layer_without_bounds_is_refused(core: Any) -> None:
-    with pytest.raises(UsageError, match=r"cannot leave -1\.\.1; those of this (Elman|RNN) can"):
+def test_saturation_monitor_raises_for_unbounded_states(core: Any) -> None:
+    with pytest.raises(UsageError, match=r"needs hidden states in -1\.\.1; this (Elman|RNN) has unbounded"):
         trainer(SaturationMonitor()).fit(model_for(echo(), core), echo())
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
-def test_a_threshold_outside_its_bounds_is_refused(threshold: float) -> None:
+def test_saturation_monitor_raises_for_a_bad_threshold(threshold: float) -> None:
     with pytest.raises(UsageError, match="threshold must be above 0 and below 1"):
         SaturationMonitor(threshold=threshold)

@@ -16,7 +16,7 @@ from rnn_tasks.cores import Elman
 from rnn_tasks.errors import InterruptedRunError, UsageError
 from rnn_tasks.tasks import Text
 from rnn_tasks.texts.grammar import ELMAN
-from tests.callbacks.watched import CORES, GATED, STRANGE, both, echo, grammar, model_for, trainer
+from tests.callbacks.watched import CORES, GATED, UNSUPPORTED, echo, grammar, model_for, task_layer_pairs, trainer
 
 EVERY_STEP: dict[str, Any] = {"dense_steps": 1000, "dense_every": 1, "sample_length": 3}
 
@@ -33,8 +33,8 @@ def assert_same(one: Snapshots, other: Snapshots) -> None:
             assert vars(other)[name] == value, name
 
 
-class Witness(Callback):
-    """Keeps weights and gradients, by another way."""
+class ReferenceRecorder(Callback):
+    """Keeps weights and gradient norms with torch only."""
 
     def __init__(self) -> None:
         self.weights: dict[int, dict[str, torch.Tensor]] = {}
@@ -61,7 +61,7 @@ class Witness(Callback):
         ({}, 11, [0, 10, 11]),
     ],
 )
-def test_it_records_densely_then_every_few_steps_and_at_the_end(
+def test_snapshots_are_frequent_then_rare_and_at_the_end(
     tmp_path: Path, settings: dict[str, int], steps: int, expected: list[int]
 ) -> None:
     trainer(SnapshotRecorder(**settings), folder=tmp_path, max_steps=steps).fit(model_for(echo()), echo())
@@ -70,32 +70,32 @@ def test_it_records_densely_then_every_few_steps_and_at_the_end(
 
 def test_steps_count_optimizer_steps_when_accumulating(tmp_path: Path) -> None:
     options: dict[str, Any] = {"accumulate_grad_batches": 3, "max_steps": 4, "val_check_interval": 1}
-    witness = Witness()
-    trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, **options).fit(model_for(echo()), echo())
-    found = recorded(tmp_path)
-    assert found.steps.tolist() == [0, 1, 2, 3, 4]
-    for index, step in enumerate(found.steps.tolist()[1:], 1):
-        assert torch.equal(found.weights["readout.weight"][index], witness.weights[step]["readout.weight"])
+    reference = ReferenceRecorder()
+    trainer(SnapshotRecorder(**EVERY_STEP), reference, folder=tmp_path, **options).fit(model_for(echo()), echo())
+    result = recorded(tmp_path)
+    assert result.steps.tolist() == [0, 1, 2, 3, 4]
+    for index, step in enumerate(result.steps.tolist()[1:], 1):
+        assert torch.equal(result.weights["readout.weight"][index], reference.weights[step]["readout.weight"])
 
 
-@pytest.mark.parametrize(("make", "core"), both(CORES))
+@pytest.mark.parametrize(("make", "core"), task_layer_pairs(CORES))
 def test_snapshot_has_weights_after_step_and_unclipped_gradient(tmp_path: Path, make: Any, core: str) -> None:
-    task, witness = make(), Witness()
+    task, reference = make(), ReferenceRecorder()
     model = model_for(task, CORES[core])
-    run = trainer(SnapshotRecorder(**EVERY_STEP), witness, folder=tmp_path, max_steps=2, gradient_clip_val=0.01)
+    run = trainer(SnapshotRecorder(**EVERY_STEP), reference, folder=tmp_path, max_steps=2, gradient_clip_val=0.01)
     run.fit(model, task)
-    found = recorded(tmp_path)
+    result = recorded(tmp_path)
     for step in (1, 2):
-        for name, norm in witness.norms[step].items():
-            assert found.gradient_norms[name][step] == pytest.approx(norm, rel=1e-4)
-            if name in found.weights:
-                assert torch.equal(found.weights[name][step], witness.weights[step][name])
-    assert all(norms[0].isnan() for norms in found.gradient_norms.values())
-    probe = next(iter(task.val_dataloader())).rows(0, 1)
-    torch.testing.assert_close(found.states[-1:], hidden_states(model.network, probe))
-    assert torch.equal(found.inputs, probe.inputs[0])
+        for name, norm in reference.norms[step].items():
+            assert result.gradient_norms[name][step] == pytest.approx(norm, rel=1e-4)
+            if name in result.weights:
+                assert torch.equal(result.weights[name][step], reference.weights[step][name])
+    assert all(norms[0].isnan() for norms in result.gradient_norms.values())
+    sequence = next(iter(task.val_dataloader())).rows(0, 1)
+    torch.testing.assert_close(result.states[-1:], hidden_states(model.network, sequence))
+    assert torch.equal(result.inputs, sequence.inputs[0])
     if make is grammar:
-        assert found.samples[-1] == model.generate("the boy", 3)  # type: ignore[operator]
+        assert result.samples[-1] == model.generate("the boy", 3)  # type: ignore[operator]
 
 
 def test_weights_are_recorded_after_projection_in_any_order(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_last_snapshot_has_gradient_norms(tmp_path: Path) -> None:
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
-class Leave(Callback):
-    """Ends the process, as far as the other callbacks can know."""
+class StopAt(Callback):
+    """Raises an error after a step, and saves a checkpoint after a step."""
 
     def __init__(self, step: int, error: BaseException, save_at: int | None = None) -> None:
         self.step, self.error, self.save_at = step, error, save_at
@@ -131,97 +131,97 @@ def fit(
     folder: Path, *callbacks: Callback, steps: int, resumed: bool = False, make: Any = echo, **settings: Any
 ) -> None:
     recorder = SnapshotRecorder(**{**EVERY_STEP, **settings})
-    rare: dict[str, Any] = {"val_check_interval": 50, "log_every_n_steps": 10}
-    run = trainer(ExactResume(), recorder, *callbacks, folder=folder, max_steps=steps, **rare)
+    options: dict[str, Any] = {"val_check_interval": 50, "log_every_n_steps": 10}
+    run = trainer(ExactResume(), recorder, *callbacks, folder=folder, max_steps=steps, **options)
     checkpoint = str(folder / "run/version_0/last.ckpt") if resumed else None
     task = make()
     run.fit(model_for(task), task, ckpt_path=checkpoint)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
-    """A run that nobody killed."""
-    folder = tmp_path_factory.mktemp("whole")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Snapshots:
+    """Snapshots of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     fit(folder, steps=27, make=grammar)
     return recorded(folder)
 
 
-class Kill(BaseException):
-    """SIGKILL: nobody is asked, so nothing is written any more."""
+class Killed(BaseException):
+    """Stands for SIGKILL, after which no callback can write anything."""
 
 
 @pytest.mark.parametrize(("save_at", "killed_at"), [(17, 17), (3, 24)])
 def test_a_killed_run_resumes_without_gaps_or_duplicates(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Snapshots, save_at: int, killed_at: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Snapshots, save_at: int, killed_at: int
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(SnapshotRecorder, "on_exception", lambda *_: None)
-        with pytest.raises(Kill):
-            fit(tmp_path, Leave(killed_at, Kill(), save_at), steps=27, make=grammar)
-    left = recorded(tmp_path).steps.tolist()
-    assert left == list(range(len(left)))
-    assert len(left) >= 0.85 * killed_at
+        with pytest.raises(Killed):
+            fit(tmp_path, StopAt(killed_at, Killed(), save_at), steps=27, make=grammar)
+    steps = recorded(tmp_path).steps.tolist()
+    assert steps == list(range(len(steps)))
+    assert len(steps) >= 0.85 * killed_at
     fit(tmp_path, steps=27, resumed=True, make=grammar)
     assert recorded(tmp_path).steps.tolist() == list(range(28))
-    assert_same(recorded(tmp_path), whole)
+    assert_same(recorded(tmp_path), uninterrupted)
 
 
-def test_what_came_after_the_checkpoint_is_recorded_again(tmp_path: Path) -> None:
+def test_snapshots_after_the_checkpoint_are_recorded_again(tmp_path: Path) -> None:
     class Freeze(Callback):
         def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
             for group in trainer.optimizers[0].param_groups:
                 group["lr"] = 0.0
 
-    fit(tmp_path, Leave(-1, Kill(), save_at=3), steps=8)
+    fit(tmp_path, StopAt(-1, Killed(), save_at=3), steps=8)
     fit(tmp_path, Freeze(), steps=8, resumed=True)
-    found = recorded(tmp_path)
-    assert found.steps.tolist() == list(range(9))
-    bias = found.weights["readout.bias"]
+    result = recorded(tmp_path)
+    assert result.steps.tolist() == list(range(9))
+    bias = result.weights["readout.bias"]
     assert not torch.equal(bias[2], bias[3])
     assert torch.equal(bias[3:], bias[3].expand(6, -1))
 
 
 def test_unwritten_snapshots_are_in_the_checkpoint(tmp_path: Path) -> None:
-    fit(tmp_path, Leave(-1, Kill(), save_at=17), steps=18)
+    fit(tmp_path, StopAt(-1, Killed(), save_at=17), steps=18)
     states = torch.load(tmp_path / "run/version_0/last.ckpt", weights_only=True)["callbacks"]
     (waiting,) = [state["waiting"] for name, state in states.items() if name.startswith("SnapshotRecorder")]
     assert 0 < len(waiting) <= 3
     assert waiting[-1]["steps"].tolist() == [17]
 
 
-def test_a_signal_between_two_steps_leaves_a_file_with_both(tmp_path: Path) -> None:
-    # The one that stops the run is asked first, and the recorder not at all.
+def test_a_signal_after_a_step_keeps_the_snapshot_of_the_step(tmp_path: Path) -> None:
+    # The callback that raises runs before the recorder, whose hook is not called.
     recorder = SnapshotRecorder(**EVERY_STEP)
-    leave = Leave(11, InterruptedRunError(15))
+    stop = StopAt(11, InterruptedRunError(15))
     with pytest.raises(InterruptedRunError):
-        trainer(leave, recorder, folder=tmp_path, max_steps=20).fit(model_for(echo()), echo())
-    found = recorded(tmp_path)
-    assert found.steps.tolist() == list(range(12))
-    assert found.gradient_norms["readout.bias"][-1].isfinite()
+        trainer(stop, recorder, folder=tmp_path, max_steps=20).fit(model_for(echo()), echo())
+    result = recorded(tmp_path)
+    assert result.steps.tolist() == list(range(12))
+    assert result.gradient_norms["readout.bias"][-1].isfinite()
 
 
-def test_an_error_leaves_a_file_with_all_that_was_recorded(tmp_path: Path) -> None:
-    leave = Leave(11, RuntimeError("something else"))
+def test_an_error_keeps_all_recorded_snapshots(tmp_path: Path) -> None:
+    stop = StopAt(11, RuntimeError("something else"))
     with pytest.raises(RuntimeError, match="something else"):
-        trainer(SnapshotRecorder(**EVERY_STEP), leave, folder=tmp_path, max_steps=20).fit(model_for(echo()), echo())
+        trainer(SnapshotRecorder(**EVERY_STEP), stop, folder=tmp_path, max_steps=20).fit(model_for(echo()), echo())
     assert recorded(tmp_path).steps.tolist() == list(range(12))
 
 
-def test_a_run_that_starts_over_in_its_folder_begins_a_new_file(tmp_path: Path) -> None:
+def test_a_new_run_in_the_same_folder_replaces_the_file(tmp_path: Path) -> None:
     fit(tmp_path, steps=5)
     fit(tmp_path, steps=2)
     assert recorded(tmp_path).steps.tolist() == [0, 1, 2]
 
 
-def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit(tmp_path, Leave(-1, Kill(), save_at=4), steps=4)
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(tmp_path, StopAt(-1, Killed(), save_at=4), steps=4)
     old = recorded(tmp_path)
 
-    def full(descriptor: int) -> None:
+    def raise_disk_full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr(os, "fsync", raise_disk_full)
         with pytest.raises(OSError, match="No space left"):
             fit(tmp_path, steps=9, resumed=True)
     assert_same(recorded(tmp_path), old)
@@ -230,8 +230,8 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     assert recorded(tmp_path).steps.tolist() == list(range(10))
 
 
-def test_a_damaged_file_ends_a_resumed_run_in_one_line_and_stays(tmp_path: Path) -> None:
-    fit(tmp_path, Leave(-1, Kill(), save_at=4), steps=4)
+def test_a_resumed_run_raises_for_a_damaged_file(tmp_path: Path) -> None:
+    fit(tmp_path, StopAt(-1, Killed(), save_at=4), steps=4)
     path = tmp_path / "run/version_0/snapshots.pt"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UsageError, match=r"damaged.*; move it away") as caught:
@@ -243,15 +243,15 @@ def test_a_damaged_file_ends_a_resumed_run_in_one_line_and_stays(tmp_path: Path)
     assert recorded(tmp_path).steps.tolist() == [4, 5, 6]
 
 
-def test_a_file_of_another_network_is_refused_and_kept(tmp_path: Path) -> None:
-    fit(tmp_path, Leave(-1, Kill(), save_at=17), steps=17)  # some are in the checkpoint
+def test_a_resumed_run_raises_for_a_file_of_another_network(tmp_path: Path) -> None:
+    fit(tmp_path, StopAt(-1, Killed(), save_at=17), steps=17)  # the checkpoint holds some snapshots
     path = tmp_path / "run/version_0/snapshots.pt"
     other = tmp_path / "other"
     run = trainer(SnapshotRecorder(**EVERY_STEP), folder=other, max_steps=1)
     run.fit(model_for(echo(), partial(Elman, hidden_size=3)), echo())
     path.write_bytes((other / "run/version_0/snapshots.pt").read_bytes())
     before = path.read_bytes()
-    with pytest.raises(UsageError, match=r"cannot be gone on with.*different networks"):
+    with pytest.raises(UsageError, match=r"cannot add snapshots to .*different networks"):
         fit(tmp_path, steps=19, resumed=True)
     assert path.read_bytes() == before
 
@@ -259,48 +259,48 @@ def test_a_file_of_another_network_is_refused_and_kept(tmp_path: Path) -> None:
 # --- size -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_large_file_is_thinned_to_longer_intervals(tmp_path: Path) -> None:
+def test_a_large_file_is_thinned(tmp_path: Path) -> None:
     fit(tmp_path, steps=41, max_snapshots=12, dense_steps=8, dense_every=1, every=2)
-    found = recorded(tmp_path)
-    assert len(found) <= 12
-    assert found.thinning == 4
-    assert found.steps.tolist() == [0, 4, 8, 16, 24, 32, 40, 41]
+    result = recorded(tmp_path)
+    assert len(result) <= 12
+    assert result.thinning == 4
+    assert result.steps.tolist() == [0, 4, 8, 16, 24, 32, 40, 41]
 
 
 def test_file_size_is_limited_and_few_bytes_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def spy(path: Path, snapshots: Snapshots) -> None:
+    def write_and_record(path: Path, snapshots: Snapshots) -> None:
         write_snapshots(path, snapshots)
         sizes.append(snapshots.nbytes)
 
-    monkeypatch.setattr("rnn_tasks.callbacks.snapshot_recorder.write_snapshots", spy)
+    monkeypatch.setattr("rnn_tasks.callbacks.snapshot_recorder.write_snapshots", write_and_record)
     fit(tmp_path, steps=40)
     one = recorded(tmp_path).nbytes / 41
-    assert sum(sizes) < 8 * 41 * one  # when it is written at every step, 21 * 41
+    assert sum(sizes) < 8 * 41 * one  # writing after each step would need 21 * 41
     sizes.clear()
     fit(tmp_path, steps=40, max_megabytes=20.5 * one / 1e6)
     assert max(sizes) <= 20.5 * one
-    found = recorded(tmp_path)
-    assert 10 <= len(found) <= 20
-    assert found.steps[[0, -1]].tolist() == [0, 40]
+    result = recorded(tmp_path)
+    assert 10 <= len(result) <= 20
+    assert result.steps[[0, -1]].tolist() == [0, 40]
 
 
-def test_two_snapshots_are_kept_whatever_their_size(tmp_path: Path) -> None:
+def test_at_least_two_snapshots_are_kept(tmp_path: Path) -> None:
     fit(tmp_path, steps=9, max_megabytes=1e-6)
     assert recorded(tmp_path).steps.tolist() == [0, 9]
 
 
-def test_a_resumed_run_is_thinned_as_it_was(tmp_path: Path) -> None:
+def test_thinning_continues_after_a_resume(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"max_snapshots": 10}
-    fit(tmp_path / "whole", steps=30, **settings)
-    fit(tmp_path / "twice", Leave(-1, Kill(), save_at=16), steps=16, **settings)
-    fit(tmp_path / "twice", steps=30, resumed=True, **settings)
-    assert_same(recorded(tmp_path / "twice"), recorded(tmp_path / "whole"))
+    fit(tmp_path / "uninterrupted", steps=30, **settings)
+    fit(tmp_path / "resumed", StopAt(-1, Killed(), save_at=16), steps=16, **settings)
+    fit(tmp_path / "resumed", steps=30, resumed=True, **settings)
+    assert_same(recorded(tmp_path / "resumed"), recorded(tmp_path / "uninterrupted"))
 
 
-def test_a_run_recorded_from_its_middle_keeps_its_last_moments(tmp_path: Path) -> None:
-    fit(tmp_path, Leave(-1, Kill(), save_at=5), steps=5)
+def test_a_recording_may_start_in_the_middle_of_a_run(tmp_path: Path) -> None:
+    fit(tmp_path, StopAt(-1, Killed(), save_at=5), steps=5)
     (tmp_path / "run/version_0/snapshots.pt").unlink()
     fit(tmp_path, steps=9, resumed=True, max_snapshots=2, dense_steps=0, every=7)
     assert recorded(tmp_path).steps.tolist() == [7, 9]
@@ -308,32 +308,34 @@ def test_a_run_recorded_from_its_middle_keeps_its_last_moments(tmp_path: Path) -
     assert recorded(tmp_path).steps.tolist() == [8, 9]
 
 
-def test_moments_of_the_beginning_and_of_later() -> None:
+def test_is_due_is_frequent_first_and_rare_later() -> None:
     steps = [step for step in range(1001) if is_due(step, 200, 10, 100)]
     assert steps == [*range(0, 201, 10), *range(300, 1001, 100)]
 
 
-# --- what a run cannot have -------------------------------------------------------------------------------------------
+# --- unavailable quantities and bad options ---------------------------------------------------------------------------
 
 
-def test_what_a_layer_does_not_have_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo(), STRANGE), echo())
+def test_unavailable_quantities_are_printed_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo(), UNSUPPORTED), echo())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("SnapshotRecorder")]
     assert lines == [
-        "SnapshotRecorder: without eigenvalues (it names no recurrent matrix), gradient by time step (its state is "
-        "not made of tensors); this Strange has none"
+        "SnapshotRecorder: not available for UnsupportedLayer: eigenvalues (no named recurrent matrix), gradient by "
+        "time step (the state is not made of tensors)"
     ]
-    found = recorded(tmp_path)
-    assert found.eigenvalues == {}
-    assert found.gradient_by_time_step is None
+    result = recorded(tmp_path)
+    assert result.eigenvalues == {}
+    assert result.gradient_by_time_step is None
 
 
-def test_nothing_is_said_of_a_layer_that_has_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_printed_when_all_quantities_are_available(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo(), GATED), echo())
     assert "SnapshotRecorder" not in capsys.readouterr().out
 
 
-def test_a_run_without_a_folder_is_refused(tmp_path: Path) -> None:
+def test_snapshot_recorder_raises_without_a_run_folder(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a run without a logger has none"):
         trainer(SnapshotRecorder()).fit(model_for(echo()), echo())
     run = trainer(SnapshotRecorder(), folder=tmp_path, fast_dev_run=True, val_check_interval=1)
@@ -342,7 +344,7 @@ def test_a_run_without_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["dense_steps", "dense_every", "every", "max_snapshots", "sample_length"])
-def test_counts_outside_their_bounds_are_refused(name: str) -> None:
+def test_snapshot_recorder_raises_for_values_outside_bounds(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} must be at least"):
         SnapshotRecorder(**{name: -1})
     with pytest.raises(UsageError, match="max_megabytes must be above 0"):
@@ -357,7 +359,7 @@ def labels(folder: Path) -> list[list[str]]:
     return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_projector_shows_words_with_their_categories(tmp_path: Path) -> None:
+def test_projector_shows_words_with_categories(tmp_path: Path) -> None:
     task = grammar()
     trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(task), task)
     header, *rows = labels(tmp_path)
@@ -370,10 +372,10 @@ def test_projector_shows_words_with_their_categories(tmp_path: Path) -> None:
         assert int(count) <= text.count(word)
 
 
-def test_symbols_are_in_the_projector_where_there_are_no_words(tmp_path: Path) -> None:
+def test_projector_shows_symbols_when_the_task_is_no_text(tmp_path: Path) -> None:
     trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo()), echo())
     header, *rows = labels(tmp_path)
-    assert header == ["read", "to answer", "time step", "sequence"]
+    assert header == ["input", "target", "time step", "sequence"]
     assert len(rows) == 8 * 6
     assert {row[0] for row in rows} <= {"a", "b", "c", "␣"}
 
@@ -384,23 +386,23 @@ def test_projector_shows_symbols_when_text_has_no_white_space(tmp_path: Path) ->
     task = Text(str(file), cleaning="none", batch_size=3, sequence_length=8, prefix="a")
     trainer(SnapshotRecorder(sample_length=2), folder=tmp_path, max_steps=1).fit(model_for(task), task)
     header, *rows = labels(tmp_path)
-    assert header[0] == "read"
+    assert header[0] == "input"
     assert {row[0] for row in rows} == {"a", "b", "c"}
 
 
 def test_a_signal_is_recorded_when_the_recorder_comes_last(tmp_path: Path) -> None:
-    """The order of the shipped configs, where what is appended comes after StopOnSignal."""
+    """The shipped configs have this order: ``callbacks+`` appends the recorder after StopOnSignal."""
 
-    class Send(Callback):
+    class SetSignal(Callback):
         def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
             if trainer.global_step == 4:
                 stop.received = 15
 
     stop = StopOnSignal()
-    run = trainer(stop, SnapshotRecorder(**EVERY_STEP), Send(), folder=tmp_path, max_steps=9)
+    run = trainer(stop, SnapshotRecorder(**EVERY_STEP), SetSignal(), folder=tmp_path, max_steps=9)
     with pytest.raises(InterruptedRunError):
         run.fit(model_for(echo()), echo())
     assert recorded(tmp_path).steps.tolist() == [0, 1, 2, 3, 4, 5]
-    more = trainer(StopOnSignal(), SnapshotRecorder(**EVERY_STEP), folder=tmp_path, max_steps=9)
-    more.fit(model_for(echo()), echo(), ckpt_path=str(tmp_path / "run/version_0/checkpoints/last.ckpt"))
+    resumed = trainer(StopOnSignal(), SnapshotRecorder(**EVERY_STEP), folder=tmp_path, max_steps=9)
+    resumed.fit(model_for(echo()), echo(), ckpt_path=str(tmp_path / "run/version_0/checkpoints/last.ckpt"))
     assert recorded(tmp_path).steps.tolist() == list(range(10))

@@ -11,8 +11,8 @@ from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
 from rnn_tasks.runs.logger import RunLogger
 
 
-class Scripted(Callback):
-    """Lets the task measure a list of accuracies, one at each validation."""
+class ScriptedAccuracy(Callback):
+    """Replaces the accuracy at each validation by the next value of a list."""
 
     def __init__(self, *values: float) -> None:
         self.values = list(values)
@@ -30,19 +30,19 @@ def test_training_stops_at_the_first_validation_above_threshold(
     fit: Any, threshold: float, values: tuple[float, ...], step: int
 ) -> None:
     stop = StopAtAccuracy(threshold)
-    trainer, _ = fit(Scripted(*values), stop)
+    trainer, _ = fit(ScriptedAccuracy(*values), stop)
     assert trainer.global_step == step
     assert stop.stopped == (max(values) >= threshold)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.01])
-def test_a_threshold_outside_its_bounds_is_refused(threshold: float) -> None:
+def test_stop_at_accuracy_raises_for_a_bad_threshold(threshold: float) -> None:
     with pytest.raises(UsageError, match=str(threshold)):
         StopAtAccuracy(threshold)
 
 
-class Spoil(Callback):
-    """Makes a weight infinite at a step."""
+class NanWeight(Callback):
+    """Sets a weight to NaN at a step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -53,19 +53,19 @@ class Spoil(Callback):
             bias.data.fill_(float("nan"))
 
 
-def test_a_nan_loss_ends_the_run_before_the_step(fit: Any) -> None:
-    seen: list[int] = []
+def test_a_nan_loss_ends_the_run_before_the_optimizer_step(fit: Any) -> None:
+    steps: list[int] = []
 
-    class Count(Callback):
+    class RecordSteps(Callback):
         def on_before_zero_grad(self, trainer: Trainer, *_: Any) -> None:
-            seen.append(trainer.global_step)
+            steps.append(trainer.global_step)
 
     with pytest.raises(DivergedError, match="step 3"):
-        fit(Spoil(3), StopAtDivergence(), Count())
-    assert max(seen) <= 3
+        fit(NanWeight(3), StopAtDivergence(), RecordSteps())
+    assert max(steps) <= 3
 
 
-def test_a_weight_that_is_not_finite_is_never_saved(fit: Any, tmp_path: Any) -> None:
+def test_a_checkpoint_with_a_nonfinite_weight_is_not_written(fit: Any, tmp_path: Any) -> None:
     path = tmp_path / "good.ckpt"
     trainer, model = fit(StopAtDivergence())
     trainer.save_checkpoint(path)
@@ -76,7 +76,7 @@ def test_a_weight_that_is_not_finite_is_never_saved(fit: Any, tmp_path: Any) -> 
     assert path.read_bytes() == good
 
 
-class Send(Callback):
+class SendSignal(Callback):
     """Sends this process a signal in the middle of a batch."""
 
     def __init__(self, signum: int, times: int = 1) -> None:
@@ -92,15 +92,15 @@ class Send(Callback):
 def test_a_signal_ends_the_run_between_steps_and_saves_it(fit: Any, tmp_path: Any, signum: int) -> None:
     before = signal.getsignal(signum)
     with pytest.raises(InterruptedRunError) as caught:
-        fit(Send(signum), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
+        fit(SendSignal(signum), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
     assert caught.value.signum == signum
     saved = torch.load(tmp_path / "echo/version_0/checkpoints/last.ckpt", weights_only=True)
     assert saved["global_step"] == 4
     assert signal.getsignal(signum) == before
 
 
-class SendEarly(Callback):
-    """Sends SIGTERM before the handlers of :class:`StopOnSignal` are set."""
+class SendSignalEarly(Callback):
+    """Sends SIGTERM before :class:`StopOnSignal` has set its handlers."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -108,19 +108,19 @@ class SendEarly(Callback):
 
 def test_a_signal_before_the_first_step_ends_the_run_after_it(fit: Any, tmp_path: Any) -> None:
     with pytest.raises(InterruptedRunError) as caught:
-        fit(SendEarly(), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
+        fit(SendSignalEarly(), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
     assert caught.value.signum == signal.SIGTERM
     saved = torch.load(tmp_path / "echo/version_0/checkpoints/last.ckpt", weights_only=True)
     assert saved["global_step"] == 1
 
 
-def test_a_second_interrupt_does_not_wait(fit: Any, tmp_path: Any) -> None:
+def test_a_second_interrupt_stops_without_saving(fit: Any, tmp_path: Any) -> None:
     with pytest.raises(InterruptedRunError):
-        fit(Send(signal.SIGINT, times=2), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"))
+        fit(SendSignal(signal.SIGINT, times=2), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"))
     assert not (tmp_path / "echo/version_0/checkpoints/last.ckpt").exists()
 
 
-def test_random_numbers_go_on_where_they_were(fit: Any, tmp_path: Any) -> None:
+def test_exact_resume_restores_the_random_numbers(fit: Any, tmp_path: Any) -> None:
     path = tmp_path / "checkpoint.ckpt"
     trainer, _ = fit(ExactResume())
     trainer.save_checkpoint(path)

@@ -1,4 +1,4 @@
-"""Small runs that monitors watch."""
+"""Small tasks, models and trainers for tests of monitors."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -29,8 +29,8 @@ CORES: dict[str, Callable[[int], Core]] = {
 }
 
 
-class Strange(nn.Module):
-    """A layer whose recurrent matrix has a name of its own, and whose state counts the steps."""
+class UnsupportedLayer(nn.Module):
+    """A layer without named recurrent matrices, and with a state that contains a step count."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -40,17 +40,17 @@ class Strange(nn.Module):
     def forward(self, inputs: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         hidden, steps = (inputs.new_zeros(len(inputs), self.keep.in_features), 0) if state is None else state
         outputs = []
-        for now in inputs.unbind(1):
-            hidden = torch.tanh(self.read(now) + self.keep(hidden))
+        for step_inputs in inputs.unbind(1):
+            hidden = torch.tanh(self.read(step_inputs) + self.keep(hidden))
             outputs.append(hidden)
         return torch.stack(outputs, 1), (hidden, steps + inputs.shape[1])
 
 
-STRANGE: Callable[[int], Core] = partial(Foreign, hidden_size=5, layer=Strange)
+UNSUPPORTED: Callable[[int], Core] = partial(Foreign, hidden_size=5, layer=UnsupportedLayer)
 
 
-class Notebook(DummyLogger):
-    """A logger that keeps what it is given."""
+class RecordingLogger(DummyLogger):
+    """A logger that keeps all metrics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,8 +78,8 @@ def grammar() -> ElmanGrammar:
     return ElmanGrammar(num_sentences=40, batch_size=3, sequence_length=12, eval_batch_size=2)
 
 
-def both(names: Iterable[str]) -> list[tuple[Callable[[], Task], str]]:
-    """Every layer answers echoes, and every other one reads text too."""
+def task_layer_pairs(names: Iterable[str]) -> list[tuple[Callable[[], Task], str]]:
+    """Return pairs of a task and a layer: every layer with an echo, and every second layer with a text."""
     names = list(names)
     return [(echo, name) for name in names] + [(grammar, name) for name in names[::2]]
 
@@ -92,8 +92,10 @@ def model_for(task: Task, core: Callable[[int], Core] = ELMAN) -> RecurrentModel
     return LanguageModel(core, task.spec, optimizer, dropout=0.3)
 
 
-def trainer(*callbacks: Callback, folder: Path | None = None, notebook: Notebook | None = None, **options: Any) -> Any:
-    loggers = [*([RunLogger(str(folder), "run", "version_0")] if folder else []), *([notebook] if notebook else [])]
+def trainer(
+    *callbacks: Callback, folder: Path | None = None, logger: RecordingLogger | None = None, **options: Any
+) -> Any:
+    loggers = [*([RunLogger(str(folder), "run", "version_0")] if folder else []), *([logger] if logger else [])]
     settings: dict[str, Any] = {
         "max_steps": 6,
         "val_check_interval": 2,
@@ -109,5 +111,5 @@ def trainer(*callbacks: Callback, folder: Path | None = None, notebook: Notebook
 
 
 def events(folder: Path) -> Any:
-    """What a run wrote for TensorBoard."""
+    """Return the TensorBoard events of a run."""
     return EventAccumulator(str(folder / "run/version_0"), size_guidance={"images": 0, "histograms": 0}).Reload()

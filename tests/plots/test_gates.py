@@ -38,7 +38,7 @@ def test_draw_gates_sorts_units_and_shows_symbols_if_they_fit(width: float, time
 
 def test_draw_gates_names_the_layer_when_there_are_several() -> None:
     figure = draw_gates(some_gates("layer0/input", "layer1/input"), [], WIDE)
-    assert figure.axes[1].get_title(loc="left") == "Layer1, input gate: 1 lets in"
+    assert figure.axes[1].get_title(loc="left") == "Layer1, input gate: 1 lets the input in"
 
 
 @pytest.mark.parametrize(("keep", "lines"), [("update", 2), ("forget", 3)])

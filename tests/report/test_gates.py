@@ -98,7 +98,7 @@ def test_the_picture_has_a_field_for_each_gate(width: float, layer: Any, options
     assert len(figure.axes) == fields + 1  # and the bar
     maps = [field for field in figure.axes if field.images]
     assert len(maps) <= MAX_GATES
-    name = "Layer0, input gate: 1 lets in" if layer is LSTM else "Reset gate: 0 hides the old state"
+    name = "Layer0, input gate: 1 lets the input in" if layer is LSTM else "Reset gate: 0 hides the old state"
     assert maps[0].get_title(loc="left") == name
 
 

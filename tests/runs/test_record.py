@@ -10,7 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from rnn_tasks.runs.find import config_hash, read_config
 from rnn_tasks.runs.hyperparameters import hyperparameters
 from rnn_tasks.runs.record import RunRecord, run_folder, run_record
-from tests.callbacks.watched import Notebook, echo, model_for, trainer
+from tests.callbacks.watched import RecordingLogger, echo, model_for, trainer
 from tests.conftest import SMALL, RnnTasks
 
 CONFIG: dict[str, Any] = {
@@ -114,10 +114,10 @@ def test_run_record_finds_the_record_among_the_callbacks() -> None:
 
 def test_run_folder_is_that_of_the_first_logger(tmp_path: Path) -> None:
     assert run_folder(trainer(folder=tmp_path)) == tmp_path / "run/version_0"
-    assert run_folder(trainer(folder=tmp_path, notebook=Notebook())) == tmp_path / "run/version_0"
+    assert run_folder(trainer(folder=tmp_path, logger=RecordingLogger())) == tmp_path / "run/version_0"
 
 
 def test_run_folder_is_none_when_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
     assert run_folder(trainer()) is None
-    assert run_folder(trainer(notebook=Notebook())) is None
+    assert run_folder(trainer(logger=RecordingLogger())) is None
     assert run_folder(trainer(folder=tmp_path, fast_dev_run=True, val_check_interval=1)) is None
