@@ -15,7 +15,7 @@ from rnn_tasks.cores import Core
 from rnn_tasks.models import SequenceTagger
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.tasks import Echo, VariableDelayEcho
-from tests.networks.layers import CORES, ELMAN, PLACES, TASKS, Place
+from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS, ConditionAt
 
 
 def tagger(task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMAN, **options: Any) -> SequenceTagger:
@@ -113,8 +113,8 @@ def test_predictions_are_the_symbols_with_the_largest_logits() -> None:
 
 # Of a mapped matrix, torch 2.13 can give no gradient in bfloat16.
 @pytest.mark.parametrize("core", [core for core in CORES if core != "matrix_exp"])
-@pytest.mark.parametrize("condition_at", PLACES)
-def test_loss_is_summed_in_full_precision_in_bfloat16(core: str, condition_at: Place) -> None:
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
+def test_loss_is_summed_in_full_precision_in_bfloat16(core: str, condition_at: ConditionAt) -> None:
     model = trained_alone(tagger(core=CORES[core], condition_at=condition_at).to(torch.bfloat16))
     batch = TASKS["variable_delay_echo"].train_batch(0)
     logits, _ = model(batch.inputs, batch.condition)
@@ -209,8 +209,8 @@ def test_training_logs_every_nth_optimizer_step(accumulated: int, batches: list[
     assert "train/baseline_loss" not in logger.logged[1]
 
 
-@pytest.mark.parametrize("condition_at", PLACES)
-def test_training_step_of_shared_strings_equals_that_of_expanded(condition_at: Place) -> None:
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
+def test_training_step_of_shared_strings_equals_that_of_expanded(condition_at: ConditionAt) -> None:
     """With every delay of each string, the strings are in the batch once."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5, batch_size=12, every_delay=True)
     model, batch = trained_alone(tagger(condition_at=condition_at).double()), task.train_batch(0)
@@ -243,7 +243,7 @@ def test_a_short_training_beats_the_baseline(core: str) -> None:
     assert after["val/accuracy"] > 2 * task.baseline.accuracy
 
 
-@pytest.mark.parametrize("condition_at", PLACES)
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
 @pytest.mark.parametrize("size", [1, 3, 4, 6, 8])
 def test_logits_of_a_string_with_fewer_conditions(size: int, condition_at: Any) -> None:
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5, every_delay=True, batch_size=size)
