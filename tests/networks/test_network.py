@@ -10,6 +10,7 @@ from rnn_tasks.cores import Core, Foreign, map_state
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.networks.network import linear_readout
+from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import TaskSpec
 from tests.networks.layers import (
     CONDITION_AT,
@@ -17,7 +18,6 @@ from tests.networks.layers import (
     ELMAN,
     TASKS,
     TEXT_CORES,
-    ConditionAt,
     language_network,
     tagger_network,
 )

@@ -8,9 +8,10 @@ from torch import nn
 from rnn_tasks.cores import GRU, Elman
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import TaggerNetwork
+from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
-from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS, ConditionAt, tagger_network
+from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS, tagger_network
 
 # Encoding
 
