@@ -36,7 +36,7 @@ class ScratchGRU(Unrolled):
         gate_bias: Initial biases of ``reset``, ``update`` and ``new``; None for torch's.
         zero_bias: Whether biases that ``gate_bias`` does not set start at zero.
         single_bias: Whether the layer has the bias b only, without c.
-        freeze_recurrent: Whether the recurrent matrices are not trained, as in a reservoir (see :class:`Elman`).
+        freeze_recurrent: Whether the recurrent matrices are not trained (see :class:`~rnn_tasks.cores.Elman`).
 
     Raises:
         UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
@@ -118,7 +118,7 @@ class ResetOnlyGRU(ScratchGRU):
         gate_bias: Initial biases of ``reset`` and ``new``; None for torch's.
         zero_bias: Whether biases that ``gate_bias`` does not set start at zero.
         single_bias: Whether the layer has the bias b only, without c.
-        freeze_recurrent: Whether the recurrent matrices are not trained, as in a reservoir (see :class:`Elman`).
+        freeze_recurrent: Whether the recurrent matrices are not trained (see :class:`~rnn_tasks.cores.Elman`).
 
     Raises:
         UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
@@ -150,7 +150,7 @@ class UpdateOnlyGRU(Unrolled):
     - ``n = tanh(U_n x_t + b_n + W_n h_{t-1} + c_n)``
     - ``h_t = (1 - z) * n + z * h_{t-1}``
 
-    The arguments are documented in :class:`Unrolled`, the full unit and its source in :class:`ScratchGRU`.
+    The full unit and its source: :class:`ScratchGRU`. Arguments: see :class:`~rnn_tasks.cores.Unrolled`.
 
     Example:
         >>> outputs, state = UpdateOnlyGRU(input_size=3, hidden_size=5)(torch.zeros(2, 7, 3))

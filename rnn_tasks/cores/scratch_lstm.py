@@ -16,7 +16,7 @@ class ScratchLSTM(Unrolled):
     - ``h_t = o * tanh(m_t)``
 
     The state is ``(h, m)``, each ``(num_layers, batch, hidden_size)``. The arguments are documented in
-    :class:`Unrolled`.
+    :class:`~rnn_tasks.cores.Unrolled`.
 
     Sources: S. Hochreiter and J. Schmidhuber, "Long short-term memory", 1997,
     https://doi.org/10.1162/neco.1997.9.8.1735; for the forget gate, F. A. Gers, J. Schmidhuber and F. Cummins,

@@ -59,7 +59,7 @@ class Unrolled(Stacked, ABC):
         gate_bias: Initial biases of the gates; None for torch's.
         zero_bias: Whether biases that ``gate_bias`` does not set start at zero.
         single_bias: Whether each layer has only the bias ``bias_ih_l*``; torch adds a second, ``bias_hh_l*``.
-        freeze_recurrent: Whether the recurrent matrices are not trained, as in a reservoir (see :class:`Elman`).
+        freeze_recurrent: Whether the recurrent matrices are not trained (see :class:`~rnn_tasks.cores.Elman`).
 
     Raises:
         UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.

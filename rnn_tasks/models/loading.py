@@ -13,7 +13,7 @@ from rnn_tasks.spec import TaskSpec
 
 
 def load_model(place: RunPlace) -> RecurrentModel:
-    """Build the model of a run and load its weights; the classes come from config.yaml, never from the checkpoint.
+    """Build the model of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
         place: The run; if it names no checkpoint, the best checkpoint, or the last one if there is no best.

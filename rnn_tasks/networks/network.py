@@ -113,8 +113,8 @@ class Network(nn.Module, ABC):
 def linear_readout(readout: nn.Linear, hidden: Tensor) -> Tensor:
     """Return ``readout(hidden)`` without copying hidden states that are stored time first.
 
-    Recurrent layers return such a view of ``(time, sequences, hidden_size)``, which ``torch.nn.Linear`` would copy in
-    the forward and in the backward pass.
+    Recurrent layers return a transposed view of a tensor ``(time, sequences, hidden_size)``. ``torch.nn.Linear`` would
+    copy the view in the forward and in the backward pass.
 
     Args:
         readout: The linear layer.

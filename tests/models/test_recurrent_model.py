@@ -186,16 +186,16 @@ def test_checkpoint_holds_the_spec_and_the_config_hash(
 @pytest.mark.parametrize("core", CORES)
 def test_state_dict_of_version_0_1_0_loads(core: str, embedding_size: int | None, condition_at: str) -> None:
     """In version 0.1.0 the names of the weights had no prefix ``network.``."""
-    model, other = (model_of(core, embedding_size=embedding_size, condition_at=condition_at) for _ in range(2))
+    model, loaded = (model_of(core, embedding_size=embedding_size, condition_at=condition_at) for _ in range(2))
     old = model.network.state_dict()
     checkpoint: dict[str, Any] = {"state_dict": dict(old)}
-    other.on_load_checkpoint(checkpoint)
-    other.load_state_dict(checkpoint["state_dict"])
+    loaded.on_load_checkpoint(checkpoint)
+    loaded.load_state_dict(checkpoint["state_dict"])
     for name, weight in model.state_dict().items():
-        assert torch.equal(other.state_dict()[name], weight), name
+        assert torch.equal(loaded.state_dict()[name], weight), name
     assert list(checkpoint["state_dict"]) == [f"network.{name}" for name in old]
     current = dict(checkpoint["state_dict"])
-    other.on_load_checkpoint(checkpoint)  # keeps current names
+    loaded.on_load_checkpoint(checkpoint)  # keeps current names
     assert checkpoint["state_dict"].keys() == current.keys()
 
 
