@@ -1,1 +1,1 @@
-"""What the package costs, as ratios against peers that do the same work, measured interleaved (A B B A)."""
+"""Benchmarks: the cost of the package relative to peers that do the same work, measured interleaved (A B B A)."""

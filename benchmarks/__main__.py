@@ -1,4 +1,4 @@
-"""Measure, and write the table: ``python -m benchmarks [--quick] [--only GROUP ...] [--output FOLDER]``."""
+"""Run benchmarks and write a table: ``python -m benchmarks [--quick] [--only GROUP ...] [--output FOLDER]``."""
 
 import argparse
 import os
@@ -18,10 +18,10 @@ from benchmarks.table import NotMeasuredError, Row, as_json, as_markdown, as_tex
 GROUPS = ("answer", "step", "cores", "data", "startup", "growth")  # modules, in the order of the table
 
 
-def facts() -> dict[str, object]:
-    """Return date, command, machine and versions, by name."""
-    listing = Path("/proc/cpuinfo")
-    model = re.search(r"model name\s*: (.*)", listing.read_text()) if listing.is_file() else None
+def environment() -> dict[str, object]:
+    """Return date, command, machine and versions by name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.is_file() else None
     versions = [f"{name} {version(name)}" for name in ("rnn_tasks", "torch", "lightning", "numpy", "jsonargparse")]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -33,34 +33,38 @@ def facts() -> dict[str, object]:
 
 
 def measure(group: str, quick: bool) -> list[Row]:
-    """Return the rows of a group; a failure becomes a row that gives the reason. Print each row when it is known."""
+    """Return the rows of a group and print each row when it is measured; a failure becomes a row with the reason."""
     rows: list[Row] = []
     try:
         for row in import_module(f"benchmarks.{group}").measure(quick):
             print(" ".join(filter(None, row.cells())), file=sys.stderr, flush=True)
             rows.append(row)
     except (NotMeasuredError, RuntimeError) as error:
-        rows.append(Row(group, "the rest" if rows else "all", "", note=" ".join(str(error).split())))
+        rows.append(Row(group, "remaining" if rows else "all", "", note=" ".join(str(error).split())))
     return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what the arguments name, those of the process if None."""
-    parser = argparse.ArgumentParser("python -m benchmarks", description="What the package costs, against peers.")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, and no slow peer: about three minutes")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="the groups to measure")
-    parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), help="folder of the table")
+    """Run the benchmarks that the arguments name; None for the arguments of the process."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks", description="Measure the cost of the package relative to peers that do the same work."
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no slow peers: about three minutes")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="groups to measure (default: all)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/benchmarks"), help="folder of the tables (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    machine, rows = facts(), list[Row]()
+    facts, rows = environment(), list[Row]()
     for group in options.only:
         start = perf_counter()
         rows += measure(group, options.quick)
         print(f"{group}: {perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        (options.output / "benchmarks.json").write_text(as_json(rows, machine))
-        (options.output / "benchmarks.md").write_text(as_markdown(rows, machine))
+        (options.output / "benchmarks.json").write_text(as_json(rows, facts))
+        (options.output / "benchmarks.md").write_text(as_markdown(rows, facts))
     print(as_text(rows))
-    print(f"written to {options.output}")
+    print(f"wrote {options.output / 'benchmarks.md'} and {options.output / 'benchmarks.json'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From the command to the solved task, each in a process of its own, against the recipe that the package grew from."""
+"""Time to solve a task, from the start of the process, relative to the published recipe; each run is a new process."""
 
 import json
 import tempfile
@@ -11,14 +11,14 @@ from benchmarks.table import NotMeasuredError, Row
 from benchmarks.timing import interleaved, python, ratio_row
 
 TASKS = {"variable_delay_echo": (20, 300, 2), "echo": (2, 10, 4), "copy": (1.5, 10, 4)}
-"""By task: bounds on the recipe's time over ours, of the whole process and of the training alone; and the rounds."""
+"""By task: lower bounds on the ratio recipe / ours for the whole process and for training alone; number of rounds."""
 
 
 def measure(quick: bool) -> Iterator[Row]:
     """Yield two rows for each task: the whole process, and the training alone."""
     for task, (whole, training, rounds) in TASKS.items():
         if quick and task == "variable_delay_echo":
-            yield Row("answer", task, "recipe / ours", at_least=whole, note="takes minutes: leave out --quick")
+            yield Row("answer", task, "recipe / ours", at_least=whole, note="takes minutes: run without --quick")
             continue
         runs: dict[str, list[dict[str, Any]]] = {"recipe": [], "ours": []}
         contestants = {name: partial(solve, name, task, runs) for name in runs}
@@ -27,14 +27,14 @@ def measure(quick: bool) -> Iterator[Row]:
         note = f"recipe: {recipe['epochs']} epochs to {recipe['accuracy']:.4f}"
         note += f"; ours: {ours['steps']} steps to {ours['accuracy']:.4f}"
         for key, case, bound in (("process", "whole command", whole), ("seconds", "training alone", training)):
-            seconds = {name: [float(run[key]) for run in found] for name, found in runs.items()}
+            seconds = {name: [float(result[key]) for result in results] for name, results in runs.items()}
             yield ratio_row("answer", f"{task}, {case}", seconds, "recipe", "ours", at_least=bound, note=note)
 
 
 def solve(name: str, task: str, runs: dict[str, list[dict[str, Any]]]) -> float:
-    """Solve a task in a process; append its result to ``runs[name]``, and return its seconds.
+    """Solve a task in a new process, append the result to ``runs[name]``, and return the seconds of the process.
 
-    Results hold ``process`` (seconds), ``seconds`` (of training alone), ``accuracy``, and ``steps`` or ``epochs``.
+    A result holds ``process`` (its seconds), ``seconds`` (of training), ``accuracy``, and ``steps`` or ``epochs``.
 
     Raises:
         NotMeasuredError: The task was not solved.
@@ -48,6 +48,7 @@ def solve(name: str, task: str, runs: dict[str, list[dict[str, Any]]]) -> float:
         else:
             result = json.loads(output.splitlines()[-1])
     if not result["solved"]:
-        raise NotMeasuredError(f"{name}: {task} ended at {result['accuracy']:.4f} after {result['seconds']:.0f} s")
+        accuracy = f"an accuracy of {result['accuracy']:.4f} after {result['seconds']:.0f} s"
+        raise NotMeasuredError(f"{name} did not solve {task}: {accuracy}")
     runs[name].append({**result, "process": seconds})
     return seconds

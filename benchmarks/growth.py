@@ -1,6 +1,6 @@
-"""How the seconds and the memory of a training step grow with length, hidden size and batch.
+"""Growth of the seconds and the memory of a training step with length, hidden size and batch size.
 
-``python -m benchmarks.growth LENGTH HIDDEN BATCH`` prints those of one size, in a process of its own.
+``python -m benchmarks.growth LENGTH HIDDEN BATCH`` prints the seconds and the memory of one size as JSON.
 """
 
 import json
@@ -25,31 +25,38 @@ SYMBOLS = 10
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """Yield the exponents of seconds and memory, and the peak memory at a long delay."""
+    """Yield the exponents of seconds and memory, and the peak memory for a long delay."""
     rounds = 1 if quick else 4
     yield from exponents("length", {n: (n, 128, 20) for n in (1_000, 3_000, 10_000)}, rounds, 1.05)
     if not quick:
         yield from exponents("length", {n: (n, 128, 20) for n in (100, 300, 1_000)}, rounds)
         yield from exponents("hidden", {n: (100, n, 32) for n in (64, 128, 256, 512, 1_024)}, rounds)
         yield from exponents("batch", {n: (100, 128, n) for n in (16, 64, 256, 1_024)}, rounds)
-    peaks = [one_size(10_020, 128, 20)["peak"] / 2**30 for _ in range(rounds)]
+    peaks = [measure_size(10_020, 128, 20)["peak"] / 2**30 for _ in range(rounds)]
     yield Row("growth", "copy, delay 10,000, hidden 128, batch 20", "peak memory of the process, GiB", peaks, 4)
 
 
 def exponents(name: str, sizes: dict[int, tuple[int, ...]], rounds: int, bound: float | None = None) -> Iterator[Row]:
-    """Yield the exponents of seconds and memory, fitted in each round, for sizes by the number that grows."""
-    found: dict[str, list[float]] = {"seconds": [], "memory": []}
+    """Yield the exponents of seconds and memory, fitted in each round.
+
+    Args:
+        name: Name of the number that grows.
+        sizes: Length, hidden size and batch size, by the number that grows.
+        rounds: Number of rounds.
+        bound: Upper bound on the exponents.
+    """
+    fitted: dict[str, list[float]] = {"seconds": [], "memory": []}
     for round_index in range(rounds):
         numbers = sorted(sizes, reverse=round_index % 2 == 1)
-        results = [one_size(*sizes[number]) for number in numbers]
-        for quantity, values in found.items():
+        results = [measure_size(*sizes[number]) for number in numbers]
+        for quantity, values in fitted.items():
             values.append(exponent(numbers, [result[quantity] for result in results]))
-    for quantity, values in found.items():
+    for quantity, values in fitted.items():
         yield Row("growth", f"{name} {min(sizes):,} to {max(sizes):,}", f"exponent of {quantity}", values, bound)
 
 
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """Return b of ``value = a * size**b``, fitted to the logarithms by least squares.
+    """Return the exponent b of ``value = a * size**b``, fitted to the logarithms by least squares.
 
     Example:
         >>> round(exponent([1, 10, 100], [3, 300, 30_000]), 6)
@@ -58,20 +65,24 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     return statistics.linear_regression([*map(math.log, sizes)], [*map(math.log, values)]).slope
 
 
-def one_size(*size: int) -> Any:
-    """Return ``seconds`` and bytes of a step of length, hidden size and batch: its own ``memory``, and the ``peak``."""
+def measure_size(*size: int) -> Any:
+    """Measure a step of a length, hidden size and batch size in a new process.
+
+    Returns:
+        ``seconds`` of the step, bytes of ``memory`` that the step adds, and the ``peak`` bytes of the process.
+    """
     return json.loads(python(["-m", "benchmarks.growth", *map(str, size)], Path.cwd())[1])
 
 
 def memory(field: str) -> int:
-    """Return bytes of this process (Linux): ``VmRSS``, in use now, or ``VmHWM``, the most that were in use."""
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) * 1024 if found else 0
+    """Return the bytes in use by this process (Linux): now for ``VmRSS``, at most so far for ``VmHWM``."""
+    match = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(match[1]) * 1024 if match else 0
 
 
 def main(length: int, hidden_size: int, batch: int) -> None:
-    """Train for some steps of a size, and print seconds and bytes as JSON."""
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages, as the command line asks for
+    """Train for some steps of a size; print seconds and bytes as JSON."""
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages, which the command line also requests
     layer, readout = Elman(SYMBOLS, hidden_size), nn.Linear(hidden_size, SYMBOLS)
     optimizer = torch.optim.Adam([*layer.parameters(), *readout.parameters()])
     before = memory("VmRSS")

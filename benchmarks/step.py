@@ -1,6 +1,6 @@
-"""Cost of an optimizer step under ``fit``, with all default callbacks and loggers, over that of a plain loop.
+"""Time of an optimizer step under ``fit``, with all default callbacks and loggers, relative to a plain loop.
 
-Validation is left out. The peers take their steps in the same process, between blocks of the steps of ``fit``.
+Validation is not measured. The peers take their steps in the same process, between blocks of steps of ``fit``.
 """
 
 import copy
@@ -31,20 +31,20 @@ CASES = {
     "variable_delay_echo": (1.15, 100, 30),
     "published/elman_grammar_charrnn": (2.0, 600, 300),
 }
-"""By recipe: the bound; steps of a round, a multiple of the intervals of callbacks; and when it must be quick."""
+"""By recipe: the bound; steps per round, a multiple of the intervals of all callbacks; steps per round with --quick."""
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    """Yield two rows for each recipe: a step under ``fit``, and the share of making the batches in a plain step."""
-    for config, (bound, usual_block, quick_block) in CASES.items():
-        block = quick_block if quick else usual_block
+    """Yield two rows for each recipe: the step under ``fit``, and the making of a batch as a share of a plain step."""
+    for config, (bound, default_block, quick_block) in CASES.items():
+        block = quick_block if quick else default_block
         seconds = step_seconds(config, block, 4 if quick else 10)
-        yield ratio_row("step", config, seconds, "fit", "plain loop", at_most=bound, note=f"{block} steps a round")
+        yield ratio_row("step", config, seconds, "fit", "plain loop", at_most=bound, note=f"{block} steps per round")
         yield ratio_row("step", config, seconds, "batches", "plain loop", at_most=0.03)
 
 
 def step_seconds(config: str, block: int, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of a step in each round, by contestant; arguments as of :class:`Interleaved`."""
+    """Return the seconds per step in each round, by contestant; arguments as in :class:`Interleaved`."""
     arguments = {"block": block, "rounds": rounds, "output": "seconds.json"}
     callback = {"class_path": "benchmarks.step.Interleaved", "init_args": arguments}
     limits = {"max_steps": block * (rounds + 2), "val_check_interval": 10**9, "check_val_every_n_epoch": None}
@@ -56,14 +56,15 @@ def step_seconds(config: str, block: int, rounds: int) -> dict[str, list[float]]
 
 
 class Interleaved(Callback):
-    """Times blocks of this training's steps, interleaved (A B B A) with peers. Then ends the process.
+    """Times blocks of training steps, interleaved (A B B A) with blocks of the peers; then ends the process.
 
-    The first two blocks and the first turn of each peer warm up. Peers train a copy of the model on the same batches.
+    The first two blocks of training and the first block of each peer are warm-up. The peers train a copy of the model
+    on the same batches.
 
     Args:
-        block: Steps in a round, ``>= 1``.
+        block: Steps per round, ``>= 1``.
         rounds: Number of rounds, ``>= 2`` and even.
-        output: JSON file for the seconds of a step in each round, by contestant.
+        output: Path of a JSON file for the seconds per step in each round, by contestant.
     """
 
     def __init__(self, block: int, rounds: int, output: str) -> None:
@@ -75,7 +76,7 @@ class Interleaved(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         task: Any = trainer.datamodule  # type: ignore[attr-defined]
         model: Any = copy.deepcopy(pl_module)
-        model.trainer = trainer  # its schedule may ask how long the training is
+        model.trainer = trainer  # the schedule reads trainer.max_steps
         constraints = [callback for callback in trainer.callbacks if isinstance(callback, Reorthogonalize)]  # type: ignore[attr-defined]
         every = constraints[0].every_n_steps if constraints else 0
         loop = PlainLoop(model, task, trainer.gradient_clip_val, every)
@@ -93,9 +94,9 @@ class Interleaved(Callback):
             interleaved(self.peers, 1)  # warm-up
         else:
             self.seconds["fit"].append((end - self.start) / self.block)
-            # Two rounds of the peers follow the even rounds of this training, none the odd ones.
-            for name, found in interleaved(self.peers, 2 if round_index % 2 == 0 else 0).items():
-                self.seconds[name] += found
+            # Two rounds of the peers follow each even round of training, and none follow an odd round.
+            for name, seconds in interleaved(self.peers, 2 if round_index % 2 == 0 else 0).items():
+                self.seconds[name] += seconds
         if round_index + 1 == self.rounds:
             Path(self.output).write_text(json.dumps(self.seconds))
             os._exit(0)
@@ -108,10 +109,10 @@ class Interleaved(Callback):
 
 
 class PlainLoop:
-    """The least that training costs: a loop written by hand around the same model, batches and constraint.
+    """A training loop written by hand, with the same model, batches and constraint as ``fit``.
 
     Args:
-        model: The model; its ``configure_optimizers`` makes optimizer and schedule.
+        model: The model; its ``configure_optimizers`` builds optimizer and schedule.
         task: The task; its ``train_batch`` makes the batches.
         clip: Norm at which gradients are clipped; None for no clipping.
         project_every: Steps between projections of the recurrent matrices onto orthogonal matrices; 0 for none.

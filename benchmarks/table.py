@@ -1,4 +1,4 @@
-"""The table of results: one row for each measured quantity, its bound, and whether the median keeps it."""
+"""The table of results: a row for each measured quantity, with its bound and a verdict on its median."""
 
 import json
 import statistics
@@ -11,22 +11,22 @@ COLUMNS = ("group", "case", "quantity", "median", "range", "bound", "verdict", "
 
 
 class NotMeasuredError(Exception):
-    """Something cannot be measured here; the message says why."""
+    """A quantity cannot be measured on this machine; the message gives the reason."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A quantity that was measured several times.
+    """A quantity that was measured in several rounds.
 
     Args:
-        group: The benchmark that measured it.
+        group: Name of the benchmark.
         case: The setting that was measured.
         quantity: The meaning of the values, such as ``fit / plain loop``.
-        values: One value for each round; empty if it was not measured.
-        at_most: Upper bound on the median, itself allowed; None for no bound.
-        at_least: Lower bound on the median, itself allowed; None for no bound.
-        times: Median seconds of numerator and denominator of a ratio; empty for other quantities.
-        note: The reason why it was not measured, or a remark.
+        values: One value for each round; empty if the quantity was not measured.
+        at_most: Inclusive upper bound on the median; None for no bound.
+        at_least: Inclusive lower bound on the median; None for no bound.
+        times: Median seconds of the numerator and the denominator of a ratio; empty for other quantities.
+        note: A remark, such as the reason why the quantity was not measured.
     """
 
     group: str
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def median(self) -> float | None:
-        """The median over rounds; None if it was not measured."""
+        """The median over rounds; None if the quantity was not measured."""
         return statistics.median(self.values) if self.values else None
 
     @property
@@ -60,7 +60,7 @@ class Row:
         return "holds" if below and above else "does not hold"
 
     def cells(self) -> tuple[str, ...]:
-        """Return the texts of the row, in the order of ``COLUMNS``."""
+        """Return the text of each cell, in the order of ``COLUMNS``."""
         median = "" if self.median is None else as_number(self.median)
         spread = f"{as_number(min(self.values))} to {as_number(max(self.values))}" if len(self.values) > 1 else ""
         bounds = {"<=": self.at_most, ">=": self.at_least}
@@ -71,7 +71,7 @@ class Row:
 
 
 def as_number(value: float) -> str:
-    """Return a number with three or four digits.
+    """Return a number as text, with three or four digits.
 
     Example:
         >>> as_number(0.98765), as_number(12.345), as_number(3456)
@@ -81,14 +81,14 @@ def as_number(value: float) -> str:
 
 
 def as_markdown(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
-    """Return the facts as a list and the rows as a table, in Markdown."""
+    """Return Markdown with a list of facts about the machine and a table of the rows."""
     lines = [*(f"- {name}: {value}" for name, value in facts.items()), ""]
     lines += [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
     return "\n".join([*lines, *(f"| {' | '.join(row.cells())} |" for row in rows)]) + "\n"
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Return the rows in aligned columns for a terminal, without columns that are empty."""
+    """Return the rows in aligned columns for a terminal, without empty columns."""
     columns = zip(COLUMNS, *(row.cells() for row in rows), strict=True)
     filled = [column for column in columns if any(column[1:])]
     widths = [max(map(len, column)) for column in filled]
@@ -96,6 +96,6 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def as_json(rows: Sequence[Row], facts: Mapping[str, object]) -> str:
-    """Return the facts, and the rows with the values of all rounds, in JSON."""
-    listed = [{**asdict(row), "median": row.median, "verdict": row.verdict} for row in rows]
-    return json.dumps({**facts, "rows": listed}, indent=2) + "\n"
+    """Return JSON with the facts about the machine and the rows, with the values of all rounds."""
+    row_dicts = [{**asdict(row), "median": row.median, "verdict": row.verdict} for row in rows]
+    return json.dumps({**facts, "rows": row_dicts}, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""Interleaved timing (A B B A), so that whatever else the machine does meets all contestants alike."""
+"""Interleaved timing (A B B A), so that other load on the machine affects all contestants equally."""
 
 import os
 import statistics
@@ -17,14 +17,14 @@ ROOT = Path(__file__).parent.parent
 
 
 def interleaved(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Measure each contestant once a round, every second round in reverse order.
+    """Measure each contestant once per round, in every second round in reverse order.
 
     Args:
-        contestants: By name, functions that do the work and return its seconds.
+        contestants: Functions that do some work and return its seconds, by name.
         rounds: Number of rounds.
 
     Returns:
-        By name, the seconds of each round.
+        The seconds of each round, by name.
 
     Example:
         >>> calls = []
@@ -40,30 +40,32 @@ def interleaved(contestants: Mapping[str, Callable[[], float]], rounds: int) -> 
 
 
 def torch_timer(work: Callable[[], object], num_threads: int = 1, seconds: float = 0.1) -> Callable[[], float]:
-    """Return a function that repeats the work for some seconds, and returns the median seconds of one repetition."""
+    """Return a function that repeats the work for ``seconds`` or more and returns the median seconds per repetition."""
     timer = Timer("work()", globals={"work": work}, num_threads=num_threads)
     return lambda: float(timer.blocked_autorange(min_run_time=seconds).median)
 
 
 def python(arguments: Sequence[str], folder: Path) -> tuple[float, str]:
-    """Run Python with arguments in a folder; return its seconds and its standard output.
+    """Run Python with arguments in a folder; return the seconds and the standard output of the process.
 
     Raises:
-        NotMeasuredError: The process failed.
+        NotMeasuredError: The process failed; the message ends with the last line of its output.
     """
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     command, environment = [sys.executable, *arguments], {**os.environ, "PYTHONPATH": path}
     start = perf_counter()
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     seconds = perf_counter() - start
-    if done.returncode:
-        lines = (done.stderr.strip() or done.stdout.strip() or "no output").splitlines()
-        raise NotMeasuredError(f"{' '.join(arguments[:4])}: {lines[-1]}")
-    return seconds, done.stdout
+    if process.returncode:
+        lines = (process.stderr.strip() or process.stdout.strip() or "no output").splitlines()
+        raise NotMeasuredError(f"python {' '.join(arguments[:4])} failed: {lines[-1]}")
+    return seconds, process.stdout
 
 
-def ratio_row(group: str, case: str, seconds: Mapping[str, Sequence[float]], over: str, under: str, **rest: Any) -> Row:
-    """Return the row of the times of ``over`` divided by those of ``under``; ``rest`` are arguments of Row."""
-    ratios = [first / second for first, second in zip(seconds[over], seconds[under], strict=True)]
-    times = [statistics.median(seconds[name]) for name in (over, under)]
-    return Row(group, case, f"{over} / {under}", ratios, times=times, **rest)
+def ratio_row(
+    group: str, case: str, seconds: Mapping[str, Sequence[float]], numerator: str, denominator: str, **options: Any
+) -> Row:
+    """Return a row of ratios of seconds, one for each round; ``options`` are further arguments of :class:`Row`."""
+    ratios = [first / second for first, second in zip(seconds[numerator], seconds[denominator], strict=True)]
+    times = [statistics.median(seconds[name]) for name in (numerator, denominator)]
+    return Row(group, case, f"{numerator} / {denominator}", ratios, times=times, **options)

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks, and that their peers do the same work as ours."""
+"""Tests of the arithmetic of the benchmarks, and that their peers do the same work as the package."""
 
 import copy
 import doctest
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks import growth, table, timing
 from benchmarks.__main__ import main
-from benchmarks.cores import CONSTRAINTS, Step, layer_works, project
+from benchmarks.cores import CONSTRAINTS, Step, layer_passes, project
 from benchmarks.growth import exponent
 from benchmarks.peers import copy as copy_peer
 from benchmarks.peers import echo as echo_peer
@@ -34,7 +34,7 @@ from rnn_tasks.tasks import Copy, VariableDelayEcho
 
 
 @pytest.mark.parametrize("module", [table, timing, growth])
-def test_docstring_examples_are_right(module: object) -> None:
+def test_docstring_examples_are_correct(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
@@ -52,7 +52,7 @@ def test_verdict_compares_the_median_with_the_bounds() -> None:
     assert Row("", "", "", (7.0,)).verdict == ""
 
 
-def test_ratios_are_taken_round_by_round() -> None:
+def test_ratio_row_divides_seconds_round_by_round() -> None:
     row = ratio_row("step", "copy", {"fit": [2.0, 30.0], "plain loop": [1.0, 10.0]}, "fit", "plain loop", at_most=2)
     assert (row.quantity, row.values, row.times) == ("fit / plain loop", [2.0, 3.0], [16.0, 5.5])
     assert row.verdict == "does not hold"
@@ -98,15 +98,15 @@ def test_copy_samples_equal_those_of_the_task() -> None:
     assert NOT_SCORED not in batch.targets
 
 
-def test_copy_peer_projects_as_numpy_decomposes() -> None:
+def test_copy_peer_projects_onto_q_of_numpy() -> None:
     weight = torch.randn(6, 6, dtype=torch.float64)
     q, r = np.linalg.qr(weight.numpy())
     copy_peer.make_orthogonal(weight)
     np.testing.assert_allclose(weight.numpy(), q * np.sign(np.diag(r)), atol=1e-12)
 
 
-class Recalls(nn.Module):
-    """Copies with one error in ten; echoes a delay of 4 without errors."""
+class KnownAccuracy(nn.Module):
+    """A network that copies with one error in ten symbols and echoes with a delay of 4 without errors."""
 
     def forward(self, inputs: torch.Tensor, delays: torch.Tensor | None = None) -> torch.Tensor:
         if delays is not None:
@@ -116,10 +116,10 @@ class Recalls(nn.Module):
         return functional.one_hot(answers, 9).float()
 
 
-def test_peers_measure_the_accuracy_of_answers() -> None:
-    assert copy_peer.recall(Recalls(), 40) == pytest.approx(0.9)
-    assert accuracy_on_strings(Recalls(), (15, 25), (4, 4)) == 1
-    assert accuracy_on_strings(Recalls(), (15, 25), (3, 3)) < 0.1
+def test_peers_measure_a_known_accuracy() -> None:
+    assert copy_peer.recall(KnownAccuracy(), 40) == pytest.approx(0.9)
+    assert accuracy_on_strings(KnownAccuracy(), (15, 25), (4, 4)) == 1
+    assert accuracy_on_strings(KnownAccuracy(), (15, 25), (3, 3)) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_peers_learn(peer: Any, samples: Any) -> None:
     assert loss() < before - 0.02
 
 
-def test_plain_loop_takes_the_steps_of_the_trainer() -> None:
+def test_plain_loop_trains_like_the_trainer() -> None:
     task = Copy(num_symbols=3, batch_size=4)
     adam = partial(torch.optim.Adam, lr=0.05)
     model = SequenceTagger(partial(Elman, hidden_size=8), task.spec, adam, input_lr_factor=0.1)
     project(next(module for module in model.modules() if isinstance(module, Elman)))
-    twin = copy.deepcopy(model)
+    model_of_loop = copy.deepcopy(model)
     Trainer(
         accelerator="cpu",
         max_steps=5,
@@ -162,18 +162,18 @@ def test_plain_loop_takes_the_steps_of_the_trainer() -> None:
         enable_model_summary=False,
     ).fit(model, task)
     task.trainer = None
-    PlainLoop(twin, task, 0.1, project_every=1)(5)
-    for name, parameter in twin.named_parameters():
+    PlainLoop(model_of_loop, task, 0.1, project_every=1)(5)
+    for name, parameter in model_of_loop.named_parameters():
         torch.testing.assert_close(parameter, model.get_parameter(name), msg=name)
 
 
-def test_layers_compute_the_same() -> None:
-    works = layer_works(units=6, length=5, batch=2, features=4)
-    torch.testing.assert_close(works["ours"](), works["torch"]())
+def test_layer_passes_have_equal_outputs_and_gradients() -> None:
+    passes = layer_passes(units=6, length=5, batch=2, features=4)
+    torch.testing.assert_close(passes["ours"](), passes["torch"]())
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
-def test_constrained_steps_learn_and_stay_orthogonal(constraint: str) -> None:
+def test_constrained_step_learns_and_stays_orthogonal(constraint: str) -> None:
     step = Step(8, constraint)
     losses = [float(step()) for _ in range(5)]
     assert losses[-1] < losses[0]
@@ -183,11 +183,11 @@ def test_constrained_steps_learn_and_stay_orthogonal(constraint: str) -> None:
 
 def test_step_seconds_measures_each_contestant_each_round() -> None:
     seconds = step_seconds("copy", block=2, rounds=4)
-    assert {name: len(found) for name, found in seconds.items()} == {"fit": 4, "plain loop": 4, "batches": 4}
-    assert all(value > 0 for found in seconds.values() for value in found)
+    assert {name: len(rounds) for name, rounds in seconds.items()} == {"fit": 4, "plain loop": 4, "batches": 4}
+    assert all(value > 0 for rounds in seconds.values() for value in rounds)
 
 
-def test_main_writes_a_row_for_what_failed(
+def test_main_writes_a_row_for_a_failed_benchmark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def measure(quick: bool) -> None:

@@ -1,1 +1,1 @@
-"""The published recipes that the package grew from, written again from their descriptions."""
+"""Published recipes of copy, echo and variable-delay echo, reimplemented from their descriptions in plain PyTorch."""

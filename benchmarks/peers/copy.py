@@ -1,6 +1,7 @@
-"""Copy with a tanh network that is made orthogonal by QR after each step, until it recalls 99 % of the symbols.
+"""Copy by a tanh network whose recurrent matrix is made orthogonal by QR after each step, until 99 % are correct.
 
-Adam 0.001, batch 128, 20,000 sequences an epoch, clipping at 1, accuracy on 3,000 sequences after each epoch.
+Adam with a learning rate of 0.001, batches of 128, 20,000 sequences per epoch, gradients clipped at a norm of 1. After
+each epoch the accuracy is measured on 3,000 sequences.
 """
 
 import torch
@@ -28,14 +29,14 @@ class Network(nn.Module):
 
 @torch.no_grad()
 def make_orthogonal(weight: Tensor) -> None:
-    """Replace a matrix by Q of its QR decomposition, with the signs of R's diagonal."""
+    """Replace a matrix by the Q of its QR decomposition, its columns multiplied by the signs of R's diagonal."""
     q, r = torch.linalg.qr(weight)
     weight.copy_(q * r.diagonal().sign())
 
 
 def train_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, sequences: int = 20_000) -> None:
-    """Train for one epoch; loss and accuracy are read at every step."""
-    loss_sum = right = 0.0
+    """Train for one epoch; the recipe computes loss and accuracy at every step."""
+    loss_sum = correct = 0.0
     for inputs, targets in DataLoader(CopySamples(sequences), batch_size=128, shuffle=True):
         logits = network(inputs)
         loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
@@ -45,18 +46,18 @@ def train_epoch(network: nn.Module, optimizer: torch.optim.Optimizer, sequences:
         optimizer.step()
         make_orthogonal(network.get_parameter("rnn.weight_hh_l0"))
         loss_sum += loss.item() * len(inputs)
-        right += (logits.argmax(-1) == targets).float().mean().item() * len(inputs)
+        correct += (logits.argmax(-1) == targets).float().mean().item() * len(inputs)
 
 
 @torch.no_grad()
 def recall(network: nn.Module, sequences: int = 3_000) -> float:
-    """Return the share of the symbols that are recalled."""
+    """Return the fraction of correctly recalled symbols."""
     samples = CopySamples(sequences)
-    right = count = 0
+    correct = count = 0
     for inputs, targets in DataLoader(samples, batch_size=128):
-        same = network(inputs)[:, -samples.size :].argmax(-1) == targets[:, -samples.size :]
-        right, count = right + int(same.sum()), count + same.numel()
-    return right / count
+        is_correct = network(inputs)[:, -samples.size :].argmax(-1) == targets[:, -samples.size :]
+        correct, count = correct + int(is_correct.sum()), count + is_correct.numel()
+    return correct / count
 
 
 if __name__ == "__main__":

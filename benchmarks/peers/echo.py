@@ -1,7 +1,7 @@
-"""Echo with a delay of 4 and a GRU of 128 units, until 99 % of the letters of 500 strings are right.
+"""Echo with a delay of 4 by a GRU of 128 units, until 99 % of the letters of 500 strings are correct.
 
-Adam 0.01, divided by ten every ten epochs, batch 64, clipping at 0.01, two loader processes that each give the 10,000
-sequences of an epoch.
+Adam with a learning rate of 0.01, divided by 10 every 10 epochs, batches of 64, gradients clipped at a norm of 0.01.
+Two loader processes each yield the 10,000 sequences of an epoch.
 """
 
 import random
@@ -27,7 +27,7 @@ class Network(nn.Module):
 
     def forward(self, inputs: Tensor, delays: Tensor) -> Tensor:
         """Return logits ``(batch, time, symbols)`` of symbols ``(batch, time)``; the delays are not used."""
-        # An identity matrix made at each call, as published.
+        # The recipe, too, builds an identity matrix at each call.
         one_hot = torch.eye(SYMBOLS).index_select(0, inputs.flatten()).view(*inputs.shape, SYMBOLS)
         hidden, _ = self.gru(one_hot)
         logits: Tensor = self.readout(hidden)

@@ -1,4 +1,4 @@
-"""What the recipes share: data that is made one sequence at a time, and training until the task is solved."""
+"""Data made one sequence at a time and training until a task is solved, for all recipes."""
 
 import json
 import random
@@ -21,7 +21,7 @@ class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
     Args:
         count: Number of sequences.
         length: Letters in a sequence.
-        delays: Shortest and longest delay; each sequence draws its own.
+        delays: Shortest and longest delay; a delay is drawn for each sequence.
     """
 
     def __init__(self, count: int, length: int, delays: tuple[int, int]) -> None:
@@ -29,8 +29,8 @@ class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, int, Tensor]]:
         for _ in range(self.count):
-            drawn = [random.choice(range(1, len(LETTERS) + 1)) for _ in range(self.length)]
-            letters = torch.tensor(drawn, dtype=torch.int64)
+            numbers = [random.choice(range(1, len(LETTERS) + 1)) for _ in range(self.length)]
+            letters = torch.tensor(numbers, dtype=torch.int64)
             delay = random.randint(*self.delays)
             shifted = torch.cat((torch.zeros(delay), letters[: self.length - delay])).type(torch.int64)
             yield letters, delay, shifted
@@ -40,12 +40,14 @@ class EchoSamples(IterableDataset[tuple[Tensor, int, Tensor]]):
 
 
 class CopySamples(Dataset[tuple[Tensor, Tensor]]):
-    """Symbols, a blank, and as many blanks as symbols; targets are blanks, then the symbols. Each read draws anew.
+    """Random symbols, a blank, and as many blanks as symbols; the targets are blanks, then the symbols.
+
+    Every access draws a new sequence.
 
     Args:
         count: Number of sequences.
-        size: Symbols to remember.
-        alphabet: Number of different symbols; the next number is the blank.
+        size: Number of symbols to remember.
+        alphabet: Number of different symbols; the blank has this number.
     """
 
     def __init__(self, count: int, size: int = 10, alphabet: int = 8) -> None:
@@ -55,31 +57,35 @@ class CopySamples(Dataset[tuple[Tensor, Tensor]]):
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        symbols, cue = torch.randint(self.alphabet, (self.size,)), self.size
-        source = torch.full((2 * self.size + 1,), self.alphabet)
-        source[:cue] = symbols
-        source[cue] = self.alphabet
-        target = torch.full_like(source, self.alphabet)
-        target[cue + 1 :] = symbols
-        return source, target
+        symbols = torch.randint(self.alphabet, (self.size,))
+        inputs = torch.full((2 * self.size + 1,), self.alphabet)
+        inputs[: self.size] = symbols
+        inputs[self.size] = self.alphabet
+        targets = torch.full_like(inputs, self.alphabet)
+        targets[self.size + 1 :] = symbols
+        return inputs, targets
 
 
 @torch.no_grad()
 def accuracy_on_strings(network: nn.Module, lengths: tuple[int, int], delays: tuple[int, int]) -> float:
-    """Return the share of right letters in 500 strings, which are answered one by one.
+    """Return the fraction of correct letters in the answers to 500 strings, given one at a time.
 
-    The network maps symbols ``(1, time)`` and delays ``(1,)`` to logits. Pairs are the least and the largest.
+    Args:
+        network: Maps symbols ``(1, time)`` and delays ``(1,)`` to logits.
+        lengths: Shortest and longest string.
+        delays: Shortest and longest delay.
     """
-    right = asked = 0
+    correct = scored = 0
     for _ in range(500):
         text = "".join([random.choice(LETTERS) for _ in range(random.randint(*lengths))])
         delay = random.randint(*delays)
         numbers = [ord(letter) - ord("a") + 1 for letter in text]
         symbols = network(torch.tensor(numbers).unsqueeze(0), torch.tensor([delay])).argmax(2).squeeze(0)
         answer = "".join([" " if symbol == 0 else chr(symbol + ord("a") - 1) for symbol in symbols])
-        right += sum(int(one == other) for one, other in zip(text[: len(text) - delay], answer[delay:], strict=True))
-        asked += len(text) - delay
-    return right / asked
+        pairs = zip(text[: len(text) - delay], answer[delay:], strict=True)
+        correct += sum(int(letter == answered) for letter, answered in pairs)
+        scored += len(text) - delay
+    return correct / scored
 
 
 def train_until(
@@ -90,9 +96,9 @@ def train_until(
     accuracy: Callable[[nn.Module], float],
     schedule: LRScheduler | None = None,
 ) -> None:
-    """Train epoch by epoch until an accuracy of ``solved`` or for 20 minutes; the schedule steps after each epoch.
+    """Train until an accuracy of ``solved`` or for 20 minutes; print seconds, accuracy, epochs and success as JSON.
 
-    Prints ``seconds``, ``accuracy``, ``epochs`` and ``solved`` as JSON.
+    The accuracy is measured and the schedule advances after each epoch.
     """
     start, epochs, reached = perf_counter(), 0, 0.0
     while reached < solved and perf_counter() - start < 1_200:

@@ -1,4 +1,4 @@
-"""Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initial values of their weights."""
+"""Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initialisations of their weights."""
 
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman

@@ -17,8 +17,8 @@ def at_least_1(size: int, name: str) -> int:
     return size
 
 
-def share_below_1(share: float, name: str) -> float:
-    """Return ``share`` if it is at least 0 and below 1."""
-    if not 0 <= share < 1:
-        raise UsageError(f"{name} must be at least 0 and below 1, got {share}")
-    return share
+def at_least_0_below_1(value: float, name: str) -> float:
+    """Return ``value`` if it is at least 0 and below 1."""
+    if not 0 <= value < 1:
+        raise UsageError(f"{name} must be at least 0 and below 1, got {value}")
+    return value

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
-from rnn_tasks.cores.scan import ElmanScan, is_transformed
+from rnn_tasks.cores.scan import ElmanScan, needs_step_graph
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import Blocks, States, Unrolled, affine
 from rnn_tasks.errors import UsageError
@@ -26,7 +26,9 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class Elman(Unrolled):
-    """``h_t = f(U x_t + b + W h_{t-1} + c)`` (Elman 1990), parameters as in ``torch.nn.RNN``.
+    """The Elman layer, ``h_t = f(U x_t + b + W h_{t-1} + c)``, with the parameters of ``torch.nn.RNN``.
+
+    Source: J. L. Elman, "Finding structure in time", 1990, https://doi.org/10.1207/s15516709cog1402_1
 
     The gradient over a sequence is written by hand (:class:`~rnn_tasks.cores.scan.ElmanScan`). Second derivatives exist
     only within :func:`~rnn_tasks.cores.differentiable_twice`. On a CPU, over two or more steps, tanh is computed from a
@@ -34,22 +36,24 @@ class Elman(Unrolled):
     (:func:`~rnn_tasks.cores.scan.tanh_of_half_`).
 
     Args:
-        input_size: Features of each step.
+        input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
-        activation: f: ``tanh``, ``relu``, ``sigmoid`` or ``identity``.
-        recurrent_init: How W starts; None for torch's own, or for orthogonal if ``orthogonal_map`` is given.
-        input_scale: Factor on the initial U of the first layer, ``> 0``. A small one keeps tanh in its linear range.
-        orthogonal_map: Keeps W orthogonal by computing it from a free matrix: ``matrix_exp``, ``cayley`` or
-            ``householder``, as torch's parametrizations of these names do. None leaves W free.
-        num_layers: Layers on top of one another, ``>= 1``.
-        dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
-        input_init: How U starts; None for torch's own.
+        activation: The function f: ``tanh``, ``relu``, ``sigmoid`` or ``identity``.
+        recurrent_init: Initialisation of W; None for torch's, or orthogonal if ``orthogonal_map`` is given.
+        input_scale: Factor on the initial U of the first layer, ``> 0``; a small factor keeps tanh in its linear range.
+        orthogonal_map: Computes W, which then stays orthogonal, from an unconstrained matrix: ``matrix_exp``,
+            ``cayley`` or ``householder``, as in :func:`torch.nn.utils.parametrizations.orthogonal`. None for a free W.
+        num_layers: Number of stacked layers, ``>= 1``.
+        dropout: Dropout probability of the outputs between layers, in training, ``0 <= dropout < 1``.
+        input_init: Initialisation of U; None for torch's.
         zero_bias: Whether b and c start at zero.
-        single_bias: Whether b is the only bias, without c.
-        freeze_recurrent: Whether W stays as it starts: a reservoir (Jaeger 2001).
+        single_bias: Whether the layer has the bias b only, without c.
+        freeze_recurrent: Whether W is not trained, as in a reservoir (H. Jaeger, "The 'echo state' approach to
+            analysing and training recurrent neural networks", 2001,
+            https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf).
 
     Raises:
-        UsageError: A value outside its bounds, or a start that does not fit a matrix.
+        UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
 
     Example:
         >>> outputs, state = Elman(input_size=3, hidden_size=5)(torch.zeros(2, 7, 3))
@@ -97,40 +101,43 @@ class Elman(Unrolled):
                 else:
                     register_parametrization(self, name, OrthogonalMap(orthogonal_map))
 
-    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+    def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """Return ``f(U x_t + b + W h_{t-1} + c)``."""
-        (x,), (hidden,), (w,) = current, state, weight
+        (x,), (hidden,), (w,) = input_terms, state, weight
         return (ACTIVATIONS[self.activation](torch.addmm(x, hidden, w)),)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Run over a sequence; the state is ``(num_layers, batch, hidden_size)``, as torch has it."""
+        """Run the layer over a batch of sequences; the state is ``(num_layers, batch, hidden_size)``, as in torch."""
         if is_parametrized(self) and self.bias_ih_l0.dtype in (torch.bfloat16, torch.float16):
-            raise UsageError("orthogonal_map needs weights of 32 bits: use --trainer.precision bf16-mixed")
+            raise UsageError(
+                f"orthogonal_map needs weights of at least 32 bits, got {self.bias_ih_l0.dtype}: "
+                "use --trainer.precision bf16-mixed"
+            )
         return super().forward(inputs, state)
 
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
-        if inputs.shape[1] < 2 or len(inputs) == 0 or is_transformed():
+        if inputs.shape[1] < 2 or len(inputs) == 0 or needs_step_graph():
             return super()._run(layer, inputs, state)
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
-            return self._run_by_cudnn(layer, inputs, state)
+            return self._run_with_cudnn(layer, inputs, state)
         (bias, _), weight_ih = self._biases(layer), getattr(self, f"weight_ih_l{layer}")
-        # Not yet a view by time: the scan overwrites this tensor, and autograd would copy a view that is overwritten.
-        currents = affine(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
-        weight = self._recurrent_weight(layer).to(currents.dtype)
+        # The scan overwrites this tensor. It stays two-dimensional here because autograd copies an overwritten view.
+        input_terms = affine(inputs.transpose(0, 1).flatten(0, 1), weight_ih, bias)
+        weight = self._recurrent_weight(layer).to(input_terms.dtype)
         shape = (len(inputs), self.hidden_size)
-        start = currents.new_zeros(shape) if state is None else state[0].to(currents.dtype)
-        states: Tensor = ElmanScan.apply(currents, start, weight, self.activation)  # type: ignore[no-untyped-call]
+        start = input_terms.new_zeros(shape) if state is None else state[0].to(input_terms.dtype)
+        states: Tensor = ElmanScan.apply(input_terms, start, weight, self.activation)  # type: ignore[no-untyped-call]
         states = states.view(-1, *start.shape)
         return states.transpose(0, 1), (states[-1],)
 
-    def _run_by_cudnn(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
-        # One kernel for the whole sequence; step by step, a GPU would wait for the next launch most of the time.
+    def _run_with_cudnn(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
+        # One kernel for the whole sequence: with a kernel for each step, a GPU mostly waits for the next launch.
         (bias, _), weight_hh = self._biases(layer), self._recurrent_weight(layer)
         weights = [getattr(self, f"weight_ih_l{layer}"), weight_hh, bias, torch.zeros_like(bias)]
         start = inputs.new_zeros(len(inputs), self.hidden_size) if state is None else state[0].to(inputs.dtype)
         run = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
         with warnings.catch_warnings():
-            # Each weight is a parameter of its own here, and small.
+            # The weights are separate parameters here, and small enough to be copied into one chunk.
             warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk", UserWarning)
             outputs, end = run(inputs, start[None], weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
         return outputs, (end[0],)

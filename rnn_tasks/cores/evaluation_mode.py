@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""A context manager that puts a module into evaluation mode."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module, with all modules in it, into evaluation mode; afterwards each is in its own mode again.
+    """Put a module and its submodules into evaluation mode; restore the mode of each of them at the end.
 
     Args:
         module: The module.
@@ -21,10 +21,10 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
         >>> layer.training
         True
     """
-    modes = [(part, part.training) for part in module.modules()]
+    modes = [(submodule, submodule.training) for submodule in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for part, training in modes:
-            part.training = training
+        for submodule, training in modes:
+            submodule.training = training

@@ -15,18 +15,18 @@ from rnn_tasks.errors import UsageError
 class Foreign(Core):
     """A recurrent layer of another package: any module that is called like ``torch.nn.RNN``.
 
-    The layer is built as ``layer(input_size, hidden_size, **options)``, called as ``layer(inputs, state)``, and returns
-    ``outputs, state``. Nothing else is required of it.
+    The layer is built by ``layer(input_size, hidden_size, **options)``. A call ``layer(inputs, state)`` must return
+    ``outputs, state``.
 
     Args:
-        input_size: Features of each step.
-        hidden_size: Features of each step of the layer's output, ``>= 1``.
-        layer: The class, named by its import path.
+        input_size: Features per time step.
+        hidden_size: Features of the layer's output per time step, ``>= 1``.
+        layer: The class; in YAML its import path.
         options: Further keyword arguments of the class.
         batch_first: Whether the layer takes ``(batch, time, features)``; an attribute ``batch_first`` of the layer
             takes precedence.
-        recurrent: Beginning of the names of its recurrent weights, for callbacks and for the learning rate.
-        input: Beginning of the names of the weights that read its input.
+        recurrent: Prefix of the names of the recurrent weights, for callbacks and for ``recurrent_lr_factor``.
+        input: Prefix of the names of the input weights, for ``input_lr_factor`` and ``zero_blank_weights``.
 
     Raises:
         UsageError: The layer cannot be built, or is not called like ``torch.nn.RNN``.
@@ -56,10 +56,10 @@ class Foreign(Core):
         self.batch_first = bool(getattr(self.layer, "batch_first", batch_first))
         self.recurrent = recurrent
         self.input = input
-        self._try(name, input_size)
+        self._check_contract(name, input_size)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Call the layer; inputs and outputs are batch first here, also if the layer takes time first."""
+        """Call the layer; inputs and outputs are ``(batch, time, features)`` even if the layer takes time first."""
         if self.batch_first:
             outputs, state = self.layer(inputs, state)
             return outputs, state
@@ -67,7 +67,7 @@ class Foreign(Core):
         return outputs.transpose(0, 1), state
 
     def recurrent_weights(self) -> dict[str, Tensor]:
-        """Return the square blocks of the parameters whose names begin with ``recurrent``; maybe none."""
+        """Return the square blocks of the parameters whose names begin with ``recurrent``; empty if there are none."""
         blocks: dict[str, Tensor] = {}
         for name, weight in self.layer.named_parameters():
             if name.rpartition(".")[2].startswith(self.recurrent) and weight.shape[-1:] == (self.hidden_size,):
@@ -77,7 +77,7 @@ class Foreign(Core):
         return blocks
 
     def input_weights(self) -> list[Tensor]:
-        """Return the matrices whose names begin with ``input``; maybe none."""
+        """Return the matrices whose names begin with ``input``; empty if there are none."""
         return [
             weight
             for name, weight in self.layer.named_parameters()
@@ -85,28 +85,28 @@ class Foreign(Core):
         ]
 
     def parameter_role(self, name: str) -> str:
-        """Return the role by the beginning of the name: see the arguments ``recurrent`` and ``input``."""
-        parts = name.split(".")  # the name of a parametrized weight has further parts: "weight_hh_l0.original"
+        """Return the role of a parameter, decided by the prefixes ``recurrent`` and ``input``."""
+        parts = name.split(".")  # a parametrized weight is called "parametrizations.weight_hh_l0.original"
         if any(part.startswith(self.recurrent) for part in parts):
             return "recurrent"
         return "input" if any(part.startswith(self.input) for part in parts) else "rest"
 
     @torch.no_grad()
-    def _try(self, name: str, input_size: int) -> None:
-        """Run two steps of three sequences, so that a layer with another contract is refused before training."""
+    def _check_contract(self, name: str, input_size: int) -> None:
+        """Raise a UsageError if a trial run of three sequences of two steps does not return what a core must return."""
         try:
             with evaluation_mode(self), torch.random.fork_rng(devices=[]):
                 inputs = torch.randn(3, 2, input_size)
-                numbers = torch.get_rng_state()
+                random_state = torch.get_rng_state()
                 outputs, _ = self(inputs)
-                torch.set_rng_state(numbers)
+                torch.set_rng_state(random_state)
                 inputs[0] = 0
-                others, _ = self(inputs)
+                outputs_after_change, _ = self(inputs)
             shape = tuple(outputs.shape)
-            mixed = not torch.allclose(outputs[1:], others[1:], atol=1e-4)
+            mixes_sequences = not torch.allclose(outputs[1:], outputs_after_change[1:], atol=1e-4)
         except Exception as error:  # another package may raise anything
-            raise UsageError(f"{name} is not called as torch.nn.RNN is: {error}") from error
+            raise UsageError(f"{name} cannot be called like torch.nn.RNN: {error}") from error
         if shape != (3, 2, self.hidden_size):
             raise UsageError(f"{name} must return outputs of shape (batch, time, {self.hidden_size}), got {shape}")
-        if mixed:
+        if mixes_sequences:
             raise UsageError(f"{name} mixes the sequences of a batch: if it takes time first, set batch_first to false")

@@ -1,4 +1,4 @@
-"""Initial biases of gates: the bias decides whether a gate is open or closed at the start of training."""
+"""Initial biases of gates. The bias decides how far a gate is open at the start of training."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from rnn_tasks.errors import UsageError
 
 
 class GateBias(ABC):
-    """The initial biases of the gates of a layer."""
+    """Base class of the initial biases of a layer's gates."""
 
     @abstractmethod
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """Return the initial bias of each gate that is changed, ``(hidden_size,)``.
+        """Return the initial biases by gate, ``(hidden_size,)`` each; a gate that is left out keeps torch's biases.
 
         Args:
-            gates: The layer's gates; a GRU has ``reset update new``, an LSTM ``input forget cell output``.
+            gates: Names of the layer's gates: ``reset update new`` of a GRU, ``input forget cell output`` of an LSTM.
             hidden_size: Units of the layer.
 
         Raises:
@@ -30,13 +30,13 @@ class GateBiases(GateBias):
     """One bias for all units of a gate, by the gate's name.
 
     Args:
-        biases: For instance ``{reset: 3, update: -3}``, with which a GRU starts as a plain tanh network.
+        biases: The bias by gate. ``{reset: 3, update: -3}`` starts a GRU close to a plain tanh network.
     """
 
     biases: dict[str, float]
 
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """Return the same number for all units of a gate."""
+        """Return the same bias for all units of a gate."""
         for gate in self.biases:
             if gate not in gates:
                 raise UsageError(f"this layer has no gate {gate!r}; its gates are {', '.join(gates)}")
@@ -45,16 +45,23 @@ class GateBiases(GateBias):
 
 @dataclass(frozen=True)
 class Chrono(GateBias):
-    """Gates that start with memories of ``1..max_delay`` steps (Tallec and Ollivier 2018).
+    """Biases with which the units of a gated layer start with memories of 2 to ``max_delay`` steps.
+
+    For each unit, u is drawn uniformly from ``[1, max_delay - 1]``. The gate that keeps the state (an LSTM's forget
+    gate; a GRU's update gate, which keeps the state at 1 in torch's convention) starts with the bias log(u). While only
+    the bias acts, the unit keeps u / (1 + u) of its state per step, so its time constant is 1 + u steps. The input gate
+    of an LSTM starts with -log(u). The other gates keep their biases. The draws come from torch's global generator.
+
+    Source: C. Tallec and Y. Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188.
 
     Args:
-        max_delay: The longest dependency that is expected, steps, ``> 2``.
+        max_delay: The longest dependency of the task in steps, ``> 2``; T_max in the paper.
     """
 
     max_delay: float
 
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """Return ``log(u)``, u uniform in ``1..max_delay - 1``, for the gate that keeps, its negative for the input."""
+        """Return log(u) for the gate that keeps the state and, in an LSTM, -log(u) for the input gate."""
         if self.max_delay <= 2:
             raise UsageError(f"max_delay must be above 2, got {self.max_delay}")
         keep = torch.empty(hidden_size).uniform_(1, self.max_delay - 1).log()
@@ -62,4 +69,4 @@ class Chrono(GateBias):
             return {"forget": keep, "input": -keep}
         if "update" in gates:
             return {"update": keep}
-        raise UsageError("chrono biases need a forget or an update gate")
+        raise UsageError(f"chrono biases need a forget or an update gate; this layer's gates are {', '.join(gates)}")

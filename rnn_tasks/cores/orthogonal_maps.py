@@ -1,4 +1,4 @@
-"""Maps from a free matrix to an orthogonal one, as torch has them, with gradients that cost only a few products."""
+"""Maps from a free matrix to an orthogonal matrix: torch's maps with faster gradients."""
 
 import math
 from typing import Literal
@@ -14,20 +14,22 @@ X5, X6 = 11 * (ROOT - 1) / (1260 * X3), 11 * (ROOT - 9) / (5040 * X3)
 X7 = (89 - ROOT) / (5040 * X3**2)
 Y2 = (857 - 58 * ROOT) / 630
 
-LARGEST = {torch.float32: 0.58, torch.float64: 0.05}
-"""Largest norm at which the Taylor polynomial of degree 8 equals the exponential to the last digit."""
+LARGEST_NORM = {torch.float32: 0.58, torch.float64: 0.05}
+"""Largest norm at which the Taylor polynomial of degree 8 equals the exponential to rounding."""
 
 
 def skew_exponential(matrix: Tensor) -> Tensor:
     """Return the exponential of a skew-symmetric matrix, which is an orthogonal matrix.
 
     The matrix is halved until the Taylor polynomial of degree 8 is exact, and the result is squared as often. The
-    polynomial takes three products (Bader, Blanes and Casas 2019). ``torch.matrix_exp`` computes the same, but its
-    gradient is the exponential of a matrix of twice the size. The gradient of the polynomial is six products: at 128
-    units it is seven times as fast.
+    polynomial takes three products, its gradient six. ``torch.matrix_exp`` has the same values, but its gradient is
+    the exponential of a matrix of twice the size, which takes seven times as long at 128 units.
+
+    Source: P. Bader, S. Blanes and F. Casas, "Computing the matrix exponential with an optimized Taylor polynomial
+    approximation", 2019, https://doi.org/10.3390/math7121174
 
     Args:
-        matrix: ``(n, n)``, real, single or double precision, ``matrix.T == -matrix``.
+        matrix: ``(n, n)``, single or double precision, with ``matrix.T == -matrix``.
 
     Example:
         >>> turn = skew_exponential(torch.tensor([[0.0, -torch.pi / 2], [torch.pi / 2, 0.0]]))
@@ -36,57 +38,61 @@ def skew_exponential(matrix: Tensor) -> Tensor:
                 [1., 0.]])
     """
     square = matrix @ matrix
-    # The 2-norm of a normal matrix is its largest absolute eigenvalue. The root of any norm of its square bounds it.
+    # The 2-norm of a skew-symmetric matrix is at most the square root of any operator norm of the matrix's square.
     norm = math.sqrt(float(square.detach().abs().sum(-1).amax()))
-    largest = LARGEST[matrix.dtype]
+    largest = LARGEST_NORM[matrix.dtype]
     halvings = math.ceil(math.log2(norm / largest)) if largest < norm < math.inf else 0
     if halvings:
         matrix, square = matrix * 2.0**-halvings, square * 4.0**-halvings
-    one = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     fourth = square @ (X1 * matrix + X2 * square)
-    eighth = (X3 * square + fourth) @ (X4 * one + X5 * matrix + X6 * square + X7 * fourth)
-    exponential = one + matrix + Y2 * square + eighth
+    eighth = (X3 * square + fourth) @ (X4 * identity + X5 * matrix + X6 * square + X7 * fourth)
+    exponential = identity + matrix + Y2 * square + eighth
     for _ in range(halvings):
         exponential = exponential @ exponential
     return exponential
 
 
-def reflections(free: Tensor) -> Tensor:
+def product_of_reflections(free: Tensor) -> Tensor:
     """Return a product of Householder reflections, ``H_1 H_2 ... H_n D``.
 
-    ``H_i = I - 2 v v' / v'v``, where v is column i of the lower triangle with 1 on the diagonal; D has the signs of the
-    free matrix's diagonal. All reflections together are ``I - V S^-1 V'`` with ``S = triu(V'V, 1) + diag(V'V) / 2``
-    (Joffrain et al. 2006). ``torch.linalg.householder_product`` computes the same, but its gradient goes reflection by
-    reflection.
+    ``H_i = I - 2 v v' / v'v``, where v is column i of V, the free matrix's lower triangle with 1 on the diagonal. D
+    holds the signs of the free matrix's diagonal. Without D the product is ``I - V S^-1 V'`` with
+    ``S = triu(V'V, 1) + diag(V'V) / 2``. ``torch.linalg.householder_product`` has the same values, but its gradient
+    handles one reflection after another.
+
+    Source: T. Joffrain, T. M. Low, E. S. Quintana-Orti, R. van de Geijn and F. G. Van Zee, "Accumulating Householder
+    transformations, revisited", 2006, https://doi.org/10.1145/1141885.1141886
 
     Args:
-        free: ``(n, n)``, ``-1`` or 1 on the diagonal.
+        free: ``(n, n)``, with -1 or 1 on the diagonal.
 
     Example:
-        >>> reflections(-torch.eye(2))
+        >>> product_of_reflections(-torch.eye(2))
         tensor([[1., -0.],
                 [-0., 1.]])
     """
-    one = torch.eye(len(free), dtype=free.dtype, device=free.device)
-    vectors = free.tril(-1) + one
+    identity = torch.eye(len(free), dtype=free.dtype, device=free.device)
+    vectors = free.tril(-1) + identity
     inner = vectors.mT @ vectors
-    product: Tensor = one - vectors @ torch.linalg.solve_triangular(
+    product: Tensor = identity - vectors @ torch.linalg.solve_triangular(
         inner.triu(1) + torch.diag(inner.diagonal() / 2), vectors.mT, upper=True
     )
     return product * free.detach().diagonal().sign()
 
 
 class OrthogonalMap(nn.Module):
-    """A parametrization ``base map(X)``, X being a free matrix, with the names and values of torch's in checkpoints.
+    """The parametrization ``W = base map(X)`` of an orthogonal matrix W by a free matrix X.
 
-    It is for :func:`torch.nn.utils.parametrize.register_parametrization`, which calls :meth:`right_inverse` with the
-    matrix that it replaces.
+    Use it with :func:`torch.nn.utils.parametrize.register_parametrization`, which calls :meth:`right_inverse` with the
+    matrix that the parametrization replaces. Checkpoints are interchangeable with those of
+    :func:`torch.nn.utils.parametrizations.orthogonal`.
 
     Args:
-        name: ``matrix_exp``, the exponential of ``L - L'``, L being X's lower triangle, or ``householder``.
+        name: ``matrix_exp``, the exponential of ``L - L'`` where L is the lower triangle of X, or ``householder``.
 
     Attributes:
-        base: The matrix at which the parametrization starts, orthogonal, ``(n, n)``.
+        base: The initial matrix, orthogonal, ``(n, n)``.
     """
 
     base: Tensor
@@ -97,27 +103,27 @@ class OrthogonalMap(nn.Module):
         self.register_buffer("base", None)
 
     def forward(self, free: Tensor) -> Tensor:
-        """``(n, n)`` to ``(n, n)``, in the precision of the weights also under autocast."""
+        """Return ``base map(X)``, ``(n, n)``, in the precision of the weights even under autocast."""
         with torch.autocast(free.device.type, enabled=False):
             if self.name == "householder":
-                return self.base @ reflections(free)
+                return self.base @ product_of_reflections(free)
             lower = free.tril()
             return self.base @ skew_exponential(lower - lower.mT)
 
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Start at a matrix if it is orthogonal to within rounding, otherwise at its orthogonal factor.
+        """Set ``base`` to a matrix if it is orthogonal to rounding, otherwise to its orthogonal QR factor.
 
         Args:
             weight: ``(n, n)``.
 
         Returns:
-            The free matrix of that start, which the map takes to the identity.
+            The free matrix that the map takes to the identity, ``(n, n)``.
         """
-        one = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
-        if torch.allclose(weight.mT @ weight, one, atol=10 * len(weight) * torch.finfo(weight.dtype).eps):
+        identity = torch.eye(len(weight), dtype=weight.dtype, device=weight.device)
+        if torch.allclose(weight.mT @ weight, identity, atol=10 * len(weight) * torch.finfo(weight.dtype).eps):
             self.base = weight.clone()
         else:
             orthogonal, triangular = torch.linalg.qr(weight)
             self.base = orthogonal * triangular.diagonal().sign()
-        return torch.diag(weight.new_full((len(weight),), -1.0))  # with +0 beside it, as torch has it
+        return torch.diag(weight.new_full((len(weight),), -1.0))  # torch, too, has -1 on the diagonal and +0 elsewhere

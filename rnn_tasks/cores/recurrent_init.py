@@ -1,4 +1,4 @@
-"""Initial values of recurrent matrices, which are square, and of input matrices; they are filled in place."""
+"""Initialisations of recurrent matrices, which are square, and of input matrices; they fill a matrix in place."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,44 +12,45 @@ from rnn_tasks.errors import UsageError
 
 
 def square(weight: Tensor, init: "RecurrentInit") -> Tensor:
-    """Return ``weight`` if it has as many rows as columns."""
+    """Return ``weight`` if it is square."""
     rows, columns = weight.shape
     if rows != columns:
-        raise UsageError(
-            f"{type(init).__name__} fills square matrices only, not one of {rows} rows and {columns} columns"
-        )
+        raise UsageError(f"{type(init).__name__} fills square matrices only, got {rows} rows and {columns} columns")
     return weight
 
 
 class RecurrentInit(ABC):
-    """Fills a recurrent matrix, ``(hidden, hidden)``, in place, with torch's global random numbers.
+    """Base class of initialisations: a call fills a matrix in place from torch's global random number generator.
 
-    :class:`Orthogonal`, :class:`Xavier` and :class:`Normal` fill any matrix, also an input matrix
-    ``(hidden, input_size)``.
+    All initialisations fill a recurrent matrix ``(hidden, hidden)``. :class:`Orthogonal`, :class:`Xavier` and
+    :class:`Normal` also fill an input matrix ``(hidden, input_size)``.
     """
 
     @abstractmethod
     def fill(self, weight: Tensor) -> None:
-        """Overwrite ``weight``; gradients are off.
+        """Overwrite ``weight``; called without gradients.
 
         Raises:
-            UsageError: An argument outside its bounds, or a shape that this cannot fill.
+            UsageError: An argument is outside its bounds, or the matrix must be square and is not.
         """
 
     @torch.no_grad()
     def __call__(self, weight: Tensor) -> None:
-        """Overwrite ``weight`` without a record in autograd."""
+        """Overwrite ``weight`` without recording it in autograd."""
         self.fill(weight)
 
 
 @dataclass(frozen=True)
 class Orthogonal(RecurrentInit):
-    """A random orthogonal matrix, uniformly distributed (Saxe et al. 2014).
+    """A random orthogonal matrix, uniformly distributed.
 
-    Of a matrix that is not square, the rows or the columns, whichever are fewer, are orthonormal.
+    If the matrix is not square, its rows or its columns, whichever are fewer, are orthonormal.
+
+    Source: A. M. Saxe, J. L. McClelland and S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks", 2014, https://arxiv.org/abs/1312.6120
 
     Args:
-        gain: Every singular value, ``> 0``.
+        gain: The value of all singular values, ``> 0``.
 
     Example:
         >>> weight = torch.empty(3, 3)
@@ -61,13 +62,16 @@ class Orthogonal(RecurrentInit):
     gain: float = 1.0
 
     def fill(self, weight: Tensor) -> None:
-        """Draw a matrix."""
+        """Fill with a random orthogonal matrix."""
         nn.init.orthogonal_(weight, positive(self.gain, "gain"))
 
 
 @dataclass(frozen=True)
 class Xavier(RecurrentInit):
-    """Uniform numbers of variance ``2 * gain ** 2 / (rows + columns)`` (Glorot and Bengio 2010).
+    """Independent uniform numbers with mean 0 and variance ``2 * gain ** 2 / (rows + columns)``.
+
+    Source: X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
+    https://proceedings.mlr.press/v9/glorot10a.html
 
     Args:
         gain: Factor on the standard deviation, ``> 0``.
@@ -76,13 +80,13 @@ class Xavier(RecurrentInit):
     gain: float = 1.0
 
     def fill(self, weight: Tensor) -> None:
-        """Draw the numbers."""
+        """Fill with uniform numbers."""
         nn.init.xavier_uniform_(weight, positive(self.gain, "gain"))
 
 
 @dataclass(frozen=True)
 class Normal(RecurrentInit):
-    """Independent normal numbers.
+    """Independent normal numbers with mean 0.
 
     Args:
         std: Standard deviation, ``> 0``.
@@ -91,59 +95,68 @@ class Normal(RecurrentInit):
     std: float = 0.01
 
     def fill(self, weight: Tensor) -> None:
-        """Draw the numbers."""
+        """Fill with normal numbers."""
         nn.init.normal_(weight, std=positive(self.std, "std"))
 
 
 @dataclass(frozen=True)
 class Identity(RecurrentInit):
-    """The identity (Le, Jaitly and Hinton 2015), of a square matrix.
+    """The identity matrix, times a factor; for square matrices.
+
+    Source: Q. V. Le, N. Jaitly and G. E. Hinton, "A simple way to initialize recurrent networks of rectified linear
+    units", 2015, https://arxiv.org/abs/1504.00941
 
     Args:
-        scale: Factor on it.
+        scale: The factor.
     """
 
     scale: float = 1.0
 
     def fill(self, weight: Tensor) -> None:
-        """Write the scaled identity."""
+        """Fill with the scaled identity."""
         nn.init.eye_(square(weight, self))
         weight.mul_(self.scale)
 
 
 @dataclass(frozen=True)
 class Henaff(RecurrentInit):
-    """Rotations in planes by angles of ``-pi..pi``: the exponential of random 2x2 skew blocks (Henaff et al. 2016).
+    """Plane rotations by uniform angles between ``-pi`` and ``pi``; for square matrices.
 
-    For square matrices.
+    The matrix is the exponential of a block-diagonal matrix of random skew-symmetric 2x2 blocks.
+
+    Source: M. Henaff, A. Szlam and Y. LeCun, "Recurrent orthogonal networks and long-memory tasks", 2016,
+    https://arxiv.org/abs/1602.06662
     """
 
     def fill(self, weight: Tensor) -> None:
-        """Draw the angles and write the rotations."""
+        """Fill with rotations by random angles."""
         angles = torch.empty(len(weight) // 2).uniform_(-math.pi, math.pi)
         square(weight, self).copy_(rotations(angles, len(weight)))
 
 
 @dataclass(frozen=True)
 class Cayley(RecurrentInit):
-    """Rotations in planes by angles of ``0..pi / 2``, as scoRNN starts (Helfrich, Willmott and Ye 2018).
+    """Plane rotations by uniform angles between 0 and ``pi / 2``, the initialisation of scoRNN; for square matrices.
 
-    The published form is the Cayley transform of skew blocks with entries ``sqrt((1 - cos t) / (1 + cos t))``, which
-    is the rotation by t. For square matrices.
+    The published form is the Cayley transform of skew-symmetric 2x2 blocks with entries
+    ``sqrt((1 - cos t) / (1 + cos t))``, which is the rotation by t.
+
+    Source: K. Helfrich, D. Willmott and Q. Ye, "Orthogonal recurrent neural networks with scaled Cayley transform",
+    2018, https://arxiv.org/abs/1707.09520
     """
 
     def fill(self, weight: Tensor) -> None:
-        """Draw the angles and write the rotations."""
+        """Fill with rotations by random angles."""
         angles = torch.empty(len(weight) // 2).uniform_(0, math.pi / 2)
         square(weight, self).copy_(rotations(angles, len(weight)))
 
 
 def rotations(angles: Tensor, size: int) -> Tensor:
-    """Return the block-diagonal matrix of plane rotations; if the size is odd, the last row is that of the identity.
+    """Return the block-diagonal matrix of plane rotations; if the size is odd, the last unit is left unchanged.
 
     Args:
-        angles: Radians, ``(size // 2,)``.
-        size: Rows and columns.
+        angles: The angle of each plane in radians, ``(size // 2,)``.
+        size: Number of rows and columns.
 
     Example:
         >>> rotations(torch.tensor([math.pi / 2]), 2).round().abs()

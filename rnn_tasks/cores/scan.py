@@ -1,7 +1,7 @@
-"""The Elman recurrence over a sequence, with its gradient written by hand.
+"""The Elman recurrence over a sequence, with a gradient written by hand.
 
-Autograd would keep a graph of every step and compute a small matrix product for each of them. Here the gradient of W is
-one matrix product over all steps, and the states overwrite the input's part.
+Autograd would keep a graph of every step and compute a small matrix product for each step. Here the gradient of W is
+one matrix product over all steps, and the states overwrite the input terms ``U x_t + b + c``.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ from torch import Tensor
 from rnn_tasks.errors import UsageError
 
 BLOCK = 256
-"""Number of steps that are split into tensors at a time: the garbage collector visits each of these objects."""
+"""Number of steps that are split into tensors at a time; the garbage collector visits every existing tensor."""
 
 MINUS_ONE = torch.tensor(-1.0, device="cpu")
 
-TWICE: ContextVar[bool] = ContextVar("differentiable_twice", default=False)
+IS_DIFFERENTIABLE_TWICE: ContextVar[bool] = ContextVar("differentiable_twice", default=False)
 
 BACKWARD: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "tanh": lambda gradient, state: torch.ops.aten.tanh_backward.grad_input(gradient, state, grad_input=gradient),
@@ -27,12 +27,12 @@ BACKWARD: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "relu": lambda gradient, state: gradient.mul_(state > 0),
     "identity": lambda gradient, state: gradient,
 }
-"""For each activation f: overwrite the gradient of ``f(a)`` by that of a. ``f'(a)`` follows from the state ``f(a)``."""
+"""For each activation f: multiply a gradient by ``f'(a)`` in place. ``f'(a)`` is computed from the state ``f(a)``."""
 
 
 @contextmanager
 def differentiable_twice() -> Iterator[None]:
-    """Let layers keep a graph of every step, so that second derivatives and transforms of ``torch.func`` exist.
+    """Make layers keep a graph of every step, as second derivatives need it.
 
     Example:
         >>> from rnn_tasks.cores import Elman
@@ -43,79 +43,80 @@ def differentiable_twice() -> Iterator[None]:
         >>> slope.requires_grad
         True
     """
-    token = TWICE.set(True)
+    token = IS_DIFFERENTIABLE_TWICE.set(True)
     try:
         yield
     finally:
-        TWICE.reset(token)
+        IS_DIFFERENTIABLE_TWICE.reset(token)
 
 
-def is_transformed() -> bool:
-    """Return whether autograd must see every step: in :func:`differentiable_twice` or a transform of ``torch.func``."""
-    return TWICE.get() or torch._C._are_functorch_transforms_active()
+def needs_step_graph() -> bool:
+    """Return True within :func:`differentiable_twice` and within transforms of ``torch.func``."""
+    return IS_DIFFERENTIABLE_TWICE.get() or torch._C._are_functorch_transforms_active()
 
 
 class ElmanScan(torch.autograd.Function):
-    """``h_t = f(a_t + W h_{t-1})`` for all t; ``apply(a, h_0, W, f)`` returns every state.
+    """``h_t = f(a_t + W h_{t-1})`` for all t; ``apply(a, h_0, W, f)`` returns all states.
 
-    ``a`` is ``(time * batch, hidden)``, time first, and is overwritten by the states; ``h_0`` is ``(batch, hidden)``,
-    W ``(hidden, hidden)``, f one of ``tanh``, ``sigmoid``, ``relu`` and ``identity``.
+    The states overwrite ``a``, which is ``(time * batch, hidden)``, time first. ``h_0`` is ``(batch, hidden)``, W is
+    ``(hidden, hidden)``, and f is ``tanh``, ``sigmoid``, ``relu`` or ``identity``.
     """
 
     @staticmethod
-    def forward(ctx: Any, currents: Tensor, start: Tensor, weight: Tensor, activation: str) -> Tensor:
+    def forward(ctx: Any, input_terms: Tensor, start: Tensor, weight: Tensor, activation: str) -> Tensor:
         """Return the states, in the shape of ``a``."""
-        # One copy of W in the memory layout of the products, which makes every product faster.
-        advance(currents.view(-1, *start.shape), start, weight.t().contiguous(), activation)
-        ctx.mark_dirty(currents)
-        ctx.save_for_backward(currents, start, weight)
+        # Copying W once into the memory layout of the products makes every product faster.
+        overwrite_with_states(input_terms.view(-1, *start.shape), start, weight.t().contiguous(), activation)
+        ctx.mark_dirty(input_terms)
+        ctx.save_for_backward(input_terms, start, weight)
         ctx.activation = activation
-        return currents
+        return input_terms
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         """Return the gradients of ``a``, ``h_0`` and W."""
         if torch.is_grad_enabled():
-            raise UsageError("this gradient has no second derivative: call the layer within differentiable_twice()")
+            raise UsageError("an Elman layer has no second derivative unless it is called in differentiable_twice()")
         (gradient,) = gradients
         states, start, weight = ctx.saved_tensors
-        through_activation = BACKWARD[ctx.activation]
-        # One copy of all steps: copying each step takes three times as long.
-        result = gradient.clone(memory_format=torch.contiguous_format)
+        backward_through_activation = BACKWARD[ctx.activation]
+        # All steps are copied at once: copying each step takes three times as long.
+        input_gradient = gradient.clone(memory_format=torch.contiguous_format)
         states = states.view(-1, *start.shape)
-        slots = result.view(states.shape)
-        later = None
-        for slot, state in zip(steps(slots, last_first=True), steps(states, last_first=True), strict=True):
-            if later is not None:
-                slot.addmm_(later, weight)
-            through_activation(slot, state)
-            later = slot
-        of_weight = None
+        by_step = input_gradient.view(states.shape)
+        next_step = None
+        for step, state in zip(steps(by_step, last_first=True), steps(states, last_first=True), strict=True):
+            if next_step is not None:
+                step.addmm_(next_step, weight)
+            backward_through_activation(step, state)
+            next_step = step
+        start_gradient = by_step[0] @ weight if ctx.needs_input_grad[1] else None
+        weight_gradient = None
         if ctx.needs_input_grad[2]:
-            of_weight = slots[0].t() @ start
-            if len(slots) > 1:
-                of_weight.addmm_(slots[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
-        return result, slots[0] @ weight if ctx.needs_input_grad[1] else None, of_weight, None
+            weight_gradient = by_step[0].t() @ start
+            if len(by_step) > 1:
+                weight_gradient.addmm_(by_step[1:].flatten(0, 1).t(), states[:-1].flatten(0, 1))
+        return input_gradient, start_gradient, weight_gradient, None
 
 
 def steps(sequence: Tensor, last_first: bool = False) -> Iterator[Tensor]:
-    """Yield each time step of a sequence; ``BLOCK`` of them are split off at a time."""
+    """Yield each time step of a sequence ``(time, ...)``; split ``BLOCK`` steps at a time."""
     blocks = torch.split(sequence, BLOCK)
     for block in reversed(blocks) if last_first else blocks:
-        cut = block.unbind(0)
-        yield from reversed(cut) if last_first else cut
+        block_steps = block.unbind(0)
+        yield from reversed(block_steps) if last_first else block_steps
 
 
 def tanh_of_half_(doubled: Tensor) -> Tensor:
     """Overwrite ``2 a`` by ``tanh(a)``, computed as ``2 sigmoid(2 a) - 1``; ``torch.tanh`` takes about 3 times as long.
 
-    The absolute error is at most 2 eps, where eps is 1.2e-7 in single and 2.2e-16 in double precision. Measured are
-    1.8e-7 and 3.4e-16; ``torch.tanh`` has 3.1e-8 and 5.9e-17. The relative error is at most ``2 eps / |tanh(a)|``, so
-    a small result has fewer correct digits. At ``|a| = 0.001`` the measured relative error is up to 1.1e-4 in single
-    and 2.2e-13 in double precision; below ``|a| = eps / 4`` the result is 0.
+    The absolute error is at most 2 eps, where eps is 1.2e-7 in single and 2.2e-16 in double precision. The largest
+    measured error is 1.8e-7 and 3.4e-16; ``torch.tanh`` has errors of 3.1e-8 and 5.9e-17. The relative error is at most
+    ``2 eps / |tanh(a)|``, so a small result has fewer correct digits. At ``|a| = 0.001`` the measured relative error is
+    up to 1.1e-4 in single and 2.2e-13 in double precision; below ``|a| = eps / 4`` the result is 0.
 
     Args:
-        doubled: ``2 a``, single or double precision, on the CPU; overwritten and returned.
+        doubled: ``2 a``, single or double precision, on the CPU; it is overwritten and returned.
 
     Example:
         >>> tanh_of_half_(torch.tensor([0.0, 2.0, 200.0]))
@@ -124,18 +125,19 @@ def tanh_of_half_(doubled: Tensor) -> Tensor:
     return torch.add(MINUS_ONE, doubled.sigmoid_(), alpha=2, out=doubled)
 
 
-def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) -> None:
-    """Overwrite ``a`` by the states, step by step.
+def overwrite_with_states(input_terms: Tensor, state: Tensor, weight: Tensor, activation: str) -> None:
+    """Overwrite the terms a_t by the states ``h_t = f(a_t + W h_{t-1})``, step by step.
 
     Args:
-        currents: ``a``, ``(time, batch, hidden)``.
-        state: ``h_0``, ``(batch, hidden)``.
-        weight: W, transposed.
-        activation: f.
+        input_terms: The terms a_t, ``(time, batch, hidden)``.
+        state: The state h_0, ``(batch, hidden)``.
+        weight: W transposed, ``(hidden, hidden)``.
+        activation: The name of f.
     """
-    if activation == "tanh" and currents.device.type == "cpu" and currents.dtype in (torch.float32, torch.float64):
-        for current in steps(currents):
-            state = tanh_of_half_(current.addmm_(state, weight, beta=2, alpha=2))
+    on_cpu = input_terms.device.type == "cpu"
+    if activation == "tanh" and on_cpu and input_terms.dtype in (torch.float32, torch.float64):
+        for step in steps(input_terms):
+            state = tanh_of_half_(step.addmm_(state, weight, beta=2, alpha=2))
         return
     in_place: dict[str, Callable[[Tensor], Any]] = {
         "tanh": Tensor.tanh_,
@@ -144,6 +146,6 @@ def advance(currents: Tensor, state: Tensor, weight: Tensor, activation: str) ->
         "identity": lambda values: values,
     }
     apply = in_place[activation]
-    for current in steps(currents):
-        state = current.addmm_(state, weight)
+    for step in steps(input_terms):
+        state = step.addmm_(state, weight)
         apply(state)

@@ -1,4 +1,4 @@
-"""Gated recurrent units from scratch: the full unit, and the units that have only one of its two gates."""
+"""Gated recurrent units from scratch: the full unit, and units with only one of its two gates."""
 
 from typing import Literal
 
@@ -13,30 +13,33 @@ Reset = Literal["after", "before"]
 
 
 class ScratchGRU(Unrolled):
-    """Gated recurrent unit (Cho et al. 2014), parameters as in ``torch.nn.GRU``; ``*`` is elementwise.
+    """Gated recurrent unit with the parameters of ``torch.nn.GRU``; ``*`` is elementwise.
 
-    - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
-    - ``z = sigmoid(U_z x_t + b_z + W_z h_{t-1} + c_z)``
-    - ``n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))``, torch's form, when the reset gate acts after the product;
-      ``n = tanh(U_n x_t + b_n + W_n (r * h_{t-1}) + c_n)``, the published one, when it acts before it
+    - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``, the reset gate
+    - ``z = sigmoid(U_z x_t + b_z + W_z h_{t-1} + c_z)``, the update gate
+    - ``n = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))`` with ``reset="after"``, torch's form, or
+      ``n = tanh(U_n x_t + b_n + W_n (r * h_{t-1}) + c_n)`` with ``reset="before"``, the published form
     - ``h_t = (1 - z) * n + z * h_{t-1}``
 
+    Source: K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
+    translation", 2014, https://arxiv.org/abs/1406.1078
+
     Args:
-        input_size: Features of each step.
+        input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
-        reset: Whether the reset gate acts ``after`` the product with W_n or ``before`` it.
-        num_layers: Layers on top of one another, ``>= 1``.
-        dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
-        recurrent_init: How the recurrent matrix of each gate starts; None for torch's own.
-        input_init: How the input matrix of each gate starts; None for torch's own.
+        reset: Whether the reset gate acts ``after`` or ``before`` the product with W_n.
+        num_layers: Number of stacked layers, ``>= 1``.
+        dropout: Dropout probability of the outputs between layers, in training, ``0 <= dropout < 1``.
+        recurrent_init: Initialisation of the recurrent matrix of each gate; None for torch's.
+        input_init: Initialisation of the input matrix of each gate; None for torch's.
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
-        gate_bias: Where the biases of ``reset``, ``update`` and ``new`` start; None for torch's own.
-        zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether b is the only bias, without c.
-        freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
+        gate_bias: Initial biases of ``reset``, ``update`` and ``new``; None for torch's.
+        zero_bias: Whether biases that ``gate_bias`` does not set start at zero.
+        single_bias: Whether the layer has the bias b only, without c.
+        freeze_recurrent: Whether the recurrent matrices are not trained (see :class:`~rnn_tasks.cores.Elman`).
 
     Raises:
-        UsageError: A value outside its bounds, or a start that does not fit a matrix.
+        UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
 
     Example:
         >>> outputs, state = ScratchGRU(input_size=3, hidden_size=5, num_layers=2)(torch.zeros(2, 7, 3))
@@ -76,13 +79,13 @@ class ScratchGRU(Unrolled):
         )
         if reset not in ("after", "before"):
             raise UsageError(f"reset must be 'after' or 'before', got {reset!r}")
-        self.unfolded = ("new",) if reset == "after" else ()  # the reset gate multiplies c_n
+        self.unfolded = ("new",) if reset == "after" else ()  # the reset gate multiplies the bias c_n
         self.reset = reset
 
-    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """Compute both gates, the new values, and the mixture of the new values and the old state."""
+    def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """Return the average of the new values n and the previous state, weighted by the update gate."""
         (hidden,) = state
-        x_reset, x_update, x_new = current
+        x_reset, x_update, x_new = input_terms
         w_reset, w_update, w_new = weight
         reset = torch.sigmoid(torch.addmm(x_reset, hidden, w_reset))
         update = torch.sigmoid(torch.addmm(x_update, hidden, w_update))
@@ -97,28 +100,28 @@ class ScratchGRU(Unrolled):
 class ResetOnlyGRU(ScratchGRU):
     """A GRU without its update gate, ``z = 0``: each step overwrites the whole state; ``*`` is elementwise.
 
-    - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``
-    - ``h_t = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))``, when the reset gate acts after the product;
-      ``h_t = tanh(U_n x_t + b_n + W_n (r * h_{t-1}) + c_n)``, when it acts before it
+    - ``r = sigmoid(U_r x_t + b_r + W_r h_{t-1} + c_r)``, the reset gate
+    - ``h_t = tanh(U_n x_t + b_n + r * (W_n h_{t-1} + c_n))`` with ``reset="after"``, or
+      ``h_t = tanh(U_n x_t + b_n + W_n (r * h_{t-1}) + c_n)`` with ``reset="before"``
 
-    A part of the unit of Cho et al. 2014, see :class:`ScratchGRU`.
+    The full unit and its source: :class:`ScratchGRU`.
 
     Args:
-        input_size: Features of each step.
+        input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
-        reset: Whether the reset gate acts ``after`` the product with W_n or ``before`` it.
-        num_layers: Layers on top of one another, ``>= 1``.
-        dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
-        recurrent_init: How the recurrent matrix of each gate starts; None for torch's own.
-        input_init: How the input matrix of each gate starts; None for torch's own.
+        reset: Whether the reset gate acts ``after`` or ``before`` the product with W_n.
+        num_layers: Number of stacked layers, ``>= 1``.
+        dropout: Dropout probability of the outputs between layers, in training, ``0 <= dropout < 1``.
+        recurrent_init: Initialisation of the recurrent matrix of each gate; None for torch's.
+        input_init: Initialisation of the input matrix of each gate; None for torch's.
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
-        gate_bias: Where the biases of ``reset`` and ``new`` start; None for torch's own.
-        zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether b is the only bias, without c.
-        freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
+        gate_bias: Initial biases of ``reset`` and ``new``; None for torch's.
+        zero_bias: Whether biases that ``gate_bias`` does not set start at zero.
+        single_bias: Whether the layer has the bias b only, without c.
+        freeze_recurrent: Whether the recurrent matrices are not trained (see :class:`~rnn_tasks.cores.Elman`).
 
     Raises:
-        UsageError: A value outside its bounds, or a start that does not fit a matrix.
+        UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
 
     Example:
         >>> outputs, state = ResetOnlyGRU(input_size=3, hidden_size=5, num_layers=2)(torch.zeros(2, 7, 3))
@@ -128,10 +131,10 @@ class ResetOnlyGRU(ScratchGRU):
 
     gates = ("reset", "new")
 
-    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """Compute the reset gate and the new state, which sees as much of the old state as the gate allows."""
+    def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """Return the new values, in which the reset gate scales the contribution of the previous state."""
         (hidden,) = state
-        x_reset, x_new = current
+        x_reset, x_new = input_terms
         w_reset, w_new = weight
         reset = torch.sigmoid(torch.addmm(x_reset, hidden, w_reset))
         if self.reset == "after":
@@ -141,13 +144,13 @@ class ResetOnlyGRU(ScratchGRU):
 
 
 class UpdateOnlyGRU(Unrolled):
-    """A GRU without its reset gate, ``r = 1``; ``*`` is elementwise. Arguments are those of :class:`Unrolled`.
+    """A GRU without its reset gate, ``r = 1``; ``*`` is elementwise.
 
-    - ``z = sigmoid(U_z x_t + b_z + W_z h_{t-1} + c_z)``
+    - ``z = sigmoid(U_z x_t + b_z + W_z h_{t-1} + c_z)``, the update gate
     - ``n = tanh(U_n x_t + b_n + W_n h_{t-1} + c_n)``
     - ``h_t = (1 - z) * n + z * h_{t-1}``
 
-    A part of the unit of Cho et al. 2014, see :class:`ScratchGRU`.
+    The full unit and its source: :class:`ScratchGRU`. Arguments: see :class:`~rnn_tasks.cores.Unrolled`.
 
     Example:
         >>> outputs, state = UpdateOnlyGRU(input_size=3, hidden_size=5)(torch.zeros(2, 7, 3))
@@ -157,10 +160,10 @@ class UpdateOnlyGRU(Unrolled):
 
     gates = ("update", "new")
 
-    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """Compute the update gate, the new values, and the mixture of the new values and the old state."""
+    def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """Return the average of the new values n and the previous state, weighted by the update gate."""
         (hidden,) = state
-        x_update, x_new = current
+        x_update, x_new = input_terms
         w_update, w_new = weight
         update = torch.sigmoid(torch.addmm(x_update, hidden, w_update))
         new = torch.tanh(torch.addmm(x_new, hidden, w_new))

@@ -1,4 +1,4 @@
-"""Layers whose parameters are stacked and named as torch names them."""
+"""Layers with the parameter names and shapes of torch's recurrent layers."""
 
 from abc import ABC
 
@@ -12,13 +12,13 @@ from rnn_tasks.cores.recurrent_init import RecurrentInit
 
 
 class Stacked(Core, ABC):
-    """A layer with ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ``weight_ih_l1``, ...
+    """A layer with parameters ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0``, ``weight_ih_l1``, ...
 
-    Each of them stacks a block of ``hidden_size`` rows for each gate. The second biases may be missing.
+    Each parameter stacks a block of ``hidden_size`` rows for each gate. The biases ``bias_hh_l*`` are optional.
 
     Attributes:
-        gates: Names of the blocks, from top to bottom.
-        num_layers: Layers on top of one another.
+        gates: Names of the gates, in the order of their blocks from top to bottom.
+        num_layers: Number of stacked layers.
     """
 
     gates: tuple[str, ...]
@@ -29,7 +29,7 @@ class Stacked(Core, ABC):
     bias_hh_l0: Tensor
 
     def recurrent_weights(self) -> dict[str, Tensor]:
-        """Return a block for each gate of each layer, such as ``weight_hh_l0/update``; a single gate is not named."""
+        """Return the matrix of each gate, such as ``weight_hh_l0/update``; a single gate's is ``weight_hh_l0``."""
         blocks: dict[str, Tensor] = {}
         for layer in range(self.num_layers):
             name = f"weight_hh_l{layer}"
@@ -37,7 +37,7 @@ class Stacked(Core, ABC):
         return blocks
 
     def input_weights(self) -> list[Tensor]:
-        """Return the input matrix of the first layer, all gates stacked."""
+        """Return the input matrix of the first layer, ``(gates * hidden_size, input_size)``."""
         return [self.weight_ih_l0]
 
     @torch.no_grad()
@@ -49,7 +49,7 @@ class Stacked(Core, ABC):
         input_init: RecurrentInit | None = None,
         zero_bias: bool = False,
     ) -> None:
-        """Overwrite the initial values that torch drew; the layers document the arguments."""
+        """Overwrite torch's initial values of weights and biases; the layers document the arguments."""
         positive(input_scale, "input_scale")
         parameters = dict(self.named_parameters(recurse=False))
         if input_init is not None:
@@ -61,12 +61,12 @@ class Stacked(Core, ABC):
             for block in self.recurrent_weights().values():
                 recurrent_init(block)
         for layer in range(self.num_layers):
-            starts = {gate: torch.zeros(self.hidden_size) for gate in self.gates} if zero_bias else {}
+            initial = {gate: torch.zeros(self.hidden_size) for gate in self.gates} if zero_bias else {}
             if gate_bias is not None:
-                starts |= gate_bias.values(self.gates, self.hidden_size)
-            # Both biases are added; the whole start value goes into the first, torch's second is set to zero.
+                initial |= gate_bias.values(self.gates, self.hidden_size)
+            # The layer adds both biases: bias_ih gets the whole initial value, bias_hh gets zero.
             for name, scale in ((f"bias_ih_l{layer}", 1.0), (f"bias_hh_l{layer}", 0.0)):
                 if name in parameters:
                     blocks = dict(zip(self.gates, parameters[name].chunk(len(self.gates)), strict=True))
-                    for gate, start in starts.items():
-                        blocks[gate].copy_(scale * start)
+                    for gate, bias in initial.items():
+                        blocks[gate].copy_(scale * bias)

@@ -1,4 +1,4 @@
-"""The state of a recurrent layer: tensors, in tuples, lists and dictionaries that only the layer looks into."""
+"""The state of a recurrent layer: tensors, possibly nested in tuples, lists and dictionaries."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from torch import Tensor
 
 State = Tensor | tuple[Tensor, ...] | Any
-"""What a layer carries from one call to the next."""
+"""The state that a layer returns after a sequence and takes before the next one; only the layer interprets it."""
 
 
 def map_state(state: State, function: Callable[[Tensor], Tensor]) -> State:
-    """Apply a function to all tensors of a state.
+    """Apply a function to every tensor of a state; return a state of the same structure.
 
     Args:
-        state: Tensors, in tuples, lists and dictionaries, nested as they like; anything else stays as it is.
-        function: From a tensor to a tensor.
+        state: Tensors in tuples, named tuples, lists and dictionaries, nested to any depth; other objects are kept.
+        function: Maps a tensor to a tensor.
 
     Example:
         >>> import torch

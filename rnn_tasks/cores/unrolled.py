@@ -8,30 +8,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrize import is_parametrized
 
-from rnn_tasks.cores.bounds import at_least_1, share_below_1
+from rnn_tasks.cores.bounds import at_least_0_below_1, at_least_1
 from rnn_tasks.cores.gate_bias import GateBias
 from rnn_tasks.cores.recurrent_init import RecurrentInit
 from rnn_tasks.cores.stacked import Stacked
 from rnn_tasks.cores.state import State
 
 Blocks = tuple[Tensor, ...]
-"""A tensor for each gate, in their order."""
+"""One tensor for each gate, in the order of ``gates``."""
 
 States = tuple[Tensor, ...]
-"""The tensors of the state, the output first."""
+"""The tensors of the state; the first is the output."""
 
 
 def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return ``U x + b`` as torch's ``linear``; over long sequences its gradient of U is up to 10 times as fast.
+    """Return ``U x + b`` like ``torch.nn.functional.linear``; the gradient of U is up to 10 times as fast for large n.
 
-    The gradient has the memory layout of the factor. For U itself it is the product of ``(hidden, n)`` and
-    ``(n, features)``, which the libraries of some CPUs compute slowly when n is large. For a transposed copy of U it is
-    the product of ``(features, n)`` and ``(n, hidden)``.
+    Autograd computes the gradient of ``linear`` as a product of ``(hidden, n)`` and ``(n, features)``, which is slow on
+    some CPUs when n is large. Multiplying by a transposed copy of U makes the gradient a product of ``(features, n)``
+    and ``(n, hidden)``.
 
     Args:
-        inputs: ``(n, features)``.
-        weight: ``(hidden, features)``.
-        bias: ``(hidden,)``.
+        inputs: The vectors x, ``(n, features)``.
+        weight: U, ``(hidden, features)``.
+        bias: b, ``(hidden,)``.
 
     Example:
         >>> affine(torch.ones(7, 3), torch.ones(5, 3), torch.ones(5)).shape
@@ -41,33 +41,33 @@ def affine(inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class Unrolled(Stacked, ABC):
-    """Base class of layers that define one time step: a subclass names its ``gates`` and defines :meth:`step`.
+    """Base class of layers that are defined by one time step: a subclass sets ``gates`` and implements :meth:`step`.
 
-    Parameters are named, shaped and drawn as torch's: ``weight_ih_l0 (gates * hidden_size, input_size)``,
+    Names, shapes and initial values of the parameters are torch's: ``weight_ih_l0 (gates * hidden_size, input_size)``,
     ``weight_hh_l0 (gates * hidden_size, hidden_size)``, ``bias_ih_l0`` and ``bias_hh_l0 (gates * hidden_size,)``,
-    uniform in ``+-1 / sqrt(hidden_size)``; then those of layer 1, and so on. The state is torch's, too:
-    ``(num_layers, batch, hidden_size)``, or a tuple of ``num_states`` such tensors.
+    uniform between ``+-1 / sqrt(hidden_size)``; then the parameters of the next layer, ``weight_ih_l1`` and so on. The
+    state has torch's shape, ``(num_layers, batch, hidden_size)``, or is a tuple of ``num_states`` such tensors.
 
     Args:
-        input_size: Features of each step.
+        input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
-        num_layers: Layers on top of one another, ``>= 1``.
-        dropout: Share of the outputs between layers that is dropped in training, ``0 <= dropout < 1``.
-        recurrent_init: How the recurrent matrix of each gate starts; None for torch's own.
-        input_init: How the input matrix of each gate starts; None for torch's own.
+        num_layers: Number of stacked layers, ``>= 1``.
+        dropout: Dropout probability of the outputs between layers, in training, ``0 <= dropout < 1``.
+        recurrent_init: Initialisation of the recurrent matrix of each gate; None for torch's.
+        input_init: Initialisation of the input matrix of each gate; None for torch's.
         input_scale: Factor on the initial input weights of the first layer, ``> 0``.
-        gate_bias: Where the biases of the gates start; None for torch's own.
-        zero_bias: Whether the biases that ``gate_bias`` does not name start at zero.
-        single_bias: Whether there is one bias, ``bias_ih_l*``, where torch adds two.
-        freeze_recurrent: Whether the recurrent matrices stay as they start: a reservoir.
+        gate_bias: Initial biases of the gates; None for torch's.
+        zero_bias: Whether biases that ``gate_bias`` does not set start at zero.
+        single_bias: Whether each layer has only the bias ``bias_ih_l*``; torch adds a second, ``bias_hh_l*``.
+        freeze_recurrent: Whether the recurrent matrices are not trained (see :class:`~rnn_tasks.cores.Elman`).
 
     Raises:
-        UsageError: A value outside its bounds, or a start that does not fit a matrix.
+        UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
 
     Attributes:
-        num_states: Tensors in the state; the first of them is the output.
-        unfolded: Gates whose recurrent bias the step adds itself, because their equation does not just add it to
-            ``U x_t + b``.
+        num_states: Number of tensors in the state; the first is the output.
+        unfolded: Gates whose recurrent bias :meth:`step` receives separately. The recurrent biases of all other gates
+            are added to ``U x_t + b`` beforehand.
     """
 
     num_states = 1
@@ -91,7 +91,7 @@ class Unrolled(Stacked, ABC):
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
         self.num_layers = at_least_1(num_layers, "num_layers")
-        self.dropout = share_below_1(dropout, "dropout")
+        self.dropout = at_least_0_below_1(dropout, "dropout")
         self.single_bias = single_bias
         rows, bound = len(self.gates) * hidden_size, 1 / math.sqrt(hidden_size)
         for layer in range(num_layers):
@@ -110,18 +110,18 @@ class Unrolled(Stacked, ABC):
                 parameter.requires_grad_(False)
 
     @abstractmethod
-    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        """Return the state after one step; this is the layer's equation.
+    def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        """Return the state after one step, by the layer's equation.
 
         Args:
-            current: ``U x_t + b`` of each gate, ``(batch, hidden_size)``, plus its recurrent bias unless unfolded.
-            state: The state after the step before, ``num_states`` times ``(batch, hidden_size)``.
-            weight: The recurrent matrix W of each gate, transposed: ``W h`` of the equations is ``h @ weight`` here.
-            bias: The recurrent bias of each unfolded gate, ``(hidden_size,)``.
+            input_terms: For each gate ``U x_t + b + c``, for gates in ``unfolded`` without c, ``(batch, hidden_size)``.
+            state: The state after the previous step, ``num_states`` tensors ``(batch, hidden_size)``.
+            weight: For each gate the transpose of its recurrent matrix W: compute ``W h`` as ``h @ weight``.
+            bias: For each gate in ``unfolded`` its recurrent bias c, ``(hidden_size,)``.
         """
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Run over a sequence; the class documents the state."""
+        """Run the layer over a batch of sequences; the class documents the state."""
         starts = (state,) if isinstance(state, Tensor) else state
         ends = []
         for layer in range(self.num_layers):
@@ -134,35 +134,35 @@ class Unrolled(Stacked, ABC):
         return inputs, parts if self.num_states > 1 else parts[0]
 
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
-        """Run one layer over a sequence: the input's part for all steps at once, then step by step."""
+        """Run one layer: compute the input terms of all steps at once, then the states step by step."""
         folded, unfolded = self._biases(layer)
-        currents = affine(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
-        currents = currents.view(*inputs.shape[:2], currents.shape[1])
-        like = currents.dtype  # autocast would cast the weights at every step
-        weight = tuple(block.T for block in self._cut(self._recurrent_weight(layer).to(like)))
-        bias = tuple(block.to(like) for block in unfolded)
+        input_terms = affine(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
+        input_terms = input_terms.view(*inputs.shape[:2], input_terms.shape[1])
+        dtype = input_terms.dtype  # cast the weights once: autocast would cast them at every step
+        weight = tuple(block.T for block in self._split_gates(self._recurrent_weight(layer).to(dtype)))
+        bias = tuple(block.to(dtype) for block in unfolded)
         if state is None:
-            state = (currents.new_zeros(len(inputs), self.hidden_size),) * self.num_states
-        state = tuple(part.to(like) for part in state)
+            state = (input_terms.new_zeros(len(inputs), self.hidden_size),) * self.num_states
+        state = tuple(part.to(dtype) for part in state)
         outputs = []
-        for current in zip(*(block.unbind(1) for block in self._cut(currents, -1)), strict=True):
-            state = self.step(current, state, weight, bias)
+        for step_terms in zip(*(block.unbind(1) for block in self._split_gates(input_terms, -1)), strict=True):
+            state = self.step(step_terms, state, weight, bias)
             outputs.append(state[0])
         return torch.stack(outputs, 1), state
 
-    def _cut(self, stacked: Tensor, dim: int = 0) -> Blocks:
-        # A single block is not split off: the gradient of the split would be a copy of the whole.
+    def _split_gates(self, stacked: Tensor, dim: int = 0) -> Blocks:
+        # With one gate nothing is split: the gradient of a split would copy the whole tensor.
         return (stacked,) if len(self.gates) == 1 else stacked.chunk(len(self.gates), dim)
 
     def _biases(self, layer: int) -> tuple[Tensor, Blocks]:
-        """Return the bias that is added to the input's part beforehand, and the biases that the step adds."""
+        """Return the bias that is added to ``U x_t`` beforehand, and the biases that :meth:`step` receives."""
         bias: Tensor = getattr(self, f"bias_ih_l{layer}")
         if self.single_bias:
             return bias, tuple(bias.new_zeros(self.hidden_size) for _ in self.unfolded)
         recurrent: Tensor = getattr(self, f"bias_hh_l{layer}")
         if not self.unfolded:
             return bias + recurrent, ()
-        blocks = dict(zip(self.gates, self._cut(recurrent), strict=True))
+        blocks = dict(zip(self.gates, self._split_gates(recurrent), strict=True))
         folded = [torch.zeros_like(block) if gate in self.unfolded else block for gate, block in blocks.items()]
         return bias + torch.cat(folded), tuple(blocks[gate] for gate in self.unfolded)
 
@@ -172,8 +172,8 @@ class Unrolled(Stacked, ABC):
         if not is_parametrized(self, name):
             weight = getattr(self, name)
             return weight
-        # A parametrization is computed in the precision of its parameters, also under autocast. In half precision few
-        # decompositions exist, and the matrix would be orthogonal to two digits only.
+        # Compute a parametrization in the precision of its parameters even under autocast. In half precision torch has
+        # few decompositions, and the matrix would be orthogonal to only two digits.
         with torch.autocast(self.bias_ih_l0.device.type, enabled=False):
             weight = getattr(self, name)
             return weight

@@ -1,4 +1,4 @@
-"""The models: LightningModules around a recurrent layer."""
+"""Models: LightningModules that train a network."""
 
 from rnn_tasks.models.language_model import LanguageModel
 from rnn_tasks.models.recurrent_model import RecurrentModel

@@ -1,4 +1,4 @@
-"""A model that reads a text and says, at every character, which one comes next."""
+"""A model that predicts the next character of a text."""
 
 import math
 from collections.abc import Callable
@@ -21,29 +21,29 @@ from rnn_tasks.spec import Baseline, Batch, TaskSpec
 class LanguageModel(RecurrentModel):
     """Predicts the next character of a text, with a state that is carried from batch to batch.
 
-    Where a batch continues the previous one, so does the state, without its gradient; elsewhere it starts at zero.
-    Training, validation and test each have a state of their own. That of training is saved in checkpoints, so that a
-    resumed run goes on in the middle of a text.
+    If a batch continues the previous batch, the network starts from the previous state, detached from its graph;
+    otherwise from zero. Training, validation and test have separate states. Checkpoints hold the state of training, so
+    that a resumed run continues in the middle of a text.
 
-    Logged for each stage: ``loss`` (nats per character), ``perplexity`` (``exp(loss)``), ``bits_per_character``
-    (``loss / ln 2``) and ``accuracy``, all from sums over characters; ``train`` is one batch, ``train_epoch`` all
-    characters since the epoch began, read while the weights were changing.
+    Metrics of each stage: ``loss`` (nats per character), ``perplexity`` (``exp(loss)``), ``bits_per_character``
+    (``loss / ln 2``) and ``accuracy``, all computed from sums over characters. The stage ``train`` is one batch;
+    ``train_epoch`` is all characters of an epoch, each predicted with the weights at that time.
 
     Args:
-        core: The recurrent layer, made from the size of its input.
-        spec: The task's sizes and vocabulary; on the command line they come from the task.
-        optimizer: The optimizer, made from the parameters.
-        embedding_size: Size of a learned embedding of the characters; None for one-hot.
-        dropout: Share of the layer's outputs that the readout does not see in training, ``0 <= dropout < 1``.
-        readout_init: How the readout's matrix starts, its bias then at zero; None for torch's own.
-        zero_blank_weights: Whether the input weights of a blank start at zero; text has none.
+        core: Function that builds the recurrent layer from the size of its input.
+        spec: Sizes and vocabulary of the task; on the command line they come from the task.
+        optimizer: Function that builds the optimizer from the parameters.
+        embedding_size: Size of a learned embedding of the characters; None for one-hot vectors.
+        dropout: Dropout probability of the layer's outputs before the readout, in training, ``0 <= dropout < 1``.
+        readout_init: Initialisation of the readout's matrix, with a bias of zero; None for torch's.
+        zero_blank_weights: Whether the input weights of the blank start at zero; no effect on texts, which have none.
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
-        schedule: Learning rate over optimizer steps; None for a constant one.
-        lr_scheduler: One of torch's schedules, which go by epochs, instead.
+        schedule: Schedule of the learning rate over optimizer steps; None for a constant rate.
+        lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is outside its bounds.
 
     Example:
         >>> from functools import partial
@@ -87,13 +87,13 @@ class LanguageModel(RecurrentModel):
             schedule=schedule,
             lr_scheduler=lr_scheduler,
         )
-        # Not buffers: DDP would give every process the state of the first one.
+        # These are not buffers, because DDP would overwrite them with the buffers of the first process.
         self.carried: dict[str, State] = {}
         self.epoch_sums = torch.zeros(2, dtype=torch.double)
         self.restored: dict[str, Any] | None = None
 
     def logits(self, batch: Batch, stage: str) -> Tensor:
-        """Logits of the next characters; where the batch continues the previous one, so does the stage's state."""
+        """Return logits; if the batch continues the previous batch, start from the state of the stage."""
         state = self.carried.get(stage) if batch.continues else None
         logits: Tensor
         logits, state = self(batch.inputs, state=state)
@@ -101,16 +101,16 @@ class LanguageModel(RecurrentModel):
         return logits
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:
-        """Loss, perplexity, bits per character and accuracy."""
+        """Return loss, perplexity, bits per character and accuracy."""
         return {**per_character(scores["loss"]), "accuracy": scores["accuracy"]}
 
     def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
-        """The loss, perplexity and accuracy of counting, and the least loss that there can be, where it is known."""
+        """Return the loss, perplexity and accuracy of the baseline, and the lowest possible loss if it is known."""
         values = {"baseline_perplexity": math.exp(baseline.loss), **super().baseline_measures(baseline)}
         return values if baseline.floor is None else {**values, "floor": baseline.floor}
 
     def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        """As in every model; the characters of training batches are added to those of the epoch."""
+        """Return the summed loss and the logits; add the loss of training batches to the sums of the epoch."""
         total, logits = super().summed_loss(batch, stage)
         if stage == "train":
             loss, characters = self.epoch_sums.unbind()
@@ -119,22 +119,22 @@ class LanguageModel(RecurrentModel):
         return total, logits
 
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
-        """A text that continues a prefix, see :meth:`rnn_tasks.networks.LanguageNetwork.generate`."""
+        """Return a text that continues a prefix, see :meth:`rnn_tasks.networks.LanguageNetwork.generate`."""
         return self.network.generate(prefix, length, temperature, seed)
 
     def on_train_start(self) -> None:
-        """Go on with the state of a resumed run, or forget that of an earlier fit."""
+        """Restore the training state of a resumed run; discard the state of an earlier fit."""
         restored, self.restored = self.restored, None
         self.carried = {}
-        wide = torch.float if self.device.type == "mps" else torch.double  # which mps does not have
-        self.epoch_sums = torch.zeros(2, dtype=wide, device=self.device)
+        dtype = torch.float if self.device.type == "mps" else torch.double  # mps has no double precision
+        self.epoch_sums = torch.zeros(2, dtype=dtype, device=self.device)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         if restored is not None and self.trainer.ckpt_path and len(restored["train"]) == world_size:
             self.carried["train"] = map_state(restored["train"][rank], lambda values: values.to(self.device))
             self.epoch_sums.copy_(restored["sums"][rank])
 
     def on_train_epoch_end(self) -> None:
-        """Log the loss over all characters of the epoch."""
+        """Log the mean loss over all characters of the epoch."""
         loss, count = self.trainer.strategy.reduce(self.epoch_sums.clone(), reduce_op="sum")
         self.epoch_sums.zero_()
         if count:
@@ -142,28 +142,28 @@ class LanguageModel(RecurrentModel):
             self.log_dict({f"train_epoch/{name}": value for name, value in values.items()}, batch_size=1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the training state of every process."""
+        """Add the training state of every process to the checkpoint."""
         super().on_save_checkpoint(checkpoint)
-        own = (map_state(self.carried.get("train"), torch.Tensor.cpu), self.epoch_sums.cpu())
-        every: list[Any] = [own]
+        this_process = (map_state(self.carried.get("train"), torch.Tensor.cpu), self.epoch_sums.cpu())
+        processes: list[Any] = [this_process]
         if self.trainer.world_size > 1:
-            every = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(every, own)
-        states, sums = zip(*every, strict=True)
+            processes = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(processes, this_process)
+        states, sums = zip(*processes, strict=True)
         checkpoint[CHECKPOINT_KEY] |= {"train": list(states), "sums": list(sums)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the training state until training starts."""
+        """Keep the training state of the checkpoint until training starts."""
         super().on_load_checkpoint(checkpoint)
         stored = checkpoint.get(CHECKPOINT_KEY, {})
         self.restored = stored if "train" in stored else None
 
 
 def per_character(loss: float) -> dict[str, float]:
-    """The loss in its three usual units.
+    """Return the loss, the perplexity and the bits per character.
 
     Args:
-        loss: Nats per character.
+        loss: Loss in nats per character.
     """
-    perplexity = math.exp(min(loss, 700.0))  # the largest power that a float can hold
+    perplexity = math.exp(min(loss, 700.0))  # exp(710) overflows
     return {"loss": loss, "perplexity": perplexity, "bits_per_character": loss / math.log(2)}

@@ -1,4 +1,4 @@
-"""Build the model of a run again, from its config.yaml and a checkpoint."""
+"""Load the model of a run from its config.yaml and a checkpoint."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +16,13 @@ def load_model(place: RunPlace) -> RecurrentModel:
     """Build the model of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
-        place: The run; without a checkpoint its best one, or else its last one.
+        place: The run; if it names no checkpoint, the best checkpoint, or the last one if there is no best.
 
     Returns:
         The model, on the CPU, in evaluation mode.
 
     Raises:
-        UsageError: Something is missing, damaged, or does not belong together.
+        UsageError: The config or the checkpoint is missing or damaged, or they do not belong together.
     """
     section, spec, weights, misfit = read_weights(place)
     with refusing_misfits(place, misfit):
@@ -32,24 +32,24 @@ def load_model(place: RunPlace) -> RecurrentModel:
 
 
 def build_model(section: Mapping[str, Any], spec: TaskSpec, seed: int = 0) -> RecurrentModel:
-    """The model of a config section, with the weights that training may begin with.
+    """Build the model of a config section, with random initial weights.
 
     Args:
-        section: The section ``model``.
-        spec: Sizes and strings of the task.
-        seed: Of the weights.
+        section: The section ``model`` of config.yaml.
+        spec: Sizes of the task, and the conversion of its symbols to strings.
+        seed: Seed of the weights.
 
     Returns:
         The model, on the CPU, in evaluation mode.
 
     Raises:
-        jsonargparse.ArgumentError: The section names a class or an option that is not there.
+        jsonargparse.ArgumentError: The section names a class or an option that does not exist.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(RecurrentModel, "model")
     init_args = {**section.get("init_args", {}), "spec": spec.to_dict()}
-    built = parser.parse_object({"model": {**section, "init_args": init_args}})
+    parsed = parser.parse_object({"model": {**section, "init_args": init_args}})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model: RecurrentModel = parser.instantiate(built).model
+        model: RecurrentModel = parser.instantiate(parsed).model
     return model.eval()

@@ -1,4 +1,4 @@
-"""What every model has: a network, the loss of three stages, an optimizer with rates for parts of it, checkpoints."""
+"""The base class of models: losses and scores, optimizer with separate learning rates, contents of checkpoints."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -25,21 +25,25 @@ ROLES = ("recurrent", "input", "rest")
 
 
 class RecurrentModel(LightningModule, ABC):
-    """Trains and measures a network with one loss: its mean over all scored steps of the global batch.
+    """Base class of models, which train and evaluate a network.
 
-    So a sequence with few scored steps weighs as many steps as it has.
+    The loss is the mean cross-entropy over all scored steps of the batches of all processes. Every scored step has the
+    same weight, so a sequence with few scored steps contributes less than a sequence with many.
 
     Args:
-        network: What is trained.
-        optimizer: Makes the optimizer from parameter groups.
-        recurrent_lr_factor: Factor on the rate of the recurrent matrices, ``>= 0``.
-        input_lr_factor: Factor on the rate of the layer's input weights and biases, ``>= 0``.
-        schedule: Makes a schedule over optimizer steps; None for a constant rate.
-        lr_scheduler: One of torch's schedules over epochs instead.
+        network: The network to train.
+        optimizer: Function that builds the optimizer from parameter groups.
+        recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
+        input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
+        schedule: Function that builds a schedule over optimizer steps; None for a constant rate.
+        lr_scheduler: Function that builds a schedule of torch over epochs; give either this or ``schedule``.
 
     Attributes:
         network: The network.
-        spec: The task's sizes and strings.
+        spec: Sizes of the task, and the conversion of its symbols to strings.
+
+    Raises:
+        UsageError: A factor is negative, or both kinds of schedule are given.
     """
 
     network: Network
@@ -57,7 +61,7 @@ class RecurrentModel(LightningModule, ABC):
         for name, factor in {"recurrent_lr_factor": recurrent_lr_factor, "input_lr_factor": input_lr_factor}.items():
             require(factor >= 0, f"{name} must be at least 0, got {factor}")
         if schedule is not None and lr_scheduler is not None:
-            raise UsageError("give a schedule (over optimizer steps) or an lr_scheduler (over epochs), not both")
+            raise UsageError("set model.schedule (over optimizer steps) or model.lr_scheduler (over epochs), not both")
         self.network = network
         self.spec = network.spec
         self.scores: nn.ModuleDict = nn.ModuleDict(
@@ -69,12 +73,12 @@ class RecurrentModel(LightningModule, ABC):
         self.make_lr_scheduler = lr_scheduler
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
-        """Logits and the last state, see :meth:`rnn_tasks.networks.Network.forward`."""
+        """Return logits and the last state, see :meth:`rnn_tasks.networks.Network.forward`."""
         outputs: tuple[Tensor, State] = self.network(inputs, condition, state)
         return outputs
 
     def logits(self, batch: Batch, stage: str) -> Tensor:
-        """Logits of the symbols at every step, ``(sequences, time, output_size)``.
+        """Return logits of the symbols at every step, ``(sequences, time, output_size)``.
 
         Args:
             batch: The batch.
@@ -84,41 +88,42 @@ class RecurrentModel(LightningModule, ABC):
         return logits[: batch.num_sequences]
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:
-        """What is logged of a stage, by name, from its :class:`~rnn_tasks.models.Scores`."""
+        """Return the metrics of a stage by name, computed from its :class:`~rnn_tasks.models.Scores`."""
         return scores
 
     def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
-        """What is logged of a baseline, to be drawn beside the measures of the same name."""
+        """Return the metrics of a baseline by name, ``baseline_`` and the name of the model's metric."""
         return {"baseline_loss": baseline.loss, "baseline_accuracy": baseline.accuracy}
 
     def stage_scores(self, stage: str) -> Scores:
-        """The scores that are being added up for ``train``, ``val`` or ``test``."""
+        """Return the scores of the stage ``train``, ``val`` or ``test``, to which each batch is added."""
         scores = self.scores[f"{stage}_scores"]
         assert isinstance(scores, Scores)
         return scores
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The mean loss over the scored steps of the global batch."""
+        """Return the mean loss over the scored steps of the batches of all processes."""
         total, logits = self.summed_loss(batch, "train")
         if ends_logged_step(self.trainer, batch_idx):
-            self._add("train", total, logits, batch)
+            self._update_scores("train", total, logits, batch)
             self._log_scores("train")
         count = batch.scored.sum()
         if self.trainer.world_size > 1:
-            # Lightning averages gradients over processes; what is wanted is the mean over all their steps together.
+            # Lightning averages the gradients of the processes. Dividing by the mean count makes that average the
+            # gradient of the mean over the steps of all processes.
             count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
         return total / count
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""
-        self._add("val", *self.summed_loss(batch, "val"), batch)
+        self._update_scores("val", *self.summed_loss(batch, "val"), batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the test scores."""
-        self._add("test", *self.summed_loss(batch, "test"), batch)
+        self._update_scores("test", *self.summed_loss(batch, "test"), batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The network's symbols, ``(sequences, time)``."""
+        """Return the symbols with the largest logits, ``(sequences, time)``."""
         return self.logits(batch, "predict").argmax(-1)
 
     def on_validation_epoch_end(self) -> None:
@@ -130,42 +135,44 @@ class RecurrentModel(LightningModule, ABC):
         self._log_scores("test")
 
     def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        """Sum of the losses over the scored steps, and the logits."""
+        """Return the sum of the losses over the scored steps, and the logits."""
         logits = self.logits(batch, stage)
-        # A sum in half precision would be off by a percent.
+        # A sum in half precision would have an error of about 1 %.
         flat = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
         return functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=NOT_SCORED, reduction="sum"), logits
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The parameters as optimizer groups named ``recurrent``, ``input`` and ``rest``; empty ones are left out."""
+        """Return the trainable parameters in groups ``recurrent``, ``input`` and ``rest``, without empty groups."""
         groups: dict[str, list[nn.Parameter]] = {role: [] for role in ROLES}
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
-                inside = name.startswith("core.")
-                role = self.network.core.parameter_role(name.removeprefix("core.")) if inside else "rest"
+                in_core = name.startswith("core.")
+                role = self.network.core.parameter_role(name.removeprefix("core.")) if in_core else "rest"
                 groups[role].append(parameter)
         return [{"name": role, "params": parameters} for role, parameters in groups.items() if parameters]
 
     def configure_optimizers(self) -> Any:
-        """The optimizer with its rates multiplied group by group, and the schedule."""
+        """Return the optimizer, with a learning rate for each parameter group, and the schedule."""
         optimizer = self.make_optimizer(self.parameter_groups())
         for group in optimizer.param_groups:
             group["lr"] *= self.lr_factors[group["name"]]
         if self.make_lr_scheduler is not None:
             scheduler = self.make_lr_scheduler(optimizer)
-            # Lightning's own ReduceLROnPlateau knows what it watches; torch's others watch nothing.
-            watched = {"monitor": scheduler.monitor} if isinstance(scheduler, ReduceLROnPlateau) else {}
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **watched}}
+            # Lightning's ReduceLROnPlateau has the name of the metric that it monitors; other schedules monitor none.
+            monitor = {"monitor": scheduler.monitor} if isinstance(scheduler, ReduceLROnPlateau) else {}
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitor}}
         if self.make_schedule is None:
             return optimizer
         total_steps = self.trainer.max_steps
         schedule = self.make_schedule(optimizer, total_steps if total_steps > 0 else 1)
         if schedule.needs_total_steps and total_steps < 1:
-            raise UsageError(f"the schedule {type(schedule).__name__} needs an end: set trainer.max_steps")
+            raise UsageError(
+                f"the schedule {type(schedule).__name__} needs the number of steps of the run: set trainer.max_steps"
+            )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is needed to build the network again without its task."""
+        """Add the spec of the task and the hash of the model's config, which loading the network needs."""
         record = run_record(self.trainer)
         checkpoint[CHECKPOINT_KEY] = {
             "spec": self.spec.to_dict(),
@@ -173,14 +180,14 @@ class RecurrentModel(LightningModule, ABC):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Give the weights of a checkpoint of version 0.1.0 the names that they have now."""
+        """Rename the weights of a checkpoint of version 0.1.0 to their current names."""
         checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
 
-    def _add(self, stage: str, total: Tensor, logits: Tensor, batch: Batch) -> None:
+    def _update_scores(self, stage: str, total: Tensor, logits: Tensor, batch: Batch) -> None:
         self.stage_scores(stage).update(total, logits.argmax(-1), batch)
 
     def _log_scores(self, stage: str) -> None:
-        """Log the scores of a stage beside its baseline, and begin to add up anew."""
+        """Log the scores of a stage and its baseline, and reset the scores."""
         scores = self.stage_scores(stage)
         values = self.measures(scores.compute())
         scores.reset()
@@ -196,5 +203,5 @@ class RecurrentModel(LightningModule, ABC):
         values = {f"{stage}/{name}": value for name, value in values.items()}
         if stage == "train":
             log_step(self, values, self.global_step)
-        else:  # the scores are those of all processes already; without sync_dist Lightning would warn
+        else:  # the scores already cover all processes; sync_dist only avoids a warning of Lightning
             self.log_dict(values, batch_size=1, sync_dist=True)

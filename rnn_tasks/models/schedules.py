@@ -1,4 +1,4 @@
-"""Learning rates over optimizer steps."""
+"""Schedules of the learning rate over optimizer steps."""
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -7,51 +7,57 @@ from rnn_tasks.errors import UsageError
 
 
 class Schedule(LambdaLR):
-    """A factor on the learning rate at each optimizer step; made from an optimizer and the run's number of steps."""
+    """Base class of schedules: a factor on the learning rate at each optimizer step.
+
+    A schedule is built from the optimizer and the number of optimizer steps of the run.
+
+    Attributes:
+        needs_total_steps: Whether the schedule depends on the number of steps of the run.
+    """
 
     needs_total_steps = True
 
 
 class WarmupLinear(Schedule):
-    """Up in a straight line, then down in a straight line until the end.
+    """Linear increase of the learning rate to its full value, then linear decrease until the end of the run.
 
     Args:
-        optimizer: Whose rates it sets.
-        total_steps: Steps of the run, ``>= 1``: ``trainer.max_steps``.
-        warmup: Share of the steps that go up, ``0 <= warmup < 1``.
-        floor: Factor that it comes down to after the last step, ``0 <= floor <= 1``.
+        optimizer: The optimizer whose learning rates are scheduled.
+        total_steps: Number of optimizer steps of the run, ``>= 1``; on the command line ``trainer.max_steps``.
+        warmup: Fraction of the steps in which the rate increases, ``0 <= warmup < 1``.
+        floor: Factor on the rate after the last step, ``0 <= floor <= 1``.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is outside its bounds.
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int, warmup: float = 0.1, floor: float = 0.02) -> None:
         if not 0 <= warmup < 1:
             raise UsageError(f"warmup must be at least 0 and below 1, got {warmup}")
         if not 0 <= floor <= 1:
-            raise UsageError(f"floor must be in 0..1, got {floor}")
-        rising = max(1, round(warmup * total_steps))
+            raise UsageError(f"floor must be between 0 and 1, got {floor}")
+        warmup_steps = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:
-            if step < rising:
-                return (step + 1) / rising
-            left = (total_steps - step) / max(1, total_steps - rising)
-            return floor + (1 - floor) * max(0.0, left)
+            if step < warmup_steps:
+                return (step + 1) / warmup_steps
+            remaining = (total_steps - step) / max(1, total_steps - warmup_steps)
+            return floor + (1 - floor) * max(0.0, remaining)
 
         super().__init__(optimizer, factor)
 
 
 class Milestones(Schedule):
-    """A factor that is applied at each milestone.
+    """Multiplication of the learning rate by a factor at each milestone.
 
     Args:
-        optimizer: Whose rates it sets.
-        total_steps: Not used: it needs no end.
-        steps: The optimizer steps at which the rate changes.
+        optimizer: The optimizer whose learning rates are scheduled.
+        total_steps: Not used.
+        steps: The milestones: optimizer steps, in any order.
         gamma: The factor, ``> 0``.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is outside its bounds.
     """
 
     needs_total_steps = False

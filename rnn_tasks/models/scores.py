@@ -1,4 +1,4 @@
-"""What is measured on batches, summed exactly over batches and processes."""
+"""Loss and accuracies, summed exactly over batches and processes."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from rnn_tasks.spec import Batch
 
 
 def ratio(part: float, whole: float) -> float:
-    """``part / whole``; NaN where there is nothing.
+    """Return ``part / whole``; NaN if ``whole`` is 0.
 
     Example:
         >>> ratio(1, 2), ratio(0, 0)
@@ -18,23 +18,25 @@ def ratio(part: float, whole: float) -> float:
 
 
 class Scores(Metric):
-    """Loss and accuracies, each a ratio of sums, so that no batch weighs more than its steps.
+    """Loss and accuracies over all batches, each a ratio of two sums, so that every step has the same weight.
 
-    - ``loss``: mean over the scored steps, nats.
-    - ``accuracy``: share of right answers on the scored steps that need memory.
-    - ``worst_accuracy``: the same for the condition with the lowest; equal to ``accuracy`` without conditions.
-    - ``exact_match``: share of sequences without an error on those steps.
+    Memory steps are the scored steps that need memory, see :class:`~rnn_tasks.spec.Batch`.
+
+    - ``loss``: mean over the scored steps, nats per step.
+    - ``accuracy``: fraction of memory steps with the correct symbol.
+    - ``worst_accuracy``: the lowest accuracy of a condition; equal to ``accuracy`` without conditions.
+    - ``exact_match``: fraction of sequences in which all memory steps are correct.
 
     Args:
-        num_conditions: Number of values of ``Batch.condition``, 0 when there is none.
+        num_conditions: Number of values of ``Batch.condition``, 0 for a task without conditions.
 
     Attributes:
         loss: Sum of the losses of the scored steps, nats.
-        scored: Scored steps.
-        right: Right answers on the scored steps that need memory, by condition.
-        needed: Those steps, by condition.
-        exact_matches: Sequences without an error on those steps.
-        sequences: Sequences.
+        scored: Number of scored steps.
+        correct: Number of correct memory steps of each condition.
+        memory_steps: Number of memory steps of each condition.
+        exact_matches: Number of sequences in which all memory steps are correct.
+        sequences: Number of sequences.
 
     Example:
         >>> scores = Scores()
@@ -47,8 +49,8 @@ class Scores(Metric):
     full_state_update = False
     loss: Tensor
     scored: Tensor
-    right: Tensor
-    needed: Tensor
+    correct: Tensor
+    memory_steps: Tensor
     exact_matches: Tensor
     sequences: Tensor
 
@@ -57,8 +59,8 @@ class Scores(Metric):
         self.num_conditions = num_conditions
         counters = torch.zeros(max(1, num_conditions), dtype=torch.long)
         self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("right", counters, dist_reduce_fx="sum")
-        self.add_state("needed", counters.clone(), dist_reduce_fx="sum")
+        self.add_state("correct", counters, dist_reduce_fx="sum")
+        self.add_state("memory_steps", counters.clone(), dist_reduce_fx="sum")
         for name in ("scored", "exact_matches", "sequences"):
             self.add_state(name, torch.tensor(0), dist_reduce_fx="sum")
 
@@ -66,36 +68,39 @@ class Scores(Metric):
         """Add a batch.
 
         Args:
-            loss: Sum of the losses of its scored steps.
+            loss: Sum of the losses of the scored steps.
             answers: The network's symbols, ``(sequences, time)``.
             batch: The batch.
         """
         scored = batch.scored
-        needed = scored if batch.memory is None else batch.memory & scored
-        right = ((answers == batch.targets) & needed).sum(1)
-        due = needed.sum(1)
+        needs_memory = scored if batch.memory is None else batch.memory & scored
+        correct = ((answers == batch.targets) & needs_memory).sum(1)
+        memory_steps = needs_memory.sum(1)
         self.loss = self.loss + loss.detach().float()
         self.scored = self.scored + scored.sum()
-        self.exact_matches = self.exact_matches + (right == due).sum()
-        self.sequences = self.sequences + len(due)
+        self.exact_matches = self.exact_matches + (correct == memory_steps).sum()
+        self.sequences = self.sequences + len(memory_steps)
         if self.num_conditions and batch.condition is not None:
-            self.right = self.right.index_add(0, batch.condition, right)
-            self.needed = self.needed.index_add(0, batch.condition, due)
+            self.correct = self.correct.index_add(0, batch.condition, correct)
+            self.memory_steps = self.memory_steps.index_add(0, batch.condition, memory_steps)
         else:
-            self.right = self.right + right.sum()
-            self.needed = self.needed + due.sum()
+            self.correct = self.correct + correct.sum()
+            self.memory_steps = self.memory_steps + memory_steps.sum()
 
     def compute(self) -> dict[str, float]:
-        """The scores by name; those per condition as ``accuracy_at/<condition>``."""
-        right, needed = self.right.tolist(), self.needed.tolist()
-        # A condition that has not come up yet is 0 / 0, and says nothing.
-        by_condition = {index: hits / due for index, (hits, due) in enumerate(zip(right, needed, strict=True)) if due}
+        """Return the scores by name; ``accuracy_at/<condition>`` is the accuracy of one condition."""
+        correct, memory_steps = self.correct.tolist(), self.memory_steps.tolist()
+        by_condition = {
+            condition: part / steps
+            for condition, (part, steps) in enumerate(zip(correct, memory_steps, strict=True))
+            if steps  # a condition that did not occur has no accuracy
+        }
         scores = {
             "loss": ratio(self.loss.item(), self.scored.item()),
-            "accuracy": ratio(sum(right), sum(needed)),
+            "accuracy": ratio(sum(correct), sum(memory_steps)),
             "worst_accuracy": min(by_condition.values(), default=0.0),
             "exact_match": ratio(self.exact_matches.item(), self.sequences.item()),
         }
         if self.num_conditions:
-            scores |= {f"accuracy_at/{index}": value for index, value in by_condition.items()}
+            scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in by_condition.items()}
         return scores

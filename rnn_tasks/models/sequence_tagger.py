@@ -1,4 +1,4 @@
-"""A model that answers every step of a sequence with a symbol."""
+"""A model that outputs a symbol at every step of a sequence."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -14,26 +14,29 @@ from rnn_tasks.spec import TaskSpec
 
 
 class SequenceTagger(RecurrentModel):
-    """Encodes the symbols, runs a recurrent layer, reads out a symbol at every step.
+    """Encodes symbols, runs a recurrent layer and predicts a symbol at every step.
 
-    The loss is the mean of the cross-entropy over all scored steps of the global batch, so that a sequence with few
-    scored steps weighs as many steps as it has.
+    The loss is the mean cross-entropy over all scored steps of the batches of all processes. Every scored step has the
+    same weight, so a sequence with few scored steps contributes less than a sequence with many.
 
     Args:
-        core: The recurrent layer, made from the size of its input.
-        spec: The task's sizes and strings; on the command line they come from the task.
-        optimizer: The optimizer, made from the parameters.
-        embedding_size: Size of a learned embedding of the symbols (and of one of the condition); None for one-hot.
-        condition_at: Where the condition, if the task has one, enters: ``input`` (beside the symbol, at every step),
-            ``readout`` (the condition chooses the readout's weights), or ``both``.
-        zero_blank_weights: Whether the input weights of the blank start at zero: waiting then leaves the state alone.
+        core: Function that builds the recurrent layer from the size of its input.
+        spec: Sizes of the task, and the conversion of its symbols to strings; on the command line given by the task.
+        optimizer: Function that builds the optimizer from the parameters.
+        embedding_size: Size of a learned embedding of the symbols, and of another one of the condition; None for
+            one-hot vectors.
+        condition_at: Where the network receives the condition, if the task has one: ``input`` (with the symbol, at
+            every step), ``readout`` (the condition selects the weights of the readout), or ``both``.
+        zero_blank_weights: Whether the input weights of the blank start at zero, so that blanks add nothing to the
+            state.
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
-        schedule: Learning rate over optimizer steps; None for a constant one.
-        lr_scheduler: One of torch's schedules, which go by epochs, instead.
+        schedule: Schedule of the learning rate over optimizer steps; None for a constant rate.
+        lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
 
     Raises:
-        UsageError: A value outside its bounds, or a blank to quieten in a layer that names no input weights.
+        UsageError: A value is outside its bounds, or ``zero_blank_weights`` is set and the input weights of the layer
+            are unknown.
 
     Example:
         >>> from functools import partial
@@ -77,5 +80,5 @@ class SequenceTagger(RecurrentModel):
         )
 
     def respond(self, texts: str | Sequence[str], delay: int | None = None) -> str | list[str]:
-        """The network's answers to strings, see :meth:`rnn_tasks.networks.TaggerNetwork.respond`."""
+        """Return the network's answers to strings, see :meth:`rnn_tasks.networks.TaggerNetwork.respond`."""
         return self.network.respond(texts, delay)

@@ -1,4 +1,4 @@
-"""Logging the values of a training step: for callbacks by Lightning's log, for the loggers at once."""
+"""Logging of training steps: to callbacks through Lightning's ``log``, to the loggers directly."""
 
 from collections.abc import Mapping
 
@@ -7,38 +7,38 @@ from torch import Tensor
 
 
 def logged_steps(trainer: Trainer, steps: int) -> int | None:
-    """How many steps the loggers have written by now; None if they do not write this step.
+    """Return how many steps have been logged including this one; None if this step is not logged.
 
     Args:
         trainer: The trainer.
-        steps: Optimizer steps, the one in question included.
+        steps: Number of optimizer steps including this one.
     """
     every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
     return steps // every if every > 0 and steps % every == 0 else None
 
 
 def ends_logged_step(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the batch that is being trained on ends a step that the loggers write.
+    """Return whether the current training batch is the last batch of an optimizer step that is logged.
 
     Args:
         trainer: The trainer.
-        batch_idx: Number of the batch in its epoch; of several whose gradients are accumulated, the last one counts.
+        batch_idx: Index of the batch in its epoch.
     """
     ends_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
     return ends_step and logged_steps(trainer, trainer.global_step + 1) is not None
 
 
 def log_step(model: LightningModule, values: Mapping[str, Tensor | float], step: int) -> None:
-    """Log values of a training step.
+    """Log the values of a training step.
 
-    Callbacks find them in ``trainer.callback_metrics``. The loggers are given them here, so that a checkpoint of this
-    step is written after them, and so that each value is written once: Lightning would write a value again, unchanged,
-    at each later step that has none of that name.
+    Callbacks find the values in ``trainer.callback_metrics``. The loggers are called here, for two reasons: they write
+    the values before a checkpoint of this step is saved, and they write each value once. Lightning would repeat a value
+    at every later logged step that has no new value of the same name.
 
     Args:
         model: The model.
-        values: By name, the same names on all processes.
-        step: Number of the step, counted from 0 as Lightning counts for loggers.
+        values: The values by name, with the same names on all processes.
+        step: Index of the step, counted from 0 as in Lightning's calls of loggers.
     """
     model.log_dict(dict(values), batch_size=1, logger=False)
     row = {name: float(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""What is trained: encoding, recurrent layer and readout, as plain modules that need no Lightning."""
+"""Networks: encoding, recurrent layer and readout, as plain modules that do not need Lightning."""
 
 from rnn_tasks.networks.conditional_linear import ConditionalLinear
 from rnn_tasks.networks.language_network import LanguageNetwork

@@ -1,15 +1,15 @@
-"""A readout whose weights the condition chooses."""
+"""A linear readout with separate weights for each condition."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ConditionalLinear(nn.Module):
-    """A linear readout with weights of its own for each condition.
+    """A linear layer with separate weights and biases for each condition.
 
     Args:
-        in_features: Features that are read.
-        out_features: Features that are returned.
+        in_features: Size of the input.
+        out_features: Size of the output.
         num_conditions: Number of conditions.
 
     Example:
@@ -27,23 +27,23 @@ class ConditionalLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(num_conditions, 1, out_features).uniform_(-bound, bound))
 
     def forward(self, hidden: Tensor, condition: Tensor) -> Tensor:
-        """Read each sequence for its conditions.
+        """Return the outputs of each sequence for each of its k conditions.
 
         Args:
             hidden: ``(sequences, time, in_features)``.
-            condition: ``(k * sequences,)``, k for each sequence, one after another.
+            condition: ``(k * sequences,)``: k conditions of the first sequence, then k of the second, and so on.
 
         Returns:
             ``(k * sequences, time, out_features)``.
         """
         if len(condition) == len(hidden):
             return torch.baddbmm(self.bias[condition], hidden, self.weight[condition])
-        return self._read_for_all(hidden, condition)
+        return self._compute_all_and_select(hidden, condition)
 
-    def _read_for_all(self, hidden: Tensor, condition: Tensor) -> Tensor:
-        """Read the sequences for all conditions in one product, then choose."""
+    def _compute_all_and_select(self, hidden: Tensor, condition: Tensor) -> Tensor:
+        """Compute the outputs for all conditions in one product, then select the conditions of each sequence."""
         conditions, in_features, out_features = self.weight.shape
-        time_first = hidden.transpose(0, 1)  # as layers return it, and in order
+        time_first = hidden.transpose(0, 1)  # contiguous, because recurrent layers store time first
         weight = self.weight.transpose(0, 1).reshape(in_features, conditions * out_features)
         products = torch.addmm(self.bias.flatten(), time_first.reshape(-1, in_features), weight)
         sequence = torch.arange(len(hidden), device=hidden.device).repeat_interleave(len(condition) // len(hidden))

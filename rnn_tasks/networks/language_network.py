@@ -1,4 +1,4 @@
-"""A network that reads a text and says, at every character, which one comes next."""
+"""A network that predicts the next character of a text."""
 
 import math
 from collections.abc import Callable
@@ -10,23 +10,23 @@ from torch.nn import functional
 from rnn_tasks.cores import Core, RecurrentInit
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.networks.network import Network, read_linearly
+from rnn_tasks.networks.network import Network, linear_readout
 from rnn_tasks.spec import TaskSpec
 
 
 class LanguageNetwork(Network):
-    """Encodes characters, runs a recurrent layer, reads out the next character.
+    """Encodes characters, runs a recurrent layer and predicts the next character after each one.
 
     Args:
-        core: Makes the layer from the size of its input.
-        spec: The task's sizes and vocabulary.
-        embedding_size: Size of a learned embedding of the characters; None for one-hot.
-        dropout: Share of the layer's outputs that the readout does not see in training, ``0 <= dropout < 1``.
-        readout_init: How the readout's matrix starts, its bias then at zero; None for torch's own.
-        zero_blank_weights: Whether the input weights of a blank start at zero; text has none.
+        core: Function that builds the recurrent layer from the size of its input.
+        spec: Sizes and vocabulary of the task.
+        embedding_size: Size of a learned embedding of the characters; None for one-hot vectors.
+        dropout: Dropout probability of the layer's outputs before the readout, in training, ``0 <= dropout < 1``.
+        readout_init: Initialisation of the readout's matrix, with a bias of zero; None for torch's.
+        zero_blank_weights: Whether the input weights of the blank start at zero; no effect on texts, which have none.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is outside its bounds.
 
     Example:
         >>> from functools import partial
@@ -55,25 +55,25 @@ class LanguageNetwork(Network):
             nn.init.zeros_(self.readout.bias)
 
     def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits of the next character, ``(sequences, time, output_size)``, from ``(sequences, time, hidden_size)``."""
-        return read_linearly(self.readout, functional.dropout(hidden, self.dropout, self.training))
+        """Return logits ``(sequences, time, output_size)`` of hidden states ``(sequences, time, hidden_size)``."""
+        return linear_readout(self.readout, functional.dropout(hidden, self.dropout, self.training))
 
     @torch.no_grad()
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
-        """A text that continues a prefix.
+        """Return a text that continues a prefix.
 
         Args:
-            prefix: What the network reads first, at least one character.
-            length: Characters to add, ``>= 0``.
-            temperature: Divides the logits before a character is drawn, ``>= 0``: below 1 likely characters become
-                likelier, above 1 less so; 0 always takes the likeliest.
-            seed: Seed of the draws.
+            prefix: The text that the network reads first, at least one character.
+            length: Number of characters to generate, ``>= 0``.
+            temperature: Divisor of the logits before a character is drawn, ``>= 0``. Below 1 it makes likely characters
+                more likely, above 1 less likely; 0 always chooses the most likely character.
+            seed: Seed of the random draws.
 
         Returns:
-            The prefix and ``length`` characters more; the symbol for unknown characters is shown as ``<unk>``.
+            The prefix and the generated characters; a character outside the vocabulary is written ``<unk>``.
 
         Raises:
-            UsageError: A value outside its bounds, or a network that was not trained on text.
+            UsageError: A value is outside its bounds, or the network was not trained on text.
         """
         vocabulary = self.spec.vocabulary
         if vocabulary is None:
@@ -87,11 +87,11 @@ class LanguageNetwork(Network):
         with evaluation_mode(self):
             while len(symbols) < length:
                 logits, state = self(inputs, state=state)
-                last = logits[0, -1].double().cpu()
+                last_logits = logits[0, -1].double().cpu()
                 if temperature:
-                    choice = torch.multinomial((last / temperature).softmax(-1), 1, generator=generator)
+                    choice = torch.multinomial((last_logits / temperature).softmax(-1), 1, generator=generator)
                 else:
-                    choice = last.argmax(-1, keepdim=True)
+                    choice = last_logits.argmax(-1, keepdim=True)
                 symbols.append(int(choice))
                 inputs = choice[None].to(self.device)
         return prefix + vocabulary.decode(symbols)

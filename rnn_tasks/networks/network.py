@@ -1,4 +1,4 @@
-"""What every network has: an encoding of symbols, a recurrent layer, a readout."""
+"""The base class of networks: an encoding of symbols, a recurrent layer and a readout."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,21 +13,22 @@ from rnn_tasks.spec import TaskSpec
 
 
 class Network(nn.Module, ABC):
-    """Encodes symbols, runs a recurrent layer over them, reads out logits at every step.
+    """Base class of networks that encode symbols, run a recurrent layer and compute logits at every step.
 
     Args:
-        core: Makes the layer from the size of its input.
-        spec: The task's sizes and strings.
-        embedding_size: Size of a learned embedding of the symbols, ``>= 1``; None for one-hot.
-        extra_input_size: Features that the layer reads beside the symbol.
+        core: Function that builds the recurrent layer from the size of its input.
+        spec: Sizes of the task, and the conversion of its symbols to strings.
+        embedding_size: Size of a learned embedding of the symbols, ``>= 1``; None for one-hot vectors.
+        extra_input_size: Number of features that the layer reads in addition to the symbol.
         zero_blank_weights: Whether the input weights of the blank start at zero.
 
     Attributes:
         core: The recurrent layer.
-        readout: From the layer's output at a step to logits.
+        readout: Maps the layer's output at a step to logits.
 
     Raises:
-        UsageError: A value outside its bounds, or a blank to quieten in a layer that names no input weights.
+        UsageError: A value is outside its bounds, or ``zero_blank_weights`` is set and the input weights of the layer
+            are unknown.
     """
 
     readout: nn.Module
@@ -51,34 +52,35 @@ class Network(nn.Module, ABC):
             self._zero_blank_weights(spec.blank)
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
-        """Read sequences.
+        """Return logits of sequences and the last state of the recurrent layer.
 
         Args:
             inputs: Symbols, ``(sequences, time)`` int64.
-            condition: ``(k * sequences,)`` int64, if the task has conditions: k for each sequence, one after another.
-            state: The layer's state before the first step, as an earlier call returned it; None for zeros.
+            condition: ``(k * sequences,)`` int64 if the task has conditions: k conditions of the first sequence, then k
+                of the second, and so on.
+            state: The state that an earlier call returned; None for zeros.
 
         Returns:
-            Logits ``(k * sequences, time, output_size)``, and the state after the last step, with its gradient.
+            Logits ``(k * sequences, time, output_size)``, and the state after the last step, attached to the graph.
         """
         hidden, state = self.core(self.encode(inputs, condition), state)
         return self.read_out(hidden, condition), state
 
     @abstractmethod
     def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits ``(k * sequences, time, output_size)`` of the layer's outputs ``(sequences, time, hidden_size)``.
+        """Return logits ``(k * sequences, time, output_size)`` of the outputs of the recurrent layer.
 
         Args:
-            hidden: The outputs.
+            hidden: The outputs, ``(sequences, time, hidden_size)``.
             condition: As in :meth:`forward`.
         """
 
     def encode(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
-        """What the layer reads, ``(sequences, time, features)``; arguments as in :meth:`forward`."""
+        """Return the input of the recurrent layer, ``(sequences, time, features)``; arguments as in :meth:`forward`."""
         return self.encode_symbols(inputs)
 
     def encode_symbols(self, inputs: Tensor) -> Tensor:
-        """Symbols ``(sequences, time)`` as one-hot or embedded vectors ``(sequences, time, features)``."""
+        """Return symbols ``(sequences, time)`` as one-hot or embedded vectors ``(sequences, time, features)``."""
         if self.symbol_embedding is None:
             return functional.one_hot(inputs, self.spec.input_size).to(self.dtype)
         embedded: Tensor = self.symbol_embedding(inputs)
@@ -86,12 +88,12 @@ class Network(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.readout.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of the weights."""
+        """The data type of the weights."""
         return next(self.readout.parameters()).dtype
 
     @torch.no_grad()
@@ -101,18 +103,21 @@ class Network(nn.Module, ABC):
             return
         weights = self.core.input_weights()
         if not weights:
-            raise UsageError("zero_blank_weights needs to know the layer's input weights, and it names none")
+            raise UsageError(
+                f"zero_blank_weights needs the input weights of the layer, and {type(self.core).__name__} names none"
+            )
         for weight in weights:
             weight[..., blank] = 0
 
 
-def read_linearly(readout: nn.Linear, hidden: Tensor) -> Tensor:
-    """A linear readout of hidden states, which layers return as a view of ``(time, sequences, hidden_size)``.
+def linear_readout(readout: nn.Linear, hidden: Tensor) -> Tensor:
+    """Return ``readout(hidden)`` without copying hidden states that are stored time first.
 
-    torch would copy what does not lie in order, forwards and backwards.
+    Recurrent layers return a transposed view of a tensor ``(time, sequences, hidden_size)``. ``torch.nn.Linear`` would
+    copy the view in the forward and in the backward pass.
 
     Args:
-        readout: Of one step.
+        readout: The linear layer.
         hidden: ``(sequences, time, hidden_size)``.
 
     Returns:

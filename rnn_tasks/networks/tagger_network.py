@@ -1,4 +1,4 @@
-"""A network that answers every step of a sequence with a symbol."""
+"""A network that outputs a symbol at every step of a sequence."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -11,25 +11,28 @@ from rnn_tasks.cores import Core
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks.conditional_linear import ConditionalLinear
-from rnn_tasks.networks.network import Network, read_linearly
+from rnn_tasks.networks.network import Network, linear_readout
 from rnn_tasks.spec import NOT_SCORED, TaskSpec
 
 ConditionAt = Literal["input", "readout", "both"]
 
 
 class TaggerNetwork(Network):
-    """Encodes the symbols and the condition, runs a recurrent layer, reads out a symbol at every step.
+    """Encodes symbols and a condition, runs a recurrent layer and computes logits of a symbol at every step.
 
     Args:
-        core: Makes the layer from the size of its input.
-        spec: The task's sizes and strings.
-        embedding_size: Size of a learned embedding of the symbols (and of one of the condition); None for one-hot.
-        condition_at: Where the condition, if the task has one, enters: ``input`` (beside the symbol, at every step),
-            ``readout`` (the condition chooses the readout's weights), or ``both``.
-        zero_blank_weights: Whether the input weights of the blank start at zero: waiting then leaves the state alone.
+        core: Function that builds the recurrent layer from the size of its input.
+        spec: Sizes of the task, and the conversion of its symbols to strings.
+        embedding_size: Size of a learned embedding of the symbols, and of another one of the condition; None for
+            one-hot vectors.
+        condition_at: Where the network receives the condition, if the task has one: ``input`` (with the symbol, at
+            every step), ``readout`` (the condition selects the weights of the readout), or ``both``.
+        zero_blank_weights: Whether the input weights of the blank start at zero, so that blanks add nothing to the
+            state.
 
     Raises:
-        UsageError: A value outside its bounds, or a blank to quieten in a layer that names no input weights.
+        UsageError: A value is outside its bounds, or ``zero_blank_weights`` is set and the input weights of the layer
+            are unknown.
 
     Example:
         >>> from functools import partial
@@ -48,9 +51,9 @@ class TaggerNetwork(Network):
         condition_at: ConditionAt = "input",
         zero_blank_weights: bool = False,
     ) -> None:
-        at_input = spec.num_conditions if condition_at in ("input", "both") else 0
-        at_readout = spec.num_conditions if condition_at in ("readout", "both") else 0
-        extra_input_size = at_input if embedding_size is None or not at_input else embedding_size
+        input_conditions = spec.num_conditions if condition_at in ("input", "both") else 0
+        readout_conditions = spec.num_conditions if condition_at in ("readout", "both") else 0
+        extra_input_size = input_conditions if embedding_size is None or not input_conditions else embedding_size
         super().__init__(
             core,
             spec,
@@ -59,57 +62,62 @@ class TaggerNetwork(Network):
             zero_blank_weights=zero_blank_weights,
         )
         self.condition_embedding = (
-            nn.Embedding(spec.num_conditions, embedding_size) if embedding_size is not None and at_input else None
+            nn.Embedding(spec.num_conditions, embedding_size)
+            if embedding_size is not None and input_conditions
+            else None
         )
-        self.condition_at_input = bool(at_input)
+        self.condition_at_input = bool(input_conditions)
         self.readout = (
-            ConditionalLinear(self.core.hidden_size, spec.output_size, at_readout)
-            if at_readout
+            ConditionalLinear(self.core.hidden_size, spec.output_size, readout_conditions)
+            if readout_conditions
             else nn.Linear(self.core.hidden_size, spec.output_size)
         )
 
     def encode(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
-        """What the layer reads, ``(sequences, time, features)``; arguments as in :meth:`forward`.
+        """Return the input of the recurrent layer, ``(sequences, time, features)``; arguments as in :meth:`forward`.
 
-        Where it reads the condition, it reads each sequence once for each of its k conditions.
+        If the condition is part of the input, each sequence is repeated for each of its k conditions.
         """
         encoded = self.encode_symbols(inputs)
         if not self.condition_at_input or condition is None:
             return encoded
         if self.condition_embedding is None:
-            given = functional.one_hot(condition, self.spec.num_conditions).to(self.dtype)
+            encoded_condition = functional.one_hot(condition, self.spec.num_conditions).to(self.dtype)
         else:
-            given = self.condition_embedding(condition)
+            encoded_condition = self.condition_embedding(condition)
         if len(condition) > len(inputs):
             encoded = encoded.repeat_interleave(len(condition) // len(inputs), 0)
-        return torch.cat([encoded, given[:, None].expand(-1, inputs.shape[1], -1)], -1)
+        return torch.cat([encoded, encoded_condition[:, None].expand(-1, inputs.shape[1], -1)], -1)
 
     def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Logits of the symbols, ``(k * sequences, time, output_size)``; arguments as in :class:`Network`."""
+        """Return logits ``(k * sequences, time, output_size)``; arguments as in :meth:`Network.read_out`."""
         if isinstance(self.readout, nn.Linear):
-            return read_linearly(self.readout, hidden)
+            return linear_readout(self.readout, hidden)
         logits: Tensor = self.readout(hidden, condition)
         return logits
 
     @torch.no_grad()
     def respond(self, texts: str | Sequence[str], delay: int | None = None) -> str | list[str]:
-        """The network's answers to strings, each as long as its input, empty where no answer is due.
+        """Return the network's answers to strings, with a space at every step that is not scored.
 
         Args:
-            texts: A string or several; for copy only the symbols, blanks and marker are added.
-            delay: The delay, needed where the network was trained on several.
+            texts: A string or several strings. For copy give the symbols only; blanks and the marker are added.
+            delay: The delay; required if the network was trained on several delays.
+
+        Returns:
+            One answer for each string: a string if ``texts`` is a string, otherwise a list.
 
         Raises:
-            UsageError: A letter outside the alphabet, an unknown delay, or a task without strings.
+            UsageError: A letter is outside the alphabet, the delay is unknown, or the task has no strings.
         """
         codec = self.spec.codec
         if codec is None:
             raise UsageError("this network's task has no strings to respond to")
-        several = [texts] if isinstance(texts, str) else list(texts)
-        batch = codec.encode(several, delay)
-        moved = batch.to(self.device)
+        strings = [texts] if isinstance(texts, str) else list(texts)
+        batch = codec.encode(strings, delay)
+        on_device = batch.to(self.device)
         with evaluation_mode(self):
-            answers = self(moved.inputs, moved.condition)[0].argmax(-1).cpu()
-        lines = codec.decode(answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
-        lines = [line[:length] for line, length in zip(lines, codec.lengths(several, delay), strict=True)]
-        return lines[0] if isinstance(texts, str) else lines
+            symbols = self(on_device.inputs, on_device.condition)[0].argmax(-1).cpu()
+        answers = codec.decode(symbols.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
+        answers = [answer[:length] for answer, length in zip(answers, codec.lengths(strings, delay), strict=True)]
+        return answers[0] if isinstance(texts, str) else answers

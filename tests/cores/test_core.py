@@ -1,4 +1,4 @@
-"""What every recurrent layer must do, and the pieces that they share."""
+"""Tests that every recurrent layer must pass, and tests of the helpers of layers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ from rnn_tasks.cores import (
 )
 from rnn_tasks.cores.core import square_blocks
 
-FREE: dict[str, Callable[[int], Core]] = {
+UNCONSTRAINED: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=5),
     "RNN": partial(RNN, hidden_size=5),
     "GRU": partial(GRU, hidden_size=5),
@@ -35,22 +35,22 @@ FREE: dict[str, Callable[[int], Core]] = {
     "ScratchLSTM": partial(ScratchLSTM, hidden_size=5, num_layers=2),
     "Foreign LSTM": partial(Foreign, hidden_size=5, layer=nn.LSTM, options={"num_layers": 2}),
 }
-COMPUTED: dict[str, Callable[[int], Core]] = {
+ORTHOGONAL: dict[str, Callable[[int], Core]] = {
     name: partial(Elman, hidden_size=5, orthogonal_map=name) for name in ("matrix_exp", "cayley", "householder")
 }
 
 
-@pytest.fixture(params=[*FREE, *COMPUTED])
+@pytest.fixture(params=[*UNCONSTRAINED, *ORTHOGONAL])
 def core(request: pytest.FixtureRequest) -> Core:
-    return (FREE | COMPUTED)[request.param](3)
+    return (UNCONSTRAINED | ORTHOGONAL)[request.param](3)
 
 
-@pytest.fixture(params=FREE)
-def free_core(request: pytest.FixtureRequest) -> Core:
-    return FREE[request.param](3)
+@pytest.fixture(params=UNCONSTRAINED)
+def unconstrained_core(request: pytest.FixtureRequest) -> Core:
+    return UNCONSTRAINED[request.param](3)
 
 
-def test_a_sequence_in_two_parts_gives_what_it_gives_at_once(core: Core) -> None:
+def test_core_continues_from_the_state_at_a_cut(core: Core) -> None:
     inputs = torch.randn(4, 9, 3)
     whole, _ = core(inputs)
     first, state = core(inputs[:, :5])
@@ -59,42 +59,42 @@ def test_a_sequence_in_two_parts_gives_what_it_gives_at_once(core: Core) -> None
     assert not torch.allclose(core(inputs[:, 5:])[0], second)
 
 
-def test_outputs_depend_on_no_other_sequence_and_no_later_step(core: Core) -> None:
+def test_outputs_ignore_other_sequences_and_later_steps(core: Core) -> None:
     inputs = torch.randn(4, 9, 3)
-    changed = inputs.clone()
-    changed[1, 6:] += 1
-    before, after = core(inputs)[0], core(changed)[0]
-    same = torch.ones(4, 9, dtype=torch.bool)
-    same[1, 6:] = False
-    torch.testing.assert_close(after[same], before[same])
-    assert ((after - before)[~same].abs().amax(1) > 1e-4).all()
+    changed_inputs = inputs.clone()
+    changed_inputs[1, 6:] += 1
+    before, after = core(inputs)[0], core(changed_inputs)[0]
+    unaffected = torch.ones(4, 9, dtype=torch.bool)
+    unaffected[1, 6:] = False
+    torch.testing.assert_close(after[unaffected], before[unaffected])
+    assert ((after - before)[~unaffected].abs().amax(1) > 1e-4).all()
 
 
-def test_recurrent_weights_are_square_and_all_there_are(core: Core) -> None:
+def test_recurrent_weights_are_square_and_complete(core: Core) -> None:
     blocks = core.recurrent_weights().values()
     assert {block.shape for block in blocks} == {(5, 5)}
     recurrent = [p for name, p in core.named_parameters() if core.parameter_role(name) == "recurrent"]
     assert sum(block.numel() for block in blocks) == sum(parameter.numel() for parameter in recurrent)
 
 
-def test_each_recurrent_weight_is_a_view_of_the_layer(free_core: Core) -> None:
+def test_recurrent_weights_are_views_of_the_parameters(unconstrained_core: Core) -> None:
     inputs = torch.randn(2, 6, 3)
-    for weight in free_core.recurrent_weights().values():
-        before = free_core(inputs)[0]
+    for weight in unconstrained_core.recurrent_weights().values():
+        before = unconstrained_core(inputs)[0]
         with torch.no_grad():
             weight.mul_(1.5)
-        assert not torch.allclose(free_core(inputs)[0], before)
+        assert not torch.allclose(unconstrained_core(inputs)[0], before)
 
 
-def test_elman_forgets_at_once_when_recurrent_weights_are_zero() -> None:
-    for core in (FREE["Elman"](3), FREE["RNN"](3)):
+def test_elman_has_no_memory_when_recurrent_weights_are_zero() -> None:
+    for core in (UNCONSTRAINED["Elman"](3), UNCONSTRAINED["RNN"](3)):
         with torch.no_grad():
             core.recurrent_weights()["weight_hh_l0"].zero_()
         inputs = torch.randn(2, 6, 3)
         torch.testing.assert_close(core(inputs)[0][:, 5:], core(inputs[:, 5:])[0])
 
 
-def test_without_input_weights_the_input_does_not_matter(core: Core) -> None:
+def test_outputs_ignore_inputs_when_input_weights_are_zero(core: Core) -> None:
     assert {weight.shape[-1] for weight in core.input_weights()} == {3}
     with torch.no_grad():
         for weight in core.input_weights():
@@ -102,7 +102,7 @@ def test_without_input_weights_the_input_does_not_matter(core: Core) -> None:
     torch.testing.assert_close(core(torch.randn(2, 6, 3))[0], core(torch.zeros(2, 6, 3))[0])
 
 
-def test_the_input_column_of_a_symbol_belongs_to_it_alone(core: Core) -> None:
+def test_input_column_changes_outputs_from_its_symbol_on(core: Core) -> None:
     inputs = torch.eye(3)[None]
     before = core(inputs)[0]
     with torch.no_grad():
@@ -127,11 +127,11 @@ def test_the_input_column_of_a_symbol_belongs_to_it_alone(core: Core) -> None:
         ("weight_ih_l10", "rest"),
     ],
 )
-def test_the_role_of_a_parameter_follows_from_its_name(name: str, role: str) -> None:
-    assert FREE["Elman"](3).parameter_role(name) == role
+def test_parameter_role_depends_on_the_name(name: str, role: str) -> None:
+    assert UNCONSTRAINED["Elman"](3).parameter_role(name) == role
 
 
-def test_square_blocks_are_named_views_from_top_to_bottom() -> None:
+def test_square_blocks_returns_views_from_top_to_bottom() -> None:
     weight = torch.arange(8.0).reshape(4, 2)
     blocks = square_blocks("w", weight, ("first", "second"))
     assert {name: block.tolist() for name, block in blocks.items()} == {
@@ -142,6 +142,6 @@ def test_square_blocks_are_named_views_from_top_to_bottom() -> None:
     assert weight.tolist() == [[0, 1], [2, 3], [0, 0], [0, 0]]
 
 
-def test_a_single_block_has_the_name_of_the_weight() -> None:
+def test_square_blocks_keeps_the_name_of_a_single_block() -> None:
     weight = torch.eye(2)
     assert square_blocks("w", weight, ("hidden",))["w"] is weight

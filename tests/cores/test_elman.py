@@ -25,15 +25,15 @@ def gradients(layer: nn.Module, outputs: Tensor, inputs: Tensor) -> dict[str, Te
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-@pytest.mark.parametrize("given_state", [False, True])
-def test_outputs_state_and_gradients_are_those_of_torch(
-    nonlinearity: Literal["tanh", "relu"], given_state: bool
+@pytest.mark.parametrize("with_state", [False, True])
+def test_elman_equals_torch_in_outputs_state_and_gradients(
+    nonlinearity: Literal["tanh", "relu"], with_state: bool
 ) -> None:
     ours = Elman(3, 5, activation=nonlinearity).double()
     theirs = nn.RNN(3, 5, nonlinearity=nonlinearity, batch_first=True).double()
     theirs.load_state_dict(ours.state_dict())
     inputs = torch.randn(4, 11, 3, dtype=torch.double, requires_grad=True)
-    start = torch.randn(1, 4, 5, dtype=torch.double) if given_state else None
+    start = torch.randn(1, 4, 5, dtype=torch.double) if with_state else None
     (outputs, state), (expected, expected_state) = ours(inputs, start), theirs(inputs, start)
     torch.testing.assert_close(outputs, expected, atol=1e-12, rtol=1e-12)
     torch.testing.assert_close(state, expected_state, atol=1e-12, rtol=1e-12)
@@ -43,7 +43,7 @@ def test_outputs_state_and_gradients_are_those_of_torch(
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_activation_follows_the_equation(activation: Activation) -> None:
+def test_elman_follows_its_equation_for_each_activation(activation: Activation) -> None:
     core = Elman(2, 3, activation=activation).double()
     inputs = torch.randn(1, 6, 2, dtype=torch.double)
     weight_ih, weight_hh, bias_ih, bias_hh = (parameter.detach() for parameter in core.parameters())
@@ -54,7 +54,7 @@ def test_every_activation_follows_the_equation(activation: Activation) -> None:
 
 
 @pytest.mark.parametrize("orthogonal_map", [None, "matrix_exp"])
-def test_gradients_agree_with_differences(orthogonal_map: Map | None) -> None:
+def test_elman_gradients_equal_finite_differences(orthogonal_map: Map | None) -> None:
     core = Elman(2, 3, orthogonal_map=orthogonal_map).double()
     inputs = torch.randn(2, 3, 2, dtype=torch.double, requires_grad=True)
     state = torch.randn(1, 2, 3, dtype=torch.double, requires_grad=True)
@@ -71,15 +71,15 @@ def test_gradients_agree_with_differences(orthogonal_map: Map | None) -> None:
 
 @pytest.mark.parametrize("orthogonal_map", MAPS)
 @pytest.mark.parametrize("hidden_size", [4, 7])
-def test_a_mapped_matrix_stays_orthogonal_while_it_learns(orthogonal_map: Map, hidden_size: int) -> None:
+def test_orthogonal_map_keeps_w_orthogonal_in_training(orthogonal_map: Map, hidden_size: int) -> None:
     core = Elman(3, hidden_size, orthogonal_map=orthogonal_map)
     optimizer = torch.optim.SGD(core.parameters(), lr=0.1)
     start = core.weight_hh_l0.detach().clone()
-    inputs, goal = torch.randn(8, 6, 3), torch.randn(8, 6, hidden_size)
+    inputs, targets = torch.randn(8, 6, 3), torch.randn(8, 6, hidden_size)
     losses = []
     for _ in range(10):
         optimizer.zero_grad()
-        loss = ((core(inputs)[0] - goal) ** 2).mean()
+        loss = ((core(inputs)[0] - targets) ** 2).mean()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -91,7 +91,7 @@ def test_a_mapped_matrix_stays_orthogonal_while_it_learns(orthogonal_map: Map, h
 
 @pytest.mark.parametrize("orthogonal_map", MAPS)
 @pytest.mark.parametrize("init", [Orthogonal(), Henaff()])
-def test_a_mapped_matrix_starts_where_it_is_told_to(orthogonal_map: Map, init: RecurrentInit) -> None:
+def test_orthogonal_map_starts_at_recurrent_init(orthogonal_map: Map, init: RecurrentInit) -> None:
     torch.manual_seed(4)
     free = Elman(3, 6, recurrent_init=init)
     torch.manual_seed(4)
@@ -99,42 +99,45 @@ def test_a_mapped_matrix_starts_where_it_is_told_to(orthogonal_map: Map, init: R
     torch.testing.assert_close(mapped.weight_hh_l0, free.weight_hh_l0, atol=1e-5, rtol=0)
 
 
-def test_mapped_matrix_starts_orthogonal_and_free_as_in_torch() -> None:
+def test_orthogonal_map_starts_at_a_random_orthogonal_matrix() -> None:
     torch.manual_seed(5)
     mapped = Elman(3, 50, orthogonal_map="cayley").weight_hh_l0
     torch.manual_seed(5)
-    drawn = Elman(3, 50, recurrent_init=Orthogonal()).weight_hh_l0
-    torch.testing.assert_close(mapped, drawn, atol=1e-5, rtol=0)
+    free = Elman(3, 50, recurrent_init=Orthogonal()).weight_hh_l0
+    torch.testing.assert_close(mapped, free, atol=1e-5, rtol=0)
+
+
+def test_elman_starts_at_the_weights_of_torch() -> None:
     torch.manual_seed(5)
     ours = Elman(3, 50).state_dict()
     torch.manual_seed(5)
     torch.testing.assert_close(ours, nn.RNN(3, 50).state_dict(), atol=0, rtol=0)
 
 
-def test_a_state_of_another_precision_is_taken() -> None:
+def test_elman_converts_a_state_of_another_precision() -> None:
     core, inputs, state = Elman(3, 8).double(), torch.randn(2, 5, 3).double(), torch.randn(1, 2, 8)
     torch.testing.assert_close(core(inputs, state), core(inputs, state.double()), atol=0, rtol=0)
 
 
-def test_the_start_of_w_and_the_scale_of_u_can_be_chosen() -> None:
+def test_elman_applies_recurrent_init_and_input_scale() -> None:
     torch.manual_seed(6)
-    plain = Elman(3, 40)
+    default = Elman(3, 40)
     torch.manual_seed(6)
-    changed = Elman(3, 40, recurrent_init=Normal(0.5), input_scale=0.25)
-    torch.testing.assert_close(changed.weight_ih_l0, 0.25 * plain.weight_ih_l0)
-    assert changed.weight_hh_l0.std().item() == pytest.approx(0.5, rel=0.1)
-    torch.testing.assert_close(changed.bias_ih_l0, plain.bias_ih_l0)
+    core = Elman(3, 40, recurrent_init=Normal(0.5), input_scale=0.25)
+    torch.testing.assert_close(core.weight_ih_l0, 0.25 * default.weight_ih_l0)
+    assert core.weight_hh_l0.std().item() == pytest.approx(0.5, rel=0.1)
+    torch.testing.assert_close(core.bias_ih_l0, default.bias_ih_l0)
 
 
 @pytest.mark.parametrize("orthogonal_map", [None, *MAPS])
-def test_it_runs_under_autocast_near_its_full_precision(orthogonal_map: Map | None) -> None:
+def test_elman_under_autocast_is_close_to_full_precision(orthogonal_map: Map | None) -> None:
     core, inputs = Elman(3, 8, orthogonal_map=orthogonal_map), torch.randn(2, 5, 3)
     with torch.autocast("cpu", torch.bfloat16):
         outputs, state = core(inputs)
-        again, _ = core(inputs, state.float())
+        continued, _ = core(inputs, state.float())
     assert outputs.dtype == torch.bfloat16
     torch.testing.assert_close(outputs.float(), core(inputs)[0], atol=0.03, rtol=0.03)
-    assert again.dtype == torch.bfloat16
+    assert continued.dtype == torch.bfloat16
     assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(outputs.sum(), [*core.parameters()]))
 
 
@@ -146,13 +149,13 @@ def test_it_runs_under_autocast_near_its_full_precision(orthogonal_map: Map | No
         (4, -2.0, r"input_scale must be above 0, got -2\.0"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(hidden_size: int, input_scale: float, message: str) -> None:
+def test_elman_rejects_values_outside_their_bounds(hidden_size: int, input_scale: float, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Elman(3, hidden_size, input_scale=input_scale)
 
 
 @pytest.mark.parametrize("orthogonal_map", MAPS)
-def test_the_matrix_of_every_layer_is_mapped(orthogonal_map: Map) -> None:
+def test_orthogonal_map_applies_to_every_layer(orthogonal_map: Map) -> None:
     core = Elman(3, 6, num_layers=3, orthogonal_map=orthogonal_map)
     with torch.no_grad():
         for name, parameter in core.named_parameters():
@@ -170,7 +173,7 @@ def test_the_matrix_of_every_layer_is_mapped(orthogonal_map: Map) -> None:
 
 
 @pytest.mark.parametrize("orthogonal_map", MAPS)
-def test_a_frozen_mapped_matrix_stays_where_it_starts(orthogonal_map: Map) -> None:
+def test_frozen_orthogonal_matrix_is_not_trained(orthogonal_map: Map) -> None:
     core = Elman(3, 6, num_layers=2, orthogonal_map=orthogonal_map, freeze_recurrent=True)
     start = {name: weight.clone() for name, weight in core.recurrent_weights().items()}
     frozen = {name for name, parameter in core.named_parameters() if not parameter.requires_grad}
@@ -185,8 +188,8 @@ def test_a_frozen_mapped_matrix_stays_where_it_starts(orthogonal_map: Map) -> No
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_a_mapped_matrix_of_half_precision_is_refused(dtype: torch.dtype) -> None:
+def test_orthogonal_map_rejects_half_precision(dtype: torch.dtype) -> None:
     core = Elman(3, 6, orthogonal_map="cayley").to(dtype)
-    with pytest.raises(UsageError, match="orthogonal_map needs weights of 32 bits"):
+    with pytest.raises(UsageError, match=f"orthogonal_map needs weights of at least 32 bits, got {dtype}"):
         core(torch.zeros(2, 5, 3, dtype=dtype))
     assert Elman(3, 6).to(dtype)(torch.zeros(2, 5, 3, dtype=dtype))[0].dtype == dtype

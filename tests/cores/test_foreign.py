@@ -9,7 +9,7 @@ from rnn_tasks.errors import UsageError
 
 
 class Leaky(nn.Module):
-    """A layer of another package: torch.nn.RNN's contract, other names."""
+    """A layer of another package: called like torch.nn.RNN, with other parameter names."""
 
     def __init__(self, input_size: int, hidden_size: int, leak: float = 0.5) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Leaky(nn.Module):
 
 
 class TimeFirst(Leaky):
-    """The same, but ``(time, batch, features)``."""
+    """The same layer for inputs ``(time, batch, features)``."""
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         outputs, state = super().forward(inputs.transpose(0, 1), state)
@@ -41,7 +41,7 @@ class TimeFirst(Leaky):
 
 
 class Noisy(Leaky):
-    """Draws random numbers in every call, and is told apart from evaluation."""
+    """A layer that adds random numbers to its inputs in every call."""
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return super().forward(inputs + torch.rand_like(inputs), state)
@@ -68,7 +68,7 @@ class NotATensor(Leaky):
         return "outputs", None
 
 
-class Picky(Leaky):
+class NoShortSequences(Leaky):
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         assert inputs.shape[1] > 2, "too short a sequence"
         return super().forward(inputs, state)
@@ -76,18 +76,18 @@ class Picky(Leaky):
 
 @pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM])
 @pytest.mark.parametrize("options", [{}, {"batch_first": True, "num_layers": 2}])
-def test_torchs_layers_act_as_they_do_themselves(layer: type[nn.Module], options: dict[str, Any]) -> None:
+def test_foreign_equals_the_torch_layer_that_it_wraps(layer: type[nn.Module], options: dict[str, Any]) -> None:
     foreign = Foreign(3, 5, layer, options)
-    itself = layer(3, 5, **{**options, "batch_first": True})
-    itself.load_state_dict(foreign.layer.state_dict())
+    wrapped = layer(3, 5, **{**options, "batch_first": True})
+    wrapped.load_state_dict(foreign.layer.state_dict())
     inputs = torch.randn(4, 6, 3)
     outputs, state = foreign(inputs)
-    torch.testing.assert_close((outputs, state), itself(inputs))
-    torch.testing.assert_close(foreign(inputs, state), itself(inputs, state))
+    torch.testing.assert_close((outputs, state), wrapped(inputs))
+    torch.testing.assert_close(foreign(inputs, state), wrapped(inputs, state))
 
 
 @pytest.mark.parametrize(("layer", "batch_first"), [(Leaky, True), (TimeFirst, False)])
-def test_a_layer_of_another_package_acts_as_itself(layer: type[nn.Module], batch_first: bool) -> None:
+def test_foreign_equals_the_custom_layer_that_it_wraps(layer: type[nn.Module], batch_first: bool) -> None:
     foreign = Foreign(3, 5, layer, {"leak": 0.25}, batch_first=batch_first)
     assert isinstance(foreign.layer, Leaky)
     inputs = torch.randn(4, 6, 3)
@@ -97,7 +97,7 @@ def test_a_layer_of_another_package_acts_as_itself(layer: type[nn.Module], batch
     torch.testing.assert_close(foreign(inputs, state), Leaky.forward(foreign.layer, inputs, expected[1]))
 
 
-def test_weights_are_found_by_the_beginnings_of_their_names() -> None:
+def test_foreign_finds_weights_by_their_prefixes() -> None:
     foreign = Foreign(3, 5, Leaky, recurrent="keep", input="read")
     cell = dict(foreign.layer.named_parameters())
     assert list(foreign.recurrent_weights()) == ["cell.keep_w"]
@@ -112,7 +112,7 @@ def test_weights_are_found_by_the_beginnings_of_their_names() -> None:
     }
 
 
-def test_the_stacked_gates_of_torch_are_found_as_square_views() -> None:
+def test_foreign_splits_stacked_gates_into_square_views() -> None:
     foreign = Foreign(3, 5, nn.LSTM, {"num_layers": 2})
     blocks = foreign.recurrent_weights()
     assert list(blocks) == [f"weight_hh_l{layer}/{gate}" for layer in (0, 1) for gate in range(4)]
@@ -122,25 +122,23 @@ def test_the_stacked_gates_of_torch_are_found_as_square_views() -> None:
     assert ((stacked == 7).all(1).nonzero().flatten() == torch.arange(10, 15)).all()
 
 
-def test_a_layer_with_other_names_has_no_recurrent_weights() -> None:
+def test_foreign_finds_no_weights_when_the_prefixes_differ() -> None:
     assert Foreign(3, 5, Leaky).recurrent_weights() == {}
     assert Foreign(3, 5, Leaky).input_weights() == []
 
 
-def test_only_square_blocks_are_recurrent_weights() -> None:
-    """The inputs of a layer with as many inputs as units are square too, but named otherwise; a bias is no block."""
-    foreign = Foreign(3, 5, Leaky, recurrent="read")
-    assert foreign.recurrent_weights() == {}
-    assert Foreign(3, 5, Leaky, recurrent="offset").recurrent_weights() == {}
+def test_foreign_skips_recurrent_weights_that_are_not_square() -> None:
+    assert Foreign(3, 5, Leaky, recurrent="read").recurrent_weights() == {}  # 5 x 3
+    assert Foreign(3, 5, Leaky, recurrent="offset").recurrent_weights() == {}  # a bias
 
 
-def test_trial_run_keeps_random_state_and_training_mode() -> None:
+def test_foreign_trial_run_keeps_random_state_and_mode() -> None:
     torch.manual_seed(1)
     Noisy(3, 5)
-    after_building = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     torch.manual_seed(1)
     foreign = Foreign(3, 5, Noisy)
-    assert torch.equal(torch.get_rng_state(), after_building)
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert foreign.training
     assert foreign.layer.training
 
@@ -148,16 +146,16 @@ def test_trial_run_keeps_random_state_and_training_mode() -> None:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (NoState, "NoState is not called as torch.nn.RNN is"),
-        (NoStateArgument, "NoStateArgument is not called as torch.nn.RNN is"),
-        (NotATensor, "NotATensor is not called as torch.nn.RNN is"),
-        (Picky, "Picky is not called as torch.nn.RNN is: too short a sequence"),
-        (nn.Linear, r"torch\.nn\.modules\.linear\.Linear is not called as torch\.nn\.RNN is"),
-        (nn.GRUCell, "GRUCell is not called as torch.nn.RNN is"),
+        (NoState, "NoState cannot be called like torch.nn.RNN"),
+        (NoStateArgument, "NoStateArgument cannot be called like torch.nn.RNN"),
+        (NotATensor, "NotATensor cannot be called like torch.nn.RNN"),
+        (NoShortSequences, "NoShortSequences cannot be called like torch.nn.RNN: too short a sequence"),
+        (nn.Linear, r"torch\.nn\.modules\.linear\.Linear cannot be called like torch\.nn\.RNN"),
+        (nn.GRUCell, "GRUCell cannot be called like torch.nn.RNN"),
         (LastStepOnly, r"must return outputs of shape \(batch, time, 5\), got \(3, 5\)"),
     ],
 )
-def test_layer_with_another_contract_is_refused_before_training(layer: type[nn.Module], message: str) -> None:
+def test_foreign_rejects_a_layer_unlike_torch_rnn(layer: type[nn.Module], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Foreign(3, 5, layer)
 
@@ -171,11 +169,11 @@ def test_layer_with_another_contract_is_refused_before_training(layer: type[nn.M
         ({"num_layers": "two"}, "cannot be built"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
+def test_foreign_rejects_options_that_the_layer_rejects(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Foreign(3, 5, nn.GRU, options)
 
 
-def test_a_hidden_size_below_1_is_refused() -> None:
+def test_foreign_rejects_a_hidden_size_below_1() -> None:
     with pytest.raises(UsageError, match="hidden_size must be at least 1, got 0"):
         Foreign(3, 0, nn.GRU)

@@ -1,10 +1,11 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from rnn_tasks.cores import GRU, LSTM, Chrono, GateBiases, Normal
+from rnn_tasks.cores import GRU, LSTM, Chrono, GateBiases, Normal, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.cores.stacked import Stacked
 from rnn_tasks.errors import UsageError
 
@@ -16,12 +17,12 @@ def total_bias(core: Stacked) -> Tensor:
     return core.get_parameter("bias_ih_l0") + core.get_parameter("bias_hh_l0")
 
 
-def kept_share(core: Stacked, proposal: str) -> Tensor:
-    """What is left of a unit of state after a step in which nothing but the gates' biases acts.
+def kept_share(core: Stacked, new_values: str) -> Tensor:
+    """Return the fraction of the state that each unit keeps per step when all weights are zero.
 
-    ``proposal`` names the block that proposes a new state; it is made to propose zero.
+    ``new_values`` names the gate that computes the new values; its biases are set to zero.
     """
-    start = core.gates.index(proposal) * core.hidden_size
+    start = core.gates.index(new_values) * core.hidden_size
     with torch.no_grad():
         for name, parameter in core.named_parameters():
             if name.startswith("weight"):
@@ -34,17 +35,17 @@ def kept_share(core: Stacked, proposal: str) -> Tensor:
     return after.flatten()
 
 
-def test_every_unit_of_a_gate_gets_the_same_bias() -> None:
+def test_gate_biases_gives_all_units_of_a_gate_one_bias() -> None:
     values = GateBiases({"update": -3, "reset": 0.5}).values(GRU_GATES, 3)
     assert {gate: bias.tolist() for gate, bias in values.items()} == {"update": [-3.0] * 3, "reset": [0.5] * 3}
 
 
-def test_an_unknown_gate_is_refused_with_those_that_there_are() -> None:
+def test_gate_biases_lists_the_gates_when_one_is_unknown() -> None:
     with pytest.raises(UsageError, match="no gate 'forget'; its gates are reset, update, new"):
         GateBiases({"forget": 1.0}).values(GRU_GATES, 3)
 
 
-def test_chrono_draws_memories_evenly() -> None:
+def test_chrono_draws_time_constants_uniformly() -> None:
     values = Chrono(max_delay=100).values(LSTM_GATES, 4000)
     assert set(values) == {"forget", "input"}
     torch.testing.assert_close(values["input"], -values["forget"], atol=0, rtol=0)
@@ -56,44 +57,65 @@ def test_chrono_draws_memories_evenly() -> None:
 
 
 @pytest.mark.parametrize("max_delay", [2.5, 50.0])
-def test_a_chrono_gru_remembers_for_up_to_max_delay_steps(max_delay: float) -> None:
+def test_chrono_gru_has_time_constants_up_to_max_delay(max_delay: float) -> None:
     kept = kept_share(GRU(1, 300, gate_bias=Chrono(max_delay)), "new")
-    memory = 1 / (1 - kept)  # time constant of kept ** t
-    assert memory.min() >= 2 - 1e-3
-    assert memory.max() <= max_delay + 1e-3
-    assert memory.max() > 2 + 0.9 * (max_delay - 2)
+    time_constants = 1 / (1 - kept)  # of kept ** t
+    assert time_constants.min() >= 2 - 1e-3
+    assert time_constants.max() <= max_delay + 1e-3
+    assert time_constants.max() > 2 + 0.9 * (max_delay - 2)
 
 
 @pytest.mark.parametrize("max_delay", [2.5, 50.0])
-def test_chrono_lstm_remembers_for_up_to_max_delay_steps(max_delay: float) -> None:
+def test_chrono_lstm_has_time_constants_up_to_max_delay(max_delay: float) -> None:
     core = LSTM(1, 300, gate_bias=Chrono(max_delay))
     kept = kept_share(core, "cell")
-    memory = 1 / (1 - kept)
-    assert memory.min() >= 2 - 1e-3
-    assert memory.max() <= max_delay + 1e-3
+    time_constants = 1 / (1 - kept)
+    assert time_constants.min() >= 2 - 1e-3
+    assert time_constants.max() <= max_delay + 1e-3
     torch.testing.assert_close(torch.sigmoid(total_bias(core)[:300]), 1 - kept)
 
 
-def test_chrono_does_not_touch_the_other_gates() -> None:
+@pytest.mark.parametrize(
+    ("layer", "changed"),
+    [
+        (GRU, {"update"}),
+        (ScratchGRU, {"update"}),
+        (UpdateOnlyGRU, {"update"}),
+        (LSTM, {"forget", "input"}),
+        (ScratchLSTM, {"forget", "input"}),
+    ],
+)
+def test_chrono_changes_only_the_gates_it_names(layer: Callable[..., Stacked], changed: set[str]) -> None:
     torch.manual_seed(1)
-    plain = LSTM(1, 5)
+    plain = layer(1, 5)
     torch.manual_seed(1)
-    chrono = LSTM(1, 5, gate_bias=Chrono(10))
-    torch.testing.assert_close(total_bias(chrono)[10:], total_bias(plain)[10:], atol=0, rtol=0)
+    chrono = layer(1, 5, gate_bias=Chrono(10))
+    before, after = (total_bias(core).chunk(len(core.gates)) for core in (plain, chrono))
+    pairs = zip(plain.gates, before, after, strict=True)
+    assert {gate for gate, old, new in pairs if not torch.equal(old, new)} == changed
     for name in ("weight_ih_l0", "weight_hh_l0"):
         torch.testing.assert_close(chrono.get_parameter(name), plain.get_parameter(name), atol=0, rtol=0)
 
 
+def test_chrono_draws_the_same_biases_for_the_same_seed() -> None:
+    drawn = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        drawn.append(Chrono(10).values(GRU_GATES, 8)["update"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
 def test_chrono_needs_a_gate_that_keeps() -> None:
-    with pytest.raises(UsageError, match="a forget or an update gate"):
-        Chrono(10).values(("hidden",), 3)
+    with pytest.raises(UsageError, match="a forget or an update gate; this layer's gates are reset, new"):
+        ResetOnlyGRU(1, 3, gate_bias=Chrono(10))
 
 
-def test_a_max_delay_of_2_is_refused() -> None:
+def test_chrono_rejects_a_max_delay_of_2() -> None:
     with pytest.raises(UsageError, match="max_delay must be above 2, got 2"):
         LSTM(1, 3, recurrent_init=Normal(), gate_bias=Chrono(2))
 
 
-def test_update_gate_at_three_quarters_keeps_three_quarters() -> None:
+def test_gru_keeps_three_quarters_when_update_gate_is_0_75() -> None:
     core = GRU(1, 4, gate_bias=GateBiases({"update": math.log(3)}))
     torch.testing.assert_close(kept_share(core, "new"), torch.full((4,), 0.75))

@@ -18,13 +18,13 @@ def filled(init: RecurrentInit, size: int) -> Tensor:
 
 
 def angles_of(matrix: Tensor) -> Tensor:
-    """The angle of the rotation in each plane (2i, 2i + 1), from its first column."""
+    """Return the angle of the rotation in each plane (2i, 2i + 1), from the first column of its block."""
     even = torch.arange(0, len(matrix) - 1, 2)
     return torch.atan2(matrix[even + 1, even], matrix[even, even])
 
 
-def skew(entries: Tensor, size: int) -> Tensor:
-    """The block-diagonal skew-symmetric matrix with these entries below the diagonal."""
+def skew_symmetric(entries: Tensor, size: int) -> Tensor:
+    """Return the block-diagonal skew-symmetric matrix with these entries below the diagonal."""
     matrix = torch.zeros(size, size, dtype=torch.double)
     for index, entry in enumerate(entries):
         matrix[2 * index + 1, 2 * index] = entry
@@ -33,7 +33,7 @@ def skew(entries: Tensor, size: int) -> Tensor:
 
 
 @pytest.mark.parametrize("init", ALL, ids=lambda init: type(init).__name__)
-def test_it_writes_in_place_and_leaves_no_trace_in_autograd(init: RecurrentInit) -> None:
+def test_init_fills_in_place_without_autograd(init: RecurrentInit) -> None:
     weight = nn.Parameter(torch.full((5, 5), torch.nan))
     init(weight)
     assert weight.isfinite().all()
@@ -43,7 +43,7 @@ def test_it_writes_in_place_and_leaves_no_trace_in_autograd(init: RecurrentInit)
 
 
 @pytest.mark.parametrize("init", [i for i in ALL if i != Identity()], ids=lambda init: type(init).__name__)
-def test_it_draws_anew_and_again_the_same_from_the_same_seed(init: RecurrentInit) -> None:
+def test_init_is_random_and_reproducible_from_a_seed(init: RecurrentInit) -> None:
     torch.manual_seed(1)
     first, second = filled(init, 6), filled(init, 6)
     torch.manual_seed(1)
@@ -53,23 +53,23 @@ def test_it_draws_anew_and_again_the_same_from_the_same_seed(init: RecurrentInit
 
 @pytest.mark.parametrize("size", [1, 2, 5, 64])
 @pytest.mark.parametrize("init", [Orthogonal(), Henaff(), Cayley(), Identity()], ids=lambda init: type(init).__name__)
-def test_these_are_orthogonal(init: RecurrentInit, size: int) -> None:
+def test_orthogonal_inits_fill_orthogonal_matrices(init: RecurrentInit, size: int) -> None:
     weight = filled(init, size)
     torch.testing.assert_close(weight.T @ weight, torch.eye(size).double(), atol=2e-6, rtol=0)
 
 
-def test_a_gain_scales_every_singular_value() -> None:
-    singular = torch.linalg.svdvals(filled(Orthogonal(gain=1.7), 9))
-    torch.testing.assert_close(singular, torch.full((9,), 1.7).double(), atol=1e-5, rtol=0)
+def test_orthogonal_gain_is_the_value_of_all_singular_values() -> None:
+    singular_values = torch.linalg.svdvals(filled(Orthogonal(gain=1.7), 9))
+    torch.testing.assert_close(singular_values, torch.full((9,), 1.7).double(), atol=1e-5, rtol=0)
 
 
-def test_random_orthogonal_matrices_come_in_both_orientations() -> None:
-    signs = {round(torch.linalg.det(filled(Orthogonal(), 3)).item()) for _ in range(20)}
-    assert signs == {-1, 1}
+def test_orthogonal_draws_determinants_of_both_signs() -> None:
+    determinants = {round(torch.linalg.det(filled(Orthogonal(), 3)).item()) for _ in range(20)}
+    assert determinants == {-1, 1}
 
 
 @pytest.mark.parametrize("gain", [1.0, 0.5])
-def test_xavier_fills_its_bound_evenly(gain: float) -> None:
+def test_xavier_is_uniform_between_its_bounds(gain: float) -> None:
     weight = filled(Xavier(gain), 200)
     bound = gain * math.sqrt(6 / (200 + 200))
     assert 0.99 * bound < weight.abs().max().item() <= bound * (1 + 1e-6)
@@ -78,41 +78,41 @@ def test_xavier_fills_its_bound_evenly(gain: float) -> None:
 
 
 @pytest.mark.parametrize("std", [0.01, 2.0])
-def test_normal_numbers_have_their_standard_deviation_and_shape(std: float) -> None:
+def test_normal_has_the_given_standard_deviation(std: float) -> None:
     weight = filled(Normal(std), 200) / std
     assert weight.std().item() == pytest.approx(1, rel=0.03)
     assert abs(weight.mean().item()) < 0.02
     assert (weight.abs() < 1).double().mean().item() == pytest.approx(math.erf(1 / math.sqrt(2)), abs=0.01)
 
 
-def test_identity_times_its_scale() -> None:
+def test_identity_is_multiplied_by_scale() -> None:
     assert torch.equal(filled(Identity(0.5), 4), 0.5 * torch.eye(4).double())
 
 
 @pytest.mark.parametrize("size", [2, 7, 12])
 def test_henaff_is_the_exponential_of_skew_blocks(size: int) -> None:
     weight = filled(Henaff(), size)
-    expected = torch.matrix_exp(skew(angles_of(weight), size))
+    expected = torch.matrix_exp(skew_symmetric(angles_of(weight), size))
     torch.testing.assert_close(weight, expected, atol=1e-6, rtol=0)
 
 
-def test_henaffs_angles_fill_the_circle() -> None:
+def test_henaff_angles_are_uniform_on_the_circle() -> None:
     angles = angles_of(filled(Henaff(), 2000))
     quarters = torch.histc(angles, bins=4, min=-math.pi, max=math.pi) / 1000
     torch.testing.assert_close(quarters, torch.full((4,), 0.25).double(), atol=0.06, rtol=0)
 
 
 @pytest.mark.parametrize("size", [2, 7, 12])
-def test_cayley_is_the_cayley_transform_of_the_published_entries(size: int) -> None:
+def test_cayley_equals_the_transform_of_the_published_entries(size: int) -> None:
     weight = filled(Cayley(), size)
     cosine = weight.diagonal()[: size - size % 2 : 2]
     entries = ((1 - cosine) / (1 + cosine)).sqrt()
-    a, one = skew(entries, size), torch.eye(size).double()
-    transform = torch.linalg.solve(one + a, one - a)  # (I + A)^-1 (I - A); the sign of A is a convention
+    a, identity = skew_symmetric(entries, size), torch.eye(size).double()
+    transform = torch.linalg.solve(identity + a, identity - a)  # (I + A)^-1 (I - A); the sign of A is a convention
     torch.testing.assert_close(weight, transform.T, atol=1e-5, rtol=0)
 
 
-def test_cayleys_angles_fill_the_first_quarter() -> None:
+def test_cayley_angles_are_uniform_on_the_first_quarter() -> None:
     angles = angles_of(filled(Cayley(), 2000))
     assert angles.min() >= 0
     assert angles.max() <= math.pi / 2 + 1e-6
@@ -121,7 +121,7 @@ def test_cayleys_angles_fill_the_first_quarter() -> None:
 
 
 @pytest.mark.parametrize("init", [Henaff(), Cayley()], ids=lambda init: type(init).__name__)
-def test_an_odd_last_unit_is_left_alone(init: RecurrentInit) -> None:
+def test_rotations_leave_the_last_unit_when_size_is_odd(init: RecurrentInit) -> None:
     last = torch.tensor([0, 0, 0, 0, 1]).double()
     weight = filled(init, 5)
     assert torch.equal(weight[4], last)
@@ -130,9 +130,9 @@ def test_an_odd_last_unit_is_left_alone(init: RecurrentInit) -> None:
 
 def test_rotations_turn_each_plane_by_its_angle() -> None:
     angles = torch.tensor([0.3, -2.0])
-    turned = rotations(angles, 5) @ torch.tensor([1.0, 0, 0, 1, 7])
+    rotated = rotations(angles, 5) @ torch.tensor([1.0, 0, 0, 1, 7])
     expected = [math.cos(0.3), math.sin(0.3), -math.sin(-2.0), math.cos(-2.0), 7]
-    torch.testing.assert_close(turned, torch.tensor(expected))
+    torch.testing.assert_close(rotated, torch.tensor(expected))
 
 
 @pytest.mark.parametrize(
@@ -143,25 +143,25 @@ def test_rotations_turn_each_plane_by_its_angle() -> None:
         (Normal(std=0.0), r"std must be above 0, got 0\.0"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(init: RecurrentInit, message: str) -> None:
+def test_init_rejects_values_outside_their_bounds(init: RecurrentInit, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         init(torch.empty(3, 3))
 
 
 @pytest.mark.parametrize("shape", [(9, 4), (4, 9)])
-def test_shorter_side_is_orthonormal_when_matrix_is_not_square(shape: tuple[int, int]) -> None:
+def test_orthogonal_fills_matrices_that_are_not_square(shape: tuple[int, int]) -> None:
     weight = torch.empty(shape)
     Orthogonal(gain=2.0)(weight)
     torch.testing.assert_close(torch.linalg.svdvals(weight), torch.full((4,), 2.0), atol=1e-5, rtol=0)
 
 
-def test_xaviers_variance_goes_by_rows_and_columns() -> None:
+def test_xavier_variance_depends_on_rows_and_columns() -> None:
     weight = torch.empty(300, 100)
     Xavier(gain=2.0)(weight)
     assert weight.var().item() == pytest.approx(4 * 2 / 400, rel=0.03)
 
 
-def test_normal_numbers_fill_any_shape() -> None:
+def test_normal_fills_matrices_that_are_not_square() -> None:
     weight = torch.empty(300, 100)
     Normal(0.5)(weight)
     assert weight.std().item() == pytest.approx(0.5, rel=0.03)
@@ -169,10 +169,10 @@ def test_normal_numbers_fill_any_shape() -> None:
 
 @pytest.mark.parametrize("init", [Identity(), Henaff(), Cayley()], ids=lambda init: type(init).__name__)
 @pytest.mark.parametrize("shape", [(3, 4), (4, 3)])
-def test_what_needs_a_square_says_so_and_changes_nothing(init: RecurrentInit, shape: tuple[int, int]) -> None:
+def test_init_rejects_a_matrix_that_must_be_square(init: RecurrentInit, shape: tuple[int, int]) -> None:
     weight = torch.full(shape, 7.0)
     rows, columns = shape
-    message = f"{type(init).__name__} fills square matrices only, not one of {rows} rows and {columns} columns"
+    message = f"{type(init).__name__} fills square matrices only, got {rows} rows and {columns} columns"
     with pytest.raises(UsageError, match=message):
         init(weight)
     assert (weight == 7).all()

@@ -14,7 +14,10 @@ RESETS: tuple[Reset, ...] = ("after", "before")
 
 
 def gru_by_unit(core: Unrolled, inputs: Tensor, reset: Reset, gates: Callable[[str, float], float]) -> Tensor:
-    """The published equations, one sequence, one step, one unit at a time; ``gates`` may overrule a gate's value."""
+    """Compute the published equations one sequence, one step and one unit at a time.
+
+    ``gates`` maps the name and the value of a gate to the value that is used.
+    """
     size, weights = core.hidden_size, core.state_dict()
     start = {gate: size * index for index, gate in enumerate(core.gates)}
 
@@ -54,60 +57,60 @@ def gru_by_unit(core: Unrolled, inputs: Tensor, reset: Reset, gates: Callable[[s
     return torch.tensor(sequences, dtype=torch.double)
 
 
-def as_it_is(gate: str, value: float) -> float:
+def unchanged(gate: str, value: float) -> float:
     return value
 
 
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("single_bias", [False, True])
-def test_it_follows_its_equations(reset: Reset, single_bias: bool) -> None:
+def test_scratch_gru_follows_its_equations(reset: Reset, single_bias: bool) -> None:
     core = ScratchGRU(3, 4, reset=reset, single_bias=single_bias).double()
     inputs = 3 * torch.randn(2, 6, 3).double()
-    expected = gru_by_unit(core, inputs, reset, as_it_is)
+    expected = gru_by_unit(core, inputs, reset, unchanged)
     torch.testing.assert_close(core(inputs)[0], expected, atol=1e-10, rtol=1e-10)
 
 
-def test_where_the_reset_gate_acts_makes_a_difference() -> None:
-    core, other = ScratchGRU(3, 4), ScratchGRU(3, 4, reset="before")
-    other.load_state_dict(core.state_dict())
+def test_scratch_gru_reset_before_and_after_differ() -> None:
+    after, before = ScratchGRU(3, 4), ScratchGRU(3, 4, reset="before")
+    before.load_state_dict(after.state_dict())
     inputs = 3 * torch.randn(2, 6, 3)
-    first, second = core(inputs)[0], other(inputs)[0]
-    assert not torch.allclose(first[:, 0], second[:, 0])  # the recurrent bias is inside the gate, or not
+    first, second = after(inputs)[0], before(inputs)[0]
+    assert not torch.allclose(first[:, 0], second[:, 0])  # only "after" multiplies the recurrent bias by the gate
     with torch.no_grad():
-        for each in (core, other):
-            each.bias_hh_l0[8:] = 0
-    first, second = core(inputs)[0], other(inputs)[0]
-    torch.testing.assert_close(first[:, 0], second[:, 0])  # nothing to reset yet
+        for core in (after, before):
+            core.bias_hh_l0[8:] = 0
+    first, second = after(inputs)[0], before(inputs)[0]
+    torch.testing.assert_close(first[:, 0], second[:, 0])  # the initial state is zero, so the gate has no effect
     assert not torch.allclose(first[:, 1], second[:, 1])
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_reset_only_gru_equals_gru_with_update_gate_shut(reset: Reset) -> None:
-    whole, part = ScratchGRU(3, 4, reset=reset).double(), ResetOnlyGRU(3, 4, reset=reset).double()
-    kept = torch.tensor([*range(4), *range(8, 12)])
-    part.load_state_dict({name: value[kept] for name, value in whole.state_dict().items()})
+def test_reset_only_gru_equals_gru_when_update_gate_is_0(reset: Reset) -> None:
+    full, reset_only = ScratchGRU(3, 4, reset=reset).double(), ResetOnlyGRU(3, 4, reset=reset).double()
+    rows = torch.tensor([*range(4), *range(8, 12)])
+    reset_only.load_state_dict({name: value[rows] for name, value in full.state_dict().items()})
     with torch.no_grad():
-        whole.bias_ih_l0[4:8] = -1e4
+        full.bias_ih_l0[4:8] = -1e4
     inputs = torch.randn(2, 9, 3).double()
-    torch.testing.assert_close(part(inputs), whole(inputs), atol=1e-12, rtol=1e-12)
-    expected = gru_by_unit(part, inputs[:1], reset, lambda gate, value: 0.0 if gate == "update" else value)
-    torch.testing.assert_close(part(inputs[:1])[0], expected, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(reset_only(inputs), full(inputs), atol=1e-12, rtol=1e-12)
+    expected = gru_by_unit(reset_only, inputs[:1], reset, lambda gate, value: 0.0 if gate == "update" else value)
+    torch.testing.assert_close(reset_only(inputs[:1])[0], expected, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_update_only_gru_equals_gru_with_reset_gate_open(reset: Reset) -> None:
-    whole, part = ScratchGRU(3, 4, reset=reset).double(), UpdateOnlyGRU(3, 4).double()
-    part.load_state_dict({name: value[4:] for name, value in whole.state_dict().items()})
+def test_update_only_gru_equals_gru_when_reset_gate_is_1(reset: Reset) -> None:
+    full, update_only = ScratchGRU(3, 4, reset=reset).double(), UpdateOnlyGRU(3, 4).double()
+    update_only.load_state_dict({name: value[4:] for name, value in full.state_dict().items()})
     with torch.no_grad():
-        whole.bias_ih_l0[:4] = 1e4
+        full.bias_ih_l0[:4] = 1e4
     inputs = torch.randn(2, 9, 3).double()
-    torch.testing.assert_close(part(inputs), whole(inputs), atol=1e-12, rtol=1e-12)
-    expected = gru_by_unit(part, inputs[:1], reset, lambda gate, value: 1.0 if gate == "reset" else value)
-    torch.testing.assert_close(part(inputs[:1])[0], expected, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(update_only(inputs), full(inputs), atol=1e-12, rtol=1e-12)
+    expected = gru_by_unit(update_only, inputs[:1], reset, lambda gate, value: 1.0 if gate == "reset" else value)
+    torch.testing.assert_close(update_only(inputs[:1])[0], expected, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize("make", [ScratchGRU, UpdateOnlyGRU])
-def test_with_its_update_gate_open_it_keeps_its_state(make: Callable[..., Unrolled]) -> None:
+def test_gru_keeps_its_state_when_update_gate_is_1(make: Callable[..., Unrolled]) -> None:
     core, state = make(3, 4, gate_bias=GateBiases({"update": 1e4})), torch.randn(1, 2, 4)
     outputs, end = core(torch.randn(2, 9, 3), state)
     torch.testing.assert_close(outputs, state[0][:, None].expand_as(outputs), atol=0, rtol=0)
@@ -115,22 +118,22 @@ def test_with_its_update_gate_open_it_keeps_its_state(make: Callable[..., Unroll
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_reset_only_gru_forgets_at_once_when_its_gate_is_shut(reset: Reset) -> None:
+def test_reset_only_gru_has_no_memory_when_its_gate_is_0(reset: Reset) -> None:
     core, inputs = ResetOnlyGRU(3, 4, reset=reset, gate_bias=GateBiases({"reset": -1e4})), torch.randn(2, 9, 3)
     torch.testing.assert_close(core(inputs)[0][:, 8:], core(inputs[:, 8:])[0])
 
 
-def test_chrono_biases_are_for_the_update_gate() -> None:
+def test_chrono_sets_the_bias_of_the_update_gate() -> None:
     for core in (ScratchGRU(3, 50, gate_bias=Chrono(20)), UpdateOnlyGRU(3, 50, gate_bias=Chrono(20))):
         start = 50 * core.gates.index("update")
-        memory = (core.bias_ih_l0 + core.bias_hh_l0)[start : start + 50].exp()
-        assert 1 <= memory.min() < 5
-        assert 14 < memory.max() <= 19 + 1e-4
+        drawn = (core.bias_ih_l0 + core.bias_hh_l0)[start : start + 50].exp()
+        assert 1 <= drawn.min() < 5
+        assert 14 < drawn.max() <= 19 + 1e-4
     with pytest.raises(UsageError, match="a forget or an update gate"):
         ResetOnlyGRU(3, 50, gate_bias=Chrono(20))
 
 
 @pytest.mark.parametrize("make", [ScratchGRU, ResetOnlyGRU])
-def test_another_place_for_the_reset_gate_is_refused(make: Any) -> None:
+def test_gru_rejects_an_unknown_value_of_reset(make: Any) -> None:
     with pytest.raises(UsageError, match="reset must be 'after' or 'before', got 'beside'"):
         make(3, 4, reset="beside")

@@ -21,7 +21,7 @@ GATED: list[Make] = [GRU, LSTM]
 
 
 @pytest.mark.parametrize(("ours", "theirs", "options"), PAIRS)
-def test_it_starts_and_acts_as_its_torch_parent(
+def test_torch_layer_has_weights_and_outputs_of_its_parent(
     ours: Make, theirs: Callable[..., nn.Module], options: dict[str, Any]
 ) -> None:
     torch.manual_seed(1)
@@ -44,7 +44,7 @@ def test_dropout_acts_between_layers_in_training_only(make: Make) -> None:
 
 
 @pytest.mark.parametrize(("make", "gates"), GATES)
-def test_blocks_are_named_views_in_torchs_order(make: Make, gates: tuple[str, ...]) -> None:
+def test_recurrent_weights_follow_the_gate_order_of_torch(make: Make, gates: tuple[str, ...]) -> None:
     layer = make(3, 5, num_layers=2)
     blocks = layer.recurrent_weights()
     assert list(blocks) == [f"weight_hh_l{index}/{gate}" for index in (0, 1) for gate in gates]
@@ -57,18 +57,18 @@ def test_blocks_are_named_views_in_torchs_order(make: Make, gates: tuple[str, ..
         assert rows == [index * count + gate for gate in range(count) for _ in range(5)]
 
 
-def test_the_blocks_of_an_rnn_are_its_parameters() -> None:
+def test_rnn_recurrent_weights_are_its_parameters() -> None:
     layer = RNN(3, 5, num_layers=2)
     assert layer.recurrent_weights()["weight_hh_l1"] is layer.weight_hh_l1
 
 
 @pytest.mark.parametrize("make", LAYERS)
-def test_each_gate_of_each_layer_starts_as_told(make: Make) -> None:
+def test_recurrent_init_fills_each_gate_of_each_layer(make: Make) -> None:
     layer = make(3, 6, num_layers=2, recurrent_init=Orthogonal())
     blocks = layer.recurrent_weights()
     for weight in blocks.values():
         torch.testing.assert_close(weight.T @ weight, torch.eye(6), atol=1e-6, rtol=0)
-    assert len({weight[0, 0].item() for weight in blocks.values()}) == len(blocks)  # drawn one by one
+    assert len({weight[0, 0].item() for weight in blocks.values()}) == len(blocks)  # all matrices differ
 
 
 @pytest.mark.parametrize("make", LAYERS)
@@ -96,7 +96,7 @@ def test_gate_bias_is_the_sum_of_both_torch_biases(make: Make, gates: tuple[str,
         torch.testing.assert_close(total[10:], torchs[10:])
 
 
-def test_gru_is_elman_when_reset_is_open_and_update_closed() -> None:
+def test_gru_equals_elman_when_reset_is_1_and_update_is_0() -> None:
     gru = GRU(3, 5, gate_bias=GateBiases({"reset": 30, "update": -30})).double()
     elman = Elman(3, 5).double()
     with torch.no_grad():
@@ -107,22 +107,22 @@ def test_gru_is_elman_when_reset_is_open_and_update_closed() -> None:
     torch.testing.assert_close(gru(inputs)[0], elman(inputs)[0], atol=1e-10, rtol=0)
 
 
-def test_a_gru_with_its_update_gate_open_keeps_its_state() -> None:
+def test_gru_keeps_its_state_when_update_gate_is_1() -> None:
     gru = GRU(3, 5, gate_bias=GateBiases({"update": 30})).double()
     state = torch.randn(1, 4, 5, dtype=torch.double)
     outputs, _ = gru(torch.randn(4, 12, 3, dtype=torch.double), state)
     torch.testing.assert_close(outputs, state[0][:, None].expand_as(outputs), atol=1e-9, rtol=0)
 
 
-def test_lstm_is_elman_of_tanh_tanh_when_open_and_forgetting() -> None:
+def test_lstm_equals_elman_of_tanh_tanh_when_forget_gate_is_0() -> None:
     lstm = LSTM(3, 5, gate_bias=GateBiases({"input": 30, "forget": -30, "output": 30})).double()
     inputs = torch.randn(4, 12, 3, dtype=torch.double)
     weight = lstm.recurrent_weights()["weight_hh_l0/cell"]
     bias = (lstm.get_parameter("bias_ih_l0") + lstm.get_parameter("bias_hh_l0"))[10:15]
-    read = lstm.get_parameter("weight_ih_l0")[10:15]
+    input_weight = lstm.get_parameter("weight_ih_l0")[10:15]
     hidden = torch.zeros(4, 5, dtype=torch.double)
     for step, output in enumerate(lstm(inputs)[0].unbind(1)):
-        hidden = torch.tanh(torch.tanh(inputs[:, step] @ read.T + hidden @ weight.T + bias))
+        hidden = torch.tanh(torch.tanh(inputs[:, step] @ input_weight.T + hidden @ weight.T + bias))
         torch.testing.assert_close(output, hidden, atol=1e-10, rtol=0)
 
 
@@ -137,19 +137,19 @@ def test_lstm_is_elman_of_tanh_tanh_when_open_and_forgetting() -> None:
         ({"input_scale": 0.0}, r"input_scale must be above 0, got 0\.0"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(make: Make, arguments: dict[str, Any], message: str) -> None:
+def test_torch_layer_rejects_values_outside_their_bounds(make: Make, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make(**{"input_size": 3, "hidden_size": 4, **arguments})
 
 
 @pytest.mark.parametrize("make", GATED)
-def test_an_unknown_gate_is_refused(make: Make) -> None:
+def test_torch_layer_rejects_the_bias_of_an_unknown_gate(make: Make) -> None:
     with pytest.raises(UsageError, match="this layer has no gate 'peephole'"):
         make(3, 4, recurrent_init=Identity(), gate_bias=GateBiases({"peephole": 1.0}))
 
 
 @pytest.mark.parametrize("core", [RNN, GRU, LSTM])
-def test_it_runs_under_autocast_with_a_state_that_is_carried(core: Any) -> None:
+def test_torch_layer_continues_from_its_state_under_autocast(core: Any) -> None:
     layer = core(3, 8, num_layers=2)
     inputs = torch.randn(2, 6, 3)
     expected, _ = layer(inputs)

@@ -1,4 +1,4 @@
-"""What the layers that are written out share: parameters, starts, several layers, precision."""
+"""Tests of what the layers from scratch share: parameters, initialisation, several layers, precision."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,7 +40,7 @@ LAYERS: dict[str, Make] = {
     "ScratchLSTM": ScratchLSTM,
 }
 GATED = [name for name in LAYERS if name != "Elman"]
-TWINS: dict[str, tuple[Make, Callable[..., nn.Module]]] = {
+PAIRS: dict[str, tuple[Make, Callable[..., nn.Module]]] = {
     "tanh": (Elman, nn.RNN),
     "relu": (partial(Elman, activation="relu"), partial(nn.RNN, nonlinearity="relu")),
     "GRU": (ScratchGRU, nn.GRU),
@@ -49,12 +49,12 @@ TWINS: dict[str, tuple[Make, Callable[..., nn.Module]]] = {
 
 
 class Leaky(Unrolled):
-    """``h_t = (h_{t-1} + tanh(U x_t + b + W h_{t-1} + c)) / 2``: what a layer of one's own has to say."""
+    """A custom layer, ``h_t = (h_{t-1} + tanh(U x_t + b + W h_{t-1} + c)) / 2``."""
 
     gates = ("hidden",)
 
-    def step(self, current: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
-        (x,), (hidden,), (w,) = current, state, weight
+    def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
+        (x,), (hidden,), (w,) = input_terms, state, weight
         return ((hidden + torch.tanh(x + hidden @ w)) / 2,)
 
 
@@ -73,45 +73,45 @@ def tensors(state: Any) -> tuple[Tensor, ...]:
 
 
 def results(layer: nn.Module, inputs: Tensor, state: Any) -> dict[str, Tensor]:
-    """Outputs, end state, and the gradients of a function of both with respect to all that goes in."""
+    """Return outputs, final state, and gradients of a loss of both with respect to inputs, state and parameters."""
     outputs, end = layer(inputs, state)
-    given = () if state is None else tensors(state)
+    start = () if state is None else tensors(state)
     loss = (outputs**3).sum() + sum((part**2).sum() for part in tensors(end))
     parameters = dict(layer.named_parameters())
-    gradients = torch.autograd.grad(loss, [inputs, *given, *parameters.values()])
-    names = ["inputs", *(f"state {index}" for index in range(len(given))), *parameters]
+    gradients = torch.autograd.grad(loss, [inputs, *start, *parameters.values()])
+    names = ["inputs", *(f"state {index}" for index in range(len(start))), *parameters]
     ends = {f"end {index}": part for index, part in enumerate(tensors(end))}
     return {"outputs": outputs, **ends, **dict(zip(names, gradients, strict=True))}
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("given_state", [False, True])
-@pytest.mark.parametrize("twin", TWINS)
-def test_outputs_states_and_gradients_are_those_of_torch(twin: str, given_state: bool, num_layers: int) -> None:
-    make, make_torchs = TWINS[twin]
-    ours = make(3, 5, num_layers=num_layers).double()
-    theirs = make_torchs(3, 5, num_layers=num_layers, batch_first=True).double()
+@pytest.mark.parametrize("with_state", [False, True])
+@pytest.mark.parametrize("pair", PAIRS)
+def test_scratch_layer_equals_torch_with_gradients(pair: str, with_state: bool, num_layers: int) -> None:
+    make_ours, make_theirs = PAIRS[pair]
+    ours = make_ours(3, 5, num_layers=num_layers).double()
+    theirs = make_theirs(3, 5, num_layers=num_layers, batch_first=True).double()
     theirs.load_state_dict(ours.state_dict())
     inputs = torch.randn(4, 11, 3, dtype=torch.double, requires_grad=True)
     state: Any = None
-    if given_state:
+    if with_state:
         parts = [torch.randn(num_layers, 4, 5, dtype=torch.double, requires_grad=True) for _ in range(2)]
-        state = tuple(parts) if twin == "LSTM" else parts[0]
-    got, expected = results(ours, inputs, state), results(theirs, inputs, state)
-    assert len(got) == 2 + given_state + 1 + 4 * num_layers + (1 + given_state) * (twin == "LSTM")
-    torch.testing.assert_close(got, expected, atol=1e-10, rtol=1e-10)
+        state = tuple(parts) if pair == "LSTM" else parts[0]
+    actual, expected = results(ours, inputs, state), results(theirs, inputs, state)
+    assert len(actual) == 2 + with_state + 1 + 4 * num_layers + (1 + with_state) * (pair == "LSTM")
+    torch.testing.assert_close(actual, expected, atol=1e-10, rtol=1e-10)
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_it_starts_as_torch_does(twin: str) -> None:
-    ours, theirs = TWINS[twin]
+@pytest.mark.parametrize("pair", PAIRS)
+def test_scratch_layer_starts_at_the_weights_of_torch(pair: str) -> None:
+    ours, theirs = PAIRS[pair]
     torch.manual_seed(1)
     layer = ours(3, 50, num_layers=2)
     torch.manual_seed(1)
     torch.testing.assert_close(layer.state_dict(), theirs(3, 50, num_layers=2).state_dict(), atol=0, rtol=0)
 
 
-def test_a_layer_with_fewer_gates_has_blocks_for_those_alone(make: Make) -> None:
+def test_parameters_have_one_block_for_each_gate(make: Make) -> None:
     core = make(3, 5, num_layers=2)
     count = len(core.gates)
     assert {name: tuple(parameter.shape) for name, parameter in core.named_parameters()} == {
@@ -128,7 +128,7 @@ def test_a_layer_with_fewer_gates_has_blocks_for_those_alone(make: Make) -> None
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_chunks_with_the_state_carried_on_are_the_whole(make: Make, num_layers: int) -> None:
+def test_scratch_layer_continues_from_the_state_at_a_cut(make: Make, num_layers: int) -> None:
     core, inputs = make(3, 5, num_layers=num_layers).double(), torch.randn(4, 9, 3).double()
     whole, end = core(inputs)
     first, state = core(inputs[:, :1])
@@ -139,7 +139,7 @@ def test_chunks_with_the_state_carried_on_are_the_whole(make: Make, num_layers: 
     assert not torch.allclose(core(inputs[:, 6:])[0], third)
 
 
-def test_state_has_torch_s_shape_and_ends_with_the_last_output(make: Make) -> None:
+def test_state_has_the_shape_of_torch_and_the_last_output(make: Make) -> None:
     core = make(3, 5, num_layers=2)
     outputs, state = core(torch.randn(4, 7, 3))
     assert [part.shape for part in tensors(state)] == [(2, 4, 5)] * core.num_states
@@ -147,33 +147,33 @@ def test_state_has_torch_s_shape_and_ends_with_the_last_output(make: Make) -> No
     assert isinstance(state, tuple) == (core.num_states > 1)
 
 
-def test_the_second_layer_reads_the_first(make: Make) -> None:
+def test_second_layer_reads_the_outputs_of_the_first(make: Make) -> None:
     core = make(3, 5, num_layers=2)
-    below, above = make(3, 5), make(5, 5)
-    below.load_state_dict({name: core.get_parameter(name) for name in below.state_dict()})
-    above.load_state_dict({name: core.get_parameter(name.replace("_l0", "_l1")) for name in above.state_dict()})
+    first, second = make(3, 5), make(5, 5)
+    first.load_state_dict({name: core.get_parameter(name) for name in first.state_dict()})
+    second.load_state_dict({name: core.get_parameter(name.replace("_l0", "_l1")) for name in second.state_dict()})
     inputs = torch.randn(4, 7, 3)
-    torch.testing.assert_close(core(inputs)[0], above(below(inputs)[0])[0])
+    torch.testing.assert_close(core(inputs)[0], second(first(inputs)[0])[0])
     torch.manual_seed(3)
     core.dropout = 0.6
     outputs = core(inputs)[0]
     torch.manual_seed(3)
-    dropped = functional.dropout(below(inputs)[0], 0.6)  # scales what is left by 1 / .4
-    torch.testing.assert_close(outputs, above(dropped)[0])
+    dropped = functional.dropout(first(inputs)[0], 0.6)  # scales the outputs that remain by 1 / 0.4
+    torch.testing.assert_close(outputs, second(dropped)[0])
     assert not torch.allclose(outputs, core(inputs)[0])
     core.eval()
-    torch.testing.assert_close(core(inputs)[0], above(below(inputs)[0])[0])
+    torch.testing.assert_close(core(inputs)[0], second(first(inputs)[0])[0])
 
 
-def test_dropout_leaves_the_outputs_of_the_last_layer_alone() -> None:
+def test_dropout_skips_the_outputs_of_the_last_layer() -> None:
     core = Elman(3, 5, activation="identity", num_layers=1, dropout=0.9)
     inputs = torch.randn(4, 7, 3)
     torch.testing.assert_close(core(inputs), core(inputs), atol=0, rtol=0)
     assert (core(inputs)[0] != 0).all()
 
 
-def test_what_dropout_leaves_is_scaled_up() -> None:
-    """A first layer of ones, a second that hands on what it reads."""
+def test_dropout_scales_the_outputs_that_remain() -> None:
+    """The first layer outputs ones, and the second layer is the identity."""
     core = Elman(1, 400, activation="identity", num_layers=2, dropout=0.75)
     with torch.no_grad():
         for name, parameter in core.named_parameters():
@@ -188,7 +188,7 @@ def test_what_dropout_leaves_is_scaled_up() -> None:
 
 
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_frozen_recurrent_weights_are_no_part_of_training(make: Make, num_layers: int) -> None:
+def test_freeze_recurrent_stops_only_recurrent_gradients(make: Make, num_layers: int) -> None:
     torch.manual_seed(1)
     core = make(3, 5, num_layers=num_layers, freeze_recurrent=True)
     torch.manual_seed(1)
@@ -209,7 +209,7 @@ def test_frozen_recurrent_weights_are_no_part_of_training(make: Make, num_layers
             torch.testing.assert_close(parameter.grad, gradient)
 
 
-def test_frozen_recurrent_weights_can_still_be_written(make: Make) -> None:
+def test_frozen_recurrent_weights_can_be_overwritten(make: Make) -> None:
     core = make(3, 5, freeze_recurrent=True)
     for weight in core.recurrent_weights().values():
         with torch.no_grad():
@@ -217,7 +217,7 @@ def test_frozen_recurrent_weights_can_still_be_written(make: Make) -> None:
     assert (core.weight_hh_l0 == 7).all()
 
 
-def test_a_single_bias_is_one_that_has_the_sum_of_two(make: Make) -> None:
+def test_single_bias_equals_two_biases_when_one_is_zero(make: Make) -> None:
     core = make(3, 5, num_layers=2, single_bias=True).double()
     assert not [name for name in core.state_dict() if "bias_hh" in name]
     double = make(3, 5, num_layers=2, zero_bias=True).double()
@@ -228,21 +228,19 @@ def test_a_single_bias_is_one_that_has_the_sum_of_two(make: Make) -> None:
 
 
 @pytest.mark.parametrize("single_bias", [False, True])
-def test_zero_biases_are_zero_and_nothing_else_changes(make: Make, single_bias: bool) -> None:
+def test_zero_bias_changes_only_the_biases(make: Make, single_bias: bool) -> None:
     torch.manual_seed(1)
-    plain = make(3, 5, num_layers=2, single_bias=single_bias).state_dict()
+    default = make(3, 5, num_layers=2, single_bias=single_bias).state_dict()
     torch.manual_seed(1)
     zero = make(3, 5, num_layers=2, single_bias=single_bias, zero_bias=True).state_dict()
     assert len(zero) == (6 if single_bias else 8)
-    expected = {name: value * (not name.startswith("bias")) for name, value in plain.items()}
+    expected = {name: value * (not name.startswith("bias")) for name, value in default.items()}
     torch.testing.assert_close(zero, expected, atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("single_bias", [False, True])
 @pytest.mark.parametrize("zero_bias", [False, True])
-def test_a_gate_starts_at_its_bias_which_is_the_sum_of_all(
-    make_gated: Make, single_bias: bool, zero_bias: bool
-) -> None:
+def test_gate_bias_is_the_initial_sum_of_all_biases(make_gated: Make, single_bias: bool, zero_bias: bool) -> None:
     torch.manual_seed(3)
     plain = make_gated(3, 5, num_layers=2, single_bias=single_bias)
     torch.manual_seed(3)
@@ -262,12 +260,12 @@ def test_a_gate_starts_at_its_bias_which_is_the_sum_of_all(
         torch.testing.assert_close(total[others], torchs[others] * (not zero_bias))
 
 
-def test_an_unknown_gate_is_refused(make_gated: Make) -> None:
+def test_scratch_layer_rejects_the_bias_of_an_unknown_gate(make_gated: Make) -> None:
     with pytest.raises(UsageError, match="this layer has no gate 'peephole'; its gates are"):
         make_gated(3, 4, gate_bias=GateBiases({"peephole": 1.0}))
 
 
-def test_each_block_of_each_layer_starts_as_told(make: Make) -> None:
+def test_inits_fill_each_gate_of_each_layer(make: Make) -> None:
     core = make(3, 6, num_layers=2, recurrent_init=Orthogonal(), input_init=Orthogonal(gain=2.0))
     recurrent = list(core.recurrent_weights().values())
     assert len(recurrent) == 2 * len(core.gates)
@@ -276,8 +274,8 @@ def test_each_block_of_each_layer_starts_as_told(make: Make) -> None:
     for layer, columns in ((0, 3), (1, 6)):
         for block in core.get_parameter(f"weight_ih_l{layer}").chunk(len(core.gates)):
             torch.testing.assert_close(block.T @ block, 4 * torch.eye(columns), atol=1e-5, rtol=0)
-    drawn = [*recurrent, *core.input_weights()[0].chunk(len(core.gates))]
-    assert len({block[0, 0].item() for block in drawn}) == len(drawn)  # one by one
+    blocks = [*recurrent, *core.input_weights()[0].chunk(len(core.gates))]
+    assert len({block[0, 0].item() for block in blocks}) == len(blocks)  # all matrices differ
 
 
 def test_input_scale_acts_on_input_init_of_first_layer_only(make: Make) -> None:
@@ -290,7 +288,7 @@ def test_input_scale_acts_on_input_init_of_first_layer_only(make: Make) -> None:
 
 
 @pytest.mark.parametrize("init", [Normal(0.5), Xavier(), Orthogonal()])
-def test_an_input_matrix_need_not_be_square(make: Make, init: RecurrentInit) -> None:
+def test_input_init_fills_matrices_that_are_not_square(make: Make, init: RecurrentInit) -> None:
     for size in (2, 9):
         torch.manual_seed(2)
         plain = make(size, 4)
@@ -302,8 +300,8 @@ def test_an_input_matrix_need_not_be_square(make: Make, init: RecurrentInit) -> 
 
 
 @pytest.mark.parametrize("init", [Identity(), Henaff(), Cayley()])
-def test_a_start_for_square_matrices_is_refused_for_others(make: Make, init: RecurrentInit) -> None:
-    message = f"{type(init).__name__} fills square matrices only, not one of 4 rows and 3 columns"
+def test_input_init_rejects_a_matrix_that_must_be_square(make: Make, init: RecurrentInit) -> None:
+    message = f"{type(init).__name__} fills square matrices only, got 4 rows and 3 columns"
     with pytest.raises(UsageError, match=message):
         make(3, 4, input_init=init)
     make(4, 4, input_init=init)
@@ -320,25 +318,25 @@ def test_a_start_for_square_matrices_is_refused_for_others(make: Make, init: Rec
         ({"input_scale": -2.0}, r"input_scale must be above 0, got -2\.0"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(make: Make, arguments: dict[str, Any], message: str) -> None:
+def test_scratch_layer_rejects_values_outside_their_bounds(make: Make, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make(**{"input_size": 3, "hidden_size": 4, **arguments})
 
 
 @pytest.mark.parametrize("single_bias", [False, True])
-def test_it_runs_under_autocast_near_its_full_precision(make: Make, single_bias: bool) -> None:
+def test_autocast_is_close_to_full_precision(make: Make, single_bias: bool) -> None:
     core, inputs = make(3, 8, num_layers=2, single_bias=single_bias), torch.randn(2, 5, 3)
     with torch.autocast("cpu", torch.bfloat16):
         outputs, state = core(inputs)
-        precise = tuple(part.float() for part in tensors(state))
-        again, _ = core(inputs, precise if core.num_states > 1 else precise[0])
-    assert {outputs.dtype, again.dtype, *(part.dtype for part in tensors(state))} == {torch.bfloat16}
+        single = tuple(part.float() for part in tensors(state))
+        continued, _ = core(inputs, single if core.num_states > 1 else single[0])
+    assert {outputs.dtype, continued.dtype, *(part.dtype for part in tensors(state))} == {torch.bfloat16}
     torch.testing.assert_close(outputs.float(), core(inputs)[0], atol=0.03, rtol=0.03)
     gradients = torch.autograd.grad(outputs.sum(), [*core.parameters()])
     assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients)
 
 
-def test_a_state_of_another_precision_is_taken(make: Make) -> None:
+def test_scratch_layer_converts_a_state_of_another_precision(make: Make) -> None:
     core, inputs = make(3, 8).double(), torch.randn(2, 5, 3).double()
     parts = tuple(torch.randn(1, 2, 8) for _ in range(core.num_states))
     single, double = (p if core.num_states > 1 else p[0] for p in (parts, tuple(part.double() for part in parts)))
@@ -346,19 +344,19 @@ def test_a_state_of_another_precision_is_taken(make: Make) -> None:
 
 
 class Halved(nn.Module):
-    """Half of a matrix, by a product; notes in which precision it was made."""
+    """A parametrization that halves a matrix by a product and records the precision of each result."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[torch.dtype] = []
+        self.dtypes: list[torch.dtype] = []
 
     def forward(self, weight: Tensor) -> Tensor:
         half = weight @ torch.eye(weight.shape[1], dtype=weight.dtype) / 2
-        self.seen.append(half.dtype)
+        self.dtypes.append(half.dtype)
         return half
 
 
-def test_a_recurrent_weight_can_be_computed_from_another(make: Make) -> None:
+def test_recurrent_weight_may_be_parametrized(make: Make) -> None:
     core, plain, inputs = make(3, 5, num_layers=2), make(3, 5, num_layers=2), torch.randn(2, 6, 3)
     plain.load_state_dict(core.state_dict())
     halved = Halved()
@@ -367,13 +365,13 @@ def test_a_recurrent_weight_can_be_computed_from_another(make: Make) -> None:
         plain.get_parameter("weight_hh_l1").mul_(0.5)
     torch.testing.assert_close(core(inputs), plain(inputs))
     torch.testing.assert_close(core.recurrent_weights(), plain.recurrent_weights())
-    halved.seen.clear()
+    halved.dtypes.clear()
     with torch.autocast("cpu", torch.bfloat16):
         core(inputs)
-    assert halved.seen == [torch.float32]
+    assert halved.dtypes == [torch.float32]
 
 
-def test_weights_normed_by_torch_act_as_they_say(make: Make) -> None:
+def test_weight_norm_of_torch_applies_to_all_weights(make: Make) -> None:
     core, plain = make(3, 5), make(3, 5)
     for name in ("weight_ih_l0", "weight_hh_l0"):
         parametrizations.weight_norm(core, name)
@@ -386,16 +384,16 @@ def test_weights_normed_by_torch_act_as_they_say(make: Make) -> None:
     torch.testing.assert_close(core(inputs), plain(inputs))
 
 
-def test_a_layer_of_ones_own_is_a_step() -> None:
+def test_custom_layer_is_defined_by_its_step() -> None:
     core = Leaky(3, 5, num_layers=2, recurrent_init=Orthogonal()).double()
     weights = core.state_dict()
     inputs = torch.randn(1, 6, 3).double()
     outputs, _ = core(inputs)
     sequence = list(inputs[0])
     for layer in (0, 1):
-        hidden, read = torch.zeros(5).double(), sequence
+        hidden, layer_inputs = torch.zeros(5).double(), sequence
         sequence = []
-        for x in read:
+        for x in layer_inputs:
             total = weights[f"weight_ih_l{layer}"] @ x + weights[f"bias_ih_l{layer}"]
             total = total + weights[f"weight_hh_l{layer}"] @ hidden + weights[f"bias_hh_l{layer}"]
             hidden = 0.5 * hidden + 0.5 * torch.tanh(total)
@@ -404,18 +402,17 @@ def test_a_layer_of_ones_own_is_a_step() -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_a_batch_of_no_sequences_has_no_outputs(name: str) -> None:
+def test_outputs_are_empty_when_the_batch_is_empty(name: str) -> None:
     outputs, _ = LAYERS[name](3, 5)(torch.zeros(0, 4, 3))
     assert outputs.shape == (0, 4, 5)
 
 
-def test_the_inputs_part_is_torchs_linear_with_its_gradients() -> None:
+def test_affine_equals_linear_with_gradients() -> None:
     inputs, weight, bias = (
         torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((40, 3), (5, 3), (5,))
     )
-    found, wanted = affine(inputs, weight, bias), functional.linear(inputs, weight, bias)
-    torch.testing.assert_close(found, wanted)
-    scale = torch.randn_like(found)
-    gradients = [torch.autograd.grad((out * scale).sum(), (inputs, weight, bias)) for out in (found, wanted)]
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    outputs, expected = affine(inputs, weight, bias), functional.linear(inputs, weight, bias)
+    torch.testing.assert_close(outputs, expected)
+    scale = torch.randn_like(outputs)
+    gradients = [torch.autograd.grad((values * scale).sum(), (inputs, weight, bias)) for values in (outputs, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)

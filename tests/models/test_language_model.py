@@ -28,7 +28,7 @@ CORES: dict[str, Callable[[int], Core]] = {
 }
 
 
-def model_of(core: str = "LSTM", spec: TaskSpec = SPEC, **options: Any) -> LanguageModel:
+def language_model(core: str = "LSTM", spec: TaskSpec = SPEC, **options: Any) -> LanguageModel:
     return LanguageModel(CORES[core], spec, partial(Adam, lr=0.02), **options)
 
 
@@ -52,15 +52,15 @@ def grammar(**options: Any) -> ElmanGrammar:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Summed, one character after another."""
-    chances = torch.stack([row.exp() / row.exp().sum() for row in logits.flatten(0, 1)])
-    pairs = zip(chances, targets.flatten(), strict=True)
+    """Return the sum of the losses, computed one character at a time."""
+    probabilities = torch.stack([row.exp() / row.exp().sum() for row in logits.flatten(0, 1)])
+    pairs = zip(probabilities, targets.flatten(), strict=True)
     return -torch.stack([row[target].log() for row, target in pairs if target >= 0]).sum()
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_a_batch_that_continues_starts_from_its_stages_state(core: str) -> None:
-    model = model_of(core)
+def test_continuing_batch_starts_from_the_state_of_its_stage(core: str) -> None:
+    model = language_model(core)
     symbols = torch.randint(0, 5, (2, 13))
     whole = model(symbols[:, :-1])[0]
 
@@ -69,28 +69,28 @@ def test_a_batch_that_continues_starts_from_its_stages_state(core: str) -> None:
         return model.logits(Batch(symbols[:, start:stop], targets, continues=continues), stage)
 
     first = logits(0, 5, "train", False)
-    logits(3, 9, "val", False)  # a validation between two training batches
+    logits(3, 9, "val", False)  # a validation batch between two training batches
     second = logits(5, 12, "train", True)
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
-    torch.testing.assert_close(logits(0, 5, "train", False), first)  # starts at zero again
-    alone = logits(5, 12, "test", True)  # a stage that has read nothing
-    assert not torch.allclose(alone, second)
+    torch.testing.assert_close(logits(0, 5, "train", False), first)  # starts from zero
+    from_zero = logits(5, 12, "test", True)  # the first batch of its stage
+    assert not torch.allclose(from_zero, second)
 
 
-def test_the_carried_state_has_no_gradient() -> None:
-    model = model_of()
+def test_carried_state_has_no_gradient() -> None:
+    model = language_model()
     symbols = torch.randint(0, 5, (2, 9))
     model.logits(Batch(symbols[:, :4], symbols[:, 1:5]), "train")
     total, _ = model.summed_loss(Batch(symbols[:, 4:8], symbols[:, 5:9], continues=True), "train")
     total.backward()  # type: ignore[no-untyped-call]
     total, _ = model.summed_loss(Batch(symbols[:, 4:8], symbols[:, 5:9], continues=True), "train")
-    total.backward()  # type: ignore[no-untyped-call]  # would go through a graph that is gone
+    total.backward()  # type: ignore[no-untyped-call]  # fails if the state is attached to the freed graph
     states = model.carried["train"]
     assert not any(state.requires_grad for state in states)
 
 
-def test_measures_are_those_of_all_characters_together() -> None:
-    model = model_of()
+def test_measures_are_means_over_all_characters() -> None:
+    model = language_model()
     batches = [
         Batch(torch.tensor([[1, 2, 3]]), torch.tensor([[2, 3, 4]])),
         Batch(torch.tensor([[4, 2, 0]]), torch.tensor([[2, NOT_SCORED, NOT_SCORED]])),
@@ -110,27 +110,27 @@ def test_measures_are_those_of_all_characters_together() -> None:
 def test_epoch_measures_are_means_over_all_characters() -> None:
     losses: list[float] = []
 
-    class Keep(Callback):
+    class RecordLosses(Callback):
         def on_train_batch_end(
             self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
         ) -> None:
             losses.append(outputs["loss"].item())
 
-    at = trainer(Keep(), max_steps=8)  # two epochs of four batches
+    fit_trainer = trainer(RecordLosses(), max_steps=8)  # two epochs of four batches
     task = grammar()
-    at.fit(model_of(spec=task.spec), task)
+    fit_trainer.fit(language_model(spec=task.spec), task)
     assert len(losses) == 8
     mean = sum(losses[4:]) / 4
-    assert at.callback_metrics["train_epoch/loss"].item() == pytest.approx(mean, rel=1e-5)
-    assert at.callback_metrics["train_epoch/perplexity"].item() == pytest.approx(math.exp(mean), rel=1e-5)
+    assert fit_trainer.callback_metrics["train_epoch/loss"].item() == pytest.approx(mean, rel=1e-5)
+    assert fit_trainer.callback_metrics["train_epoch/perplexity"].item() == pytest.approx(math.exp(mean), rel=1e-5)
 
 
 class Killed(Exception):
-    """Raised where a process might be killed."""
+    """Stands for the end of a process by a signal."""
 
 
 class KillAt(Callback):
-    """Ends the training after so many steps, as if the process had been killed."""
+    """Raises Killed after a number of steps."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -140,17 +140,17 @@ class KillAt(Callback):
             raise Killed
 
 
-@pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it is meant to be the same one
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")  # all trainings write into the same folder
 @pytest.mark.parametrize(("core", "step"), [("LSTM", 5), ("GRU", 6), ("Elman", 7), ("Foreign", 4)])
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, core: str, step: int) -> None:
+def test_killed_run_resumes_to_identical_weights(tmp_path: Path, core: str, step: int) -> None:
     def train(*callbacks: Callback, resume: bool = False) -> tuple[Trainer, LanguageModel]:
         torch.manual_seed(1)
         task = grammar()
-        model = model_of(core, spec=task.spec, dropout=0.4)
-        saver = ModelCheckpoint(tmp_path, "last", every_n_train_steps=1, enable_version_counter=False)
-        at = trainer(ExactResume(), saver, *callbacks, max_steps=11, enable_checkpointing=True)
-        at.fit(model, task, ckpt_path=tmp_path / "last.ckpt" if resume else None)
-        return at, model
+        model = language_model(core, spec=task.spec, dropout=0.4)
+        checkpoints = ModelCheckpoint(tmp_path, "last", every_n_train_steps=1, enable_version_counter=False)
+        fit_trainer = trainer(ExactResume(), checkpoints, *callbacks, max_steps=11, enable_checkpointing=True)
+        fit_trainer.fit(model, task, ckpt_path=tmp_path / "last.ckpt" if resume else None)
+        return fit_trainer, model
 
     whole_trainer, whole = train()
     with pytest.raises(Killed):
@@ -159,8 +159,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, core: str, step: 
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     for ours, theirs in zip(*(
-        [value for state in at.optimizers[0].state.values() for value in state.values()]
-        for at in (whole_trainer, resumed_trainer)
+        [value for state in fit_trainer.optimizers[0].state.values() for value in state.values()]
+        for fit_trainer in (whole_trainer, resumed_trainer)
     ), strict=True):  # fmt: skip
         assert torch.equal(ours, theirs)
     assert torch.equal(whole.epoch_sums, resumed.epoch_sums)
@@ -168,53 +168,53 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, core: str, step: 
     assert torch.equal(whole_trainer.callback_metrics[name], resumed_trainer.callback_metrics[name])
 
 
-def test_a_second_fit_does_not_continue_from_the_first() -> None:
+def test_second_fit_does_not_continue_the_state_of_the_first() -> None:
     task = grammar()
-    model = model_of(spec=task.spec)
+    model = language_model(spec=task.spec)
     trainer(max_steps=2).fit(model, task)
-    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
     batch = task.train_batch(0)
-    seen: list[Tensor] = []
+    losses: list[Tensor] = []
 
-    class Look(Callback):
+    class RecordLosses(Callback):
         def on_train_batch_end(
             self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
         ) -> None:
-            seen.append(outputs["loss"].detach())
+            losses.append(outputs["loss"].detach())
 
-    trainer(Look(), max_steps=1).fit(model, task)
-    model.load_state_dict(kept)
+    trainer(RecordLosses(), max_steps=1).fit(model, task)
+    model.load_state_dict(weights)
     total, _ = model.summed_loss(batch._replace(continues=False), "test")
-    assert seen[0].item() == pytest.approx(total.item() / batch.targets.numel())
+    assert losses[0].item() == pytest.approx(total.item() / batch.targets.numel())
 
 
-def test_a_checkpoint_holds_the_training_state(tmp_path: Path) -> None:
+def test_checkpoint_holds_the_training_state(tmp_path: Path) -> None:
     task = grammar()
-    model = model_of(spec=task.spec)
-    at = trainer()
-    at.fit(model, task)
-    at.save_checkpoint(tmp_path / "model.ckpt")
+    model = language_model(spec=task.spec)
+    fit_trainer = trainer()
+    fit_trainer.fit(model, task)
+    fit_trainer.save_checkpoint(tmp_path / "model.ckpt")
     stored = torch.load(tmp_path / "model.ckpt", weights_only=True)[CHECKPOINT_KEY]
     (state,) = stored["train"]
     assert [tensor.shape for tensor in state] == [(2, 3, 6), (2, 3, 6)]
     assert TaskSpec.from_dict(stored["spec"]) == task.spec
 
 
-def test_training_and_validation_do_not_share_a_state() -> None:
-    def weights(**options: Any) -> dict[str, Tensor]:
+def test_validation_does_not_change_the_training_state() -> None:
+    def trained_weights(**options: Any) -> dict[str, Tensor]:
         torch.manual_seed(2)
         task = grammar()
-        model = model_of(spec=task.spec)
+        model = language_model(spec=task.spec)
         trainer(**options).fit(model, task)
         return model.state_dict()
 
-    alone = weights()
-    watched = weights(limit_val_batches=1.0, val_check_interval=1, check_val_every_n_epoch=None)
-    for name, value in alone.items():
-        assert torch.equal(value, watched[name]), name
+    without_validation = trained_weights()
+    with_validation = trained_weights(limit_val_batches=1.0, val_check_interval=1, check_val_every_n_epoch=None)
+    for name, value in without_validation.items():
+        assert torch.equal(value, with_validation[name]), name
 
 
-def test_the_model_learns_a_text(tmp_path: Path) -> None:
+def test_language_model_learns_a_text(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcab cabca bc " * 100)
     task = Text(str(tmp_path / "text.txt"), batch_size=4, sequence_length=15)
     model = LanguageModel(partial(GRU, hidden_size=16), task.spec, partial(Adam, lr=0.02))
@@ -222,8 +222,8 @@ def test_the_model_learns_a_text(tmp_path: Path) -> None:
     assert model.generate("abcab ", 24, temperature=0) == ("abcab cabca bc " * 2)[:30]
 
 
-def test_generate_is_that_of_the_network_and_keeps_the_state() -> None:
-    model = model_of(dropout=0.5)
+def test_generate_calls_the_network_and_keeps_the_state() -> None:
+    model = language_model(dropout=0.5)
     symbols = torch.randint(0, 5, (1, 5))
     model.logits(Batch(symbols[:, :-1], symbols[:, 1:]), "train")
     carried = map_state(model.carried["train"], torch.clone)
@@ -236,20 +236,20 @@ def test_generate_is_that_of_the_network_and_keeps_the_state() -> None:
 
 
 @pytest.mark.parametrize("embedding_size", [None, 3])
-def test_a_checkpoint_of_version_0_1_0_resumes_to_the_same_bits(tmp_path: Path, embedding_size: int | None) -> None:
-    """In that version a model held core and readout itself, so their names had no prefix."""
+def test_checkpoint_of_0_1_0_resumes_to_identical_weights(tmp_path: Path, embedding_size: int | None) -> None:
+    """In version 0.1.0 the names of the weights had no prefix ``network.``."""
 
     def train(steps: int, resume: Path | None = None) -> tuple[Trainer, LanguageModel]:
         torch.manual_seed(1)
         task = grammar()
-        model = model_of(spec=task.spec, embedding_size=embedding_size)
-        at = trainer(max_steps=steps)
-        at.fit(model, task, ckpt_path=resume)
-        return at, model
+        model = language_model(spec=task.spec, embedding_size=embedding_size)
+        fit_trainer = trainer(max_steps=steps)
+        fit_trainer.fit(model, task, ckpt_path=resume)
+        return fit_trainer, model
 
     _, whole = train(steps=6)
-    at, _ = train(steps=3)
-    at.save_checkpoint(tmp_path / "new.ckpt")
+    fit_trainer, _ = train(steps=3)
+    fit_trainer.save_checkpoint(tmp_path / "new.ckpt")
     checkpoint = torch.load(tmp_path / "new.ckpt", weights_only=True)
     old = {name.removeprefix("network."): weight for name, weight in checkpoint["state_dict"].items()}
     assert not old.keys() & checkpoint["state_dict"].keys()

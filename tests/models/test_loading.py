@@ -13,7 +13,7 @@ from tests.networks.layers import TASKS, TEXT
 
 
 class ScaledTagger(TaggerNetwork):
-    """A network of one's own."""
+    """A custom network."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -21,7 +21,7 @@ class ScaledTagger(TaggerNetwork):
 
 
 class ScaledModel(SequenceTagger):
-    """A model of one's own, with that network."""
+    """A custom model with the custom network."""
 
     network_class = ScaledTagger
 
@@ -56,7 +56,7 @@ MODELS: list[tuple[str, TaskSpec, dict[str, Any]]] = [
 
 
 def section(model: str, core: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The section ``model`` of config.yaml."""
+    """Return a section ``model`` of config.yaml."""
     optimizer = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}}
     schedule = {"class_path": "rnn_tasks.models.WarmupLinear", "init_args": {"warmup": 0.2}}
     return {"class_path": model, "init_args": {"core": core, "optimizer": optimizer, "schedule": schedule, **options}}
@@ -64,11 +64,11 @@ def section(model: str, core: dict[str, Any], options: dict[str, Any]) -> dict[s
 
 @pytest.mark.parametrize("core", CORES, ids=lambda core: core["class_path"].rpartition(".")[2])
 @pytest.mark.parametrize(("model", "spec", "options"), MODELS)
-def test_build_network_has_the_bits_of_build_model(
+def test_build_network_has_the_weights_of_build_model(
     model: str, spec: TaskSpec, options: dict[str, Any], core: dict[str, Any]
 ) -> None:
     chosen = section(model, core, options)
-    numbers = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     for seed in (0, 7):
         expected = build_model(chosen, spec, seed).network
         network = build_network(chosen, spec, seed)
@@ -83,10 +83,10 @@ def test_build_network_has_the_bits_of_build_model(
             assert network.dropout == expected.dropout
     other = build_network(chosen, spec, seed=1)
     assert any(not torch.equal(weight, other.state_dict()[name]) for name, weight in network.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), numbers)
+    assert torch.equal(torch.get_rng_state(), random_state)
 
 
 @pytest.mark.parametrize("name", ["rnn_tasks.models.Scores", "rnn_tasks.models.Nothing", "nothing.Model", "Model", ""])
-def test_network_class_of_refuses_what_is_no_model(name: str) -> None:
+def test_network_class_of_rejects_a_class_that_is_no_model(name: str) -> None:
     with pytest.raises(UsageError, match=f"no such class: {name}, or it is no model of a network"):
         network_class_of(name)

@@ -36,27 +36,27 @@ def model_of(core: str = "Elman", **options: Any) -> SequenceTagger:
     return SequenceTagger(CORES[core], SPEC, partial(SGD, lr=0.5), **options)
 
 
-def attached(model: RecurrentModel, max_steps: int) -> RecurrentModel:
+def with_trainer(model: RecurrentModel, max_steps: int) -> RecurrentModel:
     model.trainer = Trainer(
         accelerator="cpu", max_steps=max_steps, logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
     return model
 
 
-def effective_weights(model: RecurrentModel) -> Tensor:
+def recurrent_weights(model: RecurrentModel) -> Tensor:
     return torch.cat([weight.flatten() for weight in model.network.core.recurrent_weights().values()]).detach().clone()
 
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("embedding_size", [None, 4])
-def test_every_parameter_is_in_exactly_one_group(core: str, embedding_size: int | None) -> None:
+def test_each_parameter_is_in_exactly_one_group(core: str, embedding_size: int | None) -> None:
     model = model_of(core, embedding_size=embedding_size, condition_at="both")
     grouped = [id(parameter) for group in model.parameter_groups() for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_groups_hold_what_their_names_say(core: str) -> None:
+def test_groups_hold_recurrent_input_and_other_parameters(core: str) -> None:
     model = model_of(core)
     groups = {group["name"]: {id(parameter) for parameter in group["params"]} for group in model.parameter_groups()}
     names = {name: id(parameter) for name, parameter in model.named_parameters()}
@@ -65,69 +65,70 @@ def test_groups_hold_what_their_names_say(core: str) -> None:
     assert {names["network.readout.weight"], names["network.readout.bias"]} <= groups["rest"]
 
 
-def test_a_frozen_parameter_is_in_no_group() -> None:
+def test_frozen_parameter_is_in_no_group() -> None:
     model = model_of()
     model.network.core.get_parameter("weight_hh_l0").requires_grad_(False)
     assert [group["name"] for group in model.parameter_groups()] == ["input", "rest"]
 
 
 @pytest.mark.parametrize("core", CORES)
-def test_the_factors_multiply_the_rates_of_their_groups(core: str) -> None:
+def test_lr_factors_multiply_the_rates_of_their_groups(core: str) -> None:
     optimizer = model_of(core, recurrent_lr_factor=0.1, input_lr_factor=3).configure_optimizers()
     rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
     assert rates == pytest.approx({"recurrent": 0.05, "input": 1.5, "rest": 0.5})
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize(("name", "kept"), [("recurrent_lr_factor", "recurrent"), ("input_lr_factor", "input")])
-def test_a_factor_of_0_freezes_its_part_alone(core: str, name: str, kept: str) -> None:
+@pytest.mark.parametrize(("name", "frozen"), [("recurrent_lr_factor", "recurrent"), ("input_lr_factor", "input")])
+def test_lr_factor_of_0_freezes_only_its_group(core: str, name: str, frozen: str) -> None:
     options: dict[str, Any] = {name: 0.0}
     model = model_of(core, **options)
     optimizer = model.configure_optimizers()
-    before = {role: [p.detach().clone() for p in group["params"]] for role, group in by_name(optimizer).items()}
-    weights = effective_weights(model)
+    before = {role: [p.detach().clone() for p in group["params"]] for role, group in groups_of(optimizer).items()}
+    weights = recurrent_weights(model)
     model(torch.randint(0, 5, (3, 6)), torch.tensor([0, 1, 2]))[0].square().sum().backward()
     optimizer.step()
-    for role, group in by_name(optimizer).items():
-        moved = [not torch.equal(p, old) for p, old in zip(group["params"], before[role], strict=True)]
-        assert any(moved) is (role != kept)
-    assert torch.equal(effective_weights(model), weights) is (kept == "recurrent")
+    for role, group in groups_of(optimizer).items():
+        changed = [not torch.equal(p, old) for p, old in zip(group["params"], before[role], strict=True)]
+        assert any(changed) is (role != frozen)
+    assert torch.equal(recurrent_weights(model), weights) is (frozen == "recurrent")
 
 
-def by_name(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+def groups_of(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
     return {group["name"]: group for group in optimizer.param_groups}
 
 
 @pytest.mark.parametrize("name", ["recurrent_lr_factor", "input_lr_factor"])
-def test_a_factor_below_0_is_refused(name: str) -> None:
+def test_model_rejects_an_lr_factor_below_0(name: str) -> None:
     options: dict[str, Any] = {name: -0.5}
     with pytest.raises(UsageError, match=rf"{name} must be at least 0, got -0\.5"):
         model_of(**options)
 
 
-def test_a_schedule_counts_optimizer_steps() -> None:
-    model = attached(model_of(recurrent_lr_factor=0.1, schedule=partial(WarmupLinear, warmup=0.5, floor=0.0)), 8)
+def test_schedule_counts_optimizer_steps() -> None:
+    model = with_trainer(model_of(recurrent_lr_factor=0.1, schedule=partial(WarmupLinear, warmup=0.5, floor=0.0)), 8)
     configured = model.configure_optimizers()
     optimizer, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     assert configured["lr_scheduler"]["interval"] == "step"
     rates = []
     for _ in range(8):
-        rates.append(by_name(optimizer)["recurrent"]["lr"])
+        rates.append(groups_of(optimizer)["recurrent"]["lr"])
         optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0.05 * factor for factor in (0.25, 0.5, 0.75, 1, 1, 0.75, 0.5, 0.25)])
 
 
-def test_a_schedule_with_an_end_is_refused_without_max_steps() -> None:
-    with pytest.raises(UsageError, match=r"WarmupLinear needs an end: set trainer\.max_steps"):
-        attached(model_of(schedule=WarmupLinear), -1).configure_optimizers()
+def test_warmup_linear_is_rejected_without_max_steps() -> None:
+    message = r"WarmupLinear needs the number of steps of the run: set trainer\.max_steps"
+    with pytest.raises(UsageError, match=message):
+        with_trainer(model_of(schedule=WarmupLinear), -1).configure_optimizers()
 
 
-def test_milestones_need_no_end() -> None:
-    configured = attached(model_of(schedule=partial(Milestones, steps=[1], gamma=0.5)), -1).configure_optimizers()
+def test_milestones_work_without_max_steps() -> None:
+    configured = with_trainer(model_of(schedule=partial(Milestones, steps=[1], gamma=0.5)), -1).configure_optimizers()
     configured["optimizer"].step()
     configured["lr_scheduler"]["scheduler"].step()
-    assert by_name(configured["optimizer"])["rest"]["lr"] == 0.25
+    assert groups_of(configured["optimizer"])["rest"]["lr"] == 0.25
 
 
 def test_lr_scheduler_is_passed_to_lightning_unchanged() -> None:
@@ -137,21 +138,21 @@ def test_lr_scheduler_is_passed_to_lightning_unchanged() -> None:
     assert schedule.optimizer is optimizer
     optimizer.step()
     schedule.step()
-    assert by_name(optimizer)["rest"]["lr"] == 0.25
+    assert groups_of(optimizer)["rest"]["lr"] == 0.25
 
 
-def test_lr_scheduler_names_the_metric_that_it_monitors() -> None:
+def test_lr_scheduler_passes_the_metric_that_it_monitors() -> None:
     configured = model_of(lr_scheduler=partial(ReduceLROnPlateau, monitor="val/loss")).configure_optimizers()
     assert configured["lr_scheduler"]["monitor"] == "val/loss"
 
 
-def test_both_kinds_of_schedule_are_refused() -> None:
+def test_model_rejects_both_kinds_of_schedule_at_once() -> None:
     with pytest.raises(UsageError, match="not both"):
         model_of(schedule=WarmupLinear, lr_scheduler=partial(StepLR, step_size=1))
 
 
-class Record(RunRecord):
-    """The record of a run whose model section has a known hash."""
+class FixedHashRecord(RunRecord):
+    """A record of a run with a fixed hash of the model section."""
 
     model_hash = "c0ffee"
 
@@ -159,8 +160,10 @@ class Record(RunRecord):
         pass
 
 
-@pytest.mark.parametrize(("callbacks", "stored_hash"), [([Record()], "c0ffee"), ([], None)], ids=["record", "none"])
-def test_a_checkpoint_holds_the_spec_and_the_config_hash(
+@pytest.mark.parametrize(
+    ("callbacks", "stored_hash"), [([FixedHashRecord()], "c0ffee"), ([], None)], ids=["record", "no record"]
+)
+def test_checkpoint_holds_the_spec_and_the_config_hash(
     tmp_path: Path, callbacks: list[Callback], stored_hash: str | None
 ) -> None:
     model = SequenceTagger(CORES["GRU"], Echo(delay=3).spec, SGD)
@@ -172,31 +175,31 @@ def test_a_checkpoint_holds_the_spec_and_the_config_hash(
     torch.save(checkpoint, tmp_path / "model.ckpt")
     loaded = torch.load(tmp_path / "model.ckpt", weights_only=True)
     assert loaded[CHECKPOINT_KEY]["config"] == stored_hash
-    again = SequenceTagger(CORES["GRU"], TaskSpec.from_dict(loaded[CHECKPOINT_KEY]["spec"]), SGD)
-    again.load_state_dict(loaded["state_dict"])
-    assert again.spec == model.spec
-    assert again.respond("abacaba") == model.respond("abacaba")
+    loaded_model = SequenceTagger(CORES["GRU"], TaskSpec.from_dict(loaded[CHECKPOINT_KEY]["spec"]), SGD)
+    loaded_model.load_state_dict(loaded["state_dict"])
+    assert loaded_model.spec == model.spec
+    assert loaded_model.respond("abacaba") == model.respond("abacaba")
 
 
 @pytest.mark.parametrize("condition_at", ["input", "readout", "both"])
 @pytest.mark.parametrize("embedding_size", [None, 4])
 @pytest.mark.parametrize("core", CORES)
-def test_a_state_dict_of_version_0_1_0_loads(core: str, embedding_size: int | None, condition_at: str) -> None:
-    """In that version a model held core and readout itself, so their names had no prefix."""
-    model, other = (model_of(core, embedding_size=embedding_size, condition_at=condition_at) for _ in range(2))
+def test_state_dict_of_version_0_1_0_loads(core: str, embedding_size: int | None, condition_at: str) -> None:
+    """In version 0.1.0 the names of the weights had no prefix ``network.``."""
+    model, loaded = (model_of(core, embedding_size=embedding_size, condition_at=condition_at) for _ in range(2))
     old = model.network.state_dict()
     checkpoint: dict[str, Any] = {"state_dict": dict(old)}
-    other.on_load_checkpoint(checkpoint)
-    other.load_state_dict(checkpoint["state_dict"])
+    loaded.on_load_checkpoint(checkpoint)
+    loaded.load_state_dict(checkpoint["state_dict"])
     for name, weight in model.state_dict().items():
-        assert torch.equal(other.state_dict()[name], weight), name
+        assert torch.equal(loaded.state_dict()[name], weight), name
     assert list(checkpoint["state_dict"]) == [f"network.{name}" for name in old]
-    present = dict(checkpoint["state_dict"])
-    other.on_load_checkpoint(checkpoint)  # which leaves present names as they are
-    assert checkpoint["state_dict"].keys() == present.keys()
+    current = dict(checkpoint["state_dict"])
+    loaded.on_load_checkpoint(checkpoint)  # keeps current names
+    assert checkpoint["state_dict"].keys() == current.keys()
 
 
-def test_forward_is_that_of_the_network() -> None:
+def test_forward_equals_the_network() -> None:
     model = model_of("LSTM", condition_at="both")
     inputs, condition = torch.randint(0, 5, (2, 6)), torch.tensor([0, 2])
     logits, state = model(inputs, condition)

@@ -9,7 +9,7 @@ from rnn_tasks.spec import NOT_SCORED, Batch
 
 
 def random_batch(num_conditions: int = 0, with_memory: bool = False, rows: int = 12) -> tuple[Tensor, Tensor, Batch]:
-    """The sum of the losses, answers of which about two thirds are right, and a batch."""
+    """Return the sum of the losses, answers with some errors, and a batch."""
     targets = torch.randint(0, 4, (rows, 7))
     answers = torch.where(torch.rand(rows, 7) < 0.9, targets, torch.randint(0, 4, (rows, 7)))
     targets[torch.rand(rows, 7) < 0.3] = NOT_SCORED
@@ -18,10 +18,10 @@ def random_batch(num_conditions: int = 0, with_memory: bool = False, rows: int =
     return 50 * torch.rand(()), answers, Batch(torch.zeros_like(targets), targets, memory, condition)
 
 
-def counted(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: int) -> dict[str, float]:
-    """All scores, by counting step by step."""
+def scores_by_loop(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: int) -> dict[str, float]:
+    """Return all scores, counted step by step."""
     scored, sequences, exact_matches = 0, 0, 0
-    right, needed = np.zeros(max(1, num_conditions)), np.zeros(max(1, num_conditions))
+    correct, memory_steps = np.zeros(max(1, num_conditions)), np.zeros(max(1, num_conditions))
     for _, answers, batch in updates:
         for row in range(len(answers)):
             condition = 0 if batch.condition is None else int(batch.condition[row])
@@ -31,38 +31,38 @@ def counted(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: int) ->
                     continue
                 scored += 1
                 if batch.memory is None or batch.memory[row, step]:
-                    needed[condition] += 1
-                    hit = int(answers[row, step] == batch.targets[row, step])
-                    right[condition] += hit
-                    errors += 1 - hit
+                    memory_steps[condition] += 1
+                    is_correct = int(answers[row, step] == batch.targets[row, step])
+                    correct[condition] += is_correct
+                    errors += 1 - is_correct
             sequences += 1
             exact_matches += errors == 0
-    seen = {condition: right[condition] / needed[condition] for condition in np.flatnonzero(needed)}
+    accuracies = {index: correct[index] / memory_steps[index] for index in np.flatnonzero(memory_steps)}
     scores = {
         "loss": sum(float(loss) for loss, _, _ in updates) / scored,
-        "accuracy": right.sum() / needed.sum(),
-        "worst_accuracy": min(seen.values()),
+        "accuracy": correct.sum() / memory_steps.sum(),
+        "worst_accuracy": min(accuracies.values()),
         "exact_match": exact_matches / sequences,
     }
     if num_conditions:
-        scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in seen.items()}
+        scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in accuracies.items()}
     return scores
 
 
 @pytest.mark.parametrize("num_conditions", [0, 3])
 @pytest.mark.parametrize("with_memory", [False, True])
-def test_the_scores_are_those_that_one_counts(num_conditions: int, with_memory: bool) -> None:
+def test_scores_equal_a_count_step_by_step(num_conditions: int, with_memory: bool) -> None:
     updates = [random_batch(num_conditions, with_memory, rows) for rows in (12, 3, 30)]
     scores = Scores(num_conditions)
     for update in updates:
         scores.update(*update)
-    expected = counted(updates, num_conditions)
+    expected = scores_by_loop(updates, num_conditions)
     assert scores.compute() == pytest.approx(expected, rel=1e-5)
     assert 0 < expected["exact_match"] < 1
     assert 0 < expected["accuracy"] < 1
 
 
-def test_the_accuracy_is_that_of_torchmetrics() -> None:
+def test_accuracy_equals_torchmetrics() -> None:
     theirs = MulticlassAccuracy(4, average="micro", ignore_index=NOT_SCORED)
     ours = Scores()
     for rows in (12, 3, 30):
@@ -72,7 +72,7 @@ def test_the_accuracy_is_that_of_torchmetrics() -> None:
     assert ours.compute()["accuracy"] == pytest.approx(theirs.compute().item())
 
 
-def test_adding_batch_by_batch_equals_all_at_once() -> None:
+def test_scores_of_several_batches_equal_one_large_batch() -> None:
     loss, answers, batch = random_batch(3, with_memory=True, rows=30)
     whole, parts = Scores(3), Scores(3)
     whole.update(loss, answers, batch)
@@ -81,8 +81,7 @@ def test_adding_batch_by_batch_equals_all_at_once() -> None:
     assert parts.compute() == pytest.approx(whole.compute(), rel=1e-5)
 
 
-def test_two_processes_add_up_as_lightning_sums_their_states() -> None:
-    """Every state is a sum, so that of all processes is the sum of theirs."""
+def test_scores_of_two_processes_are_summed() -> None:
     updates = [random_batch(3), random_batch(3)]
     ranks, whole = (Scores(3), Scores(3)), Scores(3)
     for rank, update in zip(ranks, updates, strict=True):
@@ -92,7 +91,7 @@ def test_two_processes_add_up_as_lightning_sums_their_states() -> None:
     assert ranks[0].compute() == pytest.approx(whole.compute(), rel=1e-5)
 
 
-def test_a_condition_that_has_not_come_up_says_nothing() -> None:
+def test_condition_without_sequences_has_no_accuracy() -> None:
     targets = torch.tensor([[1, 1], [1, 1]])
     batch = Batch(targets, targets, condition=torch.tensor([0, 2]))
     scores = Scores(4)
@@ -105,15 +104,15 @@ def test_a_condition_that_has_not_come_up_says_nothing() -> None:
     }
 
 
-def test_the_worst_accuracy_is_0_when_nothing_was_measured() -> None:
-    """So a task is never solved by an empty set."""
+def test_worst_accuracy_is_0_when_no_step_is_scored() -> None:
+    """An empty validation set must not count as solved."""
     symbols = torch.zeros(2, 3, dtype=torch.long)
     scores = Scores()
     scores.update(torch.tensor(0.0), symbols, Batch(symbols, torch.full_like(symbols, NOT_SCORED)))
     assert scores.compute()["worst_accuracy"] == 0
 
 
-def test_resetting_forgets_all_batches() -> None:
+def test_reset_discards_all_batches() -> None:
     scores, fresh, update = Scores(3), Scores(3), random_batch(3)
     scores.update(*random_batch(3))
     scores.reset()
@@ -122,10 +121,10 @@ def test_resetting_forgets_all_batches() -> None:
     assert scores.compute() == fresh.compute()
 
 
-def test_counts_stay_exact_where_a_float_would_round() -> None:
+def test_counts_are_exact_above_2_to_the_24() -> None:
     scores = Scores()
     targets = torch.ones(1, 3, dtype=torch.long)
-    scores.needed.fill_(2**24)
-    scores.right.fill_(2**24)
+    scores.memory_steps.fill_(2**24)
+    scores.correct.fill_(2**24)
     scores.update(torch.tensor(0.0), targets, Batch(targets, targets))
-    assert scores.needed.tolist() == scores.right.tolist() == [2**24 + 3]
+    assert scores.memory_steps.tolist() == scores.correct.tolist() == [2**24 + 3]

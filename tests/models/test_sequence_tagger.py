@@ -13,9 +13,10 @@ from torch.optim import Adam
 
 from rnn_tasks.cores import Core
 from rnn_tasks.models import SequenceTagger
+from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.tasks import Echo, VariableDelayEcho
-from tests.networks.layers import CORES, ELMAN, PLACES, TASKS, Place
+from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS
 
 
 def tagger(task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMAN, **options: Any) -> SequenceTagger:
@@ -23,7 +24,7 @@ def tagger(task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMA
 
 
 def trainer(**options: Any) -> Trainer:
-    """A trainer that writes nothing."""
+    """Return a trainer without loggers and checkpoints."""
     settings: dict[str, Any] = {
         "accelerator": "cpu",
         "logger": False,
@@ -34,33 +35,33 @@ def trainer(**options: Any) -> Trainer:
     return Trainer(**{**settings, **options})
 
 
-def trained_alone(model: SequenceTagger) -> SequenceTagger:
-    """The model as in a step of training that is not logged."""
+def without_logging(model: SequenceTagger) -> SequenceTagger:
+    """Attach a trainer that logs no training step, so that ``training_step`` can be called."""
     model.trainer = trainer(log_every_n_steps=0)
     return model
 
 
 def mean_cross_entropy(logits: Tensor, targets: Tensor) -> float:
-    """By NumPy, over the scored steps."""
-    values, goals = logits.detach().double().numpy(), targets.numpy()
+    """Return the mean loss over the scored steps, computed by NumPy."""
+    values, symbols = logits.detach().double().numpy(), targets.numpy()
     losses = []
-    for row, step in zip(*np.nonzero(goals != NOT_SCORED), strict=True):
+    for row, step in zip(*np.nonzero(symbols != NOT_SCORED), strict=True):
         scores = values[row, step]
-        losses.append(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[goals[row, step]])
+        losses.append(np.log(np.exp(scores - scores.max()).sum()) + scores.max() - scores[symbols[row, step]])
     return float(np.mean(losses))
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("core", CORES)
-def test_the_loss_is_the_mean_cross_entropy_of_scored_steps(task: str, core: str) -> None:
-    model = trained_alone(tagger(task, CORES[core]))
+def test_loss_is_the_mean_cross_entropy_of_scored_steps(task: str, core: str) -> None:
+    model = without_logging(tagger(task, CORES[core]))
     batch = TASKS[task].train_batch(0)
     loss = model.training_step(batch, 0)
     assert loss.item() == pytest.approx(mean_cross_entropy(model(batch.inputs, batch.condition)[0], batch.targets))
 
 
-def test_gradients_are_those_of_a_plain_network() -> None:
-    model = trained_alone(tagger(condition_at="both").double())
+def test_gradients_equal_those_of_a_loop_over_letters() -> None:
+    model = without_logging(tagger(condition_at="both").double())
     batch = TASKS["variable_delay_echo"].train_batch(0)
     assert batch.condition is not None
     model.training_step(batch, 0).backward()  # type: ignore[no-untyped-call]  # torch has no types for it
@@ -80,9 +81,9 @@ def test_gradients_are_those_of_a_plain_network() -> None:
         torch.testing.assert_close(parameter.grad, gradient, atol=1e-12, rtol=1e-9, msg=name)
 
 
-def test_two_processes_together_have_the_loss_of_all_steps() -> None:
+def test_two_processes_have_the_mean_loss_of_all_steps() -> None:
     """Lightning averages over processes, whose batches may have different numbers of scored steps."""
-    model = trained_alone(tagger())
+    model = without_logging(tagger())
     batch = TASKS["variable_delay_echo"].train_batch(0)
     order = batch.scored.sum(1).argsort()
     assert batch.condition is not None
@@ -96,26 +97,26 @@ def test_two_processes_together_have_the_loss_of_all_steps() -> None:
         assert own in counts
         return {"mean": counts.mean(), "sum": counts.sum()}[reduce_op]
 
-    silent = {"log_every_n_steps": 0, "global_step": 0, "accumulate_grad_batches": 1}
-    two = SimpleNamespace(world_size=2, strategy=SimpleNamespace(reduce=reduce), **silent)
-    model.trainer = cast(Trainer, two)
+    no_logging = {"log_every_n_steps": 0, "global_step": 0, "accumulate_grad_batches": 1}
+    two_processes = SimpleNamespace(world_size=2, strategy=SimpleNamespace(reduce=reduce), **no_logging)
+    model.trainer = cast(Trainer, two_processes)
     losses = torch.stack([model.training_step(half, 0) for half in halves])
     torch.testing.assert_close(losses.mean(), whole)
     assert not torch.allclose(model.training_step(halves[0], 0), whole)
 
 
-def test_predictions_are_the_symbols_with_the_largest_logits() -> None:
+def test_predict_step_returns_symbols_with_largest_logits() -> None:
     model, batch = tagger(), TASKS["variable_delay_echo"].train_batch(0)
     logits, _ = model(batch.inputs, batch.condition)
-    chosen = logits.gather(-1, model.predict_step(batch, 0)[..., None])
-    assert (chosen >= logits).all()
+    predicted_logits = logits.gather(-1, model.predict_step(batch, 0)[..., None])
+    assert (predicted_logits >= logits).all()
 
 
-# Of a mapped matrix, torch 2.13 can give no gradient in bfloat16.
+# Elman rejects an orthogonal map in bfloat16.
 @pytest.mark.parametrize("core", [core for core in CORES if core != "matrix_exp"])
-@pytest.mark.parametrize("condition_at", PLACES)
-def test_loss_is_summed_in_full_precision_in_bfloat16(core: str, condition_at: Place) -> None:
-    model = trained_alone(tagger(core=CORES[core], condition_at=condition_at).to(torch.bfloat16))
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
+def test_loss_is_summed_in_full_precision_in_bfloat16(core: str, condition_at: ConditionAt) -> None:
+    model = without_logging(tagger(core=CORES[core], condition_at=condition_at).to(torch.bfloat16))
     batch = TASKS["variable_delay_echo"].train_batch(0)
     logits, _ = model(batch.inputs, batch.condition)
     assert logits.dtype == torch.bfloat16
@@ -138,21 +139,21 @@ def test_evaluation_logs_the_scores_of_the_whole_set(stage: str, every_delay: bo
         every_delay=every_delay,
     )
     model = tagger(condition_at="readout")
-    run = trainer().validate if stage == "val" else trainer().test
-    (metrics,) = run(model, task, verbose=False)
+    evaluate = trainer().validate if stage == "val" else trainer().test
+    (metrics,) = evaluate(model, task, verbose=False)
     batches = [batch.expanded() for batch in (task.val_dataloader() if stage == "val" else task.test_dataloader())]
     with torch.no_grad():
         logits = torch.cat([model(batch.inputs, batch.condition)[0] for batch in batches])
     targets = torch.cat([batch.targets for batch in batches])
     delays = torch.arange(len(targets)) % 4
-    right, scored = logits.argmax(-1) == targets, targets != NOT_SCORED
-    by_delay = [right[(delays == d)][scored[delays == d]].float().mean().item() for d in range(4)]
+    correct, scored = logits.argmax(-1) == targets, targets != NOT_SCORED
+    by_delay = [correct[(delays == d)][scored[delays == d]].float().mean().item() for d in range(4)]
     loss = mean_cross_entropy(logits, targets)
     expected = {
         "loss": loss,
-        "accuracy": right[scored].float().mean().item(),
+        "accuracy": correct[scored].float().mean().item(),
         "worst_accuracy": min(by_delay),
-        "exact_match": (right | ~scored).all(1).float().mean().item(),
+        "exact_match": (correct | ~scored).all(1).float().mean().item(),
         "excess_loss": loss - task.baseline.loss,
         "loss_share": loss / task.baseline.loss,
         "baseline_loss": task.baseline.loss,
@@ -162,7 +163,7 @@ def test_evaluation_logs_the_scores_of_the_whole_set(stage: str, every_delay: bo
     assert metrics == pytest.approx({f"{stage}/{name}": value for name, value in expected.items()}, rel=1e-5)
 
 
-def test_no_baseline_is_logged_without_a_task() -> None:
+def test_evaluation_logs_no_baseline_without_a_task() -> None:
     (metrics,) = trainer().validate(tagger(), TASKS["variable_delay_echo"].val_dataloader(), verbose=False)
     assert "val/loss" in metrics
     assert not {"val/excess_loss", "val/loss_share"} & set(metrics)
@@ -171,16 +172,16 @@ def test_no_baseline_is_logged_without_a_task() -> None:
 def test_training_logs_the_loss_of_the_logged_batch() -> None:
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5)
     model = SequenceTagger(ELMAN, task.spec, partial(Adam, lr=0.0))
-    fit = trainer(max_steps=2, log_every_n_steps=1, limit_val_batches=0)
+    fit_trainer = trainer(max_steps=2, log_every_n_steps=1, limit_val_batches=0)
     batch = task.train_batch(1)
     expected = mean_cross_entropy(model(batch.inputs, batch.condition)[0], batch.targets)
-    fit.fit(model, task)
-    assert fit.callback_metrics["train/loss"].item() == pytest.approx(expected, rel=1e-5)
-    assert not [name for name in fit.callback_metrics if "accuracy_at" in name]
+    fit_trainer.fit(model, task)
+    assert fit_trainer.callback_metrics["train/loss"].item() == pytest.approx(expected, rel=1e-5)
+    assert not [name for name in fit_trainer.callback_metrics if "accuracy_at" in name]
 
 
-class Kept(DummyLogger):
-    """A logger that keeps what it is given, by step."""
+class MemoryLogger(DummyLogger):
+    """A logger that keeps the metrics of each step in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -192,9 +193,9 @@ class Kept(DummyLogger):
 
 @pytest.mark.parametrize(("accumulated", "batches"), [(1, [1, 3]), (2, [3, 7])])
 def test_training_logs_every_nth_optimizer_step(accumulated: int, batches: list[int]) -> None:
-    """The scores are those of the last batch of that step, also where a step has several batches."""
+    """If a step accumulates several batches, the scores of its last batch are logged."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5)
-    model, logger = SequenceTagger(ELMAN, task.spec, partial(Adam, lr=0.0)), Kept()
+    model, logger = SequenceTagger(ELMAN, task.spec, partial(Adam, lr=0.0)), MemoryLogger()
     trainer(
         logger=logger, max_steps=5, log_every_n_steps=2, limit_val_batches=0, accumulate_grad_batches=accumulated
     ).fit(model, task)
@@ -209,21 +210,21 @@ def test_training_logs_every_nth_optimizer_step(accumulated: int, batches: list[
     assert "train/baseline_loss" not in logger.logged[1]
 
 
-@pytest.mark.parametrize("condition_at", PLACES)
-def test_training_step_of_shared_strings_equals_that_of_expanded(condition_at: Place) -> None:
-    """With every delay of each string, the strings are in the batch once."""
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
+def test_training_step_equals_that_of_the_expanded_batch(condition_at: ConditionAt) -> None:
+    """With ``every_delay`` a batch holds each string once and one row of targets for each delay."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5, batch_size=12, every_delay=True)
-    model, batch = trained_alone(tagger(condition_at=condition_at).double()), task.train_batch(0)
+    model, batch = without_logging(tagger(condition_at=condition_at).double()), task.train_batch(0)
     assert (len(batch.inputs), batch.num_sequences) == (3, 12)
     weights = list(model.parameters())
-    losses = [model.training_step(given, 0) for given in (batch, batch.expanded())]
+    losses = [model.training_step(form, 0) for form in (batch, batch.expanded())]
     torch.testing.assert_close(losses[0], losses[1], atol=1e-12, rtol=0)
     gradients = [torch.autograd.grad(loss, weights) for loss in losses]
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-11, rtol=0)
     assert torch.equal(model.predict_step(batch, 0), model.predict_step(batch.expanded(), 0))
 
 
-def test_respond_is_that_of_the_network() -> None:
+def test_respond_calls_the_network() -> None:
     model = tagger()
     for texts in ("abcde", ["ab", "edcba"]):
         assert model.respond(texts, delay=1) == model.network.respond(texts, delay=1)
@@ -231,7 +232,7 @@ def test_respond_is_that_of_the_network() -> None:
 
 
 @pytest.mark.parametrize("core", ["Elman", "GRU"])
-def test_a_short_training_beats_the_baseline(core: str) -> None:
+def test_short_training_beats_the_baseline(core: str) -> None:
     task = Echo(delay=1, sequence_length=8, min_eval_length=8, max_eval_length=10, alphabet_size=3, val_sequences=100)
     layer = cast(Callable[[int], Core], partial(CORES[core].func, hidden_size=32))  # type: ignore[attr-defined]
     model = SequenceTagger(layer, task.spec, partial(Adam, lr=0.03))
@@ -243,19 +244,20 @@ def test_a_short_training_beats_the_baseline(core: str) -> None:
     assert after["val/accuracy"] > 2 * task.baseline.accuracy
 
 
-@pytest.mark.parametrize("condition_at", PLACES)
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
 @pytest.mark.parametrize("size", [1, 3, 4, 6, 8])
-def test_logits_of_a_string_with_fewer_conditions(size: int, condition_at: Any) -> None:
+def test_logits_equal_those_of_the_expanded_batch(size: int, condition_at: Any) -> None:
+    """The last string of a batch has fewer conditions if the batch size is not a multiple of their number."""
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5, every_delay=True, batch_size=size)
     model, batch = tagger(condition_at=condition_at).double(), task.train_batch(0)
     assert batch.conditions_per_input == 4
     expected = model.logits(batch.expanded(), "train")
-    found = model.logits(batch, "train")
-    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
-    weights, scale = list(model.parameters()), torch.linspace(-1, 1, found.numel()).view_as(found)
-    for one, other in zip(
-        torch.autograd.grad((found * scale).sum(), weights, allow_unused=True),
+    logits = model.logits(batch, "train")
+    torch.testing.assert_close(logits, expected, atol=1e-12, rtol=0)
+    weights, scale = list(model.parameters()), torch.linspace(-1, 1, logits.numel()).view_as(logits)
+    for gradient, expected_gradient in zip(
+        torch.autograd.grad((logits * scale).sum(), weights, allow_unused=True),
         torch.autograd.grad((expected * scale).sum(), weights, allow_unused=True),
         strict=True,
     ):
-        torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
+        torch.testing.assert_close(gradient, expected_gradient, atol=1e-11, rtol=0)

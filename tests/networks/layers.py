@@ -1,19 +1,19 @@
-"""Recurrent layers, tasks and networks that the tests of networks share."""
+"""Recurrent layers, tasks and networks for the tests of networks and models."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
 from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
+from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
 
-Place = Literal["input", "readout", "both"]
-PLACES: tuple[Place, ...] = ("input", "readout", "both")
+CONDITION_AT: tuple[ConditionAt, ...] = ("input", "readout", "both")
 CORES: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=6),
     "matrix_exp": partial(Elman, hidden_size=6, orthogonal_map="matrix_exp"),
@@ -37,9 +37,11 @@ TASKS: dict[str, GeneratedTask] = {
 TEXT = TaskSpec(5, 5, vocabulary=Vocabulary("abc ", prefix="ab"))
 
 
-def tagger(task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMAN, **options: Any) -> TaggerNetwork:
+def tagger_network(
+    task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMAN, **options: Any
+) -> TaggerNetwork:
     return TaggerNetwork(core, TASKS[task].spec, **options)
 
 
-def writer(core: str = "LSTM", spec: TaskSpec = TEXT, **options: Any) -> LanguageNetwork:
+def language_network(core: str = "LSTM", spec: TaskSpec = TEXT, **options: Any) -> LanguageNetwork:
     return LanguageNetwork(TEXT_CORES[core], spec, **options)

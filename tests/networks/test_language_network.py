@@ -10,13 +10,13 @@ from rnn_tasks.cores import Normal
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.spec import TaskSpec
-from tests.networks.layers import TEXT, TEXT_CORES, writer
+from tests.networks.layers import TEXT, TEXT_CORES, language_network
 
 
 @pytest.mark.parametrize("core", TEXT_CORES)
 @pytest.mark.parametrize("embedding_size", [None, 3])
-def test_loss_and_gradient_in_chunks_equal_those_of_the_whole(core: str, embedding_size: int | None) -> None:
-    network = writer(core, embedding_size=embedding_size).double()
+def test_loss_and_gradient_of_chunks_equal_the_whole_text(core: str, embedding_size: int | None) -> None:
+    network = language_network(core, embedding_size=embedding_size).double()
     symbols = torch.randint(0, 5, (2, 13))
     inputs, targets = symbols[:, :-1], symbols[:, 1:]
 
@@ -33,37 +33,37 @@ def test_loss_and_gradient_in_chunks_equal_those_of_the_whole(core: str, embeddi
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Summed, one character after another."""
+    """Return the sum of the losses, computed one character at a time."""
     probabilities = torch.stack([row.exp() / row.exp().sum() for row in logits.flatten(0, 1)])
     pairs = zip(probabilities, targets.flatten(), strict=True)
     return -torch.stack([row[target].log() for row, target in pairs]).sum()
 
 
 def test_dropout_acts_in_training_only() -> None:
-    network = writer(dropout=0.5)
+    network = language_network(dropout=0.5)
     inputs = torch.randint(0, 5, (2, 7))
     assert not torch.equal(network(inputs)[0], network(inputs)[0])
     network.eval()
     assert torch.equal(network(inputs)[0], network(inputs)[0])
 
 
-def test_readout_init_initialises_the_readout() -> None:
-    readout = writer(readout_init=Normal(0.5)).readout
+def test_readout_init_fills_the_readout() -> None:
+    readout = language_network(readout_init=Normal(0.5)).readout
     assert readout.weight.std().item() == pytest.approx(0.5, rel=0.4)
     assert not readout.bias.any()
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0])
-def test_dropout_outside_its_bounds_is_refused(dropout: float) -> None:
+def test_language_network_rejects_dropout_outside_its_bounds(dropout: float) -> None:
     with pytest.raises(UsageError, match="dropout must be at least 0 and below 1"):
-        writer(dropout=dropout)
+        language_network(dropout=dropout)
 
 
 # Generation
 
 
-def likeliest(network: LanguageNetwork, prefix: str, length: int) -> str:
-    """Greedy continuation, reading the whole text from its start for each character."""
+def greedy_continuation(network: LanguageNetwork, prefix: str, length: int) -> str:
+    """Return the most likely continuation; the network reads the whole text again for each character."""
     network.eval()
     vocabulary = TEXT.vocabulary
     assert vocabulary is not None
@@ -74,15 +74,15 @@ def likeliest(network: LanguageNetwork, prefix: str, length: int) -> str:
 
 
 @pytest.mark.parametrize("core", TEXT_CORES)
-def test_generate_takes_the_likeliest_when_temperature_is_0(core: str) -> None:
-    network = writer(core)
+def test_generate_is_greedy_when_temperature_is_0(core: str) -> None:
+    network = language_network(core)
     with torch.no_grad():
         network.readout.bias.copy_(torch.tensor([-1.0, 0.0, 0.1, 0.2, 0.3]))
-    assert network.generate("ab", 12, temperature=0) == likeliest(network, "ab", 12)
+    assert network.generate("ab", 12, temperature=0) == greedy_continuation(network, "ab", 12)
 
 
-def test_generate_draws_from_the_softmax_over_the_temperature() -> None:
-    network = writer()
+def test_generate_draws_from_softmax_of_logits_over_temperature() -> None:
+    network = language_network()
     with torch.no_grad():
         network.readout.weight.zero_()  # the same probabilities at each step
         network.readout.bias.copy_(torch.tensor([-50.0, 1.0, 0.0, -1.0, 0.5]))
@@ -92,23 +92,23 @@ def test_generate_draws_from_the_softmax_over_the_temperature() -> None:
         assert text.count(character) / 4000 == pytest.approx(probability, abs=4 * math.sqrt(probability / 4000))
 
 
-def test_generate_is_reproducible_and_changes_nothing() -> None:
-    network = writer(dropout=0.5)
-    network.core.eval()  # one part not as the others
+def test_generate_is_reproducible_and_has_no_side_effects() -> None:
+    network = language_network(dropout=0.5)
+    network.core.eval()  # the other modules stay in training mode
     modes = [module.training for module in network.modules()]
-    numbers = torch.get_rng_state()
+    random_state = torch.get_rng_state()
     first = network.generate("ab", 40, temperature=1, seed=5)
     assert network.generate("ab", 40, temperature=1, seed=5) == first
     assert network.generate("ab", 40, temperature=1, seed=6) != first
-    assert torch.equal(torch.get_rng_state(), numbers)
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert network.training
     assert [module.training for module in network.modules()] == modes
     assert all(parameter.grad is None for parameter in network.parameters())
     assert first.startswith("ab")
 
 
-def test_generate_reads_and_writes_unknown_characters_as_one() -> None:
-    network = writer()
+def test_generate_treats_unknown_characters_as_one_symbol() -> None:
+    network = language_network()
     assert network.generate("X!", 8, seed=1)[2:] == network.generate("YZ", 8, seed=1)[2:]
     with torch.no_grad():
         network.readout.bias.copy_(torch.tensor([50.0, 0, 0, 0, 0]))
@@ -125,11 +125,11 @@ def test_generate_reads_and_writes_unknown_characters_as_one() -> None:
         ({"temperature": math.inf}, "temperature must be at least 0"),
     ],
 )
-def test_generate_refuses_values_outside_their_bounds(arguments: dict[str, Any], message: str) -> None:
+def test_generate_rejects_values_outside_their_bounds(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        writer().generate(**{"prefix": "a", "length": 3, **arguments})
+        language_network().generate(**{"prefix": "a", "length": 3, **arguments})
 
 
-def test_generate_is_refused_without_a_vocabulary() -> None:
+def test_generate_fails_when_the_network_has_no_vocabulary() -> None:
     with pytest.raises(UsageError, match="not trained on text"):
-        writer("GRU", TaskSpec(3, 3)).generate("a", 1)
+        language_network("GRU", TaskSpec(3, 3)).generate("a", 1)

@@ -8,17 +8,18 @@ from torch import nn
 from rnn_tasks.cores import GRU, Elman
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import TaggerNetwork
+from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
-from tests.networks.layers import CORES, ELMAN, PLACES, TASKS, Place, tagger
+from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS, tagger_network
 
 # Encoding
 
 
-@pytest.mark.parametrize("condition_at", PLACES)
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
 @pytest.mark.parametrize("embedding_size", [None, 4])
-def test_condition_changes_the_logits_wherever_it_enters(condition_at: Place, embedding_size: int | None) -> None:
-    network = tagger(condition_at=condition_at, embedding_size=embedding_size)
+def test_condition_changes_the_logits_wherever_it_enters(condition_at: ConditionAt, embedding_size: int | None) -> None:
+    network = tagger_network(condition_at=condition_at, embedding_size=embedding_size)
     letters = torch.randint(0, 6, (1, 7)).expand(4, 7)
     logits, _ = network(letters, torch.arange(4))
     for first in range(4):
@@ -28,15 +29,15 @@ def test_condition_changes_the_logits_wherever_it_enters(condition_at: Place, em
 
 @pytest.mark.parametrize("embedding_size", [None, 4])
 def test_condition_at_the_readout_is_not_encoded(embedding_size: int | None) -> None:
-    network = tagger(condition_at="readout", embedding_size=embedding_size)
+    network = tagger_network(condition_at="readout", embedding_size=embedding_size)
     letters = torch.randint(0, 6, (2, 7))
-    read = [network.encode(letters, torch.tensor(condition)) for condition in ([0, 1], [3, 2])]
-    assert torch.equal(*read)
-    assert read[0].shape[-1] == (embedding_size or 6)
+    encoded = [network.encode(letters, torch.tensor(condition)) for condition in ([0, 1], [3, 2])]
+    assert torch.equal(*encoded)
+    assert encoded[0].shape[-1] == (embedding_size or 6)
 
 
 def test_encode_concatenates_one_hot_symbol_and_condition() -> None:
-    encoded = tagger().encode(torch.tensor([[2, 0], [5, 5]]), torch.tensor([1, 3]))
+    encoded = tagger_network().encode(torch.tensor([[2, 0], [5, 5]]), torch.tensor([1, 3]))
     expected = torch.zeros(2, 2, 6 + 4)
     for row, step, symbol, condition in [(0, 0, 2, 1), (0, 1, 0, 1), (1, 0, 5, 3), (1, 1, 5, 3)]:
         expected[row, step, symbol] = expected[row, step, 6 + condition] = 1
@@ -44,7 +45,7 @@ def test_encode_concatenates_one_hot_symbol_and_condition() -> None:
 
 
 def test_encode_concatenates_embedded_symbol_and_condition() -> None:
-    network = tagger(embedding_size=4)
+    network = tagger_network(embedding_size=4)
     assert network.symbol_embedding is not None
     assert network.condition_embedding is not None
     encoded = network.encode(torch.tensor([[2, 0]]), torch.tensor([3]))
@@ -54,8 +55,8 @@ def test_encode_concatenates_embedded_symbol_and_condition() -> None:
 
 
 def test_embedding_is_a_factor_of_the_input_weights() -> None:
-    """One-hot symbols with U E as input weights are the same network."""
-    embedded, plain = tagger("echo", embedding_size=4), tagger("echo")
+    """An embedding E with input weights U equals one-hot symbols with input weights U E."""
+    embedded, plain = tagger_network("echo", embedding_size=4), tagger_network("echo")
     assert embedded.symbol_embedding is not None
     weights = embedded.state_dict()
     weights["core.weight_ih_l0"] = weights["core.weight_ih_l0"] @ weights.pop("symbol_embedding.weight").T
@@ -67,8 +68,8 @@ def test_embedding_is_a_factor_of_the_input_weights() -> None:
 # Several conditions of one string
 
 
-def shared(strings: int, per_string: int) -> Batch:
-    """Strings that are each given with several conditions, in no order."""
+def batch_of_shared_strings(strings: int, per_string: int) -> Batch:
+    """Return a batch with several random conditions for each string."""
     batch = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5).train_batch(0)
     assert batch.condition is not None
     rows = torch.arange(strings).repeat_interleave(per_string)
@@ -80,30 +81,29 @@ def shared(strings: int, per_string: int) -> Batch:
 @pytest.mark.parametrize(("strings", "per_string"), [(3, 4), (1, 12), (12, 1)])
 @pytest.mark.parametrize("embedding_size", [None, 4])
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("condition_at", PLACES)
-def test_strings_are_read_once_when_only_the_readout_differs(
-    condition_at: Place, core: str, embedding_size: int | None, strings: int, per_string: int
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
+def test_core_reads_a_string_once_when_condition_is_at_readout(
+    condition_at: ConditionAt, core: str, embedding_size: int | None, strings: int, per_string: int
 ) -> None:
-    """Logits and gradients are those of the sequences read one by one."""
-    network = tagger(core=CORES[core], condition_at=condition_at, embedding_size=embedding_size).double()
-    batch = shared(strings, per_string)
+    """Logits and gradients equal those of twelve separate sequences."""
+    network = tagger_network(core=CORES[core], condition_at=condition_at, embedding_size=embedding_size).double()
+    batch = batch_of_shared_strings(strings, per_string)
     rows = batch.expanded()
-    read: list[int] = []
-    network.core.register_forward_pre_hook(lambda core, arguments: read.append(len(arguments[0])))
-    alone = [network(rows.inputs[row : row + 1], rows.condition[row : row + 1])[0] for row in range(12)]  # type: ignore[index]
+    core_batch_sizes: list[int] = []
+    network.core.register_forward_pre_hook(lambda core, arguments: core_batch_sizes.append(len(arguments[0])))
+    separate = [network(rows.inputs[row : row + 1], rows.condition[row : row + 1])[0] for row in range(12)]  # type: ignore[index]
     weights = list(network.parameters())
-    expected = torch.cat(alone)
+    expected = torch.cat(separate)
     scale = torch.linspace(-1, 1, expected.numel()).view_as(expected)
-    gradients = torch.autograd.grad((expected * scale).sum(), weights, allow_unused=True)
-    for given in (batch, rows):
-        read.clear()
-        found, _ = network(given.inputs, given.condition)
-        assert read == [len(given.inputs) if condition_at == "readout" else 12]
-        torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
-        for one, other in zip(
-            torch.autograd.grad((found * scale).sum(), weights, allow_unused=True), gradients, strict=True
-        ):
-            torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
+    expected_gradients = torch.autograd.grad((expected * scale).sum(), weights, allow_unused=True)
+    for form in (batch, rows):
+        core_batch_sizes.clear()
+        logits, _ = network(form.inputs, form.condition)
+        assert core_batch_sizes == [len(form.inputs) if condition_at == "readout" else 12]
+        torch.testing.assert_close(logits, expected, atol=1e-12, rtol=0)
+        gradients = torch.autograd.grad((logits * scale).sum(), weights, allow_unused=True)
+        for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+            torch.testing.assert_close(gradient, expected_gradient, atol=1e-11, rtol=0)
 
 
 # Respond
@@ -111,40 +111,40 @@ def test_strings_are_read_once_when_only_the_readout_differs(
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("task", TASKS)
-def test_respond_says_what_a_forward_pass_by_hand_says(task: str, core: str) -> None:
-    network, spec = tagger(task, CORES[core]), TASKS[task].spec
+def test_respond_equals_a_forward_pass_by_hand(task: str, core: str) -> None:
+    network, spec = tagger_network(task, CORES[core]), TASKS[task].spec
     assert spec.codec is not None
     delay = 2
     batch = spec.codec.encode(["ecabd" if task != "copy" else "412"], delay)
     with torch.no_grad():
         symbols = network(batch.inputs, batch.condition)[0].argmax(-1)[0]
     scored = batch.scored[0].tolist()
-    text = "".join(spec.codec.symbols[s] if due else " " for s, due in zip(symbols, scored, strict=True))
+    text = "".join(spec.codec.symbols[s] if is_scored else " " for s, is_scored in zip(symbols, scored, strict=True))
     assert network.respond("ecabd" if task != "copy" else "412", delay) == text
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_respond_answers_several_texts_as_one_by_one(task: str) -> None:
+def test_respond_answers_a_list_like_single_texts(task: str) -> None:
     letters = "abcde" if task != "copy" else "01234"
     texts = [letters, letters[0], letters[::-1] * 3, letters[1:3]]
-    network = tagger(task)
+    network = tagger_network(task)
     assert network.respond(texts, delay=2) == [network.respond(text, delay=2) for text in texts]
 
 
-def test_respond_is_as_long_as_the_input_and_empty_while_waiting() -> None:
+def test_respond_is_blank_at_steps_that_are_not_scored() -> None:
     for task, text, length, waiting in [
         ("echo", "abcde", 5, 2),
         ("variable_delay_echo", "ab", 2, 2),
         ("copy", "012", 8, 5),
     ]:
-        answer = tagger(task).respond(text, delay=2)
+        answer = tagger_network(task).respond(text, delay=2)
         assert isinstance(answer, str)
         assert len(answer) == length
         assert not answer[:waiting].strip()
 
 
 def test_respond_echoes_when_the_layer_is_a_shift_register() -> None:
-    """Weights written by hand: each unit of the state passes its letter on, and the third one is read."""
+    """Weights set by hand shift each letter through three blocks of units; the readout reads the third block."""
     network = TaggerNetwork(partial(Elman, hidden_size=18, activation="identity"), TASKS["echo"].spec)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -158,13 +158,13 @@ def test_respond_echoes_when_the_layer_is_a_shift_register() -> None:
 
 
 def test_respond_leaves_the_mode_and_the_gradients_unchanged() -> None:
-    network = tagger("echo", partial(GRU, hidden_size=6, num_layers=2, dropout=0.5))
+    network = tagger_network("echo", partial(GRU, hidden_size=6, num_layers=2, dropout=0.5))
     with torch.no_grad():
-        network.get_parameter("readout.weight").mul_(100)  # so that dropout would show
+        network.get_parameter("readout.weight").mul_(100)  # makes dropout change the answers
     assert network.training
-    assert len({str(network.respond("abcdeabcde")) for _ in range(5)}) == 1  # without dropout
+    assert len({str(network.respond("abcdeabcde")) for _ in range(5)}) == 1  # respond does not use dropout
     assert network.training
-    network.core.eval()  # one part not as the others
+    network.core.eval()  # the other modules stay in training mode
     modes = [module.training for module in network.modules()]
     network.respond("abc")
     assert [module.training for module in network.modules()] == modes
@@ -174,23 +174,23 @@ def test_respond_leaves_the_mode_and_the_gradients_unchanged() -> None:
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_respond_is_refused_for_a_task_without_strings() -> None:
+def test_respond_fails_when_the_task_has_no_strings() -> None:
     with pytest.raises(UsageError, match="no strings to respond to"):
         TaggerNetwork(ELMAN, TaskSpec(5, 5)).respond("abc")
 
 
-def test_respond_refuses_an_unknown_letter_or_delay() -> None:
+def test_respond_rejects_an_unknown_letter_or_delay() -> None:
     with pytest.raises(UsageError, match="'z'"):
-        tagger("echo").respond("abz")
+        tagger_network("echo").respond("abz")
     with pytest.raises(UsageError, match="a delay of 4"):
-        tagger().respond("abc", delay=4)
+        tagger_network().respond("abc", delay=4)
 
 
 @pytest.mark.parametrize("core", [core for core in CORES if core != "matrix_exp"])
-@pytest.mark.parametrize("condition_at", PLACES)
-def test_tagger_network_works_in_bfloat16(core: str, condition_at: Place) -> None:
-    network = tagger(core=CORES[core], condition_at=condition_at).to(torch.bfloat16)
-    batch = shared(strings=3, per_string=4)
+@pytest.mark.parametrize("condition_at", CONDITION_AT)
+def test_tagger_network_works_in_bfloat16(core: str, condition_at: ConditionAt) -> None:
+    network = tagger_network(core=CORES[core], condition_at=condition_at).to(torch.bfloat16)
+    batch = batch_of_shared_strings(strings=3, per_string=4)
     logits, _ = network(batch.inputs, batch.condition)
     assert logits.dtype == torch.bfloat16
     assert logits.isfinite().all()
