@@ -1,4 +1,4 @@
-"""``rnn-tasks reproduce``: published results beside our values."""
+"""``rnn-tasks reproduce``: published results compared with ours."""
 
 import sys
 
@@ -8,23 +8,26 @@ from rnn_tasks.errors import require
 
 
 def reproduce(arguments: list[str]) -> None:
-    """Do the runs of published results that are not done, and print these results beside our values.
+    """Do the pending runs of published results, and print each published result with our value.
 
     Args:
         arguments: The arguments after ``reproduce``.
 
     Raises:
-        UsageError: There is no such result, or the database cannot be opened.
-        SystemExit: With status 1 if a run has failed; not if a result is outside its tolerance.
+        UsageError: A result does not exist, or the database cannot be opened.
+        SystemExit: With status 1 if a run failed, but not if a result is outside its tolerance.
     """
-    parser = OneLineParser("rnn-tasks reproduce", description="Published figures beside ours; resumable.")
-    parser.add_argument("name", nargs="*", help="figures or runs; default: all results whose runs are not slow")
-    parser.add_argument("--all", action="store_true", help="run the slow ones too")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (1)")
-    parser.add_argument("--retry-failed", action="store_true", help="do failed runs again, from the beginning")
-    parser.add_argument("--list", action="store_true", help="only say which figures there are")
+    parser = OneLineParser(
+        "rnn-tasks reproduce",
+        description="Repeat published experiments, and compare their results with ours. Skips finished runs.",
+    )
+    parser.add_argument("name", nargs="*", help="results or runs (default: all results whose runs are not slow)")
+    parser.add_argument("--all", action="store_true", help="include the slow runs")
+    parser.add_argument("--jobs", type=int, default=1, help="number of runs at a time (default: 1)")
+    parser.add_argument("--retry-failed", action="store_true", help="train failed runs again, from scratch")
+    parser.add_argument("--list", action="store_true", help="list the results, their sources and times, and exit")
     options = parser.parse_args(arguments)
-    require(options.jobs >= 1, "jobs must be at least 1")
+    require(options.jobs >= 1, f"jobs must be at least 1, got {options.jobs}")
     require(not (options.all and options.name), "give names or --all, not both")
 
     from rnn_tasks.studies.published import lines_of

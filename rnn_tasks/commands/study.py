@@ -1,4 +1,4 @@
-"""``rnn-tasks study``: many runs compared."""
+"""``rnn-tasks study``: comparisons of many runs."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError, require
 
 FOLDER = Path("lightning_logs/studies")
-"""The folder of the studies' own folders."""
+"""The folder that contains the folders of the studies."""
 
 
 def study(arguments: list[str]) -> None:
@@ -17,23 +17,29 @@ def study(arguments: list[str]) -> None:
         arguments: The arguments after ``study``.
 
     Raises:
-        UsageError: There is no such study, or its storage cannot be opened.
-        SystemExit: With status 1 if a run has failed.
+        UsageError: The study does not exist, or its storage cannot be opened.
+        SystemExit: With status 1 if a run failed.
     """
-    parser = OneLineParser("rnn-tasks study", description="Compare many runs: variants times seeds, resumable.")
+    parser = OneLineParser(
+        "rnn-tasks study",
+        description="Compare many runs: each variant with several seeds. Skips finished runs.",
+    )
     actions = parser.add_subparsers(dest="action", required=True, parser_class=OneLineParser)
-    run = actions.add_parser("run", help="do the runs that are not done yet, then write the report")
-    report = actions.add_parser("report", help="write what is known so far")
-    actions.add_parser("list", help="the shipped studies")
+    run = actions.add_parser("run", help="do the pending runs, then write the report")
+    report = actions.add_parser("report", help="write the report of the finished runs")
+    actions.add_parser("list", help="list the shipped studies")
     for action in (run, report):
-        action.add_argument("name", help="a shipped study, or a YAML file")
-        action.add_argument("--large", action="store_true", help="the larger setting of the study")
-        action.add_argument("--storage", help="address of a database that several machines share (a SQLite file)")
-    run.add_argument("--jobs", type=int, default=1, help="runs at a time on this machine (1)")
+        action.add_argument("name", help="name of a shipped study, or path of a YAML file")
+        action.add_argument("--large", action="store_true", help="use the larger setting of the study")
+        action.add_argument(
+            "--storage",
+            help="URL of a database that several machines share (default: a SQLite file in the study folder)",
+        )
+    run.add_argument("--jobs", type=int, default=1, help="number of runs at a time on this machine (default: 1)")
     run.add_argument(
         "--retry-failed",
         action="store_true",
-        help="do failed runs again, from the beginning; one that lacked room on the disk or was killed always is",
+        help="train all failed runs again, from scratch; runs that were killed or had a full disk are always retried",
     )
     options = parser.parse_args(arguments)
 
@@ -46,11 +52,12 @@ def study(arguments: list[str]) -> None:
             print(f"{name}  {len(plan.runs())} runs{minutes}  {plan.about}")
         return
     plan = read_plan(options.name, options.large)
-    require(options.action == "report" or options.jobs >= 1, "jobs must be at least 1")
+    if options.action == "run":
+        require(options.jobs >= 1, f"jobs must be at least 1, got {options.jobs}")
     folder = FOLDER / plan.name
     database = folder / "study.db"
     if options.action == "report" and options.storage is None and not database.is_file():
-        raise UsageError(f"nothing is known of {plan.name} yet: rnn-tasks study run {options.name}")
+        raise UsageError(f"study {plan.name} has no runs yet; start it with rnn-tasks study run {options.name}")
     folder.mkdir(parents=True, exist_ok=True)
     url = options.storage or f"sqlite:///{database}"
 

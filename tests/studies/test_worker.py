@@ -147,7 +147,7 @@ def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
     ("words", "said"),
     [
         (["run", "nothing"], "no study nothing"),
-        (["report", "copy_constraints"], "nothing is known of copy_constraints yet"),
+        (["report", "copy_constraints"], "study copy_constraints has no runs yet"),
         (["run", "copy_constraints", "--jobs", "0"], "jobs must be at least 1"),
         (["run", "copy_constraints", "--storage", "sqlite:////nowhere/x.db"], "cannot be opened"),
         (["runn"], "runn"),
