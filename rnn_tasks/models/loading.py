@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser
 
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.runs.find import RunPlace
-from rnn_tasks.runs.trained_network import read_weights, refusing_misfits
+from rnn_tasks.runs.trained_network import mismatch_errors, read_weights
 from rnn_tasks.spec import TaskSpec
 
 
@@ -24,8 +24,8 @@ def load_model(place: RunPlace) -> RecurrentModel:
     Raises:
         UsageError: Something is missing, damaged, or does not belong together.
     """
-    section, spec, weights, misfit = read_weights(place)
-    with refusing_misfits(place, misfit):
+    section, spec, weights, mismatch = read_weights(place)
+    with mismatch_errors(place, mismatch):
         model = build_model(section, spec)
         model.load_state_dict(weights)
     return model

@@ -52,9 +52,9 @@ def test_old_run_is_answered_analysed_and_resumed(trained: RnnTasks, task: str, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--config", "seeds/copy_rnn"), "no config seeds/copy_rnn: it is called published/copy_rnn now"),
-        (("--config", "copy", "--data.layout", "seed"), "got seed; it is called 'plain' now"),
-        (("--config", "copy", "--model.quiet_blank", "true"), "it is called 'zero_blank_weights' now"),
+        (("--config", "seeds/copy_rnn"), "no config seeds/copy_rnn; it was renamed to published/copy_rnn"),
+        (("--config", "copy", "--data.layout", "seed"), "got seed; it was renamed to 'plain'"),
+        (("--config", "copy", "--model.quiet_blank", "true"), "it was renamed to 'zero_blank_weights'"),
     ],
 )
 def test_fit_names_the_current_name_of_an_old_one(

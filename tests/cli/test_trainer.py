@@ -40,16 +40,19 @@ def equal(left: Any, right: Any) -> bool:
         ("--data.delay 15", "delay must be at least 0 and below sequence_length (15), got 15"),
         ("--data.batch_size -1", "batch_size must be at least 1, got -1"),
         ("--model.core.hidden_size -3", "hidden_size must be at least 1, got -3"),
-        ("--model.core.hiden_size 3", "did you mean 'hidden_size'?"),
+        ("--model.core.hiden_size 3", "model.core: unknown option 'hiden_size'; did you mean 'hidden_size'?"),
         ("--data.dealy 3", "did you mean 'delay'?"),
         ("--trainer.max_step 3", "did you mean 'trainer.max_steps'?"),
         ("--model.core Elmann", "did you mean 'Elman'?"),
         ("--data Ecko", "did you mean 'Echo'?"),
         ("--constraint Reorthogonalise", "did you mean 'Reorthogonalize'?"),
-        ("--model.optimizer.lr fast", "lr"),
-        ("--trainer.max_steps many", "max_steps"),
+        ("--model.optimizer.lr fast", "model.optimizer.lr: must be a number, got fast"),
+        ("--trainer.max_steps many", "trainer.max_steps: must be an integer, got many"),
+        ("--seed_everything abc", "seed_everything: must be an integer or true or false, got abc"),
+        ("--trainer.devices 0", "`Trainer(devices='0')` value is not a valid input"),
         ("--num_threads 0", "num_threads must be at least 1"),
-        ("--config ecko", "no config ecko: give a file, or one of"),
+        ("--config ecko", "no config ecko; did you mean 'echo'?"),
+        ("--config nothing", "no config nothing: give the path of a YAML file, or one of base, copy, echo,"),
         ("--ckpt_path nothing.ckpt", "there is no checkpoint nothing.ckpt"),
         ("--model.schedule WarmupLinear --trainer.max_steps -1 --trainer.max_epochs 1", "set trainer.max_steps"),
     ],
@@ -70,7 +73,7 @@ def test_a_mistake_is_one_line_and_leaves_no_run(rnn_tasks: RnnTasks, words: str
         ("trainr: {max_steps: 3}", "did you mean 'trainer.max_steps'?"),
         ("trainer: {callbacks: [{class_path: StopAtAcuracy}]}", "did you mean 'StopAtAccuracy'?"),
         ("model: {class_path: os.system}", "model"),
-        ("a: [b", "parsing"),
+        ("a: [b", "mine.yaml is not valid YAML: line 2: "),
     ],
 )
 def test_a_mistake_in_a_config_is_one_line(rnn_tasks: RnnTasks, text: str, said: str) -> None:
@@ -243,7 +246,7 @@ def test_a_resumed_run_keeps_its_config_and_its_model(trained: RnnTasks) -> None
     assert config.read_bytes() == before
     said = trained("resume", "echo", "--trainer.max_steps", "8", "--model.optimizer.lr", "0.5")
     assert said.status == 2
-    assert "keeps its model" in said.err
+    assert "the model of a resumed run cannot be changed" in said.err
 
 
 def test_a_finished_run_that_is_resumed_only_says_so(trained: RnnTasks) -> None:
@@ -300,7 +303,7 @@ def test_a_checkpoint_names_no_class_and_must_fit(trained: RnnTasks, command: st
         assert said.status == 0
     else:
         assert said.status == 2
-        assert ("does not fit this network" if not keep else "no state of a training") in said.err
+        assert ("does not fit this network" if not keep else "no state of the optimizer") in said.err
         assert said.err.count("\n") == 1
 
 

@@ -308,13 +308,13 @@ def spoil_snapshots(run: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (spoil_nothing, "not a run folder"),
+        (spoil_nothing, "no run 'lightning_logs/echo/version_0'"),
         (spoil_config, "not valid YAML"),
         (spoil_nesting, "not valid YAML"),
         (spoil_data, "data is no section"),
         (spoil_trainer, "trainer is no section"),
         (spoil_seed, "seed_everything is no number"),
-        (spoil_class, "model section is another one"),
+        (spoil_class, "their model sections differ"),
         (spoil_spec, "does not fit"),
         (spoil_names, "does not fit"),
         (spoil_metrics, "summary.json is damaged"),

@@ -36,7 +36,7 @@ def test_without_the_book_a_run_still_writes(trained: RnnTasks, monkeypatch: pyt
 
 def test_unknown_characters_are_noted(trained: RnnTasks) -> None:
     said = trained("generate", "elman_grammar", "--prefix", "The boy?", "--length", "3")
-    assert said.err == "note: 'T' '?' not in this network's vocabulary, read as <unk>\n"
+    assert said.err == "note: not in the vocabulary of this network, read as <unk>: 'T' '?'\n"
     assert said.out.startswith("The boy?")
 
 
@@ -64,8 +64,8 @@ def test_the_summary_holds_what_scripts_rely_on_and_names_the_next_step(trained:
         (["elman_grammar", "--temperature", "-1"], "temperature must be at least 0, got -1.0"),
         (["elman_grammar", "--prefix", ""], "give a prefix of at least one character"),
         (["elman_grammar", "--length", "-3"], "length must be at least 0"),
-        (["echo"], "not trained on text: ask it with rnn-tasks respond"),
-        (["nothing"], "is not a run folder, a checkpoint or a task with a run"),
+        (["echo"], "not trained on text; use rnn-tasks respond"),
+        (["nothing"], "no run 'nothing': give a run folder, a checkpoint, or a task that has a run"),
         (["elman_grammar", "--lenght", "3"], "unrecognized arguments"),
     ],
 )

@@ -124,7 +124,7 @@ def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path)
     ("words", "said"),
     [
         (["windows_gri"], "no figure or run windows_gri; did you mean windows_gru?"),
-        (["--jobs", "0"], "jobs must be at least 1"),
+        (["--jobs", "0"], "jobs must be at least 1, got 0"),
         (["--all", "windows_gru"], "give names or --all, not both"),
         (["--jobs", "two"], "invalid int value"),
     ],

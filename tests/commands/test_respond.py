@@ -34,7 +34,7 @@ def test_blanks_and_marker_of_copy_are_added(trained: RnnTasks) -> None:
 def test_another_number_of_symbols_is_noted(trained: RnnTasks) -> None:
     said = trained("respond", "copy", "01")
     assert said.status == 0
-    assert said.err == "note: trained on 10 symbols, '01' has 2\n"
+    assert said.err == "note: trained on strings of 10 symbols, '01' has 2\n"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_another_number_of_symbols_is_noted(trained: RnnTasks) -> None:
         (["echo", "abc", "--delay", "3"], "not trained on a delay of 3; it knows 4"),
         (["variable_delay_echo", "abc"], "give --delay, one of 0..8"),
         (["variable_delay_echo", "abc", "--delay", "9"], "not trained on a delay of 9"),
-        (["nothing", "abc"], "is not a run folder, a checkpoint or a task with a run"),
+        (["nothing", "abc"], "no run 'nothing': give a run folder, a checkpoint, or a task that has a run"),
         ([], "the following arguments are required: run"),
         (["echo", "abc", "--dely", "3"], "unrecognized arguments"),
     ],

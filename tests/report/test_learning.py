@@ -45,8 +45,8 @@ def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.Fixtu
     run: RunData = request.getfixturevalue(name)
     found = results(run)
     assert found.stage == "test"
-    of = summary_text.figures_of_text if name == "grammar" else summary_text.figures
-    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test"))
+    of = summary_text.text_metric_rows if name == "grammar" else summary_text.metric_rows
+    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test").values())
     shown = {value for row in table([run], [found]).rows for value in row[1:]}
     wanted = set(re.findall(r"\d+\.\d+%?", said))
     assert len(wanted) >= 4

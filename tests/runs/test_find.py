@@ -48,10 +48,10 @@ def test_a_broken_config_is_refused_in_one_line(tmp_path: Path, text: str, messa
 
 
 def test_a_missing_config_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="without it the model cannot be built"):
+    with pytest.raises(UsageError, match="does not exist, and the model cannot be built without it"):
         read_config(tmp_path)
     (tmp_path / "config.yaml").mkdir()
-    with pytest.raises(UsageError, match="is a folder; without the file the model cannot be built"):
+    with pytest.raises(UsageError, match="is a folder, and the model cannot be built without the file"):
         read_config(tmp_path)
 
 
@@ -63,7 +63,7 @@ def test_config_hash_is_equal_only_for_equal_contents() -> None:
 
 def test_best_checkpoint_is_the_last_when_there_is_no_best(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(UsageError, match="has no checkpoint: resume"):
+    with pytest.raises(UsageError, match="has no checkpoint; resume"):
         best_checkpoint(tmp_path)
     for name in ("last.ckpt", "best.ckpt"):
         (tmp_path / "checkpoints" / name).touch()

@@ -39,6 +39,6 @@ def test_save_writes_out_what_was_logged(tmp_path: Path) -> None:
 def test_the_task_names_the_folder_unless_it_has_a_name(tmp_path: Path) -> None:
     unnamed, named = RunLogger(str(tmp_path)), RunLogger(str(tmp_path), "mine")
     for logger in (unnamed, named):
-        logger.name_after("echo")
+        logger.set_default_name("echo")
     assert Path(unnamed.log_dir) == tmp_path / "echo" / "version_0"
     assert Path(named.log_dir) == tmp_path / "mine" / "version_0"

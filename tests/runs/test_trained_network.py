@@ -119,7 +119,7 @@ def test_another_model_section_is_refused(run: Path, load: Callable[[RunPlace], 
     config = read_config(run)
     config["model"]["init_args"]["zero_blank_weights"] = True
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UsageError, match="the model section is another one"):
+    with pytest.raises(UsageError, match="their model sections differ"):
         load(find_run(str(run)))
 
 
@@ -130,7 +130,7 @@ def test_a_missing_or_broken_config_is_one_line(run: Path, load: Callable[[RunPl
         with pytest.raises(UsageError, match=message):
             load(find_run(str(run)))
     (run / "config.yaml").unlink()
-    with pytest.raises(UsageError, match="without it the model cannot be built"):
+    with pytest.raises(UsageError, match="the model cannot be built without it"):
         load(find_run(str(run)))
 
 
@@ -158,7 +158,7 @@ def test_classes_named_in_a_checkpoint_are_never_imported(
 def test_a_checkpoint_of_something_else_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
     path = run / "checkpoints" / "best.ckpt"
     torch.save({"state_dict": {}}, path)
-    with pytest.raises(UsageError, match="not made by rnn_tasks"):
+    with pytest.raises(UsageError, match="not a checkpoint of rnn_tasks"):
         load(find_run(str(run)))
     section = read_config(run)["model"]
     spec = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["rnn_tasks"]["spec"]
@@ -185,7 +185,7 @@ def test_a_weight_too_many_is_refused(run: Path, load: Callable[[RunPlace], nn.M
 def test_a_run_without_a_checkpoint_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
     for name in ("best", "last"):
         (run / "checkpoints" / f"{name}.ckpt").unlink()
-    with pytest.raises(UsageError, match="has no checkpoint: resume"):
+    with pytest.raises(UsageError, match="has no checkpoint; resume"):
         load(find_run(str(run)))
 
 
@@ -241,7 +241,7 @@ def test_build_network_finds_the_network_of_an_own_model() -> None:
 
 @pytest.mark.parametrize("name", ["nothing.Here", "NoModule", "torch.nn.Linear", "None", "rnn_tasks.models.Missing"])
 def test_network_class_of_an_unknown_model_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"no such class: {name}"):
+    with pytest.raises(UsageError, match=f"no such model class: {name}"):
         network_class_of(name)
 
 
