@@ -32,7 +32,7 @@ def figure(run: str, low: float, high: float, **others: Any) -> dict[str, Any]:
 
 
 TINY: dict[str, Any] = {
-    "about": "Tiny ones.",
+    "about": "Small runs.",
     "runs": {
         "slow": {"configs": ["echo", "models/rnn"], "set": SETTINGS, "minutes": 2, "slow": True},
         "quick": {"configs": ["echo", "models/qr_rnn"], "set": SETTINGS, "minutes": 1, "seeds": [0, 1]},
@@ -50,7 +50,7 @@ TINY: dict[str, Any] = {
 
 @pytest.fixture
 def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny figures in the place of the shipped ones."""
+    """Replace the shipped results by the small ones."""
     path = tmp_path / "figures.yaml"
     path.write_text(yaml.safe_dump(TINY, sort_keys=False))
     monkeypatch.setattr("rnn_tasks.studies.published_file.FIGURES", path)
@@ -63,21 +63,21 @@ def verdicts() -> dict[str, str]:
 
 
 def trained_runs(out: str) -> list[str]:
-    """The runs that a command says it has done."""
+    """Return the names of the runs that a command did, from its output."""
     return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
 
 
 def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) -> None:
-    said = rnn_tasks("reproduce", "--jobs", "2")
-    assert (said.status, said.err) == (0, "")
-    assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
+    result = rnn_tasks("reproduce", "--jobs", "2")
+    assert (result.status, result.err) == (0, "")
+    assert sorted(trained_runs(result.out)) == ["quick-seed0", "quick-seed1"]
     expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
     expected |= {"quick_taste": "failed", "quick_smell": "failed", "slow_loss": "not run"}
     assert verdicts() == expected
-    assert "has no spectral_norm/smell" in said.out
-    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in said.out
-    assert "- quick_loss: outside: It is in another unit." in said.out
-    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in said.out
+    assert "has no spectral_norm/smell" in result.out
+    assert "| quick_steps | it | 4 | 4 (4 to 4) | +0 | 0 | within | a book |" in result.out
+    assert "- quick_loss: outside: It is in another unit." in result.out
+    assert "- slow_loss: not run: rnn-tasks reproduce slow (2 minutes)" in result.out
     assert (FOLDER / "report/figures.md").read_text().count("| within |") == 2
     page = (FOLDER / "report" / PAGE).read_text()
     assert "It is in another unit." in page
@@ -85,28 +85,28 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) ->
     runs = FOLDER / "runs"
     first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert sorted(first) == ["quick-seed0", "quick-seed1"]
-    said = rnn_tasks("reproduce", "slow_loss")
-    assert trained_runs(said.out) == ["slow-seed0"]
-    assert "quick_loss" not in said.out  # only what was asked for is printed
-    assert verdicts() == {**expected, "slow_loss": "within"}  # but all is written
+    result = rnn_tasks("reproduce", "slow_loss")
+    assert trained_runs(result.out) == ["slow-seed0"]
+    assert "quick_loss" not in result.out  # only the requested results are printed
+    assert verdicts() == {**expected, "slow_loss": "within"}  # but all results are written
     again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert {name: again[name] for name in first} == first
-    said = rnn_tasks("reproduce", "--all")
-    assert trained_runs(said.out) == []
-    assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
+    result = rnn_tasks("reproduce", "--all")
+    assert trained_runs(result.out) == []
+    assert rnn_tasks("respond", "echo", "abc").status == 2  # a task name does not mean a run of a study
 
 
 def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
     presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
-    said = rnn_tasks("reproduce", "slow")
-    assert said.status == 1
+    result = rnn_tasks("reproduce", "slow")
+    assert result.status == 1
     assert verdicts() == {**dict.fromkeys(TINY["figures"], "not run"), "slow_loss": "failed"}
-    assert re.search(r"- slow_loss: failed: .*did you mean", said.out)
+    assert re.search(r"- slow_loss: failed: .*did you mean", result.out)
     presets.write_text(yaml.safe_dump(TINY, sort_keys=False))
     assert rnn_tasks("reproduce", "slow").status == 1
-    said = rnn_tasks("reproduce", "slow", "--retry-failed")
-    assert (said.status, trained_runs(said.out)) == (0, ["slow-seed0"])
+    result = rnn_tasks("reproduce", "slow", "--retry-failed")
+    assert (result.status, trained_runs(result.out)) == (0, ["slow-seed0"])
     assert verdicts()["slow_loss"] == "within"
 
 
@@ -121,7 +121,7 @@ def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["windows_gri"], "no figure or run windows_gri; did you mean windows_gru?"),
         (["--jobs", "0"], "jobs must be at least 1, got 0"),
@@ -129,10 +129,10 @@ def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path)
         (["--jobs", "two"], "invalid int value"),
     ],
 )
-def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, words: list[str], said: str) -> None:
-    answer = rnn_tasks("reproduce", *words)
-    assert (answer.status, len(answer.err.splitlines())) == (2, 1)
-    assert said in answer.err
+def test_reproduce_reports_a_usage_error_in_one_line(rnn_tasks: RnnTasks, arguments: list[str], message: str) -> None:
+    result = rnn_tasks("reproduce", *arguments)
+    assert (result.status, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
     assert not FOLDER.exists()
 
 
@@ -142,8 +142,8 @@ def test_shipped_results_take_at_most_half_an_hour() -> None:
     assert functions == set(COMPUTED)
     assert {r.key for r in published.results if r.source_kind == "function" and r.run is not None} == set(MEASURED)
     assert {result.run for result in published.results if result.run} == set(published.costs)
-    usual = [cost.total for cost in published.costs.values() if not cost.slow]
-    assert max(usual) <= sum(usual) / 2 <= 25
+    minutes = [cost.total for cost in published.costs.values() if not cost.slow]
+    assert max(minutes) <= sum(minutes) / 2 <= 25
     assert not [name for name in [*shipped_names(), *study_names()] if "figures" in name]
 
 
@@ -156,29 +156,29 @@ def test_each_shipped_run_has_an_existing_recipe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("run", "where", "value"),
+    ("run", "option", "value"),
     [
         ("classic_gru", "model.init_args.core.class_path", "rnn_tasks.cores.GRU"),
         ("classic_lstm", "model.init_args.core.init_args.hidden_size", 256),
         ("variable_delay_echo_gru_200", "trainer.max_epochs", 200),
     ],
 )
-def test_shipped_run_changes_its_recipe(rnn_tasks: RnnTasks, run: str, where: str, value: Any) -> None:
+def test_shipped_run_changes_its_recipe(rnn_tasks: RnnTasks, run: str, option: str, value: Any) -> None:
     plan = read_published(FIGURES).plan({run})
     (planned,) = plan.runs()
     Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(planned)))
-    said = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
-    assert (said.status, said.err) == (0, "")
-    found = yaml.safe_load(said.out)
-    for name in where.split("."):
-        found = found[name]
-    assert found == value
+    result = rnn_tasks(*plan.arguments(planned, ["overlay.yaml"]), "--print_config")
+    assert (result.status, result.err) == (0, "")
+    setting = yaml.safe_load(result.out)
+    for name in option.split("."):
+        setting = setting[name]
+    assert setting == value
 
 
 def test_published_results_equal_those_of_the_page_on_text() -> None:
     page = CONFIGS.parent / "docs/text.md"
     if not page.is_file():
-        pytest.skip("the pages are not part of what was unpacked")
+        pytest.skip("the documentation is not part of this installation")
     lines = re.findall(r"^\| `(\w+)` \|[^|]*\| ([\d.]+) / ([\d.]+) \|", page.read_text(encoding="utf-8"), re.M)
     assert len(lines) == 7
     shown = {figure.name: figure.published for figure in read_published(FIGURES).results}
@@ -193,15 +193,15 @@ def test_ngram_equals_the_baseline_of_a_run(rnn_tasks: RnnTasks) -> None:
     assert ngram_of_windows() == pytest.approx(json.loads(path.read_text())["baseline"]["val"]["perplexity"])
 
 
-def test_result_is_not_run_without_the_book(
+def test_result_is_not_run_when_the_book_is_missing(
     rnn_tasks: RnnTasks, presets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
     counted = {"what": "it", "function": "ngram_of_windows", "published": 5, "tolerance": 1, "source": "a book"}
     presets.write_text(yaml.safe_dump({**TINY, "figures": {"counted": counted}}))
-    said = rnn_tasks("reproduce")
-    assert (said.status, verdicts()) == (0, {"counted": "not run"})
-    assert "nowhere" in said.out
+    result = rnn_tasks("reproduce")
+    assert (result.status, verdicts()) == (0, {"counted": "not run"})
+    assert "nowhere" in result.out
 
 
 def test_memory_capacity_equals_that_of_reservoirpy() -> None:
@@ -216,18 +216,18 @@ def test_memory_capacity_names_the_missing_package(monkeypatch: pytest.MonkeyPat
         reservoir_memory_capacity()
 
 
-def test_lexicon_share_is_of_text_by_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[tuple[Any, ...]] = []
+def test_lexicon_share_uses_the_last_weights(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
 
     def generate(network: LanguageNetwork, prefix: str, length: int, temperature: float, seed: int) -> str:
-        written.append((length, temperature, seed))
-        return "oy the cat xyzzy the bo"  # the first word and the last one may be cut
+        calls.append((length, temperature, seed))
+        return "oy the cat xyzzy the bo"  # the first and the last word may be incomplete
 
     monkeypatch.setattr(LanguageNetwork, "generate", generate)
     run = Path("lightning_logs/elman_grammar/version_0")
     (run / "checkpoints/best.ckpt").unlink()
     assert lexicon_share_of_run(run) == 3 / 4
-    assert written == [(20_000, 0.5, 0)]
+    assert calls == [(20_000, 0.5, 0)]
     with pytest.raises(UsageError, match="does not write text"):
         lexicon_share_of_run(Path("lightning_logs/echo/version_0"))
 

@@ -27,7 +27,7 @@ SUMMARY: dict[str, Any] = {
 }
 
 
-def test_figures_stand_beside_their_baselines() -> None:
+def test_closing_lines_compare_metrics_with_baselines() -> None:
     text = closing_lines(SUMMARY, Path("lightning_logs/echo/version_0"))
     for piece in ("echo: solved", "0.9980", "worst condition 0.9900", "chance 0.0385", "10.0% of the baseline 2.5000"):
         assert piece in text
@@ -41,13 +41,13 @@ def test_figures_stand_beside_their_baselines() -> None:
         assert piece in text
 
 
-def test_a_run_that_was_never_measured_has_lines_too() -> None:
+def test_closing_lines_do_not_need_metrics() -> None:
     bare = {**SUMMARY, "metrics": {}, "solved_at": None, "verdict": "at_baseline"}
     assert "at baseline" in closing_lines(bare, Path("run"))
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({}, "respond run abc"),
         ({"stopped": "interrupted"}, "resume run"),
@@ -56,11 +56,11 @@ def test_a_run_that_was_never_measured_has_lines_too() -> None:
         ({"example": None}, "tensorboard"),
     ],
 )
-def test_the_next_step_fits_what_happened(changes: dict[str, Any], said: str) -> None:
-    assert said in next_step({**SUMMARY, **changes}, "run")
+def test_next_step_depends_on_the_outcome(changes: dict[str, Any], message: str) -> None:
+    assert message in next_step({**SUMMARY, **changes}, "run")
 
 
-def test_every_verdict_has_words() -> None:
+def test_every_verdict_has_a_text() -> None:
     assert set(VERDICTS) == {"solved", "learning", "at_baseline", "diverged"}
 
 
@@ -91,7 +91,7 @@ TEXT: dict[str, Any] = {
 }
 
 
-def test_text_stands_beside_the_best_n_gram_of_the_same_part() -> None:
+def test_closing_lines_on_text_show_the_n_gram_of_the_split() -> None:
     text = closing_lines(TEXT, Path("run"))
     for piece in ("solved (better than the best n-gram)", "val perplexity    3.670 (best n-gram, a 5-gram: 3.924)"):
         assert piece in text
