@@ -138,12 +138,12 @@ def test_install_reports_a_failure_in_one_line(
 ) -> None:
     status, _, err = install(clone, python, **environment)
     assert status == 1
-    assert err.startswith(f"set-up of .venv: {message}")
+    assert err.startswith(f"error in setting up .venv: {message}")
     assert err.count("\n") == 1
     assert install(clone)[0] == 0
 
 
 def test_install_does_not_change_a_foreign_venv(clone: Path) -> None:
     (clone / ".venv").mkdir()
-    assert "is not ours" in install(clone)[2]
+    assert "was not created by this script" in install(clone)[2]
     assert list((clone / ".venv").iterdir()) == []
