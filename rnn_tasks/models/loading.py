@@ -7,12 +7,12 @@ import torch
 from jsonargparse import ArgumentParser
 
 from rnn_tasks.models.recurrent_model import RecurrentModel
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.runs.trained_network import mismatch_errors, read_weights
 from rnn_tasks.spec import TaskSpec
 
 
-def load_model(place: RunPlace) -> RecurrentModel:
+def load_model(place: RunLocation) -> RecurrentModel:
     """Build the model of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:

@@ -12,7 +12,7 @@ from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST
 from rnn_tasks.runs.old_names import current_config
 
 
-class RunPlace(NamedTuple):
+class RunLocation(NamedTuple):
     """The location of a run.
 
     Attributes:
@@ -24,7 +24,7 @@ class RunPlace(NamedTuple):
     checkpoint: Path | None = None
 
 
-def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunPlace:
+def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunLocation:
     """Return the location of a run.
 
     Args:
@@ -38,16 +38,16 @@ def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunPlace:
     if path.suffix == ".ckpt":
         if not path.is_file():
             raise UsageError(f"there is no checkpoint {name}")
-        return RunPlace(path.absolute().parent.parent, path)
+        return RunLocation(path.absolute().parent.parent, path)
     if (path / CONFIG).is_file() or (path / CHECKPOINTS).is_dir():
-        return RunPlace(path)
+        return RunLocation(path)
     versions = [run for run in (logs / name).glob("version_*") if run.name[8:].isdecimal() and run.is_dir()]
     runs = [run for run in versions if (run / CONFIG).is_file()]
     if not runs:
         tasks = sorted({config.parent.parent.name for config in logs.glob(f"*/version_*/{CONFIG}")})
         hint = f"there are runs of {', '.join(tasks)}" if tasks else f"{logs} has no runs yet"
         raise UsageError(f"no run {name!r}: give a run folder, a checkpoint, or a task that has a run; {hint}")
-    return RunPlace(max(runs, key=lambda run: int(run.name[8:])))
+    return RunLocation(max(runs, key=lambda run: int(run.name[8:])))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

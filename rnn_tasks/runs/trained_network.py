@@ -13,7 +13,7 @@ from rnn_tasks.errors import UsageError, brief
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.files import CONFIG
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, read_config, read_stored_config
+from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, read_config, read_stored_config
 from rnn_tasks.spec import TaskSpec
 
 CHECKPOINT_KEY = "rnn_tasks"
@@ -60,24 +60,24 @@ def current_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def read_weights(place: RunPlace) -> TrainedWeights:
+def read_weights(location: RunLocation) -> TrainedWeights:
     """Read the config and the weights of a run, and check that they belong together.
 
     Args:
-        place: The run; if no checkpoint is given, its best, or else its last one.
+        location: The run; if no checkpoint is given, its best, or else its last one.
 
     Raises:
         UsageError: A file is missing or damaged, or the checkpoint does not belong to the config.
     """
-    stored_section, section = read_stored_config(place.folder)["model"], read_config(place.folder)["model"]
-    path = place.checkpoint or best_checkpoint(place.folder)
+    stored_section, section = read_stored_config(location.folder)["model"], read_config(location.folder)["model"]
+    path = location.checkpoint or best_checkpoint(location.folder)
     checkpoint = read_checkpoint(path)
     stored = checkpoint.get(CHECKPOINT_KEY)
     if not isinstance(stored, dict) or "spec" not in stored:
         raise UsageError(f"{path} is not a checkpoint of rnn_tasks")
     if stored.get("config") not in (config_hash(stored_section), config_hash(section)):
-        raise UsageError(f"{path} does not belong to {place.folder / CONFIG}: their model sections differ")
-    mismatch = f"{path} does not fit the model of {place.folder / CONFIG}"
+        raise UsageError(f"{path} does not belong to {location.folder / CONFIG}: their model sections differ")
+    mismatch = f"{path} does not fit the model of {location.folder / CONFIG}"
     try:
         spec, weights = TaskSpec.from_dict(stored["spec"]), current_names(checkpoint["state_dict"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -85,11 +85,11 @@ def read_weights(place: RunPlace) -> TrainedWeights:
     return TrainedWeights(section, spec, weights, mismatch)
 
 
-def load_network(place: RunPlace) -> Network:
+def load_network(location: RunLocation) -> Network:
     """Build the network of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
-        place: The run; if no checkpoint is given, its best, or else its last one.
+        location: The run; if no checkpoint is given, its best, or else its last one.
 
     Returns:
         The network, on the CPU, in evaluation mode.
@@ -97,8 +97,8 @@ def load_network(place: RunPlace) -> Network:
     Raises:
         UsageError: A file is missing or damaged, or the checkpoint does not belong to the config.
     """
-    section, spec, weights, mismatch = read_weights(place)
-    with mismatch_errors(place, mismatch):
+    section, spec, weights, mismatch = read_weights(location)
+    with mismatch_errors(location, mismatch):
         network = build_network(section, spec)
         parts = {name.removeprefix("network."): weights[name] for name in weights if name.startswith("network.")}
         network.load_state_dict(parts)
@@ -106,11 +106,11 @@ def load_network(place: RunPlace) -> Network:
 
 
 @contextmanager
-def mismatch_errors(place: RunPlace, mismatch: str) -> Iterator[None]:
+def mismatch_errors(location: RunLocation, mismatch: str) -> Iterator[None]:
     """Report a config and weights that do not fit each other as a usage error.
 
     Args:
-        place: The run.
+        location: The run.
         mismatch: The error message if the weights do not fit.
 
     Raises:
@@ -119,7 +119,7 @@ def mismatch_errors(place: RunPlace, mismatch: str) -> Iterator[None]:
     try:
         yield
     except ArgumentError as error:
-        raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
+        raise UsageError(f"{location.folder / CONFIG}: {brief(str(error))}") from error
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
         raise UsageError(mismatch) from error
 

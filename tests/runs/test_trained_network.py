@@ -13,13 +13,13 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
 from rnn_tasks.models.loading import build_model, load_model
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, find_run, read_config
+from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, find_run, read_config
 from rnn_tasks.runs.trained_network import NETWORKS, build_network, load_network, network_class_of
 from rnn_tasks.spec import TaskSpec
 from tests.conftest import RnnTasks
 
 TASKS = ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar")
-LOAD: list[Callable[[RunPlace], nn.Module]] = [load_network, load_model]
+LOAD: list[Callable[[RunLocation], nn.Module]] = [load_network, load_model]
 load_by_both = pytest.mark.parametrize("load", LOAD, ids=lambda load: load.__name__)
 
 
@@ -56,8 +56,8 @@ def answers(network: Network) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_load_network_equals_the_network_of_load_model(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    network, model = load_network(place), load_model(place)
+    location = find_run(task)
+    network, model = load_network(location), load_model(location)
     assert type(network) is type(model.network)
     assert network.spec == model.spec
     assert_same_weights(network, model.network)
@@ -67,15 +67,15 @@ def test_load_network_equals_the_network_of_load_model(trained: RnnTasks, task: 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_load_model_has_the_weights_of_the_best_checkpoint(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    saved = torch.load(best_checkpoint(place.folder), weights_only=True)["state_dict"]
-    model = load_model(place)
+    location = find_run(task)
+    saved = torch.load(best_checkpoint(location.folder), weights_only=True)["state_dict"]
+    model = load_model(location)
     assert saved.keys() == model.state_dict().keys()
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
 
 
 @load_by_both
-def test_requested_checkpoint_is_loaded(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_requested_checkpoint_is_loaded(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     path = run / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     for value in checkpoint["state_dict"].values():
@@ -87,11 +87,11 @@ def test_requested_checkpoint_is_loaded(run: Path, load: Callable[[RunPlace], nn
 
 @pytest.mark.parametrize("task", ["variable_delay_echo", "time_machine"])
 def test_checkpoint_of_version_0_1_0_is_loaded(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    expected, model = load_network(place), load_model(place)
-    to_old_names(best_checkpoint(place.folder))
-    assert_same_weights(load_network(place), expected)
-    assert_same_weights(load_model(place), model)
+    location = find_run(task)
+    expected, model = load_network(location), load_model(location)
+    to_old_names(best_checkpoint(location.folder))
+    assert_same_weights(load_network(location), expected)
+    assert_same_weights(load_model(location), model)
 
 
 def test_embeddings_of_version_0_1_0_are_loaded(rnn_tasks: RnnTasks) -> None:
@@ -99,23 +99,23 @@ def test_embeddings_of_version_0_1_0_are_loaded(rnn_tasks: RnnTasks) -> None:
     small += ["--data.test_sequences=9", "--data.batch_size=4", "--model.core.hidden_size=8"]
     options = ["--model.embedding_size=3", "--model.condition_at=both"]
     assert rnn_tasks("fit", "--config", "variable_delay_echo", *small, *options).status == 0
-    place = find_run("variable_delay_echo")
-    expected = load_network(place)
+    location = find_run("variable_delay_echo")
+    expected = load_network(location)
     assert {"symbol_embedding.weight", "condition_embedding.weight"} <= expected.state_dict().keys()
-    to_old_names(best_checkpoint(place.folder))
-    assert_same_weights(load_network(place), expected)
-    assert_same_weights(load_model(place).network, expected)
+    to_old_names(best_checkpoint(location.folder))
+    assert_same_weights(load_network(location), expected)
+    assert_same_weights(load_model(location).network, expected)
 
 
 @load_by_both
-def test_loading_does_not_change_the_random_state(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_does_not_change_the_random_state(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     before = torch.get_rng_state()
     load(find_run(str(run)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @load_by_both
-def test_loading_rejects_a_changed_model_section(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_changed_model_section(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     config = read_config(run)
     config["model"]["init_args"]["zero_blank_weights"] = True
     (run / "config.yaml").write_text(yaml.safe_dump(config))
@@ -124,7 +124,7 @@ def test_loading_rejects_a_changed_model_section(run: Path, load: Callable[[RunP
 
 
 @load_by_both
-def test_loading_rejects_a_missing_or_invalid_config(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_missing_or_invalid_config(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     for text, message in (("a: [", "not valid YAML"), ("data: {}", "no section 'model'"), ("- 1", "no section")):
         (run / "config.yaml").write_text(text)
         with pytest.raises(UsageError, match=message):
@@ -136,7 +136,7 @@ def test_loading_rejects_a_missing_or_invalid_config(run: Path, load: Callable[[
 
 @load_by_both
 def test_loading_imports_no_class_of_a_checkpoint(
-    run: Path, tmp_path: Path, load: Callable[[RunPlace], nn.Module]
+    run: Path, tmp_path: Path, load: Callable[[RunLocation], nn.Module]
 ) -> None:
     target = tmp_path / "imported"
     (tmp_path / "evil.py").write_text(
@@ -155,7 +155,7 @@ def test_loading_imports_no_class_of_a_checkpoint(
 
 
 @load_by_both
-def test_loading_rejects_a_foreign_checkpoint(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_foreign_checkpoint(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     path = run / "checkpoints" / "best.ckpt"
     torch.save({"state_dict": {}}, path)
     with pytest.raises(UsageError, match="not a checkpoint of rnn_tasks"):
@@ -172,7 +172,7 @@ def test_loading_rejects_a_foreign_checkpoint(run: Path, load: Callable[[RunPlac
 
 
 @load_by_both
-def test_loading_rejects_an_extra_weight(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_an_extra_weight(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["network.core.more"] = torch.zeros(1)
@@ -182,7 +182,7 @@ def test_loading_rejects_an_extra_weight(run: Path, load: Callable[[RunPlace], n
 
 
 @load_by_both
-def test_loading_rejects_a_run_without_a_checkpoint(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_run_without_a_checkpoint(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     for name in ("best", "last"):
         (run / "checkpoints" / f"{name}.ckpt").unlink()
     with pytest.raises(UsageError, match="has no checkpoint; resume"):
@@ -190,7 +190,7 @@ def test_loading_rejects_a_run_without_a_checkpoint(run: Path, load: Callable[[R
 
 
 @load_by_both
-def test_loading_rejects_an_unknown_class(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_an_unknown_class(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     config = read_config(run)
     config["model"]["init_args"]["core"]["class_path"] = "rnn_tasks.cores.Missing"
     (run / "config.yaml").write_text(yaml.safe_dump(config))
@@ -205,8 +205,8 @@ def test_loading_rejects_an_unknown_class(run: Path, load: Callable[[RunPlace], 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_build_network_equals_the_network_of_build_model(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    section, spec = read_config(place.folder)["model"], load_network(place).spec
+    location = find_run(task)
+    section, spec = read_config(location.folder)["model"], load_network(location).spec
     before = torch.get_rng_state()
     network = build_network(section, spec, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
