@@ -43,7 +43,7 @@ REWORDED = {
     re.compile(r"Expected a dot import path string:"): "no such class:",
     re.compile(r"Option ('.*?') is not accepted"): r"unknown option \1",
 }
-"""Problems in the words of the parser, and in ours."""
+"""Phrases of the parser, and the phrases that replace them."""
 
 
 def brief(message: str) -> str:

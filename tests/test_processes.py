@@ -50,15 +50,8 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 def test_two_processes_equal_one_with_twice_the_batch_size(tmp_path: Path) -> None:
     (tmp_path / "spy.py").write_text(SPY)
-    arguments = [
-        "fit",
-        "--config",
-        "variable_delay_echo",
-        "--config",
-        "models/qr_rnn",
-        *SMALL,
-        "--trainer.max_steps=200",
-    ]
+    arguments = ["fit", "--config", "variable_delay_echo", "--config", "models/qr_rnn", *SMALL]
+    arguments += ["--trainer.max_steps=200"]
     arguments += ["--trainer.val_check_interval=100", "--trainer.log_every_n_steps=100", "--trainer.accelerator=cpu"]
     arguments += ["--trainer.callbacks+=spy.Spy"]
     one = start(tmp_path, *arguments, "--data.batch_size=8")
@@ -177,10 +170,10 @@ from rnn_tasks.tasks.generated import GeneratedTask
 
 
 class Parity(GeneratedTask):
-    """Say whether the number of ones so far is odd.
+    """Predict whether the number of ones so far is odd.
 
     Args:
-        sequence_length: Length of all sequences.
+        sequence_length: Length of each sequence.
         batch_size: Sequences in a batch.
         val_sequences: Sequences in the validation set.
         test_sequences: Sequences in the test set.

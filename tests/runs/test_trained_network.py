@@ -230,7 +230,7 @@ def test_networks_lists_every_model_of_the_package() -> None:
     assert {f"rnn_tasks.models.{model.__name__}": model.network_class for model in models} == NETWORKS  # type: ignore[attr-defined]
 
 
-def test_build_network_builds_the_network_of_a_user_s_model() -> None:
+def test_build_network_builds_the_network_of_a_custom_model() -> None:
     core = {"class_path": "rnn_tasks.cores.Elman", "init_args": {"hidden_size": 4}}
     init_args = {"core": core, "optimizer": {"class_path": "torch.optim.Adam"}, "embedding_size": 2}
     section = {"class_path": f"{UserModel.__module__}.UserModel", "init_args": init_args}
