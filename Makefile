@@ -1,4 +1,4 @@
-# Each target sets up .venv by itself, in silence when nothing is to do.
+# Each target sets up .venv first, if .venv is missing or outdated.
 
 TASK =
 MODEL =
@@ -12,17 +12,17 @@ RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(w
 STUDIES = $(sort $(patsubst configs/studies/%.yaml,%,$(wildcard configs/studies/*.yaml)))
 MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.yaml)))
 
-# $(call one_of,NAME,values): stop with one line, unless the variable NAME holds one of the values.
+# $(call one_of,NAME,values): stop with an error unless the variable NAME has one of the values.
 one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error \
-	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1)))$(patsubst seeds/%,; it is called published/% now,$(filter seeds/%,$($(1)))),$(1)= is missing); known: $(strip $(2))))
+	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1)))$(patsubst seeds/%,; it was renamed to published/%,$(filter seeds/%,$($(1)))),$(1)= is missing); choose one of: $(strip $(2))))
 
-# exec, here and below: signals reach the program itself.
+# exec, here and below: the program receives signals directly.
 SETUP = @exec sh tools/install.sh '$(PYTHON)'
 
 .DEFAULT_GOAL := help
 .PHONY: help install train resume analyze study reproduce board test coverage check bench clean
 
-help:  ## show this text
+help:  ## show this help
 	@echo 'make TARGET [NAME=value ...]'
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s%s\n", $$1, $$2 }' Makefile
 	@echo 'TASK    $(TASKS)'
@@ -30,9 +30,9 @@ help:  ## show this text
 	@echo 'MODEL   $(MODELS)'
 	@echo 'STUDY   $(STUDIES)'
 	@echo 'ARGS    further arguments, as in ARGS="--trainer.max_steps 500"'
-	@echo 'PYTHON  the Python that .venv is made with (python3, or that of .venv)'
+	@echo 'PYTHON  Python to create .venv with (default: that of .venv, else python3)'
 
-install:  ## set up .venv; every target that needs it does so by itself
+install:  ## set up .venv; the other targets do this too
 	$(SETUP)
 
 train:  ## train a network: TASK=echo [MODEL=gru] [ARGS=...]
@@ -41,26 +41,26 @@ train:  ## train a network: TASK=echo [MODEL=gru] [ARGS=...]
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks fit --config $(TASK) $(if $(strip $(MODEL)),--config models/$(strip $(MODEL))) $(ARGS)
 
-resume:  ## go on with the newest run of a task: TASK=echo
+resume:  ## continue the newest run of a task: TASK=echo
 	$(if $(strip $(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks resume '$(strip $(TASK))' $(ARGS)
 
-analyze:  ## write a report of a trained network: TASK=echo, or RUN="FOLDER [FOLDER]" ARGS="--output FOLDER"
+analyze:  ## write an HTML report of trained networks: TASK=echo, or RUN="FOLDER [FOLDER]" ARGS="--output FOLDER"
 	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks analyze $(or $(strip $(RUN)),'$(strip $(TASK))') $(ARGS)
 
-study:  ## many runs compared: STUDY=copy_constraints [ARGS="--jobs 2"]
+study:  ## compare many runs: STUDY=copy_constraints [ARGS="--jobs 2"]
 	$(call one_of,STUDY,$(STUDIES))
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks study run $(STUDY) $(ARGS)
 
-reproduce:  ## published figures beside ours, in 25 minutes: [ARGS="--all"]
+reproduce:  ## compare published results with ours, in 25 minutes: [ARGS="--all"]
 	$(SETUP)
 	@exec .venv/bin/rnn-tasks reproduce --jobs 2 $(ARGS)
 
-board:  ## look at all runs in TensorBoard
+board:  ## show all runs in TensorBoard
 	$(SETUP)
 	@exec .venv/bin/tensorboard --logdir lightning_logs $(ARGS)
 
@@ -68,9 +68,9 @@ test:  ## run the tests: [ARGS="-k echo"]
 	$(SETUP)
 	@exec .venv/bin/python -m pytest -n 2 $(ARGS)
 
-# In a target of its own: it makes the tests take twice as long.
-# A part of the tests, chosen by ARGS, is not held to the whole's coverage.
-coverage:  ## run the tests, and show which lines they leave out
+# A separate target, since measuring coverage doubles the time of the tests.
+# With ARGS, which may select some of the tests, the coverage has no lower bound.
+coverage:  ## run the tests, and show the lines that they do not run
 	$(SETUP)
 	@exec .venv/bin/python -m pytest -n 2 --cov $(if $(strip $(ARGS)),--cov-fail-under=0) $(ARGS)
 
@@ -80,10 +80,10 @@ check:  ## check format, lint and types
 	@.venv/bin/ruff check --quiet .
 	@exec .venv/bin/mypy
 
-bench:  ## measure what things cost, against peers: [ARGS="--quick"]
+bench:  ## measure speed, and compare with other packages: [ARGS="--quick"]
 	$(SETUP)
 	@exec .venv/bin/python -m benchmarks $(ARGS)
 
-clean:  ## remove .venv, caches and what was built; never a run
+clean:  ## remove .venv, caches and build files; keep all runs
 	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
 	@find . \( -name .git -o -name lightning_logs \) -prune -o -name __pycache__ -prune -exec rm -rf {} +

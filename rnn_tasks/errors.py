@@ -1,18 +1,18 @@
-"""The ways in which a run ends early, each with the one line that its user reads."""
+"""Exceptions that end a command with one line, and the wording of parser errors."""
 
 import re
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be done; the message says what to do instead."""
+    """A request that cannot be fulfilled; the message says what to do instead."""
 
 
 class DivergedError(RuntimeError):
-    """The loss or a weight is no longer finite."""
+    """The loss or a weight is not finite."""
 
 
 class InterruptedRunError(RuntimeError):
-    """A signal asked the run to stop, and it did, with its state saved.
+    """A signal stopped the run after its state was saved.
 
     Args:
         signum: The signal's number, as in :mod:`signal`.
@@ -29,25 +29,46 @@ def require(condition: bool, message: str) -> None:
         raise UsageError(message)
 
 
-NOISE = re.compile(
-    r"\s*(Does not|Subtypes:|Errors:|Given value|- Expected a <class|- Not a valid|Subclass types|- a (class|dict))"
+PARSER_NOISE = re.compile(
+    r"\W*(Does not|Subtypes|Errors$|Given value|Expected an? path but|Expected (a )?<class|Problem with given"
+    r"|Not a valid|Subclass types|a (class|dict) )"
 )
-CHOICES = re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)")
-DETAIL = re.compile(r"Type \S+.*?callable class: |\.* Got value: (Namespace|\{).*")
+PARSER_DETAIL = re.compile(r"Type \S+.*?callable class: |\.* Got value: (Namespace|NestedArg|\{).*")
+PARSER_KEY = re.compile(r'Parser key "(.*?)"')
+EXPECTED_TYPE = re.compile(r"Expected (?:a )?<class '([\w.]+)'>")
+VALUE = re.compile(r"(?:Got|Given) value: (?!Namespace|NestedArg|\{)(.*?)(?:\. Got value: .*)?$", re.MULTILINE)
+TYPE_NAMES = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string", "list": "a list"}
+REWORDED = {
+    re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)"): r"must be one of \1; got \2",
+    re.compile(r"Expected a dot import path string:"): "no such class:",
+    re.compile(r"Option ('.*?') is not accepted"): r"unknown option \1",
+}
+"""Phrases of the parser, and the phrases that replace them."""
 
 
 def brief(message: str) -> str:
-    """What is wrong, out of a message of the parser, in one line.
+    r"""Return an error message of the parser as one line: the option, the problem, and the value.
 
     Example:
-        >>> print(
-        ...     brief("data:" + chr(10) + "  Does not validate against" + chr(10) + "  Option 'dealy' is not accepted")
-        ... )
-        data: Option 'dealy' is not accepted
+        >>> brief("Parser key \"trainer.max_steps\":\n  Expected a <class 'int'>. Got value: many")
+        'trainer.max_steps: must be an integer, got many'
     """
-    said = [line for line in message.splitlines() if line.strip() and not NOISE.match(line)]
-    lines = [DETAIL.sub("", line).strip(" -.:") for line in said]
-    lines = [re.sub(r'^Parser key "(.*)"$', r"\1", line) for line in lines]
-    lines = [CHOICES.sub(r"must be one of \1; got \2", line) for line in lines]
-    lines = [line.replace("Expected a dot import path string:", "no such class:") for line in lines]
-    return ": ".join(dict.fromkeys(line for line in lines if line))
+    keys: list[str] = []
+    problems: list[str] = []
+    for line in message.splitlines():
+        text = PARSER_DETAIL.sub("", line).strip(" -.:")
+        if key := PARSER_KEY.match(text):
+            keys.append(key[1])
+            text = text[key.end() :].strip(" :")
+        if text and not PARSER_NOISE.match(text):
+            for pattern, words in REWORDED.items():
+                text = pattern.sub(words, text)
+            problems.append(text)
+    types = {*EXPECTED_TYPE.findall(message)} - {"NoneType"}
+    types -= {"int"} if "float" in types else set()
+    # A learning rate may also be an object of a class, but a number is what a user means.
+    if types and (not problems or {"int", "float"} & types):
+        value = VALUE.search(message)
+        expected = " or ".join(sorted(TYPE_NAMES.get(name, name) for name in types))
+        problems = [f"must be {expected}" + (f", got {value[1]}" if value else "")]
+    return ": ".join(filter(None, [".".join(keys), *dict.fromkeys(problems)]))

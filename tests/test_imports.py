@@ -1,4 +1,4 @@
-"""Imports of the package point down: from a room only to rooms below it, without cycles, at the top of a file."""
+"""Imports in the package: from lower layers only, without cycles, and at the top of a file."""
 
 import ast
 import graphlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import rnn_tasks
 
 PACKAGE = Path(rnn_tasks.__file__).parent
-FLOORS = (
+LAYERS = (
     {"commands"},
     {"studies"},
     {"report"},
@@ -26,16 +26,16 @@ FLOORS = (
     {"spec"},
     {"errors"},
 )
-"""From top to bottom. A room imports only from the floors below it."""
+"""Subpackages from the top layer to the bottom layer. A subpackage imports only from lower layers."""
 
-ON_NO_FLOOR = {"__init__", "__main__", "manual_bptt"}
-"""The package itself and its entry point; a page of equations that stands apart."""
+WITHOUT_LAYER = {"__init__", "__main__", "manual_bptt"}
+"""The package itself, its entry point, and the independent subpackage manual_bptt."""
 
-LATE = {"commands", "cli"}
-"""Rooms whose functions may import modules of the package, so that a command starts soon."""
+IMPORT_IN_FUNCTIONS = {"commands", "cli"}
+"""Subpackages whose functions may import modules of the package, so that commands start quickly."""
 
 HEAVY = {"matplotlib", "scipy", "sklearn", "pandas"}
-"""Take a second to import, and no training needs them."""
+"""Packages that take a second to import and that training does not need."""
 
 
 def module_of(path: Path) -> str:
@@ -46,13 +46,13 @@ def module_of(path: Path) -> str:
 FILES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def room_of(module: str) -> str:
+def subpackage_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
 
 def imported(node: ast.AST, path: Path) -> Iterator[str]:
-    """The modules of the package that one statement imports."""
+    """Yield the modules of the package that a statement imports."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names if alias.name in FILES and alias.name != "rnn_tasks")
     elif isinstance(node, ast.ImportFrom):
@@ -64,70 +64,85 @@ def imported(node: ast.AST, path: Path) -> Iterator[str]:
                 yield full if full in FILES else base
 
 
-def arrows(module: str, top_level_only: bool = False) -> set[str]:
-    """The modules of the package that a module imports."""
+def imports_of(module: str, top_level_only: bool = False) -> set[str]:
+    """Return the modules of the package that a module imports."""
     path = FILES[module]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     nodes = tree.body if top_level_only else list(ast.walk(tree))
     return {name for node in nodes for name in imported(node, path)}
 
 
-def test_every_room_is_on_a_floor() -> None:
-    rooms = {room_of(module) for module in FILES} - ON_NO_FLOOR
-    assert rooms == set().union(*FLOORS)
+def test_every_subpackage_has_a_layer() -> None:
+    subpackages = {subpackage_of(module) for module in FILES} - WITHOUT_LAYER
+    assert subpackages == set().union(*LAYERS)
 
 
-def test_imports_point_down() -> None:
-    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+def test_imports_use_only_lower_layers() -> None:
+    layer = {name: number for number, names in enumerate(LAYERS) for name in names}
     upward = [
         f"{module} -> {other}"
         for module in FILES
-        for other in arrows(module)
-        if room_of(module) in floor
-        and room_of(other) != room_of(module)
-        and floor.get(room_of(other), -1) <= floor[room_of(module)]
+        for other in imports_of(module)
+        if subpackage_of(module) in layer
+        and subpackage_of(other) != subpackage_of(module)
+        and layer.get(subpackage_of(other), -1) <= layer[subpackage_of(module)]
     ]
     assert not upward
 
 
-def test_manual_bptt_stands_apart() -> None:
-    knowing = {module for module in FILES if any(room_of(other) == "manual_bptt" for other in arrows(module))}
-    assert {room_of(module) for module in knowing} == {"manual_bptt"}
-    known = {room_of(other) for module in FILES if room_of(module) == "manual_bptt" for other in arrows(module)}
-    assert known == {"manual_bptt", "texts", "errors"}
+def test_manual_bptt_is_independent() -> None:
+    users = {module for module in FILES if any(subpackage_of(other) == "manual_bptt" for other in imports_of(module))}
+    assert {subpackage_of(module) for module in users} == {"manual_bptt"}
+    used = {
+        subpackage_of(other)
+        for module in FILES
+        if subpackage_of(module) == "manual_bptt"
+        for other in imports_of(module)
+    }
+    assert used == {"manual_bptt", "texts", "errors"}
 
 
 def test_modules_have_no_import_cycle() -> None:
-    """Also by way of imports inside functions."""
-    graph = {module: arrows(module) - {module} for module in FILES}
+    """Imports inside functions count too."""
+    graph = {module: imports_of(module) - {module} for module in FILES}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(FILES)
 
 
-def test_functions_import_own_modules_in_commands_only() -> None:
-    late = [
+def test_only_commands_and_cli_import_inside_functions() -> None:
+    wrong = [
         f"{module} -> {other}"
         for module in FILES
-        if room_of(module) not in LATE | {"__init__"}
-        for other in arrows(module) - arrows(module, top_level_only=True)
+        if subpackage_of(module) not in IMPORT_IN_FUNCTIONS | {"__init__"}
+        for other in imports_of(module) - imports_of(module, top_level_only=True)
     ]
-    assert not late
+    assert not wrong
 
 
-def test_the_root_holds_only_its_few_files() -> None:
+def test_package_root_has_only_the_listed_files() -> None:
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
     assert files <= {"__init__.py", "__main__.py", "api.py", "errors.py", "py.typed"}
 
 
-def test_training_starts_without_what_pictures_need() -> None:
+def test_training_does_not_import_plotting_packages() -> None:
     for module in FILES:
-        if room_of(module) in {"callbacks", "plots", "cli", "models", "networks", "runs", "tasks", "cores", "spec"}:
+        if subpackage_of(module) in {
+            "callbacks",
+            "plots",
+            "cli",
+            "models",
+            "networks",
+            "runs",
+            "tasks",
+            "cores",
+            "spec",
+        }:
             body = ast.parse(FILES[module].read_text(encoding="utf-8")).body
             names = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
             names |= {str(node.module) for node in body if isinstance(node, ast.ImportFrom)}
             assert not {name.split(".")[0] for name in names} & HEAVY, module
 
 
-def test_the_package_itself_is_light() -> None:
-    """The version can be asked for without waiting for torch."""
+def test_importing_the_package_does_not_import_torch() -> None:
+    """So ``rnn-tasks --version`` does not wait for torch."""
     program = "import sys, rnn_tasks; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The set-up of .venv by tools/install.sh, with a stand-in for Python that installs nothing."""
+"""Tests of tools/install.sh with a fake Python that installs nothing."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ esac
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder with the files that the set-up needs, and ``python3``, the stand-in."""
+    """Return a folder with the files that the script needs, and the fake ``python3``."""
     for name in ("tools/install.sh", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -37,7 +37,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def start(clone: Path, python: str = "", **environment: str) -> subprocess.Popen[str]:
-    """Start the set-up as the Makefile does."""
+    """Start the script as the Makefile does."""
     path = f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
         ["sh", "tools/install.sh", python],
@@ -50,18 +50,18 @@ def start(clone: Path, python: str = "", **environment: str) -> subprocess.Popen
 
 
 def install(clone: Path, python: str = "", **environment: str) -> tuple[int, str, str]:
-    """Run the set-up; return exit status, standard output and standard error."""
+    """Run the script; return its exit status, standard output and standard error."""
     process = start(clone, python, **environment)
     out, err = process.communicate()
     return process.returncode, out, err
 
 
 def calls(clone: Path) -> list[str]:
-    """Return which of venv and pip ran since the last call."""
+    """Return the calls of venv and pip since the last call of this function."""
     file = clone / "calls"
-    found = file.read_text().split() if file.exists() else []
+    names = file.read_text().split() if file.exists() else []
     file.unlink(missing_ok=True)
-    return found
+    return names
 
 
 NEW, UPDATE = ["venv", "pip", "pip"], ["pip", "pip"]
@@ -86,16 +86,16 @@ def test_install_updates_when_a_file_changed(clone: Path, name: str) -> None:
     assert calls(clone) == UPDATE
 
 
-def test_install_makes_venv_anew_with_another_python(clone: Path) -> None:
+def test_install_creates_a_new_venv_for_another_python(clone: Path) -> None:
     install(clone)
     calls(clone)
     assert install(clone, "python3") == (0, "", "")
     assert install(clone, "python3", VERSION="3.12")[0] == 0
     assert calls(clone) == NEW
-    assert install(clone, VERSION="3.13") == (0, "", "")  # no PYTHON: .venv keeps its own
+    assert install(clone, VERSION="3.13") == (0, "", "")  # without PYTHON, .venv keeps its version
 
 
-def test_install_makes_venv_anew_in_a_moved_clone(clone: Path) -> None:
+def test_install_creates_a_new_venv_in_a_moved_clone(clone: Path) -> None:
     install(clone)
     moved = clone.rename(clone.parent / f"{clone.name}_moved")
     calls(moved)
@@ -103,7 +103,7 @@ def test_install_makes_venv_anew_in_a_moved_clone(clone: Path) -> None:
     assert calls(moved) == NEW
 
 
-def test_install_starts_over_when_it_was_killed(clone: Path) -> None:
+def test_install_starts_again_after_being_killed(clone: Path) -> None:
     process = start(clone)
     while not (clone / "calls").exists():
         assert process.poll() is None
@@ -133,15 +133,17 @@ def test_install_runs_once_for_two_callers(clone: Path) -> None:
         ("", {"PIP_FAILS": "1"}, "pip failed: ERROR: No space left; its output is in .venv/install.log"),
     ],
 )
-def test_install_fails_in_one_line(clone: Path, python: str, environment: dict[str, str], message: str) -> None:
+def test_install_reports_a_failure_in_one_line(
+    clone: Path, python: str, environment: dict[str, str], message: str
+) -> None:
     status, _, err = install(clone, python, **environment)
     assert status == 1
-    assert err.startswith(f"set-up of .venv: {message}")
+    assert err.startswith(f"error in setting up .venv: {message}")
     assert err.count("\n") == 1
     assert install(clone)[0] == 0
 
 
-def test_install_leaves_a_foreign_venv_alone(clone: Path) -> None:
+def test_install_does_not_change_a_foreign_venv(clone: Path) -> None:
     (clone / ".venv").mkdir()
-    assert "is not ours" in install(clone)[2]
+    assert "was not created by this script" in install(clone)[2]
     assert list((clone / ".venv").iterdir()) == []

@@ -38,8 +38,8 @@ from rnn_tasks.manual_bptt.__main__ import gradient_picture, main
 from rnn_tasks.texts.grammar import ELMAN, Grammar
 
 VOCABULARY, HIDDEN, STEPS = 6, 7, 9
-MAX_NORM = 0.05  # below the length of every gradient here
-SYMBOLS = np.array([1, 3, 3, 0, 5, 1, 3, 2, 4, 5])  # some are read more than once
+MAX_NORM = 0.05  # below the norm of every gradient here
+SYMBOLS = np.array([1, 3, 3, 0, 5, 1, 3, 2, 4, 5])  # some symbols occur more than once
 TORCH_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
@@ -50,10 +50,10 @@ each_reduction = pytest.mark.parametrize("reduction", ["mean", "sum"])
 each_input = pytest.mark.parametrize("embedding_size", [None, 4])
 
 
-def draw(
+def random_network(
     activation: Activation = "tanh", embedding_size: int | None = None, freeze_recurrent: bool = False, seed: int = 0
 ) -> Network:
-    """A network whose biases and embedding are not small, so that an error in them shows."""
+    """Return a network with large biases and embeddings, so that errors in their gradients show."""
     generator = np.random.default_rng(seed)
     network = initialise(
         VOCABULARY,
@@ -69,8 +69,8 @@ def draw(
     return network
 
 
-def leaves(network: Network) -> dict[str, Tensor]:
-    """Copies for torch; W_hh asks for no gradient where it is frozen."""
+def torch_weights(network: Network) -> dict[str, Tensor]:
+    """Return copies of the parameters as tensors; a frozen W_hh requires no gradient."""
     return {
         name: torch.tensor(array, requires_grad=not (name == "W_hh" and network.freeze_recurrent))
         for name, array in network.parameters().items()
@@ -80,7 +80,7 @@ def leaves(network: Network) -> dict[str, Tensor]:
 def torch_states(
     weights: dict[str, Tensor], activation: Activation, symbols: Symbols, state: Tensor
 ) -> tuple[Tensor, list[Tensor]]:
-    """Losses of a chunk and its states h_1 .. h_T, step by step, for autograd."""
+    """Return the losses of a chunk and its states h_1 .. h_T, computed by torch step by step."""
     read, targets = torch.tensor(symbols[:-1]), torch.tensor(symbols[1:])
     inputs = functional.one_hot(read, VOCABULARY).double() if "embedding" not in weights else weights["embedding"][read]
     states = []
@@ -94,7 +94,7 @@ def torch_states(
 def torch_layer_loss(
     weights: dict[str, Tensor], activation: Activation, symbols: Symbols, state: Tensor, reduction: Reduction
 ) -> Tensor:
-    """The same loss by torch's own recurrent layer, which has no sigmoid."""
+    """Return the loss of a chunk, computed by torch's recurrent layer, which has no sigmoid."""
     layer = nn.RNN(weights["W_xh"].shape[1], HIDDEN, nonlinearity=activation, dtype=torch.double)
     named = {
         "weight_ih_l0": weights["W_xh"],
@@ -127,7 +127,7 @@ def assert_same(ours: dict[str, Array], theirs: dict[str, Tensor | None], tolera
 @pytest.mark.parametrize("freeze_recurrent", [False, True])
 @pytest.mark.parametrize("clipped", [False, True])
 @pytest.mark.parametrize("given_state", [False, True])
-def test_gradients_are_those_of_autograd(
+def test_gradients_equal_those_of_autograd(
     activation: Activation,
     embedding_size: int | None,
     reduction: Reduction,
@@ -135,13 +135,13 @@ def test_gradients_are_those_of_autograd(
     clipped: bool,
     given_state: bool,
 ) -> None:
-    network = draw(activation, embedding_size, freeze_recurrent)
+    network = random_network(activation, embedding_size, freeze_recurrent)
     state = np.random.default_rng(1).normal(size=HIDDEN) if given_state else None
     trace = forward(network, SYMBOLS, state, reduction)
     ours = backward(network, trace)
     norm, factor = clip(ours.parameters, MAX_NORM if clipped else math.inf)
 
-    weights = leaves(network)
+    weights = torch_weights(network)
     start = torch.tensor(network.zero_state() if state is None else state, requires_grad=True)
     if activation == "sigmoid":
         losses, _ = torch_states(weights, activation, SYMBOLS, start)
@@ -149,10 +149,10 @@ def test_gradients_are_those_of_autograd(
     else:
         loss = torch_layer_loss(weights, activation, SYMBOLS, start, reduction)
     torch.autograd.backward(loss)
-    length = nn.utils.clip_grad_norm_(weights.values(), MAX_NORM if clipped else math.inf)
+    torch_norm = nn.utils.clip_grad_norm_(weights.values(), MAX_NORM if clipped else math.inf)
 
     assert trace.loss == pytest.approx(loss.item(), abs=1e-10)
-    assert norm == pytest.approx(length.item(), abs=1e-8)
+    assert norm == pytest.approx(torch_norm.item(), abs=1e-8)
     assert (factor < 1) == clipped
     assert ("W_hh" in ours.parameters) != freeze_recurrent
     assert_same(ours.parameters, {name: weight.grad for name, weight in weights.items()})
@@ -162,15 +162,15 @@ def test_gradients_are_those_of_autograd(
 @each_activation
 @each_reduction
 @pytest.mark.parametrize("scored", [None, 1, 4])
-def test_gradient_by_time_step_equals_autograd_s(
+def test_gradient_by_time_step_equals_that_of_autograd(
     activation: Activation, reduction: Reduction, scored: int | None
 ) -> None:
-    network = draw(activation)
+    network = random_network(activation)
     trace = forward(network, SYMBOLS, reduction=reduction, scored=scored)
     ours = backward(network, trace)
-    losses, states = torch_states(leaves(network), activation, SYMBOLS, torch.zeros(HIDDEN, dtype=torch.double))
-    counted = losses[-(scored or STEPS) :]
-    loss = counted.mean() if reduction == "mean" else counted.sum()
+    losses, states = torch_states(torch_weights(network), activation, SYMBOLS, torch.zeros(HIDDEN, dtype=torch.double))
+    scored_losses = losses[-(scored or STEPS) :]
+    loss = scored_losses.mean() if reduction == "mean" else scored_losses.sum()
     theirs = torch.stack(torch.autograd.grad(loss, states))
     assert trace.loss == pytest.approx(loss.item(), abs=1e-10)
     np.testing.assert_allclose(trace.losses, losses.detach().numpy(), rtol=0, atol=1e-10)
@@ -180,23 +180,23 @@ def test_gradient_by_time_step_equals_autograd_s(
 
 @each_activation
 @each_input
-def test_gradients_are_differences_of_the_loss(activation: Activation, embedding_size: int | None) -> None:
-    network = draw(activation, embedding_size)
+def test_gradients_equal_finite_differences(activation: Activation, embedding_size: int | None) -> None:
+    network = random_network(activation, embedding_size)
     gradients = backward(network, forward(network, SYMBOLS)).parameters
     for name, array in network.parameters().items():
         numeric = np.empty_like(array)
-        for place in np.ndindex(array.shape):
-            kept = array[place]
-            array[place] = kept + 1e-6
+        for index in np.ndindex(array.shape):
+            value = array[index]
+            array[index] = value + 1e-6
             above = forward(network, SYMBOLS).loss
-            array[place] = kept - 1e-6
-            numeric[place] = (above - forward(network, SYMBOLS).loss) / 2e-6
-            array[place] = kept
+            array[index] = value - 1e-6
+            numeric[index] = (above - forward(network, SYMBOLS).loss) / 2e-6
+            array[index] = value
         np.testing.assert_allclose(gradients[name], numeric, rtol=0, atol=1e-7, err_msg=name)
 
 
-def test_a_trace_holds_inputs_states_and_probabilities() -> None:
-    network = draw(embedding_size=4)
+def test_trace_contains_inputs_states_and_probabilities() -> None:
+    network = random_network(embedding_size=4)
     assert network.embedding is not None
     state = np.full(HIDDEN, 0.3)
     trace = forward(network, SYMBOLS, state)
@@ -205,12 +205,14 @@ def test_a_trace_holds_inputs_states_and_probabilities() -> None:
     np.testing.assert_array_equal(trace.h[-1], trace.state)
     np.testing.assert_allclose(trace.p.sum(axis=1), 1)
     np.testing.assert_allclose(trace.losses, [-np.log(trace.p[t, SYMBOLS[t + 1]]) for t in range(STEPS)])
-    np.testing.assert_array_equal(forward(draw(), SYMBOLS).x, functional.one_hot(torch.tensor(SYMBOLS[:-1])).numpy())
+    np.testing.assert_array_equal(
+        forward(random_network(), SYMBOLS).x, functional.one_hot(torch.tensor(SYMBOLS[:-1])).numpy()
+    )
 
 
 @each_activation
-def test_large_numbers_give_finite_losses_without_a_warning(activation: Activation) -> None:
-    network = draw(activation)
+def test_large_weights_give_finite_losses_without_a_warning(activation: Activation) -> None:
+    network = random_network(activation)
     for array in network.parameters().values():
         array *= 1e5 if activation != "relu" else 1e2
     trace = forward(network, SYMBOLS)
@@ -218,12 +220,12 @@ def test_large_numbers_give_finite_losses_without_a_warning(activation: Activati
     assert all(np.isfinite(gradient).all() for gradient in backward(network, trace).parameters.values())
 
 
-# --- how it starts ----------------------------------------------------------------------------------------------------
+# --- initialisation ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("embedding_size", [None, 300])
 @pytest.mark.parametrize("init", ["orthogonal", "xavier", "normal"])
-def test_parameters_start_as_told(init: RecurrentInit, embedding_size: int | None) -> None:
+def test_initialise_uses_the_documented_distributions(init: RecurrentInit, embedding_size: int | None) -> None:
     vocabulary, hidden = 250, 200
     network = initialise(
         vocabulary, hidden, np.random.default_rng(3), recurrent_init=init, embedding_size=embedding_size
@@ -249,16 +251,16 @@ def test_parameters_start_as_told(init: RecurrentInit, embedding_size: int | Non
         assert network.embedding.std() == pytest.approx(0.1, rel=0.02)
 
 
-def test_orthogonal_starts_are_uniform() -> None:
-    """The trace of a uniform orthogonal matrix has mean 0 and variance 1; that of a bare Q is below 0 in the mean."""
+def test_orthogonal_init_is_uniformly_distributed() -> None:
+    """The trace of a uniform orthogonal matrix has mean 0 and variance 1; a plain Q has a negative mean trace."""
     generator = np.random.default_rng(0)
     traces = [np.trace(initialise(1, 4, generator).W_hh) for _ in range(2000)]
     assert np.mean(traces) == pytest.approx(0, abs=4 / math.sqrt(2000))
     assert np.var(traces) == pytest.approx(1, abs=0.15)
 
 
-def test_initial_network_depends_on_the_seed() -> None:
-    one, same, other = (draw(embedding_size=3, seed=seed).parameters() for seed in (5, 5, 6))
+def test_initialise_depends_only_on_the_seed() -> None:
+    one, same, other = (random_network(embedding_size=3, seed=seed).parameters() for seed in (5, 5, 6))
     for name in one:
         np.testing.assert_array_equal(one[name], same[name])
         assert not np.array_equal(one[name], other[name])
@@ -278,12 +280,12 @@ def test_initial_network_depends_on_the_seed() -> None:
         Settings(lr=0.1, sequence_length=4, clip=math.inf),
     ],
 )
-def test_training_is_that_of_torch_step_by_step(
+def test_train_equals_torch_at_every_step(
     activation: Activation, embedding_size: int | None, freeze_recurrent: bool, settings: Settings
 ) -> None:
-    """Chunks, carried states, clipping, momentum and decay; the text begins again within the steps."""
-    network = draw(activation, embedding_size, freeze_recurrent)
-    weights = leaves(network)
+    """Covers chunks, carried states, clipping, momentum and decay; the steps go past the end of the text."""
+    network = random_network(activation, embedding_size, freeze_recurrent)
+    weights = torch_weights(network)
     trained = [weight for weight in weights.values() if weight.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=settings.lr, momentum=settings.momentum)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, settings.decay_every, settings.decay_rate)
@@ -291,12 +293,12 @@ def test_training_is_that_of_torch_step_by_step(
     text = np.random.default_rng(2).integers(VOCABULARY, size=4 * length + 2)
     state = torch.zeros(HIDDEN, dtype=torch.double)
     for number, step in enumerate(islice(train(network, text, settings), 10)):
-        place = number % 4 * length
-        if place == 0:
+        start = number % 4 * length
+        if start == 0:
             state = torch.zeros(HIDDEN, dtype=torch.double)
-        losses, states = torch_states(weights, activation, text[place : place + length + 1], state)
-        for one in states:
-            one.retain_grad()
+        losses, states = torch_states(weights, activation, text[start : start + length + 1], state)
+        for hidden in states:
+            hidden.retain_grad()
         optimizer.zero_grad()
         torch.autograd.backward(losses.mean() if settings.reduction == "mean" else losses.sum())
         norm = nn.utils.clip_grad_norm_(trained, settings.clip).item()
@@ -305,18 +307,18 @@ def test_training_is_that_of_torch_step_by_step(
         schedule.step()
         state = states[-1].detach()
 
-        by_step = [one.grad.norm().item() for one in states if one.grad is not None]
+        by_step = [hidden.grad.norm().item() for hidden in states if hidden.grad is not None]
         assert step.loss == pytest.approx(losses.mean().item(), abs=1e-8)
         assert step.gradient_norm == pytest.approx(norm, abs=1e-8)
         assert step.clipped == (norm > settings.clip)
         np.testing.assert_allclose(step.norm_by_time_step, by_step, rtol=0, atol=1e-8)
         assert step.lr == pytest.approx(rate, rel=1e-12)
-        assert step.reset == (place == 0)
+        assert step.reset == (start == 0)
         assert_same(network.parameters(), dict(weights))
 
 
-def still(network: Network, text: Symbols, length: int, steps: int) -> list[Step]:
-    """Steps that are too small to change a parameter."""
+def tiny_steps(network: Network, text: Symbols, length: int, steps: int) -> list[Step]:
+    """Return the records of training steps that are too small to change a parameter."""
     before = {name: array.copy() for name, array in network.parameters().items()}
     log = list(islice(train(network, text, Settings(lr=1e-40, sequence_length=length)), steps))
     for name, array in network.parameters().items():
@@ -324,34 +326,34 @@ def still(network: Network, text: Symbols, length: int, steps: int) -> list[Step
     return log
 
 
-def test_the_loss_in_chunks_is_the_loss_of_the_whole() -> None:
-    network = draw()
+def test_losses_of_chunks_equal_the_loss_of_the_whole_text() -> None:
+    network = random_network()
     text = np.random.default_rng(4).integers(VOCABULARY, size=31)
     losses = forward(network, text).losses
-    in_chunks = [step.loss for step in still(network, text, 10, 3)]
+    in_chunks = [step.loss for step in tiny_steps(network, text, 10, 3)]
     np.testing.assert_allclose(in_chunks, losses.reshape(3, 10).mean(axis=1), rtol=1e-12)
     alone = forward(network, text[10:21]).losses.mean()
-    assert abs(in_chunks[1] - alone) > 1e-3  # so the state did matter
+    assert abs(in_chunks[1] - alone) > 1e-3  # so the carried state matters
 
 
-def test_the_state_is_reset_where_the_text_begins_again() -> None:
-    network = draw()
-    text = np.random.default_rng(4).integers(VOCABULARY, size=24)  # two chunks of 10, and three symbols over
-    log = still(network, text, 10, 5)
+def test_state_is_reset_when_the_text_starts_again() -> None:
+    network = random_network()
+    text = np.random.default_rng(4).integers(VOCABULARY, size=24)  # two chunks of 10, and three more symbols
+    log = tiny_steps(network, text, 10, 5)
     assert [step.reset for step in log] == [True, False, True, False, True]
     assert [step.loss for step in log[2:4]] == [step.loss for step in log[:2]]
     carried = forward(network, text[:11], forward(network, text[:21]).state).losses.mean()
-    assert abs(log[2].loss - carried) > 1e-3  # so the reset did matter
+    assert abs(log[2].loss - carried) > 1e-3  # so the reset matters
 
 
-def test_chunks_share_only_the_symbol_between_them() -> None:
+def test_consecutive_chunks_share_one_symbol() -> None:
     text = np.arange(8)
     assert [list(chunk) for chunk, _ in islice(chunks(text, 3), 3)] == [[0, 1, 2, 3], [3, 4, 5, 6], [0, 1, 2, 3]]
     assert [list(chunk) for chunk, _ in islice(chunks(text[:7], 3), 2)] == [[0, 1, 2, 3], [3, 4, 5, 6]]
 
 
-def test_a_frozen_matrix_stays_and_all_else_learns() -> None:
-    network = draw(embedding_size=3, freeze_recurrent=True)
+def test_only_a_frozen_w_hh_does_not_change() -> None:
+    network = random_network(embedding_size=3, freeze_recurrent=True)
     before = {name: array.copy() for name, array in network.parameters().items()}
     list(islice(train(network, SYMBOLS, Settings(lr=0.1, sequence_length=9)), 3))
     changed = {name for name, array in network.parameters().items() if not np.array_equal(array, before[name])}
@@ -360,9 +362,9 @@ def test_a_frozen_matrix_stays_and_all_else_learns() -> None:
 
 @each_activation
 @each_input
-def test_it_learns_a_text_that_only_memory_can_predict(activation: Activation, embedding_size: int | None) -> None:
+def test_train_learns_a_text_that_needs_memory(activation: Activation, embedding_size: int | None) -> None:
     characters = "abc"
-    text = encode("abacab" * 40, characters)  # after an a: b, c or b, by turns
+    text = encode("abacab" * 40, characters)  # the letter after an a depends on earlier letters
     network = initialise(
         3, 16, np.random.default_rng(1), activation=activation, embedding_size=embedding_size, recurrent_init="xavier"
     )
@@ -374,16 +376,16 @@ def test_it_learns_a_text_that_only_memory_can_predict(activation: Activation, e
     assert decode(sample(network, text[:12], 12, np.random.default_rng(0), temperature=0), characters) == "abacab" * 2
 
 
-def test_evaluation_carries_the_state_over_its_pieces() -> None:
-    network = draw()
+def test_evaluate_carries_the_state_between_pieces() -> None:
+    network = random_network()
     text = np.random.default_rng(4).integers(VOCABULARY, size=2345)
     assert evaluate(network, text) == pytest.approx(forward(network, text).loss, abs=1e-12)
 
 
-def test_the_last_loss_by_time_step_is_the_mean_over_the_chunks() -> None:
-    network = draw()
+def test_last_loss_by_time_step_is_a_mean_over_chunks() -> None:
+    network = random_network()
     text = np.random.default_rng(4).integers(VOCABULARY, size=21)
-    weights, state = leaves(network), torch.zeros(HIDDEN, dtype=torch.double)
+    weights, state = torch_weights(network), torch.zeros(HIDDEN, dtype=torch.double)
     norms = []
     for start in (0, 10):
         losses, states = torch_states(weights, "tanh", text[start : start + 11], state)
@@ -393,38 +395,38 @@ def test_the_last_loss_by_time_step_is_the_mean_over_the_chunks() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.5, 2.0])
-def test_gradients_vanish_or_explode_as_powers_of_w_hh(gain: float) -> None:
-    """A linear network: ReLU where all that is read is above 0. With W = gain I, each step back is a factor of gain."""
-    network = draw("relu")
+def test_gradients_shrink_or_grow_as_powers_of_w_hh(gain: float) -> None:
+    """With positive inputs to ReLU the network is linear; with W = gain I, each step back multiplies by gain."""
+    network = random_network("relu")
     network.W_xh[:], network.b_h[:], network.W_hh[:] = abs(network.W_xh), 1.0, gain * np.eye(HIDDEN)
     norms = backward(network, forward(network, SYMBOLS, scored=1)).norm_by_time_step
     np.testing.assert_allclose(norms, norms[-1] * gain ** np.arange(STEPS - 1, -1, -1.0), rtol=1e-9)
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- sampling and diagnostics -----------------------------------------------------------------------------------------
 
 
-def test_sample_depends_on_the_seed() -> None:
-    network = draw()
+def test_sample_depends_only_on_the_seed() -> None:
+    network = random_network()
     one, same, other = (sample(network, SYMBOLS, 50, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
     assert set(one) <= set(range(VOCABULARY))
 
 
-def test_sample_takes_the_most_probable_when_temperature_is_zero() -> None:
-    network, generator = draw(), np.random.default_rng(1)
+def test_sample_takes_the_most_probable_at_temperature_zero() -> None:
+    network, generator = random_network(), np.random.default_rng(1)
     before = generator.bit_generator.state
     written = sample(network, SYMBOLS, 20, generator, temperature=0)
     assert generator.bit_generator.state == before
     text = np.concatenate([SYMBOLS, written])
-    # of the whole text read again: the symbol that is written is the one that was most probable there
+    # reading the whole text again must give the same most probable symbols
     np.testing.assert_array_equal(forward(network, text).p.argmax(axis=1)[len(SYMBOLS) - 1 :], written)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_symbols_are_as_frequent_as_the_temperature_says(temperature: float) -> None:
-    network = draw()
+def test_sample_frequencies_follow_the_temperature(temperature: float) -> None:
+    network = random_network()
     network.W_hy[:] = 0
     written = sample(network, SYMBOLS, 3000, np.random.default_rng(1), temperature)
     p = np.exp(network.b_y / temperature)
@@ -433,37 +435,37 @@ def test_symbols_are_as_frequent_as_the_temperature_says(temperature: float) -> 
     np.testing.assert_allclose(shares, p, rtol=0, atol=0.037)  # four standard errors
 
 
-def test_a_tiny_temperature_is_greedy_without_a_warning() -> None:
-    network = draw()
+def test_tiny_temperature_is_greedy_without_a_warning() -> None:
+    network = random_network()
     greedy, cold = (sample(network, SYMBOLS, 20, np.random.default_rng(1), t) for t in (0, 1e-310))
     np.testing.assert_array_equal(greedy, cold)
 
 
-def test_text_is_decoded_as_it_was_encoded() -> None:
+def test_decode_inverts_encode() -> None:
     assert list(encode("a bad cab", " abcd")) == [1, 0, 2, 1, 4, 0, 3, 1, 2]
     assert decode(encode("a bad cab", " abcd"), " abcd") == "a bad cab"
 
 
-def test_the_unigram_entropy_is_that_of_the_frequencies() -> None:
+def test_unigram_entropy_is_the_entropy_of_the_frequencies() -> None:
     assert unigram_entropy(np.array([0, 1, 3, 3])) == pytest.approx(1.5 * math.log(2))
     assert unigram_entropy(np.array([2, 2])) == 0
 
 
-def test_the_spectral_radius_is_the_largest_absolute_eigenvalue() -> None:
+def test_spectral_radius_is_the_largest_absolute_eigenvalue() -> None:
     assert spectral_radius(np.diag([0.5, -3.0, 2.0])) == pytest.approx(3)
-    assert spectral_radius(draw().W_hh) == pytest.approx(1)  # orthogonal
+    assert spectral_radius(random_network().W_hh) == pytest.approx(1)  # orthogonal
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: draw("gelu"), "unknown activation 'gelu'; there are tanh, relu, sigmoid"),  # type: ignore[arg-type]
+        (lambda: random_network("gelu"), "activation must be one of tanh, relu, sigmoid, got 'gelu'"),  # type: ignore[arg-type]
         (
             lambda: initialise(3, 4, np.random.default_rng(0), recurrent_init="zero"),  # type: ignore[arg-type]
-            "unknown init of W_hh 'zero'; there are orthogonal, xavier, normal",
+            "init of W_hh must be one of orthogonal, xavier, normal, got 'zero'",
         ),
         (lambda: initialise(0, 4, np.random.default_rng(0)), "vocabulary_size must be at least 1, got 0"),
         (lambda: initialise(3, 0, np.random.default_rng(0)), "hidden_size must be at least 1, got 0"),
@@ -472,63 +474,75 @@ def test_the_spectral_radius_is_the_largest_absolute_eigenvalue() -> None:
             "embedding_size must be at least 1, got 0",
         ),
         (
-            lambda: forward(draw(), np.array([], dtype=np.int64)),
+            lambda: forward(random_network(), np.array([], dtype=np.int64)),
             "a chunk needs at least 2 symbols, one to read and one to predict, got 0",
         ),
         (
-            lambda: forward(draw(), np.array([1])),
+            lambda: forward(random_network(), np.array([1])),
             "a chunk needs at least 2 symbols, one to read and one to predict, got 1",
         ),
-        (lambda: forward(draw(), np.array([1, 6, 2])), "symbols must be from 0 to 5, the vocabulary, got 6"),
-        (lambda: forward(draw(), np.array([1, 2, -1])), "symbols must be from 0 to 5, the vocabulary, got -1"),
+        (lambda: forward(random_network(), np.array([1, 6, 2])), "symbols must be from 0 to 5 (the vocabulary), got 6"),
         (
-            lambda: forward(draw(), np.array([1.0, 2.0])),
-            "symbols must be whole numbers in one row, got float64 (2,)",
+            lambda: forward(random_network(), np.array([1, 2, -1])),
+            "symbols must be from 0 to 5 (the vocabulary), got -1",
         ),
-        (lambda: forward(draw(), SYMBOLS[None]), "symbols must be whole numbers in one row, got int64 (1, 10)"),
-        (lambda: forward(draw(), SYMBOLS, np.zeros(3)), "the state must be (7,), as W_hh is, got (3,)"),
         (
-            lambda: forward(draw(), SYMBOLS, reduction="max"),  # type: ignore[arg-type]
-            "unknown reduction 'max'; there are mean, sum",
+            lambda: forward(random_network(), np.array([1.0, 2.0])),
+            "symbols must be a one-dimensional array of integers, got float64 of shape (2,)",
         ),
-        (lambda: forward(draw(), SYMBOLS, scored=0), "scored must be from 1 to the 9 steps of the chunk, got 0"),
-        (lambda: forward(draw(), SYMBOLS, scored=10), "scored must be from 1 to the 9 steps of the chunk, got 10"),
         (
-            lambda: next(train(draw(), SYMBOLS, Settings(lr=0.1, sequence_length=10))),
+            lambda: forward(random_network(), SYMBOLS[None]),
+            "symbols must be a one-dimensional array of integers, got int64 of shape (1, 10)",
+        ),
+        (lambda: forward(random_network(), SYMBOLS, np.zeros(3)), "the shape of the state must be (7,), got (3,)"),
+        (
+            lambda: forward(random_network(), SYMBOLS, reduction="max"),  # type: ignore[arg-type]
+            "reduction must be one of mean, sum, got 'max'",
+        ),
+        (
+            lambda: forward(random_network(), SYMBOLS, scored=0),
+            "scored must be from 1 to the 9 steps of the chunk, got 0",
+        ),
+        (
+            lambda: forward(random_network(), SYMBOLS, scored=10),
+            "scored must be from 1 to the 9 steps of the chunk, got 10",
+        ),
+        (
+            lambda: next(train(random_network(), SYMBOLS, Settings(lr=0.1, sequence_length=10))),
             "the text has 10 symbols, too few for a chunk of 10 steps, which needs 11",
         ),
         (
-            lambda: next(train(draw(), np.array([0, 1, 2, 9]), Settings(lr=0.1, sequence_length=2))),
-            "symbols must be from 0 to 5, the vocabulary, got 9",
+            lambda: next(train(random_network(), np.array([0, 1, 2, 9]), Settings(lr=0.1, sequence_length=2))),
+            "symbols must be from 0 to 5 (the vocabulary), got 9",
         ),
         (
-            lambda: evaluate(draw(), np.array([1])),
+            lambda: evaluate(random_network(), np.array([1])),
             "a chunk needs at least 2 symbols, one to read and one to predict, got 1",
         ),
         (
-            lambda: evaluate(draw(), np.array([], dtype=np.int64)),
+            lambda: evaluate(random_network(), np.array([], dtype=np.int64)),
             "a chunk needs at least 2 symbols, one to read and one to predict, got 0",
         ),
         (
-            lambda: last_loss_by_time_step(draw(), SYMBOLS, 10),
+            lambda: last_loss_by_time_step(random_network(), SYMBOLS, 10),
             "the text has 10 symbols, too few for a chunk of 10 steps, which needs 11",
         ),
         (
-            lambda: sample(draw(), SYMBOLS, 3, np.random.default_rng(0), temperature=-0.1),
+            lambda: sample(random_network(), SYMBOLS, 3, np.random.default_rng(0), temperature=-0.1),
             "temperature must be at least 0, got -0.1",
         ),
         (
-            lambda: sample(draw(), SYMBOLS, 3, np.random.default_rng(0), temperature=math.nan),
+            lambda: sample(random_network(), SYMBOLS, 3, np.random.default_rng(0), temperature=math.nan),
             "temperature must be at least 0, got nan",
         ),
-        (lambda: sample(draw(), SYMBOLS, -1, np.random.default_rng(0)), "length must be at least 0, got -1"),
+        (lambda: sample(random_network(), SYMBOLS, -1, np.random.default_rng(0)), "length must be at least 0, got -1"),
         (
-            lambda: sample(draw(), SYMBOLS[:0], 3, np.random.default_rng(0)),
-            "the prefix is empty; give at least one symbol to start from",
+            lambda: sample(random_network(), SYMBOLS[:0], 3, np.random.default_rng(0)),
+            "the prefix is empty; give at least one symbol",
         ),
         (
-            lambda: sample(draw(), np.array([7]), 3, np.random.default_rng(0)),
-            "symbols must be from 0 to 5, the vocabulary, got 7",
+            lambda: sample(random_network(), np.array([7]), 3, np.random.default_rng(0)),
+            "symbols must be from 0 to 5 (the vocabulary), got 7",
         ),
         (lambda: encode("a?b!", "ab"), "not in the vocabulary: '!', '?'"),
         (lambda: Settings(lr=0), "lr must be above 0 and finite, got 0"),
@@ -536,7 +550,7 @@ def test_the_spectral_radius_is_the_largest_absolute_eigenvalue() -> None:
         (lambda: Settings(lr=1, sequence_length=0), "sequence_length must be at least 1, got 0"),
         (
             lambda: Settings(lr=1, reduction="max"),  # type: ignore[arg-type]
-            "unknown reduction 'max'; there are mean, sum",
+            "reduction must be one of mean, sum, got 'max'",
         ),
         (lambda: Settings(lr=1, momentum=1), "momentum must be at least 0 and below 1, got 1"),
         (lambda: Settings(lr=1, momentum=-0.1), "momentum must be at least 0 and below 1, got -0.1"),
@@ -547,24 +561,24 @@ def test_the_spectral_radius_is_the_largest_absolute_eigenvalue() -> None:
         (lambda: Settings(lr=1, clip=math.nan), "clip must be above 0 (inf for no clipping), got nan"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_one_line(call: Callable[[], object], message: str) -> None:
+def test_invalid_arguments_raise_a_usage_error(call: Callable[[], object], message: str) -> None:
     with pytest.raises(UsageError) as error:
         call()
     assert str(error.value) == message
 
 
-def test_training_raises_and_keeps_parameters_when_it_diverges() -> None:
-    network = draw("relu")
+def test_train_raises_and_keeps_parameters_when_it_diverges() -> None:
+    network = random_network("relu")
     steps = train(network, SYMBOLS, Settings(lr=1e200, sequence_length=9, clip=math.inf))
     assert next(steps).loss < 10
     with pytest.raises(DivergedError) as error:
         next(steps)
-    assert str(error.value) == "the gradient of step 2 is not finite; take a smaller lr or a smaller clip"
+    assert str(error.value) == "the gradient of step 2 is not finite; use a smaller lr or a smaller clip"
     assert all(np.isfinite(array).all() for array in network.parameters().values())
 
 
-def test_a_loss_that_is_not_finite_is_said() -> None:
-    network = draw("relu")
+def test_evaluate_raises_when_the_loss_is_not_finite() -> None:
+    network = random_network("relu")
     for array in network.parameters().values():
         array *= 1e200
     with pytest.raises(DivergedError, match="the loss is not finite"):
@@ -574,24 +588,24 @@ def test_a_loss_that_is_not_finite_is_said() -> None:
 # --- the example ------------------------------------------------------------------------------------------------------
 
 
-def test_picture_has_a_row_per_step_and_bars_in_proportion() -> None:
+def test_gradient_picture_has_proportional_bars() -> None:
     rows = gradient_picture(np.array([1.0, 2.0, 4.0]), np.array([0.0, 0.0, 0.0]), width=8).splitlines()
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
     assert [row.count("#") for row in rows] == [2, 4, 8]
     assert "#" not in gradient_picture(np.array([math.inf]), np.array([math.nan]))
 
 
-def test_the_example_trains_and_shows_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_trains_and_prints_its_results(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--steps", "200", "--hidden-size", "16", "--sequence-length", "12", "--clip", "1e9"])
-    said = capsys.readouterr()
-    assert said.err == ""
-    lines = said.out.splitlines()
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    lines = printed.out.splitlines()
     progress = [line for line in lines if "steps/s" in line]
     assert [line.split()[0] for line in progress] == [f"{20 * n}/200" for n in range(1, 11)]
     assert all(" left " in line and " loss " in line and " validation " in line for line in progress)
-    figures = {line[:20].strip(): line[20:].split() for line in lines if line[:1] in (" ", "s", "c")}
+    values = {line[:20].strip(): line[20:].split() for line in lines if line[:1] in (" ", "s", "c")}
     training, validation, floor, unigram = (
-        float(figures[name][0]) for name in ("training", "validation", "entropy rate", "unigram entropy")
+        float(values[name][0]) for name in ("training", "validation", "entropy rate", "unigram entropy")
     )
     text = ELMAN.corpus(600, 42)
     shares = [text.count(character) / len(text) for character in ELMAN.characters]
@@ -599,26 +613,28 @@ def test_the_example_trains_and_shows_what_came_of_it(capsys: pytest.CaptureFixt
     assert unigram == pytest.approx(-sum(share * math.log(share) for share in shares), abs=1e-4)
     assert floor < training < 0.9 * unigram
     assert floor < validation < 0.9 * unigram
-    assert figures["spectral radius"][0] == "1.0000"  # orthogonal
-    assert figures["spectral radius"][3] != "1.0000"
-    assert figures["clipped"][0] == "0.0%"
+    assert values["spectral radius"][0] == "1.0000"  # orthogonal
+    assert values["spectral radius"][3] != "1.0000"
+    assert values["clipped"][0] == "0.0%"
     assert sum(line.lstrip().startswith(str(t)) and "#" in line for t in range(1, 13) for line in lines) >= 12
-    assert "sample at temperature 0.5, " in said.out
+    assert "sample at temperature 0.5, " in printed.out
 
 
-def test_every_option_of_the_example_acts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = Grammar.corpus
-    monkeypatch.setattr(Grammar, "corpus", lambda self, _, seed: whole(self, 60, seed))  # a matter of a moment
+def test_each_option_of_the_example_has_an_effect(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = Grammar.corpus
+    monkeypatch.setattr(Grammar, "corpus", lambda self, _, seed: corpus(self, 60, seed))  # fast
     few = ["--steps", "2", "--hidden-size", "4"]
 
-    def said(*words: str) -> str:
-        main([*few, *words])
+    def output(*arguments: str) -> str:
+        main([*few, *arguments])
         lines = capsys.readouterr().out.splitlines()
-        return "\n".join(line for line in lines if "steps/s" not in line)  # they depend on the clock
+        return "\n".join(line for line in lines if "steps/s" not in line)  # these lines depend on the clock
 
-    usual = said()
-    assert usual == said()
-    for words in (
+    default = output()
+    assert default == output()
+    for arguments in (
         ("--steps", "3"),
         ("--hidden-size", "5"),
         ("--activation", "relu"),
@@ -633,17 +649,17 @@ def test_every_option_of_the_example_acts(monkeypatch: pytest.MonkeyPatch, capsy
         ("--temperature", "0"),
         ("--seed", "1"),
     ):
-        assert said(*words) != usual, words
-    assert said("--decay-rate", "0.5", "--decay-every", "1") != said("--decay-rate", "0.5", "--decay-every", "2")
-    assert "1.0000 at first, 1.0000 at last" in said("--freeze-recurrent")
-    assert "100.0% of the steps" in said("--clip", "0.5")
+        assert output(*arguments) != default, arguments
+    assert output("--decay-rate", "0.5", "--decay-every", "1") != output("--decay-rate", "0.5", "--decay-every", "2")
+    assert "1.0000 at start, 1.0000 at end" in output("--freeze-recurrent")
+    assert "100.0% of the steps" in output("--clip", "0.5")
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "message"),
+    ("arguments", "status", "message"),
     [
-        (["--activation", "gelu"], 2, "unknown activation 'gelu'; there are tanh, relu, sigmoid"),
-        (["--init", "zero"], 2, "unknown init of W_hh 'zero'; there are orthogonal, xavier, normal"),
+        (["--activation", "gelu"], 2, "activation must be one of tanh, relu, sigmoid, got 'gelu'"),
+        (["--init", "zero"], 2, "init of W_hh must be one of orthogonal, xavier, normal, got 'zero'"),
         (["--steps", "0"], 2, "steps must be at least 1, got 0"),
         (["--seed", "-1"], 2, "seed must be at least 0, got -1"),
         (["--temperature", "-1"], 2, "temperature must be at least 0, got -1.0"),
@@ -657,38 +673,38 @@ def test_every_option_of_the_example_acts(monkeypatch: pytest.MonkeyPatch, capsy
         (
             ["--lr", "1e300", "--activation", "relu", "--steps", "20", "--hidden-size", "4", "--clip", "inf"],
             1,
-            "the run diverged: the gradient of step 2 is not finite; take a smaller lr or a smaller clip",
+            "the run diverged: the gradient of step 2 is not finite; use a smaller lr or a smaller clip",
         ),
     ],
 )
-def test_a_mistake_in_the_example_is_one_line_and_a_status(
-    words: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
+def test_example_reports_an_error_in_one_line(
+    arguments: list[str], status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        main(words)
+        main(arguments)
     assert end.value.code == status
     assert capsys.readouterr().err == f"manual_bptt: error: {message}\n"
 
 
-def test_the_example_ends_quietly_on_ctrl_c(
+def test_example_exits_without_a_message_on_ctrl_c(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def press(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rnn_tasks.manual_bptt.__main__.train", press)
+    monkeypatch.setattr("rnn_tasks.manual_bptt.__main__.train", interrupt)
     with pytest.raises(SystemExit) as end:
         main([])
     assert end.value.code == 130
     assert capsys.readouterr().err == ""
 
 
-def test_the_example_runs_as_a_module_without_torch() -> None:
+def test_example_runs_as_a_module_without_torch() -> None:
     program = (
         "import runpy, sys; sys.argv = ['manual_bptt', '--steps', '2', '--hidden-size', '4'];"
         "runpy.run_module('rnn_tasks.manual_bptt', run_name='__main__', alter_sys=True);"
         "sys.exit('torch' in sys.modules)"
     )
-    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "entropy rate" in ended.stdout
+    process = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "entropy rate" in process.stdout

@@ -1,4 +1,4 @@
-"""Private attributes of other libraries that the package uses: a table, so that none comes or goes unnoticed."""
+"""The table of private attributes of other libraries that the package uses, and tests that it is complete."""
 
 import ast
 import importlib
@@ -25,9 +25,9 @@ class Use(NamedTuple):
     """A private attribute of another library.
 
     Attributes:
-        file: Where the package uses it.
-        owner: Returns the object that must have it.
-        reason: Why there is no public way.
+        file: The file that uses the attribute.
+        owner: Function that returns the object with the attribute.
+        reason: Why the public interface is not enough.
     """
 
     file: str
@@ -44,28 +44,32 @@ TABLE = {
         "cli/trainer.py", lambda: LightningCLI, "overridden: a checkpoint must not change the config or name classes"
     ),
     "_run_subcommand": Use(
-        "cli/trainer.py", lambda: LightningCLI, "overridden: a trained run is only tested; SIGTERM is no success"
+        "cli/trainer.py", lambda: LightningCLI, "overridden: a trained run is only tested; SIGTERM is not a success"
     ),
-    "_actions": Use("cli/parser.py", lambda: Parser(), "the options among which a misspelt one is looked for"),
+    "_actions": Use(
+        "cli/parser.py", lambda: Parser(), "the names of the options, to suggest one for a misspelt option"
+    ),
     "_accelerator_connector": Use(
-        "callbacks/stop_on_signal.py", a_trainer, "whether SLURM requeues the job, and Lightning handles its signals"
+        "callbacks/stop_on_signal.py", a_trainer, "tells whether Lightning handles the signals of a SLURM job"
     ),
     "_get_file_writer": Use(
-        "runs/logger.py", lambda: SummaryWriter, "all scalars of a step as one event, in a thirtieth of the time"
+        "runs/logger.py", lambda: SummaryWriter, "writes all scalars of a step as one event, thirty times as fast"
     ),
-    "_C": Use("cores/scan.py", lambda: torch, "holds the next one"),
+    "_C": Use("cores/scan.py", lambda: torch, "contains the next attribute"),
     "_are_functorch_transforms_active": Use(
-        "cores/scan.py", lambda: torch._C, "a transform of torch.func must see every step"
+        "cores/scan.py",
+        lambda: torch._C,
+        "tells whether a transform of torch.func is active, which must see every step",
     ),
     "_get_stale_trial_ids": Use(
         "studies/storage.py",
         lambda: optuna.storages.RDBStorage,
-        "overridden: a worker that slept is not dead",
+        "overridden: a worker of a suspended machine is not dead",
     ),
 }
 
 DOCUMENTED = {"_replace", "_asdict", "_fields", "_exit"}
-"""Public in spite of their names: those of named tuples, and os._exit."""
+"""Public in spite of their names: methods of named tuples, and os._exit."""
 
 
 def is_private(name: str) -> bool:
@@ -73,7 +77,7 @@ def is_private(name: str) -> bool:
 
 
 def private_names(path: Path) -> tuple[set[str], set[str]]:
-    """The private names that a file uses, and those that it defines."""
+    """Return the private names that a file uses, and the private names that it defines."""
     used: set[str] = set()
     defined: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -87,12 +91,12 @@ def private_names(path: Path) -> tuple[set[str], set[str]]:
 
 
 def classes() -> Iterator[type]:
-    """All classes of the package that have a base of another library."""
+    """Yield all classes of the package with a base class of another library."""
     for module in pkgutil.walk_packages(rnn_tasks.__path__, "rnn_tasks."):
         if not module.name.endswith("__main__"):
-            for _, found in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
-                if found.__module__ == module.name and any(is_foreign(base) for base in found.__mro__):
-                    yield found
+            for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if kind.__module__ == module.name and any(is_foreign(base) for base in kind.__mro__):
+                    yield kind
 
 
 def is_foreign(base: type) -> bool:
@@ -100,7 +104,7 @@ def is_foreign(base: type) -> bool:
 
 
 def overridden(kind: type) -> set[str]:
-    """The private attributes of a foreign base that a class defines or sets itself."""
+    """Return the private attributes of a foreign base class that a class defines or sets itself."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     own = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
     own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -112,16 +116,16 @@ def overridden(kind: type) -> set[str]:
     return {name for name in filter(is_private, own) if any(has(base, name) for base in foreign)}
 
 
-def test_the_table_holds_every_private_attribute() -> None:
+def test_table_lists_every_private_attribute() -> None:
     files = {path.relative_to(PACKAGE).as_posix(): private_names(path) for path in PACKAGE.rglob("*.py")}
     defined = set().union(*(own for _, own in files.values())) - TABLE.keys()
-    found = {(file, name) for file, (used, _) in files.items() for name in used - defined}
+    uses = {(file, name) for file, (used, _) in files.items() for name in used - defined}
     for kind in classes():
         file = Path(inspect.getfile(kind)).relative_to(PACKAGE).as_posix()
-        found |= {(file, name) for name in overridden(kind)}
-    assert found == {(use.file, name) for name, use in TABLE.items()}
+        uses |= {(file, name) for name in overridden(kind)}
+    assert uses == {(use.file, name) for name, use in TABLE.items()}
 
 
-def test_every_private_attribute_of_the_table_exists() -> None:
+def test_private_attributes_of_the_table_exist() -> None:
     missing = [name for name, use in TABLE.items() if not hasattr(use.owner(), name)]
     assert not missing

@@ -1,4 +1,4 @@
-"""Whole processes: two that train together, two that start together, and one that gets a signal."""
+"""Tests of whole processes: distributed training, concurrent starts, signals, and the wheel."""
 
 import json
 import os
@@ -34,9 +34,9 @@ class Spy(Callback):
 """
 
 
-def start(folder: Path, *words: str, first: Path | None = None) -> "subprocess.Popen[str]":
-    """Start the program in a folder; ``first`` is searched for the package before the checkout."""
-    command = [sys.executable, "-m", "rnn_tasks", *words]
+def start(folder: Path, *arguments: str, first: Path | None = None) -> "subprocess.Popen[str]":
+    """Start the program in a folder; the package is looked for in ``first`` before the checkout."""
+    command = [sys.executable, "-m", "rnn_tasks", *arguments]
     paths = [str(first)] if first else []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)])}
     pipe = subprocess.PIPE
@@ -48,13 +48,14 @@ def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_equal_one_with_twice_the_batch_size(tmp_path: Path) -> None:
     (tmp_path / "spy.py").write_text(SPY)
-    words = ["fit", "--config", "variable_delay_echo", "--config", "models/qr_rnn", *SMALL, "--trainer.max_steps=200"]
-    words += ["--trainer.val_check_interval=100", "--trainer.log_every_n_steps=100", "--trainer.accelerator=cpu"]
-    words += ["--trainer.callbacks+=spy.Spy"]
-    one = start(tmp_path, *words, "--data.batch_size=8")
-    two = start(tmp_path, *words, "--data.batch_size=4", "--trainer.devices=2", "--trainer.strategy=ddp_fork",
+    arguments = ["fit", "--config", "variable_delay_echo", "--config", "models/qr_rnn", *SMALL]
+    arguments += ["--trainer.max_steps=200"]
+    arguments += ["--trainer.val_check_interval=100", "--trainer.log_every_n_steps=100", "--trainer.accelerator=cpu"]
+    arguments += ["--trainer.callbacks+=spy.Spy"]
+    one = start(tmp_path, *arguments, "--data.batch_size=8")
+    two = start(tmp_path, *arguments, "--data.batch_size=4", "--trainer.devices=2", "--trainer.strategy=ddp_fork",
                 "--trainer.logger.save_dir=two")  # fmt: skip
     for process in (one, two):
         status, _, err = finish(process)
@@ -65,7 +66,7 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path) -> None
     assert len(alone) == len(ranks[0]["seen"]) == len(ranks[1]["seen"]) == 200
     for whole, *parts in zip(alone, *(rank["seen"] for rank in ranks), strict=True):
         assert torch.equal(whole, torch.cat(parts))
-    # Equal recurrent weights on both after each of 200 projections.
+    # Both processes have equal recurrent weights after each of the 200 projections.
     assert [rank["drift"] for rank in ranks] == [0, 0]
 
     runs = [tmp_path / logs / "variable_delay_echo/version_0" for logs in ("lightning_logs", "two")]
@@ -80,14 +81,14 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path: Path) -> None
     assert [path.name for path in (tmp_path / "two/variable_delay_echo").iterdir()] == ["version_0"]
 
 
-def test_two_processes_read_a_text_as_one_with_twice_the_rows(tmp_path: Path) -> None:
+def test_two_processes_on_text_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
     (tmp_path / "spy.py").write_text(SPY)
-    words = ["fit", "--config", "time_machine", *small("time_machine"), "--trainer.max_steps=60"]
-    words += ["--trainer.val_check_interval=30", "--trainer.log_every_n_steps=30", "--trainer.accelerator=cpu"]
-    words += ["--data.sequence_length=40", "--trainer.limit_val_batches=1.0", "--trainer.limit_test_batches=1.0"]
-    words += ["--model.dropout=0", "--trainer.callbacks+=spy.Spy"]
-    one = start(tmp_path, *words, "--data.batch_size=16")  # 49 batches in an epoch
-    two = start(tmp_path, *words, "--data.batch_size=8", "--trainer.devices=2", "--trainer.strategy=ddp_fork",
+    arguments = ["fit", "--config", "time_machine", *small("time_machine"), "--trainer.max_steps=60"]
+    arguments += ["--trainer.val_check_interval=30", "--trainer.log_every_n_steps=30", "--trainer.accelerator=cpu"]
+    arguments += ["--data.sequence_length=40", "--trainer.limit_val_batches=1.0", "--trainer.limit_test_batches=1.0"]
+    arguments += ["--model.dropout=0", "--trainer.callbacks+=spy.Spy"]
+    one = start(tmp_path, *arguments, "--data.batch_size=16")  # 49 batches in an epoch
+    two = start(tmp_path, *arguments, "--data.batch_size=8", "--trainer.devices=2", "--trainer.strategy=ddp_fork",
                 "--trainer.logger.save_dir=two")  # fmt: skip
     for process in (one, two):
         status, _, err = finish(process)
@@ -101,7 +102,7 @@ def test_two_processes_read_a_text_as_one_with_twice_the_rows(tmp_path: Path) ->
     summaries = [json.loads((run / "summary.json").read_text()) for run in runs]
     assert summaries[0]["baseline"] == summaries[1]["baseline"]
     assert summaries[0]["time_steps"] == summaries[1]["time_steps"] == 60 * 16 * 40
-    # Equal losses of an epoch: each process carried the states of its own rows.
+    # The losses of an epoch are equal only if each process carries the states of its own rows.
     for name, value in summaries[0]["metrics"].items():
         assert summaries[1]["metrics"][name] == pytest.approx(value, rel=1e-4), name
     states = [torch.load(run / "checkpoints/last.ckpt", weights_only=True)["rnn_tasks"]["train"] for run in runs]
@@ -109,7 +110,7 @@ def test_two_processes_read_a_text_as_one_with_twice_the_rows(tmp_path: Path) ->
         assert torch.allclose(tensor, torch.cat(parts, 1), atol=1e-4)
 
 
-def test_two_that_start_at_the_same_time_have_a_folder_each(tmp_path: Path) -> None:
+def test_concurrent_runs_have_different_folders(tmp_path: Path) -> None:
     for process in [start(tmp_path, "fit", "--config", "echo", *SMALL) for _ in range(2)]:
         assert finish(process)[0] == 0
     for number in (0, 1):
@@ -122,7 +123,7 @@ LONG = ["fit", "--config", "echo", *SMALL, "--trainer.max_steps=100000", "--trai
 
 
 @pytest.mark.parametrize(("signum", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_ends_a_process_cleanly_and_it_can_go_on(tmp_path: Path, signum: int, expected: int) -> None:
+def test_run_stopped_by_a_signal_can_be_resumed(tmp_path: Path, signum: int, expected: int) -> None:
     process = start(tmp_path, *LONG)
     last = tmp_path / "lightning_logs/echo/version_0/checkpoints/last.ckpt"
     while not last.exists() and process.poll() is None:
@@ -143,14 +144,14 @@ def test_a_signal_ends_a_process_cleanly_and_it_can_go_on(tmp_path: Path, signum
     assert json.loads((last.parent.parent / "summary.json").read_text())["steps"] == summary["steps"] + 2
 
 
-def test_sigkill_before_the_first_checkpoint_starts_over_in_the_same_folder(tmp_path: Path) -> None:
+def test_resume_restarts_a_run_killed_before_a_checkpoint(tmp_path: Path) -> None:
     process = start(tmp_path, *LONG, "--trainer.max_steps=20")
     config = tmp_path / "lightning_logs/echo/version_0/config.yaml"
     while not config.exists() and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    (config.parent / "checkpoints/last.ckpt").unlink(missing_ok=True)  # if it was quicker than we are
+    (config.parent / "checkpoints/last.ckpt").unlink(missing_ok=True)  # in case the run was faster than this test
     (config.parent / "summary.json").unlink(missing_ok=True)
     assert finish(start(tmp_path, "resume", "echo"))[0] == 0
     assert json.loads((config.parent / "summary.json").read_text())["steps"] == 20
@@ -169,10 +170,10 @@ from rnn_tasks.tasks.generated import GeneratedTask
 
 
 class Parity(GeneratedTask):
-    """Say whether the number of ones so far is odd.
+    """Predict whether the number of ones so far is odd.
 
     Args:
-        sequence_length: Length of all sequences.
+        sequence_length: Length of each sequence.
         batch_size: Sequences in a batch.
         val_sequences: Sequences in the validation set.
         test_sequences: Sequences in the test set.
@@ -210,7 +211,7 @@ trainer: {max_steps: 4, val_check_interval: 2, check_val_every_n_epoch: null}
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_new_task_touches_no_file_but_one_init(tmp_path: Path) -> None:
+def test_new_task_changes_only_one_existing_file(tmp_path: Path) -> None:
     for folder in ("rnn_tasks", "configs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "rnn_tasks/tasks/parity.py").write_text(PARITY)
@@ -224,7 +225,7 @@ def test_a_new_task_touches_no_file_but_one_init(tmp_path: Path) -> None:
     assert (status, len(out.rstrip("\n")), set(out.strip()) <= {"0", "1"}) == (0, 4, True)
 
 
-def test_the_wheel_trains_in_another_folder(tmp_path: Path) -> None:
+def test_wheel_trains_in_another_folder(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("rnn_tasks-*.whl")

@@ -1,24 +1,24 @@
 #!/bin/sh
 # Set up .venv: this project in editable mode with its dev extra, at the versions of constraints.txt.
 #
-# Silent and instant when nothing is to do; every make target that needs .venv runs it. Usage:
+# Does nothing, silently and at once, if .venv is up to date; every make target that needs .venv runs it. Usage:
 #
 #   tools/install.sh [PYTHON]
 #
-# Without PYTHON, a finished .venv is updated with its own Python, and a new one is made with python3. A PYTHON of
-# another version than that of .venv makes .venv from scratch.
+# Without PYTHON, an existing .venv is updated with its own Python, and a new .venv is created with python3. If PYTHON
+# has another version than .venv, .venv is created from scratch.
 set -eu
 cd "$(dirname "$0")/.."
 log=.venv/install.log
-stamp=.venv/installed # written last: without it .venv is made from scratch
-other="name another Python with make PYTHON=/path/to/python3.12"
+stamp=.venv/installed # written last; without this file, .venv is created from scratch
+other="choose another Python with make PYTHON=/path/to/python3.12"
 
 fail() {
-    echo "set-up of .venv: $1" >&2
+    echo "error in setting up .venv: $1" >&2
     exit 1
 }
 
-# Print what the stamp holds when .venv is up to date: version of Python, folder, checksums.
+# Print the contents of the stamp for an up-to-date .venv: version of Python, folder, checksums.
 state() {
     echo "$version $(pwd -P)"
     cksum pyproject.toml constraints.txt
@@ -28,7 +28,7 @@ is_ready() {
     [ -x .venv/bin/python ] && [ -f $stamp ] && [ "$(cat $stamp)" = "$(state)" ]
 }
 
-# Lock file descriptor 9 by flock(2). Python calls it, since macOS has no command for it. The lock lasts until this
+# Lock file descriptor 9 with flock(2), through Python, since macOS has no command for it. The lock is held until this
 # script and all programs that it started have ended.
 lock() {
     "$python" -c "import fcntl; fcntl.flock(9, fcntl.LOCK_EX | $1)" 2>/dev/null
@@ -38,7 +38,7 @@ pip_install() {
     .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
         --constraint constraints.txt "$@" >>$log 2>&1 && return
     reason=$(grep '^ERROR: ' $log | head -n 1)
-    ! grep -q 'connection broken' $log || reason="$reason (is there a network?)"
+    ! grep -q 'connection broken' $log || reason="$reason (check the network)"
     fail "pip failed: $reason; its output is in $log"
 }
 
@@ -51,13 +51,14 @@ else
     command -v "$python" >/dev/null || fail "no Python at '$python': $other"
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&1) ||
         fail "'$python' does not run: $other"
-    # 3.11: as requires-python in pyproject.toml
+    # 3.11 is the requires-python of pyproject.toml
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "Python $version is too old, 3.11 or newer is needed: $other"
 fi
 ! is_ready || exit 0
 
-[ ! -e .venv ] || [ -e .venv.lock ] || fail ".venv exists and is not ours: move it away, or delete it with make clean"
+[ ! -e .venv ] || [ -e .venv.lock ] ||
+    fail ".venv was not created by this script: move it away, or delete it with make clean"
 exec 9>>.venv.lock
 lock fcntl.LOCK_NB || { echo "Another process is setting up .venv; waiting for it ..." && lock 0; } || :
 ! is_ready || exit 0
@@ -72,7 +73,7 @@ install it (Debian, Ubuntu: apt install python3-venv) or $other"
     output=$("$python" -m venv --clear .venv 2>&1) || fail "venv failed: $(echo "$output" | tail -n 1)"
 fi
 : >$log
-pip_install hatchling editables # the project is built with the locked ones, not with the newest
+pip_install hatchling editables # build the project with the locked versions, not the newest
 pip_install --no-build-isolation --editable '.[dev]'
 state >$stamp
 echo "Done in $(($(date +%s) - start)) s."

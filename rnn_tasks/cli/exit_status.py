@@ -1,4 +1,4 @@
-"""From an exception to one line on standard error and an exit status."""
+"""Exceptions as one line on standard error and an exit status."""
 
 import errno
 import os
@@ -21,15 +21,15 @@ NOT_WRITABLE = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EFBIG: "raise the limit on the size of files",
 }
-"""What to do about a file that cannot be written, by the number of the system's error."""
+"""What a user can do when a file cannot be written, by the number of the system error."""
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn the ways in which a command fails into one line on standard error and an exit status.
+    """Report an exception of the block as one line on standard error and an exit status.
 
     Raises:
-        SystemExit: With status 2 for a user's mistake, 1 for a failure, 128 plus the number of a signal.
+        SystemExit: With status 2 for a usage error, 1 for a failure, 128 plus the number of a signal.
     """
     try:
         yield
@@ -57,7 +57,7 @@ def one_line_errors() -> Iterator[None]:
 
 
 def exit_with(status: int, message: object = "") -> NoReturn:
-    """Exit, with a message on one line if there is one; RNN_TASKS_DEBUG=1 shows the traceback instead.
+    """Print a message on one line, unless it is empty, and exit; RNN_TASKS_DEBUG=1 shows the traceback instead.
 
     Args:
         status: Exit status of the process.

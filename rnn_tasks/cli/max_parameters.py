@@ -1,4 +1,4 @@
-"""The hidden size that a number of parameters allows, so that layers are compared at equal size."""
+"""The largest hidden size within a number of parameters, to compare layers of equal size."""
 
 import copy
 from typing import Any
@@ -9,41 +9,44 @@ from rnn_tasks.spec import TaskSpec
 
 
 def hidden_size_within(section: dict[str, Any], spec: TaskSpec, max_parameters: int) -> int:
-    """The largest hidden size with which a model has no more parameters than it may.
+    """Return the largest hidden size with which a model has at most ``max_parameters`` parameters.
 
     Args:
         section: The section ``model`` of a config.
         spec: The task's sizes and strings.
-        max_parameters: All parameters of the model, ``>= 1``, those of the readout and of an embedding among them.
+        max_parameters: Largest number of parameters of the model, ``>= 1``, including its readout and embeddings.
 
     Raises:
-        UsageError: Its layer has no ``hidden_size``, or even one unit has more.
+        UsageError: The layer has no ``hidden_size``, or one hidden unit already exceeds ``max_parameters``.
     """
     require(max_parameters >= 1, f"max_parameters must be at least 1, got {max_parameters}")
     core = (section.get("init_args") or {}).get("core")
     if not isinstance(core, dict) or "hidden_size" not in (core.get("init_args") or {}):
-        raise UsageError("max_parameters needs a layer that has a hidden_size")
-    enough = 1
-    while parameters_with(section, spec, enough) <= max_parameters:
-        enough *= 2
-    require(enough > 1, f"even one hidden unit has more than max_parameters = {max_parameters:,} parameters")
-    fits = enough // 2
-    while enough - fits > 1:
-        middle = (fits + enough) // 2
+        raise UsageError("max_parameters needs a layer with the option hidden_size")
+    smallest = parameters_with(section, spec, 1)
+    require(
+        smallest <= max_parameters,
+        f"max_parameters must be at least {smallest:,} for this layer (one hidden unit), got {max_parameters:,}",
+    )
+    fits, too_large = 1, 2
+    while parameters_with(section, spec, too_large) <= max_parameters:
+        fits, too_large = too_large, 2 * too_large
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
         if parameters_with(section, spec, middle) <= max_parameters:
             fits = middle
         else:
-            enough = middle
+            too_large = middle
     return fits
 
 
 def parameters_with(section: dict[str, Any], spec: TaskSpec, hidden_size: int) -> int:
-    """How many parameters a model has with a hidden size.
+    """Return the number of parameters of a model with a hidden size.
 
     Args:
         section: The section ``model`` of a config.
         spec: The task's sizes and strings.
-        hidden_size: The size, ``>= 1``.
+        hidden_size: The hidden size, ``>= 1``.
     """
     section = copy.deepcopy(section)
     section["init_args"]["core"]["init_args"]["hidden_size"] = hidden_size

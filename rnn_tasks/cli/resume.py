@@ -1,4 +1,4 @@
-"""Begin a run or resume it, from arguments; Lightning is imported when a run trains."""
+"""Start or resume a run from arguments; Lightning is imported only when a run trains."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from rnn_tasks.runs.find import find_run
 
 
 class FinishedRun(NamedTuple):
-    """A run that has nothing left to do.
+    """A run that is trained and tested.
 
     Attributes:
         folder: The run folder.
-        summary: The content of its ``summary.json``.
+        summary: The contents of its ``summary.json``.
     """
 
     folder: Path
@@ -23,21 +23,21 @@ class FinishedRun(NamedTuple):
 
 
 def resume_run(name: str, options: Sequence[str] = ()) -> FinishedRun | None:
-    """Resume a run in its own folder, or only test it if it was killed between its training and its test.
+    """Resume a run in its own folder; only test a run that was killed after its training and before its test.
 
     Args:
         name: A run folder, a checkpoint, or the name of a task (its newest run).
         options: Further options of ``fit``, with which a finished run trains longer.
 
     Returns:
-        The run if it was finished already; None after it was resumed.
+        The run if it was already finished; None after it was resumed.
 
     Raises:
         UsageError: The run does not exist, or its folder has no configuration.
     """
     folder = find_run(name).folder
     if not (folder / CONFIG).is_file():
-        raise UsageError(f"there is no {folder / CONFIG}, so the run cannot be resumed; train anew")
+        raise UsageError(f"the run cannot be resumed without {folder / CONFIG}; train from scratch with rnn-tasks fit")
     summary = read_summary(folder)
     trained = summary.get("stopped") not in (None, "interrupted", "diverged") and not options
     if trained and "test/loss" in summary["metrics"]:
@@ -51,13 +51,13 @@ def resume_run(name: str, options: Sequence[str] = ()) -> FinishedRun | None:
 
 
 def fit_or_resume(arguments: Sequence[str]) -> None:
-    """Run one of the commands ``fit`` and ``resume``.
+    """Run the command ``fit`` or ``resume``.
 
     Args:
-        arguments: The arguments of ``rnn-tasks``; those of ``resume`` are a run and options of ``fit``.
+        arguments: The arguments of ``rnn-tasks``: ``fit`` and its options, or ``resume``, a run and options of ``fit``.
 
     Raises:
-        UsageError: As :func:`resume_run`.
+        UsageError: See :func:`resume_run`.
     """
     command, *rest = arguments
     if command == "resume":

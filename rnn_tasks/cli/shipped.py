@@ -1,4 +1,4 @@
-"""The configs that come with the package."""
+"""The configs of the package."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ CONFIGS = next((path for path in (PACKAGE / "configs", PACKAGE.parent / "configs
 
 
 def shipped(name: str) -> Path | None:
-    """The shipped config of this name, such as ``echo`` or ``models/gru``."""
+    """Return the path of a shipped config, such as ``echo`` or ``models/gru``; None if there is no such config."""
     path = CONFIGS / f"{name}.yaml"
     return path if path.is_file() else None
 
 
 def shipped_names() -> list[str]:
-    """The names of all shipped configs that can be given to ``--config``."""
-    found = [path.relative_to(CONFIGS).with_suffix("") for path in sorted(CONFIGS.rglob("*.yaml"))]
-    return [name.as_posix() for name in found if name.parts[0] != "studies" and len(name.parts) <= 2]
+    """Return the names of all shipped configs that ``--config`` accepts."""
+    names = [path.relative_to(CONFIGS).with_suffix("") for path in sorted(CONFIGS.rglob("*.yaml"))]
+    return [name.as_posix() for name in names if name.parts[0] != "studies" and len(name.parts) <= 2]

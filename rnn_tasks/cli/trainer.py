@@ -1,4 +1,4 @@
-"""The command line of the trainer: fit, validate, test, predict."""
+"""The trainer's commands: fit, validate, test and predict."""
 
 import logging
 import signal
@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-import rnn_tasks.callbacks  # noqa: F401  # short names in YAML are those of imported classes
+import rnn_tasks.callbacks  # noqa: F401  # YAML can name classes of imported modules without their path
 from rnn_tasks.cli.max_parameters import hidden_size_within
 from rnn_tasks.cli.parser import ConfigByName, Parser
 from rnn_tasks.cli.shipped import CONFIGS, shipped_names
@@ -33,13 +34,13 @@ __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
 
 
 class CLI(LightningCLI):
-    """LightningCLI with configs by name, one line for a mistake, and a test after the fit.
+    """LightningCLI with configs by name, errors of one line, and a test after the fit.
 
     Args:
-        resumed: Folder of the run to go on with, or None.
-        args: Words of the command line, those of the process if None.
-        only_test: Whether the run has been trained already, and is only to be tested.
-        commands: Commands that are not the trainer's, with what they do; the help lists them.
+        resumed: Folder of the run to resume, or None.
+        args: Arguments of the command line; those of the process if None.
+        only_test: Only test the run, which has been trained already.
+        commands: Commands that are not the trainer's, with their descriptions, for the help.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class CLI(LightningCLI):
         self.commands = commands or {}
         self.resumed = resumed
         self.only_test = only_test
-        self.asked = (sys.argv[1:] if args is None else args)[:1]
+        self.requested = (sys.argv[1:] if args is None else args)[:1]
         defaults = {name: {"default_config_files": [str(CONFIGS / "base.yaml")]} for name in self.subcommands()}
         super().__init__(
             RecurrentModel,
@@ -73,12 +74,12 @@ class CLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
-        """The trainer's commands; only the one that was asked for, if it is one of them: each takes time to make."""
-        offered = LightningCLI.subcommands()
-        return {name: skipped for name, skipped in offered.items() if name in self.asked} or offered
+        """Return the trainer's commands; only the requested one if it is among them, since each parser takes time."""
+        every = LightningCLI.subcommands()
+        return {name: skipped for name, skipped in every.items() if name in self.requested} or every
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """A parser whose configs can be given by name."""
+        """Return a parser that accepts configs by name."""
         parser = Parser(**kwargs)
         parser.commands = self.commands
         names = ", ".join(shipped_names())
@@ -86,26 +87,26 @@ class CLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the constraint, and link what the model must know about its task."""
-        help_text = "Callback that keeps the recurrent weights within a set, or null."
+        """Add the options that are not the trainer's, and link the task's spec to the model."""
+        help_text = "Callback that constrains the recurrent weights, such as Reorthogonalize, or null."
         parser.add_argument("--constraint", type=Callback | None, default=None, help=help_text)
-        threads_help = "CPU threads of torch, or null for torch's choice. Small networks are fastest with one."
+        threads_help = "Number of CPU threads, or null for torch's default. Small networks are fastest with one."
         parser.add_argument("--num_threads", type=int | None, default=1, help=threads_help)
-        size_help = "Choose the largest hidden_size with which the model has no more parameters than this, or null."
+        size_help = "Use the largest hidden_size with which the model has at most this many parameters, or null."
         parser.add_argument("--max_parameters", type=int | None, default=None, help=size_help)
         parser.link_arguments("data.spec", "model.init_args.spec", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
-        """Do not let a checkpoint change the configuration, or name classes to import, as Lightning's does."""
+        """Keep a checkpoint from changing the configuration or importing classes, as Lightning would let it."""
 
     @property
     def section(self) -> Namespace:
-        """The configuration of the command that was asked for."""
+        """The configuration of the requested command."""
         section: Namespace = self.config[str(self.subcommand)]
         return section
 
     def before_instantiate_classes(self) -> None:
-        """Set the number of threads, and name the run folder."""
+        """Set the number of threads and, for a resumed run, the run folder."""
         threads = self.section.get("num_threads")
         if threads is not None:
             if threads < 1:
@@ -115,13 +116,13 @@ class CLI(LightningCLI):
         if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
             raise UsageError(f"there is no checkpoint {checkpoint}")
         trainer = self.section.trainer
-        if self.subcommand != "fit":  # what is only measured leaves nothing behind
-            kept = [callback for callback in as_list(trainer.callbacks) if not is_named(callback, "ModelCheckpoint")]
-            trainer.callbacks = kept
+        if self.subcommand != "fit":  # write no files
+            callbacks = as_list(trainer.callbacks)
+            trainer.callbacks = [callback for callback in callbacks if not has_class(callback, "ModelCheckpoint")]
             trainer.enable_checkpointing = False
             self.save_config_callback = None
         logger = trainer.get("logger")
-        if is_named(logger, RunLogger.__name__):
+        if has_class(logger, RunLogger.__name__):
             if self.subcommand != "fit":
                 trainer.logger = False
             elif self.resumed is not None:
@@ -130,12 +131,12 @@ class CLI(LightningCLI):
                 logger.init_args.name, logger.init_args.version = folder.parent.name, folder.name
 
     def instantiate_classes(self) -> None:
-        """Build everything; a value that a class refuses is a mistake of the user's."""
+        """Create the objects of the configuration; report a value that a class rejects as a usage error."""
         try:
             super().instantiate_classes()
             if self.section.get("max_parameters") is not None:
                 self.fill_hidden_size()
-        except (ValueError, ArgumentError) as error:
+        except (ValueError, ArgumentError, MisconfigurationException) as error:
             raise UsageError(brief(str(error))) from error
         constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
@@ -144,10 +145,10 @@ class CLI(LightningCLI):
             self.datamodule.seed = int(self.section.get("seed_everything") or 0)
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
-                logger.name_after(self.datamodule.name)
+                logger.set_default_name(self.datamodule.name)
 
     def fill_hidden_size(self) -> None:
-        """Put the hidden size that ``max_parameters`` allows into the configuration, and build everything again."""
+        """Set the largest hidden size within ``max_parameters`` in the configuration, and create its objects again."""
         config = self.section
         model = config.model.clone().as_dict()
         size = hidden_size_within(model, self.datamodule.spec, config.max_parameters)
@@ -158,52 +159,57 @@ class CLI(LightningCLI):
         super().instantiate_classes()
 
     def before_fit(self) -> None:
-        """Make the run folder, and go on from its last checkpoint when the run is a resumed one."""
-        self.datamodule.trainer = self.trainer  # the number of processes matters
+        """Create the run folder; load the last checkpoint of a resumed run."""
+        self.datamodule.trainer = self.trainer  # gives the task the number of processes
         self.datamodule.check()
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
-                _ = logger.version  # before other processes are started, which then know it too
-        given = self.config_init["fit"]
-        if given["ckpt_path"] and Path(given["ckpt_path"]).is_file():
-            self.load_weights(Path(given["ckpt_path"]), to_go_on=True)
+                _ = logger.version  # claim the folder before other processes start, so that all of them use it
+        config = self.config_init["fit"]
+        if config["ckpt_path"] and Path(config["ckpt_path"]).is_file():
+            self.load_weights(Path(config["ckpt_path"]), for_training=True)
         record = run_record(self.trainer)
         if self.resumed is not None and record is not None:
             if record.model_hash != config_hash(read_config(self.resumed)["model"]):
                 raise UsageError(
-                    "a resumed run keeps its model: leave out options that begin with --model, or train anew"
+                    "the model of a resumed run cannot be changed: omit the options that begin with --model, "
+                    "or train from scratch with rnn-tasks fit"
                 )
             last = self.resumed / CHECKPOINTS / LAST
             if last.is_file():
-                self.load_weights(last, to_go_on=True)
-                given["ckpt_path"] = str(last)
+                self.load_weights(last, for_training=True)
+                config["ckpt_path"] = str(last)
 
-    def load_weights(self, path: Path, to_go_on: bool = False) -> None:
-        """Load the weights of a checkpoint, so that one that does not fit is told before the trainer trips over it.
+    def load_weights(self, path: Path, for_training: bool = False) -> None:
+        """Load the weights of a checkpoint; report a checkpoint that does not fit before the trainer reads it.
 
         Args:
             path: The checkpoint.
-            to_go_on: Whether training is to go on from it, which needs more than weights.
+            for_training: Whether training continues from the checkpoint, which then needs more than weights.
 
         Raises:
-            UsageError: It cannot be read, or belongs to another network.
+            UsageError: The checkpoint cannot be read, or belongs to another network.
         """
         checkpoint = read_checkpoint(path)
         try:
             self.model.load_state_dict(current_names(checkpoint["state_dict"]))
         except (RuntimeError, TypeError, AttributeError) as error:
-            raise UsageError(f"{path} does not fit this network: it was made with other settings") from error
-        if to_go_on and not {"loops", "optimizer_states", "pytorch-lightning_version"} <= checkpoint.keys():
-            raise UsageError(f"{path} holds weights but no state of a training to go on from")
+            raise UsageError(
+                f"{path} does not fit this network: its model has other options; use the config.yaml of its run"
+            ) from error
+        if for_training and not {"loops", "optimizer_states", "pytorch-lightning_version"} <= checkpoint.keys():
+            raise UsageError(
+                f"training cannot continue from {path}: it holds weights, but no state of the optimizer and loops"
+            )
 
     def before_validate(self) -> None:
-        """Load the weights that were named; nothing else in a checkpoint matters to a measurement."""
-        given = self.config_init[str(self.subcommand)]
-        if given["ckpt_path"]:
-            self.load_weights(Path(given["ckpt_path"]))
-            given["ckpt_path"] = None
-        if "verbose" in given:
-            given["verbose"] = False  # RunSummary prints the figures
+        """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
+        config = self.config_init[str(self.subcommand)]
+        if config["ckpt_path"]:
+            self.load_weights(Path(config["ckpt_path"]))
+            config["ckpt_path"] = None
+        if "verbose" in config:
+            config["verbose"] = False  # RunSummary prints the metrics
 
     before_test = before_predict = before_validate
 
@@ -214,11 +220,11 @@ class CLI(LightningCLI):
             return
         try:
             super()._run_subcommand(subcommand)
-        except SIGTERMException as error:  # which would end the process with status 0
+        except SIGTERMException as error:  # Lightning would exit with status 0
             raise InterruptedRunError(signal.SIGTERM) from error
 
     def after_fit(self) -> None:
-        """Measure the best weights on the test set."""
+        """Test the best weights."""
         folder = run_folder(self.trainer)
         if folder is None:
             return
@@ -227,14 +233,14 @@ class CLI(LightningCLI):
 
 
 def as_list(value: Any) -> list[Any]:
-    """The value itself if it is a list, nothing for None, else a list of it."""
+    """Return a list as it is, an empty list for None, and any other value in a list."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
-def is_named(value: Any, name: str) -> bool:
-    """Whether a part of the configuration names a class."""
+def has_class(value: Any, name: str) -> bool:
+    """Return whether a part of the configuration is an object of this class."""
     return str(getattr(value, "class_path", "")).rpartition(".")[2] == name
 
 
@@ -247,18 +253,18 @@ def run_trainer(
     """Run a command of the trainer.
 
     Args:
-        args: Words of the command line, those of the process if None.
-        resumed: Folder of the run to go on with.
-        only_test: Whether it has been trained already, and is only to be tested.
-        commands: Commands that are not the trainer's, with what they do; the help lists them.
+        args: Arguments of the command line; those of the process if None.
+        resumed: Folder of the run to resume.
+        only_test: Only test the resumed run, which has been trained already.
+        commands: Commands that are not the trainer's, with their descriptions, for the help.
     """
-    # Advertisements, and what the closing lines say better.
+    # Hide advertisements, and messages that repeat the closing lines.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Lightning's own use of a name that torch 2.13 deprecates.
+    # Lightning uses a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     if resumed is not None:
-        # The words are those of fit and not those of the process; the run is meant to find its own checkpoints.
+        # These arguments are not those of the process, and the run is meant to find its own checkpoints.
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     return CLI(resumed, args, only_test, commands)

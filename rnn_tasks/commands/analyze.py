@@ -1,4 +1,4 @@
-"""``rnn-tasks analyze``: a report of trained networks that a person opens in a browser."""
+"""``rnn-tasks analyze``: an HTML report of trained networks."""
 
 from pathlib import Path
 
@@ -9,33 +9,32 @@ from rnn_tasks.errors import require
 MAX_RUNS = 4
 
 
-def analyze(words: list[str]) -> None:
-    """Write a report of a run, or of some side by side.
+def analyze(arguments: list[str]) -> None:
+    """Write a report that shows a run, or compares several.
 
     Args:
-        words: The words after ``analyze``.
+        arguments: The arguments after ``analyze``.
 
     Raises:
-        UsageError: No such run, a broken one, or runs that do not belong side by side.
+        UsageError: A run does not exist or is damaged, or the runs cannot be compared.
     """
     parser = OneLineParser(
-        "rnn-tasks analyze", description="Write a report of what a trained network remembers, and how."
+        "rnn-tasks analyze", description="Write an HTML report of what trained networks remember, and how."
     )
-    parser.add_argument("run", nargs="+", help="run folder, checkpoint, or task (then its newest run)")
-    parser.add_argument("--output", type=Path, help="folder of the report (report/ in the run folder)")
-    given = parser.parse_args(words)
-    require(len(given.run) <= MAX_RUNS, f"at most {MAX_RUNS} runs stand side by side, got {len(given.run)}")
-    require(
-        len(given.run) == 1 or given.output is not None,
-        "a report of several runs belongs to none of them: say where it goes with --output FOLDER",
+    parser.add_argument(
+        "run", nargs="+", help="run folder, checkpoint, or task name (its newest run); several runs are compared"
     )
+    parser.add_argument("--output", type=Path, help="folder of the report (default: report/ in the run folder)")
+    options = parser.parse_args(arguments)
+    require(len(options.run) <= MAX_RUNS, f"at most {MAX_RUNS} runs can be compared, got {len(options.run)}")
+    require(len(options.run) == 1 or options.output is not None, "a report of several runs needs --output FOLDER")
 
     from rnn_tasks.runs.find import find_run
 
-    places = [find_run(name) for name in given.run]
+    runs = [find_run(name) for name in options.run]
 
     with slow_import():
         from rnn_tasks.report.write import write_report
 
-    page = write_report(places, given.output or places[0].folder / "report")
+    page = write_report(runs, options.output or runs[0].folder / "report")
     print(f"open {page}")

@@ -1,4 +1,4 @@
-"""``rnn-tasks generate``: a trained network goes on with a text."""
+"""``rnn-tasks generate``: a trained language model continues a text."""
 
 import sys
 
@@ -6,38 +6,43 @@ from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError
 
 
-def generate(words: list[str]) -> None:
-    """Print a prefix and what the network writes after it, or its vocabulary.
+def generate(arguments: list[str]) -> None:
+    """Print a prefix and its continuation by the network, or the vocabulary of the network.
 
     Args:
-        words: The words after ``generate``.
+        arguments: The arguments after ``generate``.
 
     Raises:
-        UsageError: No such run, one that was not trained on text, or a value outside its bounds.
+        UsageError: The run does not exist or was not trained on text, or a value is outside its bounds.
     """
-    parser = OneLineParser("rnn-tasks generate", description="Let a trained language model go on with a text.")
-    parser.add_argument("run", help="run folder, checkpoint, or task (then its newest run)")
-    parser.add_argument("--prefix", help="what the network reads first (what the task's samples begin with)")
-    parser.add_argument("--length", type=int, default=200, help="characters to add (200)")
-    parser.add_argument("--temperature", type=float, default=0.7, help="0: always the likeliest character (0.7)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draws (0)")
-    parser.add_argument("--vocabulary", action="store_true", help="show the characters that it knows, and stop")
-    given = parser.parse_args(words)
+    parser = OneLineParser("rnn-tasks generate", description="Continue a text with a trained language model.")
+    parser.add_argument("run", help="run folder, checkpoint, or task name (its newest run)")
+    parser.add_argument("--prefix", help="text to continue (default: the prefix of the task)")
+    parser.add_argument("--length", type=int, default=200, help="number of characters to generate (default: 200)")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=0.7,
+        help="randomness; 0 always takes the most probable character (default: 0.7)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    parser.add_argument("--vocabulary", action="store_true", help="print the vocabulary of the network and exit")
+    options = parser.parse_args(arguments)
 
     from rnn_tasks.networks import LanguageNetwork
     from rnn_tasks.runs.find import find_run
     from rnn_tasks.runs.trained_network import load_network
 
-    network = load_network(find_run(given.run))
+    network = load_network(find_run(options.run))
     if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
-        raise UsageError("this network was not trained on text: ask it with rnn-tasks respond")
+        raise UsageError("this network was not trained on text; use rnn-tasks respond")
     vocabulary = network.spec.vocabulary
-    if given.vocabulary:
+    if options.vocabulary:
         print(f"{len(vocabulary)} symbols: <unk> {' '.join(map(repr, vocabulary.characters))}")
         return
-    prefix = vocabulary.prefix if given.prefix is None else given.prefix
+    prefix = vocabulary.prefix if options.prefix is None else options.prefix
     unknown = vocabulary.unknown(prefix)
     if unknown:
-        shown = " ".join(map(repr, unknown))
-        print(f"note: {shown} not in this network's vocabulary, read as <unk>", file=sys.stderr)
-    print(network.generate(prefix, given.length, given.temperature, given.seed))
+        characters = " ".join(map(repr, unknown))
+        print(f"note: not in the vocabulary of this network, read as <unk>: {characters}", file=sys.stderr)
+    print(network.generate(prefix, options.length, options.temperature, options.seed))

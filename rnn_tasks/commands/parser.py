@@ -7,8 +7,8 @@ from rnn_tasks.errors import UsageError
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse, with mistakes told in one line."""
+    """An ArgumentParser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what the command line's door prints."""
+        """Raise a UsageError, which the entry point prints."""
         raise UsageError(message)

@@ -6,16 +6,19 @@ from rnn_tasks.runs.summary_text import closing_lines
 
 
 def resume(arguments: list[str]) -> None:
-    """Resume a run; print the closing lines of a finished one, unless options make it longer.
+    """Resume a run; print the closing lines of a finished run, unless options make the run longer.
 
     Args:
         arguments: The arguments after ``resume``: the run, then options of ``fit``.
 
     Raises:
-        UsageError: There is no such run.
+        UsageError: The run does not exist.
     """
-    parser = OneLineParser("rnn-tasks resume", description="Go on with a run; further options are those of fit.")
-    parser.add_argument("run", help="run folder, checkpoint, or task (then its newest run)")
+    parser = OneLineParser(
+        "rnn-tasks resume",
+        description="Continue a run in its own folder. Options of fit are accepted too, such as --trainer.max_steps.",
+    )
+    parser.add_argument("run", help="run folder, checkpoint, or task name (its newest run)")
     parsed, options = parser.parse_known_args(arguments)
     finished = resume_run(parsed.run, options)
     if finished is not None:

@@ -1,7 +1,7 @@
-"""An Elman network that learns to write, with every gradient worked out by hand in NumPy.
+"""An Elman network that learns to write text, with all gradients derived by hand, in NumPy.
 
-:mod:`~rnn_tasks.manual_bptt.network` has the network and its equations; :mod:`~rnn_tasks.manual_bptt.training` trains
-it. ``python -m rnn_tasks.manual_bptt`` runs an example; ``--help`` lists its options.
+:mod:`~rnn_tasks.manual_bptt.network` defines the network and its equations; :mod:`~rnn_tasks.manual_bptt.training`
+trains it. ``python -m rnn_tasks.manual_bptt`` runs an example; ``--help`` lists its options.
 """
 
 from rnn_tasks.manual_bptt.network import (

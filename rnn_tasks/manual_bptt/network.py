@@ -1,22 +1,22 @@
-"""An Elman network that learns to write, with every gradient worked out by hand in NumPy.
+"""An Elman network that learns to write text, with all gradients derived by hand, in NumPy.
 
-Read these equations first, then :func:`forward` and :func:`backward`: each line of their code is an equation below.
+Read these equations first, then :func:`forward` and :func:`backward`: each line of code is one of the equations.
 ``python -m rnn_tasks.manual_bptt`` trains such a network and shows its gradients; ``--help`` lists the options.
 
-A text is a row of symbols ``s_1 .. s_{T+1}``, whole numbers from 0 up to below ``vocabulary``. The network reads
-``s_t`` and predicts a probability for each symbol to be the next one, ``s_{t+1}``. It reads one text at a time: a state
-is ``(hidden,)``, without a batch.
+A text is a sequence of symbols ``s_1 .. s_{T+1}``, integers with ``0 <= s_t < vocabulary``. The network reads ``s_t``
+and predicts the probability of each symbol to be the next one, ``s_{t+1}``. It reads one text at a time: a state has
+the shape ``(hidden,)``, without a batch.
 
 **Forward** (Elman 1990), for ``t = 1 .. T``, from a state ``h_0``::
 
     x_t = one-hot(s_t), or row s_t of embedding     (input,)      input: vocabulary, or embedding_size
     a_t = W_xh x_t + W_hh h_{t-1} + b_h             (hidden,)     W_xh (hidden, input), W_hh (hidden, hidden)
-    h_t = f(a_t)                                    (hidden,)     f: tanh, relu or sigmoid, for each unit alone
+    h_t = f(a_t)                                    (hidden,)     f: tanh, relu or sigmoid, element-wise
     o_t = W_hy h_t + b_y                            (vocabulary,) W_hy (vocabulary, hidden)
     p_t = exp(o_t) / sum_j exp(o_t[j])              (vocabulary,) probabilities, the softmax of o_t
 
-**Loss**, in nats, with a weight for each step: ``w_t = 1 / T`` for the mean, ``w_t = 1`` for the sum. If only some of
-the steps are scored, ``w_t = 0`` for all others, and the mean is over the scored steps::
+**Loss**, in nats, with a weight for each step: ``w_t = 1 / T`` for the mean, ``w_t = 1`` for the sum. If only some
+steps are scored, ``w_t = 0`` for the other steps, and the mean is over the scored steps::
 
     l_t = -log p_t[s_{t+1}]
     L   = sum_t w_t l_t
@@ -32,10 +32,10 @@ the steps are scored, ``w_t = 0`` for all others, and the mean is over the score
 
     3. through time, t = T .. 1. The loss depends on h_t in two ways: through o_t, and through a_{t+1}
            dL/dh_t = W_hy^T dL/do_t + W_hh^T dL/da_{t+1}     at t = T the second term is 0
-           dL/da_t = f'(a_t) dL/dh_t                         for each unit alone
-       f'(a_t) follows from h_t alone, so a_t need not be kept:
+           dL/da_t = f'(a_t) dL/dh_t                         element-wise
+       f'(a_t) is a function of h_t, so a_t need not be stored:
            tanh: 1 - h_t^2       relu: 1 where h_t > 0, else 0       sigmoid: h_t (1 - h_t)
-       and at the end
+       and finally
            dL/dh_0 = W_hh^T dL/da_1
 
     4. the recurrent parameters
@@ -43,20 +43,20 @@ the steps are scored, ``w_t = 0`` for all others, and the mean is over the score
            dL/dW_xh = sum_t dL/da_t x_t^T
            dL/db_h  = sum_t dL/da_t
 
-    5. the embedding: each time that a symbol is read contributes to its row
+    5. the embedding: each reading of a symbol contributes to the row of the symbol
            dL/dx_t = W_xh^T dL/da_t
            dL/dembedding[s] = sum of dL/dx_t over all t with s_t = s
 
 In step 3 gradients vanish or explode (Bengio et al. 1994): from ``t`` back to ``t - k`` a gradient is multiplied k
 times by ``f'`` and ``W_hh^T``.
 
-In the code a variable without ``t`` holds all steps, one in each row: ``x`` is ``(T, input)``, ``d_a`` is all
+In the code, a variable without ``t`` contains all steps, one per row: ``x`` is ``(T, input)``, ``d_a`` contains all
 ``dL/da_t``, ``h`` is ``(T + 1, hidden)`` with ``h_0`` first. So ``W v_t`` for all t is ``v @ W.T``, ``W^T u_t`` is
-``u @ W``, and ``sum_t u_t v_t^T`` is ``u.T @ v``: one product of matrices each. Only the recurrence itself, forward and
+``u @ W``, and ``sum_t u_t v_t^T`` is ``u.T @ v``: one matrix product each. Only the recurrence itself, forward and
 backward, needs a loop over time.
 
 **Truncated**: a long text is read in chunks of T steps (Williams and Peng 1990). The last state of one chunk is ``h_0``
-of the next, but no gradient goes back to the chunk before: ``h_0`` counts as a constant.
+of the next, but no gradient goes back to the previous chunk: ``h_0`` is treated as a constant.
 """
 
 import math
@@ -103,8 +103,8 @@ class Network:
         b_y: ``(vocabulary,)``.
         embedding: ``(vocabulary, embedding_size)``, a row for each symbol; None for one-hot inputs.
         activation: f: ``tanh``, ``relu`` or ``sigmoid``.
-        freeze_recurrent: Keep the initial W_hh (a reservoir): no gradient is computed for it, so that it is neither
-            changed nor part of the norm that is clipped.
+        freeze_recurrent: Keep the initial W_hh (a reservoir). Its gradient is not computed, so it is not part of the
+            norm that is clipped.
 
     Raises:
         UsageError: The activation is unknown.
@@ -133,7 +133,7 @@ class Network:
         return len(self.b_h)
 
     def parameters(self) -> dict[str, Array]:
-        """Return all arrays by name, not copies of them."""
+        """Return all arrays by name, without copying them."""
         arrays = {"W_xh": self.W_xh, "W_hh": self.W_hh, "W_hy": self.W_hy, "b_h": self.b_h, "b_y": self.b_y}
         return arrays if self.embedding is None else {**arrays, "embedding": self.embedding}
 
@@ -152,20 +152,20 @@ def initialise(
     embedding_size: int | None = None,
     freeze_recurrent: bool = False,
 ) -> Network:
-    """Return an untrained network: W_xh and W_hy Xavier uniform, biases 0, the embedding normal with deviation 0.1.
+    """Return a new network: W_xh and W_hy Xavier uniform, biases 0, embedding normal with standard deviation 0.1.
 
     Args:
-        vocabulary_size: Symbols, ``>= 1``.
-        hidden_size: Units, ``>= 1``.
+        vocabulary_size: Number of symbols, ``>= 1``.
+        hidden_size: Number of units, ``>= 1``.
         generator: Source of all random numbers.
-        activation: f.
+        activation: f: ``tanh``, ``relu`` or ``sigmoid``.
         recurrent_init: Distribution of the initial W_hh: ``orthogonal`` (uniform over the orthogonal matrices),
-            ``xavier`` (uniform), or ``normal`` with deviation 0.01.
+            ``xavier`` (uniform), or ``normal`` with standard deviation 0.01.
         embedding_size: Size of a symbol's vector, ``>= 1``; None for one-hot inputs.
         freeze_recurrent: Keep the initial W_hh.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is outside its bounds.
 
     Example:
         >>> network = initialise(vocabulary_size=5, hidden_size=3, generator=np.random.default_rng(0))
@@ -192,20 +192,20 @@ def initialise(
 
 
 def xavier_uniform(rows: int, columns: int, generator: np.random.Generator) -> Array:
-    """Return uniform numbers of variance ``2 / (rows + columns)`` (Glorot and Bengio 2010)."""
+    """Return uniform random numbers of variance ``2 / (rows + columns)`` (Glorot and Bengio 2010)."""
     bound = math.sqrt(6 / (rows + columns))
     return generator.uniform(-bound, bound, (rows, columns))
 
 
 def orthogonal(rows: int, columns: int, generator: np.random.Generator) -> Array:
-    """Return a uniformly distributed orthogonal matrix: Q of the QR decomposition of a Gaussian one (Mezzadri 2007)."""
+    """Return a random orthogonal matrix, uniformly distributed: Q of a Gaussian matrix (Mezzadri 2007)."""
     q, r = np.linalg.qr(generator.normal(size=(rows, columns)))
-    result: Array = q * np.sign(np.diag(r))  # as if R's diagonal were positive
+    result: Array = q * np.sign(np.diag(r))  # without the signs of R's diagonal, Q is not uniformly distributed
     return result
 
 
 def small_normal(rows: int, columns: int, generator: np.random.Generator) -> Array:
-    """Return normal numbers with deviation 0.01: hardly any recurrence at the start."""
+    """Return normal random numbers with standard deviation 0.01: almost no recurrence at the start."""
     return generator.normal(0, 0.01, (rows, columns))
 
 
@@ -214,14 +214,14 @@ def small_normal(rows: int, columns: int, generator: np.random.Generator) -> Arr
 
 @dataclass(frozen=True)
 class Trace:
-    """The values of a forward pass, as the backward pass needs them.
+    """The values of a forward pass that the backward pass needs.
 
     Args:
         symbols: ``s``, ``(T + 1,)``.
         x: Inputs, ``(T, input)``.
         h: States, ``(T + 1, hidden)``; the first is ``h_0``, the last is ``h_0`` of the next chunk.
         p: Probabilities of the next symbol, ``(T, vocabulary)``.
-        losses: ``l``, nats, ``(T,)``, also of the steps that are not scored.
+        losses: ``l``, nats, ``(T,)``, including the steps that are not scored.
         weights: ``w``, ``(T,)``.
     """
 
@@ -234,12 +234,12 @@ class Trace:
 
     @property
     def loss(self) -> float:
-        """L."""
+        """L, the loss of the chunk, nats."""
         return float(self.weights @ self.losses)
 
     @property
     def state(self) -> Array:
-        """``h_T``, ``(hidden,)``."""
+        """``h_T``, the last state, ``(hidden,)``."""
         last: Array = self.h[-1]
         return last
 
@@ -249,10 +249,10 @@ class Gradients:
     """The result of a backward pass.
 
     Args:
-        parameters: ``dL/dv`` for each parameter v by its name, in its shape; without W_hh if W_hh is frozen.
-        h: ``dL/dh_t`` for ``t = 1 .. T``, ``(T, hidden)``: the derivative of the chunk's whole loss by ``h_t``, through
+        parameters: ``dL/dv`` by the name of the parameter v, in the shape of v; without W_hh if W_hh is frozen.
+        h: ``dL/dh_t`` for ``t = 1 .. T``, ``(T, hidden)``: the gradient of the chunk's whole loss, through
             ``o_t`` and through all later states.
-        state: ``dL/dh_0``, ``(hidden,)``. Truncation means that the chunk before does not receive it.
+        state: ``dL/dh_0``, ``(hidden,)``. Because of the truncation, the previous chunk does not receive it.
     """
 
     parameters: dict[str, Array]
@@ -261,7 +261,7 @@ class Gradients:
 
     @property
     def norm_by_time_step(self) -> Array:
-        """The Euclidean norm of ``dL/dh_t`` for ``t = 1 .. T``, ``(T,)``: the gradient by time step."""
+        """The Euclidean norm of ``dL/dh_t`` for ``t = 1 .. T``, ``(T,)``."""
         return np.asarray(np.linalg.norm(self.h, axis=1))
 
 
@@ -269,7 +269,7 @@ def read(network: Network, symbols: Symbols, state: Array) -> tuple[Array, Array
     """Read symbols ``(T,)`` from a state ``(hidden,)``; return inputs ``(T, input)`` and states ``(T + 1, hidden)``."""
     f, W_hh = ACTIVATIONS[network.activation], network.W_hh
     x = np.eye(network.vocabulary_size)[symbols] if network.embedding is None else network.embedding[symbols]
-    currents = x @ network.W_xh.T + network.b_h  # the part of a that does not depend on the state before
+    currents = x @ network.W_xh.T + network.b_h  # the part of a that does not depend on the previous state
     h = np.empty((len(symbols) + 1, network.hidden_size))
     h[0] = state
     for t, current in enumerate(currents, start=1):
@@ -284,18 +284,18 @@ def forward(
     reduction: Reduction = "mean",
     scored: int | None = None,
 ) -> Trace:
-    """Run the forward pass: read a chunk and score the prediction of each next symbol.
+    """Run the forward pass: read a chunk and compute the loss of each prediction.
 
     Args:
         network: The parameters.
-        symbols: ``T + 1`` numbers from 0 up to below ``vocabulary``, ``T >= 1``; the last one is only a target.
+        symbols: ``T + 1`` integers, ``T >= 1``, each ``0 <= s_t < vocabulary``; the last one is only a target.
         state: ``h_0``, ``(hidden,)``; zeros if None.
-        reduction: L is the ``mean`` of the scored losses or their ``sum``.
+        reduction: Whether L is the ``mean`` or the ``sum`` of the scored losses.
         scored: Number of steps at the end that are scored, 1 to T; None for all.
 
     Raises:
-        UsageError: The chunk has fewer than two symbols or a symbol outside the vocabulary, the state has another size,
-            the reduction is unknown, or ``scored`` is outside its bounds.
+        UsageError: The chunk has fewer than two symbols or a symbol outside the vocabulary, the state has the wrong
+            shape, the reduction is unknown, or ``scored`` is outside its bounds.
 
     Example:
         >>> network = initialise(vocabulary_size=5, hidden_size=3, generator=np.random.default_rng(0))
@@ -314,7 +314,7 @@ def forward(
         raise UsageError(f"scored must be from 1 to the {steps} steps of the chunk, got {count}")
     state = network.zero_state() if state is None else state
     if state.shape != (network.hidden_size,):
-        raise UsageError(f"the state must be ({network.hidden_size},), as W_hh is, got {state.shape}")
+        raise UsageError(f"the shape of the state must be ({network.hidden_size},), got {state.shape}")
 
     x, h = read(network, symbols[:-1], state)
     o = h[1:] @ network.W_hy.T + network.b_y
@@ -326,17 +326,17 @@ def forward(
 
 def log_softmax(o: Array) -> Array:
     """Return ``o - log sum_j exp(o[j])`` over the last axis."""
-    shifted: Array = o - o.max(axis=-1, keepdims=True)  # the same result, and exp cannot overflow
+    shifted: Array = o - o.max(axis=-1, keepdims=True)  # exp cannot overflow, and the result is the same
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
 def backward(network: Network, trace: Trace) -> Gradients:
-    """Run the backward pass; the numbers in the code are those of the equations at the top of this module.
+    """Run the backward pass; the comments number the equations at the top of this module.
 
     Args:
         network: The parameters of the forward pass.
-        trace: The result of :func:`forward`.
+        trace: The values of the forward pass, from :func:`forward`.
 
     Example:
         A small step against the gradient reduces the loss by the step size times the squared norm of the gradient.
@@ -364,7 +364,7 @@ def backward(network: Network, trace: Trace) -> Gradients:
     gradients["b_y"] = d_o.sum(axis=0)
 
     # 3
-    d_h = d_o @ network.W_hy  # the part through o_t; the loop adds the part through a_{t+1}
+    d_h = d_o @ network.W_hy  # the term through o_t; the loop adds the term through a_{t+1}
     d_a = np.empty_like(d_h)
     slope = SLOPES[network.activation](h[1:])
     later = network.zero_state()  # W_hh^T dL/da_{t+1}
@@ -390,28 +390,30 @@ def backward(network: Network, trace: Trace) -> Gradients:
     return Gradients(gradients, d_h, later)
 
 
-# --- bounds -----------------------------------------------------------------------------------------------------------
+# --- checks -----------------------------------------------------------------------------------------------------------
 
 
 def checked_symbols(symbols: Symbols, vocabulary_size: int) -> Symbols:
-    """Return ``symbols`` if they are whole numbers in one row, from 0 up to below ``vocabulary_size``; may be empty."""
+    """Return ``symbols`` if they are a one-dimensional array of integers in the vocabulary; it may be empty."""
     symbols = np.asarray(symbols)
     if symbols.ndim != 1 or (len(symbols) and symbols.dtype.kind not in "iu"):
-        raise UsageError(f"symbols must be whole numbers in one row, got {symbols.dtype} {symbols.shape}")
-    # A negative symbol would silently count from the end.
+        raise UsageError(
+            f"symbols must be a one-dimensional array of integers, got {symbols.dtype} of shape {symbols.shape}"
+        )
+    # NumPy would silently count a negative index from the end.
     if len(symbols) and not (symbols.min() >= 0 and symbols.max() < vocabulary_size):
         wrong = symbols[(symbols < 0) | (symbols >= vocabulary_size)][0]
-        raise UsageError(f"symbols must be from 0 to {vocabulary_size - 1}, the vocabulary, got {wrong}")
+        raise UsageError(f"symbols must be from 0 to {vocabulary_size - 1} (the vocabulary), got {wrong}")
     return symbols
 
 
 def one_of(value: str, values: Sequence[str], name: str) -> None:
-    """Raise unless a value is one of some."""
+    """Raise a UsageError unless a value is one of the allowed values."""
     if value not in values:
-        raise UsageError(f"unknown {name} {value!r}; there are {', '.join(values)}")
+        raise UsageError(f"{name} must be one of {', '.join(values)}, got {value!r}")
 
 
 def at_least(value: int, bound: int, name: str) -> None:
-    """Raise unless a whole number is at least ``bound``."""
+    """Raise a UsageError unless a value is at least ``bound``."""
     if value < bound:
         raise UsageError(f"{name} must be at least {bound}, got {value}")

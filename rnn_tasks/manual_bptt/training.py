@@ -1,4 +1,4 @@
-"""Training by truncated back-propagation through time; evaluation, sampling and measures of a network."""
+"""Training by truncated backpropagation through time; evaluation, sampling and diagnostics."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -26,14 +26,14 @@ from rnn_tasks.manual_bptt.network import (
 
 
 def clip(gradients: Mapping[str, Array], max_norm: float) -> tuple[float, float]:
-    """Scale the gradient, all arrays as one vector, to a norm of at most ``max_norm`` (Pascanu et al. 2013).
+    """Scale the gradient of all arrays together to a norm of at most ``max_norm`` (Pascanu et al. 2013).
 
     Args:
         gradients: Arrays by name; scaled in place.
-        max_norm: Largest Euclidean norm, ``> 0``; ``math.inf`` for no clipping.
+        max_norm: Largest Euclidean norm, ``> 0``; ``math.inf`` does not clip.
 
     Returns:
-        The norm before clipping, and the factor: 1 if nothing was clipped.
+        The norm before clipping, and the factor, which is 1 if the gradient was not clipped.
 
     Example:
         >>> gradients = {"W_hh": np.array([[3.0]]), "b_h": np.array([4.0])}
@@ -56,14 +56,14 @@ def sgd(
     lr: float,
     momentum: float = 0.0,
 ) -> None:
-    """Make one step of gradient descent in place, as ``torch.optim.SGD``: ``v = momentum v + g``, then ``w -= lr v``.
+    """Update the parameters in place, like ``torch.optim.SGD``: ``v = momentum v + g``, then ``w -= lr v``.
 
     Args:
         parameters: w, by name. Parameters without a gradient are not changed.
         gradients: g, by name.
-        velocities: v, by name; empty before the first step. The caller keeps it from step to step.
+        velocities: v, by name; empty before the first step, updated in place.
         lr: Learning rate.
-        momentum: Factor on v of the step before.
+        momentum: Factor on v of the previous step.
     """
     for name, gradient in gradients.items():
         velocities[name] = momentum * velocities[name] + gradient if name in velocities else gradient.copy()
@@ -71,7 +71,7 @@ def sgd(
 
 
 def step_decay(lr: float, rate: float, every: int, step: int) -> float:
-    """Return the learning rate at a step, counted from 0: ``lr``, multiplied by ``rate`` after each ``every`` steps.
+    """Return the learning rate at a step, counted from 0: ``lr`` times ``rate`` for each ``every`` steps before it.
 
     Example:
         >>> [step_decay(1.0, rate=0.5, every=2, step=step) for step in range(5)]
@@ -82,20 +82,20 @@ def step_decay(lr: float, rate: float, every: int, step: int) -> float:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a training.
+    """Settings of the training.
 
     Args:
         lr: Learning rate of the first step, ``> 0``.
-        sequence_length: T, the steps of a chunk, through which gradients go back, ``>= 1``.
-        reduction: The loss of a chunk: the ``mean`` of its steps' losses or their ``sum``. The gradient of the sum is T
-            times as large, so ``lr`` and ``clip`` have to suit the reduction.
-        momentum: ``>= 0`` and ``< 1``.
-        decay_rate: Factor on the rate after each ``decay_every`` steps, ``> 0`` and ``<= 1``.
-        decay_every: Steps, ``>= 1``.
-        clip: Largest norm of the gradient, ``> 0``; ``math.inf`` for no clipping.
+        sequence_length: T, the steps of a chunk, through which gradients are propagated, ``>= 1``.
+        reduction: Loss of a chunk: the ``mean`` or the ``sum`` of the losses of its steps. The gradient of the sum is T
+            times as large, so ``lr`` and ``clip`` depend on the reduction.
+        momentum: Momentum of gradient descent, ``0 <= momentum < 1``.
+        decay_rate: Factor on the learning rate after each ``decay_every`` steps, ``0 < decay_rate <= 1``.
+        decay_every: Steps between two decays, ``>= 1``.
+        clip: Largest norm of the gradient, ``> 0``; ``math.inf`` does not clip.
 
     Raises:
-        UsageError: A value outside its bounds.
+        UsageError: A value is outside its bounds.
     """
 
     lr: float
@@ -110,7 +110,7 @@ class Settings:
         one_of(self.reduction, get_args(Reduction), "reduction")
         at_least(self.sequence_length, 1, "sequence_length")
         at_least(self.decay_every, 1, "decay_every")
-        # written so that the conditions are false for nan
+        # these conditions are false for nan
         if not 0 < self.lr < math.inf:
             raise UsageError(f"lr must be above 0 and finite, got {self.lr}")
         if not 0 <= self.momentum < 1:
@@ -143,22 +143,22 @@ class Step:
 
 
 def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[Step]:
-    """Train by truncated back-propagation through time; each step is made when the iterator is asked for it.
+    """Train by truncated backpropagation through time, one step for each item of the iterator.
 
-    The chunks follow one another in the text, and the state is carried from each to the next. When the rest of the text
-    is too short for a chunk, training continues at the start of the text, from a state of zeros.
+    Chunks are consecutive, and the state is carried from each to the next. When the rest of the text is too short for a
+    chunk, training continues at the start of the text, from a state of zeros.
 
     Args:
         network: Changed in place.
         symbols: The text, at least ``sequence_length + 1`` symbols.
-        settings: How to train.
+        settings: The settings of the training.
 
     Yields:
-        The record of each step, after the step. There is no last step.
+        The record of each step, after the step, without end.
 
     Raises:
         UsageError: At the first step, if the text is too short for one chunk or has symbols outside the vocabulary.
-        DivergedError: A gradient is not finite; the parameters are those before that step.
+        DivergedError: A gradient is not finite; this step has not changed the parameters.
 
     Example:
         >>> from rnn_tasks.manual_bptt import initialise
@@ -172,14 +172,14 @@ def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[St
     velocities: dict[str, Array] = {}
     state = network.zero_state()
     for step, (chunk, reset) in enumerate(chunks(symbols, settings.sequence_length)):
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below, as DivergedError
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below as DivergedError
             trace = forward(network, chunk, network.zero_state() if reset else state, settings.reduction)
             gradients = backward(network, trace)
             norm_by_time_step = gradients.norm_by_time_step
             norm, factor = clip(gradients.parameters, settings.clip)
-        # Where ReLUs are dead, one of the two norms may be finite and the other not.
+        # With dead ReLUs, one of the two norms may be finite and the other not.
         if not (math.isfinite(norm) and np.isfinite(norm_by_time_step).all()):
-            raise DivergedError(f"the gradient of step {step + 1:,} is not finite; take a smaller lr or a smaller clip")
+            raise DivergedError(f"the gradient of step {step + 1:,} is not finite; use a smaller lr or a smaller clip")
         lr = step_decay(settings.lr, settings.decay_rate, settings.decay_every, step)
         sgd(network.parameters(), gradients.parameters, velocities, lr, settings.momentum)
         state = trace.state
@@ -187,7 +187,7 @@ def train(network: Network, symbols: Symbols, settings: Settings) -> Iterator[St
 
 
 def chunks(symbols: Symbols, sequence_length: int) -> Iterator[tuple[Symbols, bool]]:
-    """Yield chunks of ``sequence_length + 1`` symbols without end, each with whether it is the first of the text.
+    """Yield pairs without end: a chunk of ``sequence_length + 1`` symbols, and whether it is the first of the text.
 
     The last symbol of a chunk, its last target, is also the first input of the next chunk.
 
@@ -205,7 +205,7 @@ def chunks(symbols: Symbols, sequence_length: int) -> Iterator[tuple[Symbols, bo
 
 
 def evaluate(network: Network, symbols: Symbols) -> float:
-    """Return the mean loss over a whole text, nats per symbol; the state starts at zeros and is carried to the end.
+    """Return the mean loss over a whole text, in nats per symbol, from a state of zeros.
 
     Raises:
         UsageError: The text has fewer than two symbols, or symbols outside the vocabulary.
@@ -218,34 +218,34 @@ def evaluate(network: Network, symbols: Symbols) -> float:
         >>> bool(np.isclose(evaluate(network, text), forward(network, text).loss))
         True
     """
-    piece, total, state = 1000, 0.0, network.zero_state()  # in pieces, so that memory does not grow with the text
-    for start in range(0, max(len(symbols) - 1, 1), piece):
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below, as DivergedError
-            trace = forward(network, symbols[start : start + piece + 1], state, "sum")
+    size, total, state = 1000, 0.0, network.zero_state()  # in pieces, so that memory does not grow with the text
+    for start in range(0, max(len(symbols) - 1, 1), size):
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below as DivergedError
+            trace = forward(network, symbols[start : start + size + 1], state, "sum")
         total, state = total + trace.loss, trace.state
     if not math.isfinite(total):
-        raise DivergedError("the loss is not finite; take a smaller lr or a smaller clip")
+        raise DivergedError("the loss is not finite; use a smaller lr or a smaller clip")
     return total / (len(symbols) - 1)
 
 
-# --- sampling and measures --------------------------------------------------------------------------------------------
+# --- sampling and diagnostics -----------------------------------------------------------------------------------------
 
 
 def sample(
     network: Network, prefix: Symbols, length: int, generator: np.random.Generator, temperature: float = 1.0
 ) -> Symbols:
-    """Continue a prefix: draw a symbol from ``softmax(o_t / temperature)``, read it, draw the next, and so on.
+    """Continue a prefix: repeatedly draw a symbol from ``softmax(o_t / temperature)`` and read it.
 
     Args:
-        network: The network that writes.
+        network: The parameters.
         prefix: Symbols to read first, at least one, from a state of zeros.
-        length: Number of symbols to write, ``>= 0``.
+        length: Number of symbols to draw, ``>= 0``.
         generator: Source of the random numbers.
-        temperature: ``>= 0``. Below 1, probable symbols become more probable; 0 always takes the most probable symbol
-            and draws no random number.
+        temperature: ``>= 0``. Below 1, probable symbols become more probable. At 0, the most probable symbol is taken
+            and no random number is drawn.
 
     Returns:
-        The written symbols, ``(length,)``, without the prefix.
+        The drawn symbols, ``(length,)``, without the prefix.
 
     Raises:
         UsageError: A value is outside its bounds, the prefix is empty, or a symbol is outside the vocabulary.
@@ -261,7 +261,7 @@ def sample(
     at_least(length, 0, "length")
     prefix = checked_symbols(prefix, network.vocabulary_size)
     if not len(prefix):
-        raise UsageError("the prefix is empty; give at least one symbol to start from")
+        raise UsageError("the prefix is empty; give at least one symbol")
     state = read(network, prefix, network.zero_state())[1][-1]
     written = np.empty(length, dtype=np.int64)
     for i in range(length):
@@ -269,7 +269,7 @@ def sample(
         if temperature == 0:
             written[i] = o.argmax()
         else:
-            with np.errstate(over="ignore"):  # at a tiny temperature; exp(-inf) is the right probability
+            with np.errstate(over="ignore"):  # at a tiny temperature; then exp(-inf) = 0 is correct
                 p = np.exp(log_softmax((o - o.max()) / temperature))
             written[i] = generator.choice(len(p), p=p)
         state = read(network, written[i : i + 1], state)[1][-1]
@@ -279,13 +279,13 @@ def sample(
 def last_loss_by_time_step(network: Network, symbols: Symbols, sequence_length: int) -> Array:
     """Return the norm of ``dl_T/dh_t``, the gradient of a chunk's last loss, averaged over the chunks of a text.
 
-    If all steps are scored, each ``dL/dh_t`` contains the gradient of ``l_t`` itself, which hides how much of the later
-    losses' gradient has vanished. Here only the last step is scored, so all of the gradient has come back through time.
+    If all steps are scored, each ``dL/dh_t`` contains the gradient of ``l_t`` itself, which hides how much of the
+    gradient of later losses has vanished. Here only the last step is scored: the whole gradient comes from that step.
 
     Args:
         network: The parameters.
         symbols: The text, at least ``sequence_length + 1`` symbols; the state is carried from chunk to chunk.
-        sequence_length: T.
+        sequence_length: T, the steps of a chunk.
 
     Returns:
         Norms for ``t = 1 .. T``, ``(sequence_length,)``.
@@ -299,14 +299,14 @@ def last_loss_by_time_step(network: Network, symbols: Symbols, sequence_length: 
         if first and norms:
             break
         trace = forward(network, chunk, state, scored=1)
-        with np.errstate(over="ignore"):  # the norm is inf then
+        with np.errstate(over="ignore"):  # then the norm is inf
             norms.append(backward(network, trace).norm_by_time_step)
         state = trace.state
     return np.asarray(np.mean(norms, axis=0))
 
 
 def spectral_radius(weight: Array) -> float:
-    """Return the largest absolute eigenvalue of a square matrix W; for large k, ``W^k`` grows as its k-th power.
+    """Return the largest absolute eigenvalue of a square matrix.
 
     Example:
         >>> round(spectral_radius(np.array([[0.0, 2.0], [-2.0, 0.0]])), 6)
@@ -316,7 +316,7 @@ def spectral_radius(weight: Array) -> float:
 
 
 def unigram_entropy(symbols: Symbols) -> float:
-    """Return the loss of a predictor that knows only how often each symbol occurs in the text, nats per symbol.
+    """Return the loss of a predictor that knows only the frequencies of the symbols, in nats per symbol.
 
     Example:
         >>> f"{unigram_entropy(np.array([0, 1, 1, 0])):.4f}"
@@ -328,7 +328,7 @@ def unigram_entropy(symbols: Symbols) -> float:
 
 
 def encode(text: str, characters: str) -> Symbols:
-    """Return the index of each character of ``text`` in ``characters``, the vocabulary.
+    """Return the index of each character of a text in ``characters``, the vocabulary.
 
     Raises:
         UsageError: A character is not in the vocabulary.
@@ -337,15 +337,15 @@ def encode(text: str, characters: str) -> Symbols:
         >>> encode("cab", "abc")
         array([2, 0, 1])
     """
-    places = {character: place for place, character in enumerate(characters)}
-    strange = sorted(set(text) - set(characters))
-    if strange:
-        raise UsageError(f"not in the vocabulary: {', '.join(map(repr, strange))}")
-    return np.array([places[character] for character in text], dtype=np.int64)
+    indices = {character: index for index, character in enumerate(characters)}
+    unknown = sorted(set(text) - set(characters))
+    if unknown:
+        raise UsageError(f"not in the vocabulary: {', '.join(map(repr, unknown))}")
+    return np.array([indices[character] for character in text], dtype=np.int64)
 
 
 def decode(symbols: Symbols, characters: str) -> str:
-    """Return the text of symbols, the inverse of :func:`encode`.
+    """Return the text of a sequence of symbols, the inverse of :func:`encode`.
 
     Example:
         >>> decode(np.array([2, 0, 1]), "abc")

@@ -7,12 +7,12 @@ import torch
 from jsonargparse import ArgumentParser
 
 from rnn_tasks.models.recurrent_model import RecurrentModel
-from rnn_tasks.runs.find import RunPlace
-from rnn_tasks.runs.trained_network import read_weights, refusing_misfits
+from rnn_tasks.runs.find import RunLocation
+from rnn_tasks.runs.trained_network import mismatch_errors, read_weights
 from rnn_tasks.spec import TaskSpec
 
 
-def load_model(place: RunPlace) -> RecurrentModel:
+def load_model(place: RunLocation) -> RecurrentModel:
     """Build the model of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
@@ -24,8 +24,8 @@ def load_model(place: RunPlace) -> RecurrentModel:
     Raises:
         UsageError: The config or the checkpoint is missing or damaged, or they do not belong together.
     """
-    section, spec, weights, misfit = read_weights(place)
-    with refusing_misfits(place, misfit):
+    section, spec, weights, mismatch = read_weights(place)
+    with mismatch_errors(place, mismatch):
         model = build_model(section, spec)
         model.load_state_dict(weights)
     return model

@@ -13,7 +13,7 @@ from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_sn
 from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
 from rnn_tasks.runs.files import SUMMARY, read_summary
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, read_config
+from rnn_tasks.runs.find import RunLocation, best_checkpoint, read_config
 from rnn_tasks.runs.tensorboard_log import Curve, read_curves
 from rnn_tasks.runs.trained_network import build_network, load_network
 from rnn_tasks.spec import Batch, TaskSpec
@@ -125,7 +125,7 @@ def section(config: dict[str, Any], name: str) -> dict[str, Any]:
     return found or {}
 
 
-def load_runs(places: Sequence[RunPlace]) -> list[RunData]:
+def load_runs(places: Sequence[RunLocation]) -> list[RunData]:
     """Load the runs of a report.
 
     Args:
@@ -140,11 +140,11 @@ def load_runs(places: Sequence[RunPlace]) -> list[RunData]:
     return runs
 
 
-def labels(places: Sequence[RunPlace]) -> list[str]:
+def labels(places: Sequence[RunLocation]) -> list[str]:
     """Return names of runs: the folder of a single run; a letter and the network of each of several runs.
 
     Example:
-        >>> labels([RunPlace(Path("lightning_logs/echo/version_3"))])
+        >>> labels([RunLocation(Path("lightning_logs/echo/version_3"))])
         ['echo/version_3']
     """
     if len(places) == 1:
@@ -163,7 +163,7 @@ def network_of(config: dict[str, Any]) -> str:
     return f"{name}, {constraint}" if constraint else name
 
 
-def load_run(place: RunPlace, label: str) -> RunData:
+def load_run(place: RunLocation, label: str) -> RunData:
     """Load a run.
 
     Args:

@@ -18,7 +18,7 @@ from rnn_tasks.report.page import write_page
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.files import require_writable
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 
 SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
     learning_section,
@@ -30,7 +30,7 @@ SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
 """In the order in which a person asks."""
 
 
-def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
+def write_report(places: Sequence[RunLocation], folder: Path) -> Path:
     """Analyze runs and write the report; each finished section is printed, since some take a while.
 
     Args:

@@ -1,1 +1,1 @@
-"""Run folders: how they are named, written, found, and read again."""
+"""Run folders: naming, writing, finding and reading."""

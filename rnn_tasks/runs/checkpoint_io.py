@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there."""
+"""Writing checkpoints atomically."""
 
 import io
 from pathlib import Path
@@ -12,17 +12,18 @@ from rnn_tasks.runs.files import write_atomically
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and moves it there, and reads tensors and plain values only.
+    """Lightning plugin that writes checkpoints atomically, and reads only tensors and plain values.
 
-    (Lightning's own goes through the system's temporary folder, from where a move can be a copy.)
+    A checkpoint is written into its own folder and then renamed. Lightning's own plugin uses the system's temporary
+    folder, from which a move may be a copy that is not atomic.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write a checkpoint.
 
         Args:
-            checkpoint: What to write.
-            path: Where to.
+            checkpoint: The contents of the checkpoint.
+            path: The file.
             storage_options: Not used.
         """
         buffer = io.BytesIO()
@@ -33,22 +34,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a file that this class wrote; whatever the arguments, as :func:`read_tensors` does."""
+        """Read a checkpoint with :func:`read_tensors`; arguments other than the path are ignored."""
         contents: dict[str, Any] = read_tensors(Path(path))
         callbacks = contents.get("callbacks", {})
         for name, state in callbacks.items():
             if isinstance(state, dict) and state.get("dirpath"):
-                callbacks[name] = moved(state, state["dirpath"], str(Path(path).absolute().parent))
+                callbacks[name] = replace_folder(state, state["dirpath"], str(Path(path).absolute().parent))
         return contents
 
 
-def moved(value: Any, old: str, new: str) -> Any:
-    """A nested structure whose paths below one folder are below another: the run folder may have been moved.
+def replace_folder(value: Any, old: str, new: str) -> Any:
+    """Replace the folder of all paths in a nested structure, because the run folder may have been moved.
 
     Example:
-        >>> moved({"best": "/a/b.ckpt", "scores": {"/a/b.ckpt": 0.5}}, "/a", "/c")
+        >>> replace_folder({"best": "/a/b.ckpt", "scores": {"/a/b.ckpt": 0.5}}, "/a", "/c")
         {'best': '/c/b.ckpt', 'scores': {'/c/b.ckpt': 0.5}}
     """
     if isinstance(value, dict):
-        return {moved(key, old, new): moved(kept, old, new) for key, kept in value.items()}
+        return {replace_folder(key, old, new): replace_folder(item, old, new) for key, item in value.items()}
     return new + value[len(old) :] if isinstance(value, str) and value.startswith(old) else value

@@ -1,4 +1,4 @@
-"""Reading checkpoints: tensors and plain values only, so that nothing in a file is executed."""
+"""Reading checkpoints: only tensors and plain values, so that no code in a file is executed."""
 
 import warnings
 from pathlib import Path
@@ -10,13 +10,13 @@ from rnn_tasks.errors import UsageError
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the checkpoint of a model, as :func:`read_tensors` does.
+    """Read the checkpoint of a model with :func:`read_tensors`.
 
     Args:
         path: The file.
 
     Raises:
-        UsageError: It is missing, damaged, or holds something else.
+        UsageError: The file is missing, damaged, or not the checkpoint of a model.
     """
     checkpoint = read_tensors(path)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
@@ -25,17 +25,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path) -> Any:
-    """Read tensors and plain values from a file, onto the CPU; nothing in it is executed.
+    """Read tensors and plain values from a file, onto the CPU; no code in the file is executed.
 
     Args:
         path: The file.
 
     Raises:
-        UsageError: It is missing, damaged, or holds more than that.
+        UsageError: The file is missing, damaged, or holds other objects.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch wonders aloud about files that are not its own
+            warnings.simplefilter("ignore")  # torch warns about files that it did not write
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UsageError(f"there is no checkpoint {path}") from error
@@ -43,7 +43,7 @@ def read_tensors(path: Path) -> Any:
         raise UsageError(f"{path} is a folder, not a checkpoint") from error
     except PermissionError as error:
         raise UsageError(f"{path} cannot be read: permission denied") from error
-    except Exception as error:  # torch raises many kinds for a file that it cannot make sense of
+    except Exception as error:  # torch raises many types of exceptions for a damaged file
         raise UsageError(
-            f"{path} cannot be loaded: it is damaged, or holds more than tensors and plain values"
+            f"{path} cannot be loaded: it is damaged, or holds objects other than tensors and plain values"
         ) from error

@@ -1,4 +1,4 @@
-"""The names in a run folder, and writing that leaves either the old file or the new one."""
+"""The file names in a run folder, and functions that write files atomically."""
 
 import json
 import os
@@ -18,14 +18,14 @@ LAST = "last.ckpt"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a killed process or a full disk leaves the file that was there.
+    """Write a file atomically: after a killed process or a full disk, the old file is unchanged.
 
     Args:
         path: The file; its folder must exist.
         content: Text (UTF-8) or bytes.
 
     Raises:
-        OSError: It cannot be written; nothing has changed.
+        OSError: The file cannot be written; nothing has changed.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -42,12 +42,12 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write several files so that a killed process or a full disk leaves no new one.
+    """Write several files: a killed process or a full disk leaves none of them incomplete.
 
-    All are written into a temporary folder, and then moved to their places.
+    All files are written into a temporary folder, and then moved into the folder.
 
     Args:
-        folder: Created if it does not exist.
+        folder: The folder; created if it does not exist.
         files: Contents by name; a name may include folders.
 
     Raises:
@@ -68,28 +68,28 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Raise if files cannot be written into a folder; nothing is left behind.
+    """Raise if files cannot be written into a folder; no file or folder remains.
 
     Args:
         folder: A folder that exists or can be created.
 
     Raises:
-        OSError: It is not writable.
+        OSError: The folder is not writable.
     """
     with TemporaryDirectory(prefix=".", dir=existing_folder(folder)):
         pass
 
 
 def existing_folder(folder: Path) -> Path:
-    """Return a folder if it exists, else the first of its parents that does."""
+    """Return the folder if it exists, else its closest parent that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
-    """What ``summary.json`` of a run holds; nothing when the run has none yet.
+    """Return the contents of a run's ``summary.json``; an empty dictionary if there is no such file yet.
 
     Raises:
-        UsageError: It is damaged.
+        UsageError: The file is damaged.
     """
     path = folder / SUMMARY
     if not path.is_file():
@@ -97,26 +97,26 @@ def read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again") from error
-    if not isinstance(summary, dict) or not is_whole(summary):
-        raise UsageError(f"{path} is damaged; delete it, then resume the run to have it written again")
+        raise UsageError(f"{path} is damaged; delete it and resume the run, which writes it again") from error
+    if not isinstance(summary, dict) or not is_valid_summary(summary):
+        raise UsageError(f"{path} is damaged; delete it and resume the run, which writes it again")
     return {**summary, "metrics": current_metrics(summary["metrics"])}
 
 
-def is_whole(summary: dict[str, Any]) -> bool:
-    """Whether a summary holds what its readers rely on, each of the kind that it has to be."""
+def is_valid_summary(summary: dict[str, Any]) -> bool:
+    """Return whether a summary has the keys that its readers use, with values of the right types."""
 
-    def numbers(value: Any) -> bool:
+    def is_record(value: Any) -> bool:
         return isinstance(value, dict) and all(isinstance(v, int | float | str | dict) for v in value.values())
 
     baseline = summary.get("baseline", {"loss": 1.0})
     return (
         {"metrics", "stopped", "steps"} <= summary.keys()
-        and numbers(summary["metrics"])
+        and is_record(summary["metrics"])
         and isinstance(summary["steps"], int)
         and isinstance(summary.get("verdict"), str | None)
         and isinstance(summary.get("solved_at"), int | None)
-        and numbers(baseline)
+        and is_record(baseline)
         and isinstance(baseline.get("loss"), int | float)
         and baseline["loss"] > 0
     )

@@ -1,11 +1,11 @@
-"""The settings of a run, as a table shows them."""
+"""The settings of a run as a flat dictionary, for tables."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that tell runs apart, under short names; what is off or empty is left out.
+    """Return the settings that distinguish runs, by short names; without settings that are off or empty.
 
     Args:
         config: The contents of config.yaml.
@@ -17,7 +17,7 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted names, without the words ``init_args`` and ``class_path``.
+    """Return nested settings by dotted names, without the levels ``init_args`` and ``class_path``.
 
     Example:
         >>> flatten({"model": {"class_path": "m.Net", "init_args": {"size": 3}}})

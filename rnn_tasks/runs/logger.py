@@ -1,4 +1,4 @@
-"""The logger of a run, which also names its folder."""
+"""The logger of a run, which also creates the run folder."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from torch.utils.tensorboard.summary import hparams
 
 
 def claim_version(folder: Path) -> str:
-    """Make the next free ``version_N`` below a folder; of two processes that ask at once each gets its own.
+    """Create the next free ``version_N`` in a folder and return its name; safe for concurrent processes.
 
     Args:
-        folder: The folder of the task's runs, made if it is missing.
+        folder: The folder of the task's runs; created if it does not exist.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdecimal()]
@@ -32,22 +32,22 @@ def claim_version(folder: Path) -> str:
 
 
 class RunLogger(TensorBoardLogger):
-    """TensorBoard events in ``save_dir/name/version_N``, where N is the next number that no other run has.
+    """A TensorBoard logger that writes into ``save_dir/name/version_N``, where N is the next free number.
 
     Args:
         save_dir: Folder of all runs.
-        name: Folder of this task's runs; on the command line the task's name if None.
-        version: Folder of this run; None for the next one.
+        name: Folder of the task's runs; if None, the command line uses the name of the task.
+        version: Folder of this run; None for the next free one.
     """
 
     def __init__(self, save_dir: str = "lightning_logs", name: str | None = None, version: str | None = None) -> None:
-        # Absolute, so that a run that is resumed from another folder finds its checkpoints at the place that they name.
+        # An absolute path, so that a run can be resumed from another working folder: checkpoints contain paths.
         super().__init__(os.path.abspath(save_dir), name, version, default_hp_metric=False)
         self.task_folder = name or ""
         self.run_folder = version
 
-    def name_after(self, task: str) -> None:
-        """Take the task's name for the folder of its runs, unless the folder has a name.
+    def set_default_name(self, task: str) -> None:
+        """Use the name of a task for the folder of its runs, unless the logger was given a name.
 
         Args:
             task: Name of the task.
@@ -56,23 +56,23 @@ class RunLogger(TensorBoardLogger):
 
     @property
     def name(self) -> str:
-        """The folder of the task's runs below ``save_dir``."""
+        """The folder of the task's runs in ``save_dir``."""
         return self.task_folder
 
     @property
     def version(self) -> str:
-        """The run's folder below ``save_dir/name``, claimed when it is first asked for."""
+        """The run's folder in ``save_dir/name``, created at the first access."""
         if self.run_folder is None:
-            # Other ranks are told the folder by rank zero, which alone writes into it.
+            # Only rank zero writes into the folder; Lightning broadcasts its path to the other ranks.
             is_rank_zero = getattr(rank_zero_only, "rank", 0) == 0
             self.run_folder = claim_version(Path(self.root_dir)) if is_rank_zero else "version_of_rank_zero"
         return self.run_folder
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write scalars, less Lightning's "epoch", which is a chart of its own and says nothing here.
+        """Write the scalars of a step as one event, without Lightning's "epoch".
 
-        All of a step are one event: an event each would take thirty times as long.
+        One event for each scalar would take thirty times as long.
         """
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items() if name != "epoch"]
         if values:
@@ -80,21 +80,21 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def log_charts(self, charts: Mapping[str, Sequence[str]]) -> None:
-        """Let TensorBoard draw several curves into one chart, on its page CUSTOM SCALARS.
+        """Define charts of several curves for TensorBoard's page CUSTOM SCALARS.
 
         Args:
-            charts: The names of the curves, by the name of the chart.
+            charts: The names of the curves by the title of the chart.
         """
         # The plugin reads names as regular expressions.
         lines = {name: ["Multiline", [f"^{curve}$" for curve in curves]] for name, curves in charts.items()}
-        self.experiment.add_custom_scalars({"beside the baseline": lines})
+        self.experiment.add_custom_scalars({"compared with the baseline": lines})
 
     @rank_zero_only
     def log_result(self, hyperparameters: dict[str, Any], names: Sequence[str]) -> None:
-        """Enter the run into the HPARAMS page, where its last values of some scalars stand.
+        """Add the run to TensorBoard's page HPARAMS, which shows the last values of some scalars.
 
         Args:
-            hyperparameters: Settings by name: numbers, strings and truth values.
+            hyperparameters: Settings by name: numbers, strings and booleans.
             names: The scalars, the most important one first.
         """
         for summary in hparams(hyperparameters, dict.fromkeys(names, 0)):  # type: ignore[no-untyped-call]
@@ -102,5 +102,5 @@ class RunLogger(TensorBoardLogger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Write out what is waiting, without Lightning's hparams.yaml, which config.yaml makes superfluous."""
+        """Write buffered events to disk, but not Lightning's hparams.yaml, which would repeat config.yaml."""
         self.experiment.flush()

@@ -10,7 +10,7 @@ LAYOUTS = {"seed": "plain"}
 """Layouts of the copy task."""
 
 METRICS = {"sequence_accuracy": "exact_match"}
-"""Metrics, without their stage."""
+"""Metrics, without the prefix of their stage."""
 
 CONFIG_FOLDERS = {"seeds": "published"}
 """Folders of the shipped configs."""

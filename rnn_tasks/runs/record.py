@@ -1,4 +1,4 @@
-"""What the trainer knows of a run: its folder, and the record that the command line keeps of it."""
+"""The folder of a trainer's run, and the config of a run of the command line."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,28 +15,28 @@ from rnn_tasks.runs.hyperparameters import hyperparameters
 
 
 def run_folder(trainer: Trainer) -> Path | None:
-    """The folder of the run, the same on every rank (so ask on every rank); None when the run leaves nothing behind."""
+    """Return the run folder, equal on all ranks; None if the run writes no files. Call this on every rank."""
     if not trainer.loggers or trainer.fast_dev_run or trainer.log_dir is None:  # type: ignore[attr-defined]
         return None
     return Path(trainer.log_dir)
 
 
 def run_record(trainer: Trainer) -> "RunRecord | None":
-    """The record of the run; None if the trainer was not made by the command line."""
+    """Return the RunRecord of the run; None if the trainer was not created by the command line."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     return next((callback for callback in callbacks if isinstance(callback, RunRecord)), None)
 
 
 class RunRecord(SaveConfigCallback):
-    """The config of a run: written into the folder of a new run, once, and read by callbacks and by the model.
+    """The config of a run, written once into the folder of a new run, and read by callbacks and the model.
 
-    A run that has a record is tested when it has been trained.
+    A run with a record is tested after its training.
     """
 
     @cached_property
     def text(self) -> str:
-        """The whole configuration, as config.yaml holds it."""
-        # It was validated when it was parsed.
+        """The whole configuration as YAML, the text of config.yaml."""
+        # The configuration was validated when it was parsed.
         return str(self.parser.dump(self.config, skip_unset=False, skip_link_targets=True, skip_validation=True))
 
     @cached_property
@@ -47,12 +47,12 @@ class RunRecord(SaveConfigCallback):
 
     @property
     def model_hash(self) -> str:
-        """Fingerprint of the model's section, by which a checkpoint is known to belong to the config."""
+        """The hash of the model section, which checkpoints hold to show which config they belong to."""
         return config_hash(self.values["model"])
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """The settings that tell runs apart, under short names."""
+        """The settings that distinguish runs, by short names."""
         return hyperparameters(self.values)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""Read what a run has logged into TensorBoard's files."""
+"""Reading the TensorBoard files of a run."""
 
 import logging
 from pathlib import Path
@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 TEXT_SUFFIX = "/text_summary"
-"""What TensorBoard adds to the name of a text."""
+"""The suffix that TensorBoard adds to the name of a text."""
 
 
 class Curve(NamedTuple):
-    """A quantity over a training.
+    """A quantity over the steps of a run.
 
     Attributes:
         steps: Optimizer steps, ``(n,)``.
-        values: ``(n,)``.
+        values: The quantity at these steps, ``(n,)``.
     """
 
     steps: NDArray[np.int64]
@@ -24,10 +24,10 @@ class Curve(NamedTuple):
 
 
 class Log(NamedTuple):
-    """What a run has logged into TensorBoard's files.
+    """The contents of the TensorBoard files of a run.
 
     Attributes:
-        curves: Numbers over training, by name. Steps are those that were logged: Lightning counts them from 0.
+        curves: Scalars by name. Steps are counted from 0, as Lightning logs them.
         texts: The last text of each name.
     """
 
@@ -36,16 +36,18 @@ class Log(NamedTuple):
 
 
 def read_log(folder: Path) -> Log:
-    """Read what a run has logged into TensorBoard's files.
+    """Read the TensorBoard files of a run.
 
-    A resumed run repeats some steps; the last value of each step counts.
+    A resumed run logs some steps twice; the last value of each step is kept.
 
     Args:
-        folder: The run folder; without such files the log is empty.
+        folder: The run folder; the log is empty if it has no TensorBoard files.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it warns of files that a killed run has cut
+    logging.getLogger("tensorboard").setLevel(
+        logging.ERROR
+    )  # no warnings about files that a killed run left incomplete
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "histograms": 1, "tensors": 1})
     events.Reload()
     curves, tags = {}, events.Tags()
@@ -62,9 +64,9 @@ def read_log(folder: Path) -> Log:
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """Read the numbers that a run has logged into TensorBoard's files, by name.
+    """Read the scalars in the TensorBoard files of a run, by name.
 
     Args:
-        folder: The run folder; without such files there are no curves.
+        folder: The run folder; there are no curves if it has no TensorBoard files.
     """
     return read_log(folder).curves

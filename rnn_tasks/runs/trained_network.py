@@ -1,4 +1,4 @@
-"""Build the network of a run again, from its config.yaml and a checkpoint, without Lightning."""
+"""Building the network of a run from its config.yaml and a checkpoint, without Lightning."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,43 +13,43 @@ from rnn_tasks.errors import UsageError, brief
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.files import CONFIG
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, read_config, read_stored_config
+from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, read_config, read_stored_config
 from rnn_tasks.spec import TaskSpec
 
 CHECKPOINT_KEY = "rnn_tasks"
-"""Where a checkpoint holds the task's sizes and the hash of the model section of config.yaml."""
+"""The key of a checkpoint under which the task's sizes and the hash of the model section are stored."""
 
 NETWORKS: dict[str, type[Network]] = {
     "rnn_tasks.models.SequenceTagger": TaggerNetwork,
     "rnn_tasks.models.LanguageModel": LanguageNetwork,
 }
-"""The network of each model of the package, so that its module, which needs Lightning, is not imported."""
+"""The network class of each model of the package: the modules of the models would import Lightning."""
 
 PARTS = ("core", "readout", "symbol_embedding", "condition_embedding")
 """The parts of a network."""
 
 
 class TrainedWeights(NamedTuple):
-    """What a run holds of its network.
+    """The stored network of a run.
 
     Attributes:
         section: The section ``model`` of config.yaml.
-        spec: Sizes and strings of the task.
-        weights: Of the model, by name.
-        misfit: The message for weights that do not fit the section.
+        spec: The sizes and strings of the task.
+        weights: The weights of the model by name.
+        mismatch: The error message if the weights do not fit the section.
     """
 
     section: dict[str, Any]
     spec: TaskSpec
     weights: dict[str, Tensor]
-    misfit: str
+    mismatch: str
 
 
 def current_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a model by their present names; in version 0.1.0 a model held the parts of its network itself.
+    """Return the weights of a model by their current names; in version 0.1.0 names had no prefix ``network.``.
 
     Args:
-        state_dict: From a checkpoint.
+        state_dict: The weights of a checkpoint.
 
     Example:
         >>> list(current_names({"network.core.weight_hh_l0": torch.zeros(1), "readout.bias": torch.zeros(1)}))
@@ -60,88 +60,88 @@ def current_names(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def read_weights(place: RunPlace) -> TrainedWeights:
+def read_weights(location: RunLocation) -> TrainedWeights:
     """Read the config and the weights of a run, and check that they belong together.
 
     Args:
-        place: The run; without a checkpoint its best one, or else its last one.
+        location: The run; if no checkpoint is given, its best, or else its last one.
 
     Raises:
-        UsageError: Something is missing, damaged, or does not belong together.
+        UsageError: A file is missing or damaged, or the checkpoint does not belong to the config.
     """
-    stored_section, section = read_stored_config(place.folder)["model"], read_config(place.folder)["model"]
-    path = place.checkpoint or best_checkpoint(place.folder)
+    stored_section, section = read_stored_config(location.folder)["model"], read_config(location.folder)["model"]
+    path = location.checkpoint or best_checkpoint(location.folder)
     checkpoint = read_checkpoint(path)
     stored = checkpoint.get(CHECKPOINT_KEY)
     if not isinstance(stored, dict) or "spec" not in stored:
-        raise UsageError(f"{path} was not made by rnn_tasks")
+        raise UsageError(f"{path} is not a checkpoint of rnn_tasks")
     if stored.get("config") not in (config_hash(stored_section), config_hash(section)):
-        raise UsageError(f"{path} does not belong to {place.folder / CONFIG}: the model section is another one")
-    misfit = f"{path} does not fit the model of {place.folder / CONFIG}"
+        raise UsageError(f"{path} does not belong to {location.folder / CONFIG}: their model sections differ")
+    mismatch = f"{path} does not fit the model of {location.folder / CONFIG}"
     try:
         spec, weights = TaskSpec.from_dict(stored["spec"]), current_names(checkpoint["state_dict"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(misfit) from error
-    return TrainedWeights(section, spec, weights, misfit)
+        raise UsageError(mismatch) from error
+    return TrainedWeights(section, spec, weights, mismatch)
 
 
-def load_network(place: RunPlace) -> Network:
+def load_network(location: RunLocation) -> Network:
     """Build the network of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
-        place: The run; without a checkpoint its best one, or else its last one.
+        location: The run; if no checkpoint is given, its best, or else its last one.
 
     Returns:
         The network, on the CPU, in evaluation mode.
 
     Raises:
-        UsageError: Something is missing, damaged, or does not belong together.
+        UsageError: A file is missing or damaged, or the checkpoint does not belong to the config.
     """
-    section, spec, weights, misfit = read_weights(place)
-    with refusing_misfits(place, misfit):
+    section, spec, weights, mismatch = read_weights(location)
+    with mismatch_errors(location, mismatch):
         network = build_network(section, spec)
-        own = {name.removeprefix("network."): weights[name] for name in weights if name.startswith("network.")}
-        network.load_state_dict(own)
+        parts = {name.removeprefix("network."): weights[name] for name in weights if name.startswith("network.")}
+        network.load_state_dict(parts)
     return network
 
 
 @contextmanager
-def refusing_misfits(place: RunPlace, misfit: str) -> Iterator[None]:
-    """Turn the errors of a config and weights that do not fit one another into one line.
+def mismatch_errors(location: RunLocation, mismatch: str) -> Iterator[None]:
+    """Report a config and weights that do not fit each other as a usage error.
 
     Args:
-        place: The run.
-        misfit: The message for weights that do not fit.
+        location: The run.
+        mismatch: The error message if the weights do not fit.
 
     Raises:
-        UsageError: Something inside the block does not fit.
+        UsageError: The block raised an error of a wrong config or of wrong weights.
     """
     try:
         yield
     except ArgumentError as error:
-        raise UsageError(f"{place.folder / CONFIG}: {brief(str(error))}") from error
+        raise UsageError(f"{location.folder / CONFIG}: {brief(str(error))}") from error
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError) as error:
-        raise UsageError(misfit) from error
+        raise UsageError(mismatch) from error
 
 
 def build_network(section: Mapping[str, Any], spec: TaskSpec, seed: int = 0) -> Network:
-    """The network of a config section, with the weights that training may begin with.
+    """Build the network of a config section with initial weights.
 
     Args:
         section: The section ``model``.
-        spec: Sizes and strings of the task.
-        seed: Of the weights.
+        spec: The sizes and strings of the task.
+        seed: Random seed of the weights.
 
     Returns:
         The network, on the CPU, in evaluation mode.
 
     Raises:
-        jsonargparse.ArgumentError: The section names a class that is not there, or a value that does not fit.
+        jsonargparse.ArgumentError: The section has an unknown class or an invalid value.
     """
     network_class = network_class_of(str(section.get("class_path")))
     parser = ArgumentParser(exit_on_error=False)
     added = parser.add_class_arguments(network_class, "network", skip={"spec"}, instantiate=False)
-    options = {name.removeprefix("network.") for name in added}  # other options of the section are for its training
+    options = {name.removeprefix("network.") for name in added}  # the other options of the section are for training
     chosen = {name: value for name, value in section.get("init_args", {}).items() if name in options}
     parsed = parser.instantiate(parser.parse_object({"network": chosen}))
     with torch.random.fork_rng(devices=[]):
@@ -151,19 +151,19 @@ def build_network(section: Mapping[str, Any], spec: TaskSpec, seed: int = 0) -> 
 
 
 def network_class_of(model: str) -> type[Network]:
-    """The class of a model's network.
+    """Return the network class of a model.
 
     Args:
-        model: Import path of the model's class.
+        model: The import path of the model class.
 
     Raises:
-        UsageError: There is no such model.
+        UsageError: The model does not exist.
     """
     if model in NETWORKS:
         return NETWORKS[model]
     module, _, name = model.rpartition(".")
     try:
-        found: type[Network] = getattr(import_module(module), name).network_class
+        network_class: type[Network] = getattr(import_module(module), name).network_class
     except (ImportError, ValueError, AttributeError) as error:
-        raise UsageError(f"no such class: {model}, or it is no model of a network") from error
-    return found
+        raise UsageError(f"no such model class: {model}") from error
+    return network_class

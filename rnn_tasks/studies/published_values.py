@@ -11,7 +11,7 @@ from rnn_tasks.analysis.memory import memory_capacity
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.runs.tensorboard_log import read_curves
 from rnn_tasks.runs.trained_network import load_network
 from rnn_tasks.studies.published import Comparison, Published, PublishedResult, Verdict, compare
@@ -140,7 +140,7 @@ def lexicon_share_of_run(folder: Path) -> float:
     Raises:
         UsageError: The run has no weights, or its network is not a language model.
     """
-    network = load_network(RunPlace(folder, folder / CHECKPOINTS / LAST))
+    network = load_network(RunLocation(folder, folder / CHECKPOINTS / LAST))
     if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
         raise UsageError(f"the network of {folder} is not a language model")
     return ELMAN.lexicon_share(network.generate(network.spec.vocabulary.prefix, TEXT_LENGTH, TEMPERATURE, seed=0))

@@ -24,14 +24,14 @@ def end_of(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[ob
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_each_failure_has_its_status_and_line(
+def test_each_exception_has_its_status_and_message(
     error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert end_of(error, capsys) == (status, line)
 
 
 @pytest.mark.parametrize("number", NOT_WRITABLE)
-def test_file_that_cannot_be_written_is_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unwritable_file_is_reported_in_one_line(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     status, line = end_of(OSError(number, os.strerror(number), "logs/a"), capsys)
     assert status == 1
     assert line == f"rnn-tasks: error: logs/a: {os.strerror(number)}; {NOT_WRITABLE[number]}, then try again\n"
@@ -40,12 +40,12 @@ def test_file_that_cannot_be_written_is_one_line(number: int, capsys: pytest.Cap
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "I/O error"), FileNotFoundError(errno.ENOENT, "x"), OSError("no")]
 )
-def test_other_system_errors_are_not_explained_away(error: OSError) -> None:
+def test_other_system_errors_are_raised(error: OSError) -> None:
     with pytest.raises(type(error)), one_line_errors():
         raise error
 
 
-def test_debug_shows_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debug_mode_raises_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNN_TASKS_DEBUG", "1")
     with pytest.raises(UsageError, match="no such task"), one_line_errors():
         raise UsageError("no such task")

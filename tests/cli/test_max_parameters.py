@@ -14,6 +14,7 @@ SPEC = Echo(delay=2).spec
 
 
 def section(core: str, **options: Any) -> dict[str, Any]:
+    """Return the model section of a config with this layer."""
     optimizer = {"class_path": "torch.optim.Adam"}
     layer = {"class_path": f"rnn_tasks.cores.{core}", "init_args": {"hidden_size": 3, **options}}
     return {
@@ -23,42 +24,42 @@ def section(core: str, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("core", ["Elman", "RNN", "GRU", "LSTM", "ScratchGRU"])
-@pytest.mark.parametrize("most", [500, 5_000, 20_001])
-def test_the_size_is_the_largest_that_fits(core: str, most: int) -> None:
-    size = hidden_size_within(section(core), SPEC, most)
-    assert parameters_with(section(core), SPEC, size) <= most < parameters_with(section(core), SPEC, size + 1)
+@pytest.mark.parametrize("max_parameters", [500, 5_000, 20_001])
+def test_hidden_size_within_returns_the_largest_size(core: str, max_parameters: int) -> None:
+    size = hidden_size_within(section(core), SPEC, max_parameters)
+    assert parameters_with(section(core), SPEC, size) <= max_parameters < parameters_with(section(core), SPEC, size + 1)
 
 
-def test_an_elman_network_has_as_many_parameters_as_its_equations_say() -> None:
+def test_parameters_with_counts_all_weights_of_elman() -> None:
     inputs, outputs, hidden = SPEC.input_size, SPEC.output_size, 7
-    wanted = hidden * (inputs + hidden + 2) + outputs * (hidden + 1)
-    assert parameters_with(section("Elman"), SPEC, hidden) == wanted
+    expected = hidden * (inputs + hidden + 2) + outputs * (hidden + 1)
+    assert parameters_with(section("Elman"), SPEC, hidden) == expected
 
 
-@pytest.mark.parametrize(("most", "said"), [(0, "at least 1"), (20, "even one hidden unit")])
-def test_a_budget_that_nothing_fits_is_refused(most: int, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        hidden_size_within(section("GRU"), SPEC, most)
+@pytest.mark.parametrize(("max_parameters", "message"), [(0, "at least 1"), (20, "at least [0-9,]+ for this layer")])
+def test_hidden_size_within_rejects_a_too_small_maximum(max_parameters: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        hidden_size_within(section("GRU"), SPEC, max_parameters)
 
 
-def test_a_layer_without_a_size_is_refused() -> None:
+def test_hidden_size_within_rejects_a_layer_without_hidden_size() -> None:
     model = section("GRU")
     del model["init_args"]["core"]["init_args"]["hidden_size"]
     with pytest.raises(UsageError, match="hidden_size"):
         hidden_size_within(model, SPEC, 1000)
 
 
-def test_a_run_with_a_budget_is_the_run_with_that_size(rnn_tasks: RnnTasks) -> None:
+def test_max_parameters_trains_like_the_chosen_hidden_size(rnn_tasks: RnnTasks) -> None:
     common = ("fit", "--config", "echo", "--config", "models/gru", "--trainer.max_steps", "3")
     assert rnn_tasks(*common, "--max_parameters", "9000").status == 0
     config = yaml.safe_load(Path("lightning_logs/echo/version_0/config.yaml").read_text())
     size = config["model"]["init_args"]["core"]["init_args"]["hidden_size"]
     assert config["max_parameters"] is None
     assert rnn_tasks(*common, "--model.core.hidden_size", str(size)).status == 0
-    one, other = (
+    weights, expected = (
         torch.load(f"lightning_logs/echo/version_{number}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
         for number in range(2)
     )
-    assert sum(weight.numel() for weight in one.values()) <= 9000
-    for name, weight in one.items():
-        torch.testing.assert_close(weight, other[name], rtol=0, atol=0)
+    assert sum(weight.numel() for weight in weights.values()) <= 9000
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""Run folders of version 0.1.0, whose models held the parts of the network themselves."""
+"""Run folders of version 0.1.0, whose weights had no prefix ``network.``."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.conftest import RnnTasks
 
 
 def to_0_1_0(run: Path) -> None:
-    """Give the weights and the options of a run the names that they had in version 0.1.0."""
+    """Rename the weights and options of a run to their names in version 0.1.0."""
     config = yaml.safe_load((run / "config.yaml").read_text())
     arguments = config["model"]["init_args"]
     arguments["quiet_blank"] = arguments.pop("zero_blank_weights")
@@ -33,7 +33,7 @@ def to_0_1_0(run: Path) -> None:
         ("elman_grammar", ("generate", "--length", "20")),
     ],
 )
-def test_old_run_is_answered_analysed_and_resumed(trained: RnnTasks, task: str, command: tuple[str, ...]) -> None:
+def test_commands_accept_a_run_of_version_0_1_0(trained: RnnTasks, task: str, command: tuple[str, ...]) -> None:
     run, old = (Path(f"lightning_logs/{task}/version_{number}") for number in (0, 1))
     shutil.copytree(run, old)
     to_0_1_0(old)
@@ -52,15 +52,15 @@ def test_old_run_is_answered_analysed_and_resumed(trained: RnnTasks, task: str, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--config", "seeds/copy_rnn"), "no config seeds/copy_rnn: it is called published/copy_rnn now"),
-        (("--config", "copy", "--data.layout", "seed"), "got seed; it is called 'plain' now"),
-        (("--config", "copy", "--model.quiet_blank", "true"), "it is called 'zero_blank_weights' now"),
+        (("--config", "seeds/copy_rnn"), "no config seeds/copy_rnn; it was renamed to published/copy_rnn"),
+        (("--config", "copy", "--data.layout", "seed"), "got seed; it was renamed to 'plain'"),
+        (("--config", "copy", "--model.quiet_blank", "true"), "it was renamed to 'zero_blank_weights'"),
     ],
 )
-def test_fit_names_the_current_name_of_an_old_one(
+def test_fit_suggests_the_current_name_of_a_renamed_option(
     rnn_tasks: RnnTasks, arguments: tuple[str, ...], message: str
 ) -> None:
-    said = rnn_tasks("fit", *arguments)
-    assert (said.status, said.out) == (2, "")
-    assert said.err.count("\n") == 1
-    assert message in said.err
+    result = rnn_tasks("fit", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert message in result.err

@@ -1,4 +1,4 @@
-"""The command line: mistakes in one line, what fit leaves behind, resuming."""
+"""The trainer's commands: usage errors, the files of a run, and resuming."""
 
 import json
 import signal
@@ -15,16 +15,16 @@ from torch import Tensor
 from rnn_tasks.callbacks import RunSummary
 from tests.conftest import SMALL, RnnTasks, small
 
-ECHO = ("fit", "--config", "echo", *SMALL)
+FIT_ECHO = ("fit", "--config", "echo", *SMALL)
 
 
-def state(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
     checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
     return checkpoint
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two nested structures hold the same values, bit for bit."""
+    """Return whether two nested structures have equal values, bit for bit."""
     if isinstance(left, Tensor):
         return torch.equal(left, right)
     if isinstance(left, Mapping):
@@ -35,273 +35,276 @@ def equal(left: Any, right: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         ("--data.delay 15", "delay must be at least 0 and below sequence_length (15), got 15"),
         ("--data.batch_size -1", "batch_size must be at least 1, got -1"),
         ("--model.core.hidden_size -3", "hidden_size must be at least 1, got -3"),
-        ("--model.core.hiden_size 3", "did you mean 'hidden_size'?"),
+        ("--model.core.hiden_size 3", "model.core: unknown option 'hiden_size'; did you mean 'hidden_size'?"),
         ("--data.dealy 3", "did you mean 'delay'?"),
         ("--trainer.max_step 3", "did you mean 'trainer.max_steps'?"),
         ("--model.core Elmann", "did you mean 'Elman'?"),
         ("--data Ecko", "did you mean 'Echo'?"),
         ("--constraint Reorthogonalise", "did you mean 'Reorthogonalize'?"),
-        ("--model.optimizer.lr fast", "lr"),
-        ("--trainer.max_steps many", "max_steps"),
+        ("--model.optimizer.lr fast", "model.optimizer.lr: must be a number, got fast"),
+        ("--trainer.max_steps many", "trainer.max_steps: must be an integer, got many"),
+        ("--seed_everything abc", "seed_everything: must be an integer or true or false, got abc"),
+        ("--trainer.devices 0", "`Trainer(devices='0')` value is not a valid input"),
         ("--num_threads 0", "num_threads must be at least 1"),
-        ("--config ecko", "no config ecko: give a file, or one of"),
+        ("--config ecko", "no config ecko; did you mean 'echo'?"),
+        ("--config nothing", "no config nothing: give the path of a YAML file, or one of base, copy, echo,"),
         ("--ckpt_path nothing.ckpt", "there is no checkpoint nothing.ckpt"),
         ("--model.schedule WarmupLinear --trainer.max_steps -1 --trainer.max_epochs 1", "set trainer.max_steps"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_no_run(rnn_tasks: RnnTasks, words: str, said: str) -> None:
-    answer = rnn_tasks("fit", "--config", "echo", *words.split())
-    assert answer.status == 2
-    assert said in answer.err
-    assert answer.err.count("\n") == 1
-    assert answer.err.startswith("rnn-tasks: error: ")
+def test_usage_error_is_one_line_and_creates_no_run(rnn_tasks: RnnTasks, arguments: str, message: str) -> None:
+    result = rnn_tasks("fit", "--config", "echo", *arguments.split())
+    assert result.status == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert result.err.startswith("rnn-tasks: error: ")
     assert not list(Path().glob("lightning_logs/*/*/checkpoints"))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("data: {init_args: {dealy: 3}}", "did you mean 'delay'?"),
         ("trainr: {max_steps: 3}", "did you mean 'trainer.max_steps'?"),
         ("trainer: {callbacks: [{class_path: StopAtAcuracy}]}", "did you mean 'StopAtAccuracy'?"),
         ("model: {class_path: os.system}", "model"),
-        ("a: [b", "parsing"),
+        ("a: [b", "mine.yaml is not valid YAML: line 2: "),
     ],
 )
-def test_a_mistake_in_a_config_is_one_line(rnn_tasks: RnnTasks, text: str, said: str) -> None:
+def test_error_in_a_config_is_one_line(rnn_tasks: RnnTasks, text: str, message: str) -> None:
     Path("mine.yaml").write_text(text)
-    answer = rnn_tasks("fit", "--config", "echo", "--config", "mine.yaml")
-    assert answer.status == 2
-    assert said in answer.err
-    assert answer.err.count("\n") == 1
+    result = rnn_tasks("fit", "--config", "echo", "--config", "mine.yaml")
+    assert result.status == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_without_words_or_with_an_unknown_one(rnn_tasks: RnnTasks) -> None:
+def test_missing_or_unknown_command_is_reported(rnn_tasks: RnnTasks) -> None:
     assert "respond" in rnn_tasks("fitt").err
     assert rnn_tasks().status == 2
     assert "--config echo" in rnn_tasks("fit").err
-    said = rnn_tasks("--version")
-    assert said.status == 0
-    assert said.out.startswith("rnn-tasks ")
+    result = rnn_tasks("--version")
+    assert result.status == 0
+    assert result.out.startswith("rnn-tasks ")
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(rnn_tasks: RnnTasks) -> None:
+def test_unwritable_log_folder_is_one_line(rnn_tasks: RnnTasks) -> None:
     Path("file").write_text("")
-    said = rnn_tasks(*ECHO, "--trainer.logger.save_dir", "file/logs")
-    assert said.status == 1
-    assert "file/logs" in said.err
-    assert said.err.count("\n") == 1
+    result = rnn_tasks(*FIT_ECHO, "--trainer.logger.save_dir", "file/logs")
+    assert result.status == 1
+    assert "file/logs" in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_summary_json_holds_what_scripts_rely_on(trained: RnnTasks) -> None:
+def test_summary_json_contains_the_documented_keys(trained: RnnTasks) -> None:
     summary = json.loads(Path("lightning_logs/echo/version_0/summary.json").read_text())
     assert summary["task"] == "echo"
     assert (summary["model"], summary["core"], summary["seed"]) == ("SequenceTagger", "Elman", 0)
     assert (summary["steps"], summary["sequences"], summary["stopped"]) == (4, 16, "steps")
     assert summary["verdict"] in ("solved", "learning", "at_baseline")
     assert {"val/loss", "val/accuracy", "test/accuracy", "test/loss_share"} <= summary["metrics"].keys()
-    weights = state(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt"))["state_dict"]
+    weights = load(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt"))["state_dict"]
     assert summary["parameters"] == sum(weight.numel() for weight in weights.values())
     assert summary["baseline"]["accuracy"] == pytest.approx(1 / 26)
 
 
-def test_the_same_command_gives_the_same_bits_and_another_seed_others(rnn_tasks: RnnTasks) -> None:
+def test_equal_commands_give_equal_weights_for_equal_seeds(rnn_tasks: RnnTasks) -> None:
     for seed in ("1", "1", "2"):
-        assert rnn_tasks(*ECHO, "--seed_everything", seed).status == 0
+        assert rnn_tasks(*FIT_ECHO, "--seed_everything", seed).status == 0
     first, again, other = (
-        state(Path(f"lightning_logs/echo/version_{number}/checkpoints/last.ckpt"))["state_dict"] for number in range(3)
+        load(Path(f"lightning_logs/echo/version_{number}/checkpoints/last.ckpt"))["state_dict"] for number in range(3)
     )
     assert equal(first, again)
     assert not equal(first, other)
 
 
-def test_the_saved_config_trains_the_same_network(trained: RnnTasks) -> None:
-    said = trained("fit", "--config", "lightning_logs/echo/version_0/config.yaml")
-    assert said.status == 0, said.err
+def test_saved_config_trains_the_same_network(trained: RnnTasks) -> None:
+    result = trained("fit", "--config", "lightning_logs/echo/version_0/config.yaml")
+    assert result.status == 0, result.err
     first, again = (
-        state(Path(f"lightning_logs/echo/version_{number}/checkpoints/last.ckpt"))["state_dict"] for number in (0, 1)
+        load(Path(f"lightning_logs/echo/version_{number}/checkpoints/last.ckpt"))["state_dict"] for number in (0, 1)
     )
     assert equal(first, again)
 
 
-def test_validate_test_and_predict_measure_a_run_and_leave_none_behind(trained: RnnTasks) -> None:
+def test_validate_test_and_predict_create_no_run(trained: RnnTasks) -> None:
     run = Path("lightning_logs/echo/version_0")
-    words = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/best.ckpt")]
-    said = trained("test", *words)
-    assert said.status == 0, said.err
+    arguments = ["--config", str(run / "config.yaml"), "--ckpt_path", str(run / "checkpoints/best.ckpt")]
+    result = trained("test", *arguments)
+    assert result.status == 0, result.err
     measured = json.loads((run / "summary.json").read_text())["metrics"]["test/accuracy"]
-    assert f"{measured:.4f}" in said.out
-    assert trained("validate", *words).status == 0
-    assert trained("predict", *words).status == 0
+    assert f"{measured:.4f}" in result.out
+    assert trained("validate", *arguments).status == 0
+    assert trained("predict", *arguments).status == 0
     assert [path.name for path in Path("lightning_logs/echo").iterdir()] == ["version_0"]
 
 
 def without_clock(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The checkpoint less its seconds and paths."""
+    """Return the checkpoint without its seconds and paths."""
     checkpoint["callbacks"] = {
-        name: {key: value for key, value in kept.items() if key != "seconds"}
-        for name, kept in checkpoint["callbacks"].items()
+        name: {key: value for key, value in state.items() if key != "seconds"}
+        for name, state in checkpoint["callbacks"].items()
         if not name.startswith("ModelCheckpoint")
     }
     return checkpoint
 
 
 class Killed(BaseException):
-    """What a test raises where a real process would be killed."""
+    """Raised by a test instead of killing the process."""
 
 
 DROPOUT = ("--model.core", "LSTM", "--model.core.num_layers", "2", "--model.core.dropout", "0.5")
 
 
-@pytest.mark.parametrize("more", [(), ("--constraint", "Reorthogonalize"), DROPOUT], ids=["plain", "qr", "dropout"])
-def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(
-    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+@pytest.mark.parametrize("options", [(), ("--constraint", "Reorthogonalize"), DROPOUT], ids=["plain", "qr", "dropout"])
+def test_resumed_run_equals_an_uninterrupted_run(
+    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
-    words = [*ECHO, "--trainer.max_steps=8", *saving, *more]
-    assert rnn_tasks(*words).status == 0
-    whole = without_clock(state(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((1, 3, 4, 7) if not more else (2, 5), start=1):
+    arguments = [*FIT_ECHO, "--trainer.max_steps=8", *saving, *options]
+    assert rnn_tasks(*arguments).status == 0
+    whole = without_clock(load(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
+    for run, killed_at in enumerate((1, 3, 4, 7) if not options else (2, 5), start=1):
 
-        def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
+        def kill(self: RunSummary, trainer: Any, *args: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:
                 raise Killed
 
         with monkeypatch.context() as patch:
             patch.setattr(RunSummary, "on_train_batch_start", kill)
             with pytest.raises(Killed):
-                rnn_tasks(*words)
-        said = rnn_tasks("resume", "echo")
-        assert (said.status, said.err) == (0, "")
-        resumed = without_clock(state(Path(f"lightning_logs/echo/version_{run}/checkpoints/last.ckpt")))
+                rnn_tasks(*arguments)
+        result = rnn_tasks("resume", "echo")
+        assert (result.status, result.err) == (0, "")
+        resumed = without_clock(load(Path(f"lightning_logs/echo/version_{run}/checkpoints/last.ckpt")))
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks"):
             assert equal(whole[part], resumed[part]), (killed_at, part)
         assert not Path(f"lightning_logs/echo/version_{run + 1}").exists()
 
 
 @pytest.mark.parametrize("task", ["time_machine", "elman_grammar"])
-def test_a_run_on_text_that_is_killed_in_the_middle_of_an_epoch_ends_with_the_same_bits(
+def test_resumed_run_on_text_equals_an_uninterrupted_run(
     rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
-    words = ["fit", "--config", task, *small(task), "--trainer.max_steps=10", "--model.dropout=0.4", *saving]
-    words += ["--data.epoch_length=7"] if task == "elman_grammar" else ["--data.batch_size=500"]  # 7 batches
-    assert rnn_tasks(*words).status == 0
-    whole = without_clock(state(Path(f"lightning_logs/{task}/version_0/checkpoints/last.ckpt")))
+    arguments = ["fit", "--config", task, *small(task), "--trainer.max_steps=10", "--model.dropout=0.4", *saving]
+    arguments += ["--data.epoch_length=7"] if task == "elman_grammar" else ["--data.batch_size=500"]  # 7 batches
+    assert rnn_tasks(*arguments).status == 0
+    whole = without_clock(load(Path(f"lightning_logs/{task}/version_0/checkpoints/last.ckpt")))
     for run, killed_at in enumerate((2, 5, 9), start=1):
 
-        def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
+        def kill(self: RunSummary, trainer: Any, *args: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:
                 raise Killed
 
         with monkeypatch.context() as patch:
             patch.setattr(RunSummary, "on_train_batch_start", kill)
             with pytest.raises(Killed):
-                rnn_tasks(*words)
-        said = rnn_tasks("resume", task)
-        assert (said.status, said.err) == (0, "")
-        resumed = without_clock(state(Path(f"lightning_logs/{task}/version_{run}/checkpoints/last.ckpt")))
+                rnn_tasks(*arguments)
+        result = rnn_tasks("resume", task)
+        assert (result.status, result.err) == (0, "")
+        resumed = without_clock(load(Path(f"lightning_logs/{task}/version_{run}/checkpoints/last.ckpt")))
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "rnn_tasks"):
             assert equal(whole[part], resumed[part]), (killed_at, part)
 
 
 @pytest.mark.parametrize("stopped", ["steps", "accuracy"])
-def test_a_run_killed_between_its_training_and_its_test_is_tested(trained: RnnTasks, stopped: str) -> None:
+def test_resume_tests_a_run_killed_after_its_training(trained: RnnTasks, stopped: str) -> None:
     path = Path("lightning_logs/echo/version_0/summary.json")
     whole = json.loads(path.read_text())
     metrics = {name: value for name, value in whole["metrics"].items() if not name.startswith("test/")}
     path.write_text(json.dumps({**whole, "metrics": metrics, "stopped": stopped, "verdict": "learning"}))
-    said = trained("resume", "echo")
-    assert (said.status, said.err) == (0, "")
-    assert "test accuracy" in said.out
+    result = trained("resume", "echo")
+    assert (result.status, result.err) == (0, "")
+    assert "test accuracy" in result.out
     assert json.loads(path.read_text()) == {**whole, "stopped": stopped}
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", "{}"])
-def test_a_damaged_summary_is_one_line(trained: RnnTasks, damage: str) -> None:
+def test_damaged_summary_is_reported_in_one_line(trained: RnnTasks, damage: str) -> None:
     Path("lightning_logs/echo/version_0/summary.json").write_text(damage)
-    said = trained("resume", "echo")
-    assert said.status == 2
-    assert "summary.json is damaged; delete it" in said.err
-    assert said.err.count("\n") == 1
+    result = trained("resume", "echo")
+    assert result.status == 2
+    assert "summary.json is damaged; delete it" in result.err
+    assert result.err.count("\n") == 1
 
 
-def test_a_resumed_run_keeps_its_config_and_its_model(trained: RnnTasks) -> None:
+def test_resumed_run_keeps_its_config_and_its_model(trained: RnnTasks) -> None:
     config = Path("lightning_logs/echo/version_0/config.yaml")
     before = config.read_bytes()
-    said = trained("resume", "echo", "--trainer.max_steps", "6")
-    assert said.status == 0, said.err
-    assert state(config.parent / "checkpoints/last.ckpt")["global_step"] == 6
+    result = trained("resume", "echo", "--trainer.max_steps", "6")
+    assert result.status == 0, result.err
+    assert load(config.parent / "checkpoints/last.ckpt")["global_step"] == 6
     assert json.loads((config.parent / "summary.json").read_text())["steps"] == 6
     assert config.read_bytes() == before
-    said = trained("resume", "echo", "--trainer.max_steps", "8", "--model.optimizer.lr", "0.5")
-    assert said.status == 2
-    assert "keeps its model" in said.err
+    result = trained("resume", "echo", "--trainer.max_steps", "8", "--model.optimizer.lr", "0.5")
+    assert result.status == 2
+    assert "the model of a resumed run cannot be changed" in result.err
 
 
-def test_a_finished_run_that_is_resumed_only_says_so(trained: RnnTasks) -> None:
+def test_resume_only_prints_a_finished_run(trained: RnnTasks) -> None:
     path = Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")
     before = path.stat().st_mtime_ns
-    said = trained("resume", "echo")
-    assert said.status == 0
-    assert said.out.startswith("echo: ")
+    result = trained("resume", "echo")
+    assert result.status == 0
+    assert result.out.startswith("echo: ")
     assert path.stat().st_mtime_ns == before
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_over_in_its_folder(trained: RnnTasks) -> None:
+def test_resume_restarts_a_run_without_a_checkpoint(trained: RnnTasks) -> None:
     run = Path("lightning_logs/echo/version_0")
-    whole = state(run / "checkpoints/last.ckpt")["state_dict"]
+    whole = load(run / "checkpoints/last.ckpt")["state_dict"]
     for path in (run / "summary.json", *(run / "checkpoints").iterdir()):
         path.unlink()
     assert trained("resume", "echo").status == 0
-    assert equal(state(run / "checkpoints/last.ckpt")["state_dict"], whole)
+    assert equal(load(run / "checkpoints/last.ckpt")["state_dict"], whole)
     assert [path.name for path in run.parent.iterdir()] == ["version_0"]
 
 
-def test_a_damaged_last_checkpoint_is_one_line_and_stays(trained: RnnTasks) -> None:
+def test_damaged_last_checkpoint_is_reported_and_kept(trained: RnnTasks) -> None:
     path = Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")
     path.write_bytes(path.read_bytes()[:500])
-    said = trained("resume", "echo", "--trainer.max_steps", "6")
-    assert said.status == 2
-    assert said.err.count("\n") == 1
+    result = trained("resume", "echo", "--trainer.max_steps", "6")
+    assert result.status == 2
+    assert result.err.count("\n") == 1
     assert path.stat().st_size == 500
 
 
-def test_a_run_that_diverges_says_so_and_keeps_its_last_good_checkpoint(rnn_tasks: RnnTasks) -> None:
-    said = rnn_tasks(*ECHO, "--trainer.max_steps=40", "--model.optimizer=SGD", "--model.optimizer.lr=1e30",
+def test_diverged_run_keeps_its_last_finite_checkpoint(rnn_tasks: RnnTasks) -> None:
+    result = rnn_tasks(*FIT_ECHO, "--trainer.max_steps=40", "--model.optimizer=SGD", "--model.optimizer.lr=1e30",
                      "--model.schedule=null", "--trainer.gradient_clip_val=null", "--model.core.activation=identity",
                      "--trainer.val_check_interval=1")  # fmt: skip
-    assert said.status == 1
-    assert "the run diverged: the loss is" in said.err
+    assert result.status == 1
+    assert "the run diverged: the loss is" in result.err
     summary = json.loads(Path("lightning_logs/echo/version_0/summary.json").read_text())
     assert (summary["stopped"], summary["verdict"]) == ("diverged", "diverged")
     for path in Path("lightning_logs/echo/version_0/checkpoints").iterdir():
-        assert all(value.isfinite().all() for value in state(path)["state_dict"].values())
+        assert all(value.isfinite().all() for value in load(path)["state_dict"].values())
 
 
 @pytest.mark.parametrize("command", ["fit", "test"])
-@pytest.mark.parametrize("keep", [(), ("state_dict",)], ids=["foreign", "weights"])
-def test_a_checkpoint_names_no_class_and_must_fit(trained: RnnTasks, command: str, keep: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("kept_keys", [(), ("state_dict",)], ids=["foreign", "weights"])
+def test_checkpoint_imports_no_class_and_must_fit(trained: RnnTasks, command: str, kept_keys: tuple[str, ...]) -> None:
     Path("evil.py").write_text("import pathlib\npathlib.Path('imported').touch()\nclass Cell: ...\n")
     run = Path("lightning_logs/echo/version_0")
-    real = state(run / "checkpoints/best.ckpt")
+    real = load(run / "checkpoints/best.ckpt")
     named = {"_class_path": "evil.Cell", "_instantiator": "evil.Cell", "core": {"class_path": "evil.Cell"}}
-    torch.save({"state_dict": {}, "hyper_parameters": named, **{key: real[key] for key in keep}}, "evil.ckpt")
-    said = trained(command, "--config", str(run / "config.yaml"), "--ckpt_path", "evil.ckpt")
+    torch.save({"state_dict": {}, "hyper_parameters": named, **{key: real[key] for key in kept_keys}}, "evil.ckpt")
+    result = trained(command, "--config", str(run / "config.yaml"), "--ckpt_path", "evil.ckpt")
     assert not Path("imported").exists()
-    if keep and command == "test":
-        assert said.status == 0
+    if kept_keys and command == "test":
+        assert result.status == 0
     else:
-        assert said.status == 2
-        assert ("does not fit this network" if not keep else "no state of a training") in said.err
-        assert said.err.count("\n") == 1
+        assert result.status == 2
+        assert ("does not fit this network" if not kept_keys else "no state of the optimizer") in result.err
+        assert result.err.count("\n") == 1
 
 
 LAYER = """
@@ -327,13 +330,13 @@ class Leaky(nn.Module):
 
 
 @pytest.mark.parametrize("task", ["copy", "echo", "variable_delay_echo"])
-def test_a_layer_of_another_package_is_named_only_in_yaml(rnn_tasks: RnnTasks, task: str) -> None:
+def test_foreign_layer_needs_only_yaml(rnn_tasks: RnnTasks, task: str) -> None:
     Path(f"another_{task}.py").write_text(LAYER)
     layer = {"layer": f"another_{task}.Leaky", "options": {"leak": 0.25}}
     core = {"class_path": "Foreign", "init_args": {"hidden_size": 8, **layer}}
     Path("mine.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"core": core}}}))
-    said = rnn_tasks("fit", "--config", task, "--config", "mine.yaml", *SMALL)
-    assert said.status == 0, said.err
+    result = rnn_tasks("fit", "--config", task, "--config", "mine.yaml", *SMALL)
+    assert result.status == 0, result.err
     summary = json.loads(Path(f"lightning_logs/{task}/version_0/summary.json").read_text())
     assert summary["core"] == "Leaky"
     assert rnn_tasks("respond", *[task, *summary["example"].split()]).status == 0
@@ -348,16 +351,16 @@ def test_a_layer_of_another_package_is_named_only_in_yaml(rnn_tasks: RnnTasks, t
         ["--trainer.profiler", "simple"],
     ],
 )
-def test_lightning_s_options_work_with_the_qr_callback(rnn_tasks: RnnTasks, options: list[str]) -> None:
-    said = rnn_tasks("fit", "--config", "copy", *SMALL, *options)
-    assert said.status == 0, said.err
+def test_trainer_options_work_with_reorthogonalize(rnn_tasks: RnnTasks, options: list[str]) -> None:
+    result = rnn_tasks("fit", "--config", "copy", *SMALL, *options)
+    assert result.status == 0, result.err
     for name in ("best", "last"):
-        weights = state(Path(f"lightning_logs/copy/version_0/checkpoints/{name}.ckpt"))["state_dict"]
+        weights = load(Path(f"lightning_logs/copy/version_0/checkpoints/{name}.ckpt"))["state_dict"]
         weight = weights["network.core.weight_hh_l0"].double()
         assert (weight.T @ weight - torch.eye(8)).abs().max() < 1e-5
 
 
-def test_tensorboard_gets_curves_samples_settings_and_final_figures(trained: RnnTasks) -> None:
+def test_tensorboard_contains_curves_samples_and_settings(trained: RnnTasks) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -373,20 +376,20 @@ def test_tensorboard_gets_curves_samples_settings_and_final_figures(trained: Rnn
         HParamsPluginData.FromString(events.SummaryMetadata(f"_hparams_/{name}").plugin_data.content)
         for name in ("experiment", "session_start_info")
     ]
-    entered = content[1].session_start_info.hparams
-    assert entered["core"].string_value == "Elman"
-    assert entered["core.hidden_size"].number_value == 8
-    assert entered["seed"].number_value == 0
+    hparams = content[1].session_start_info.hparams
+    assert hparams["core"].string_value == "Elman"
+    assert hparams["core.hidden_size"].number_value == 8
+    assert hparams["seed"].number_value == 0
     shown = [metric.name.tag for metric in content[0].experiment.metric_infos]
     assert shown[0] == "test/accuracy"
     assert set(shown) - {"run/solved_at"} <= scalars
 
 
-def test_a_run_that_lightning_ends_for_a_signal_has_not_ended_well(
+def test_sigterm_in_lightning_gives_the_status_of_the_signal(
     rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def end(*_: object) -> None:
+    def terminate(*_: object) -> None:
         raise SIGTERMException
 
-    monkeypatch.setattr("lightning.pytorch.cli.LightningCLI._run_subcommand", end)
+    monkeypatch.setattr("lightning.pytorch.cli.LightningCLI._run_subcommand", terminate)
     assert rnn_tasks("fit", "--config", "copy").status == 128 + signal.SIGTERM

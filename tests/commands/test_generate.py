@@ -10,42 +10,42 @@ from rnn_tasks.runs.find import find_run
 from tests.conftest import RnnTasks
 
 
-def test_the_prefix_and_what_the_network_writes_after_it(trained: RnnTasks) -> None:
-    said = trained("generate", "elman_grammar", "--prefix", "the king", "--length", "30", "--seed", "4")
+def test_generate_prints_the_prefix_and_its_continuation(trained: RnnTasks) -> None:
+    result = trained("generate", "elman_grammar", "--prefix", "the king", "--length", "30", "--seed", "4")
     model = load_model(find_run("elman_grammar"))
-    assert said.out == model.generate("the king", 30, 0.7, seed=4) + "\n"  # type: ignore[operator]
-    assert len(said.out.replace("<unk>", "?")) == 8 + 30 + 1
-    assert said.err == ""
+    assert result.out == model.generate("the king", 30, 0.7, seed=4) + "\n"  # type: ignore[operator]
+    assert len(result.out.replace("<unk>", "?")) == 8 + 30 + 1
+    assert result.err == ""
 
 
-def test_a_fresh_process_writes_the_same(trained: RnnTasks) -> None:
-    words = ["generate", "elman_grammar", "--temperature", "1", "--length", "50", "--seed", "9"]
-    command = [sys.executable, "-m", "rnn_tasks", *words]
+def test_generate_is_equal_in_a_new_process(trained: RnnTasks) -> None:
+    arguments = ["generate", "elman_grammar", "--temperature", "1", "--length", "50", "--seed", "9"]
+    command = [sys.executable, "-m", "rnn_tasks", *arguments]
     paths = {"PYTHONPATH": ":".join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    fresh = subprocess.run(command, capture_output=True, text=True, env=paths, check=True).stdout
-    assert fresh == trained(*words).out
-    assert fresh.startswith("the boy")
+    output = subprocess.run(command, capture_output=True, text=True, env=paths, check=True).stdout
+    assert output == trained(*arguments).out
+    assert output.startswith("the boy")
 
 
-def test_without_the_book_a_run_still_writes(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generate_does_not_need_the_book(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "/nowhere")
-    said = trained("generate", "time_machine", "--length", "5")
-    assert (said.status, said.err) == (0, "")
-    assert said.out.startswith("time traveller")
+    result = trained("generate", "time_machine", "--length", "5")
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith("time traveller")
 
 
-def test_unknown_characters_are_noted(trained: RnnTasks) -> None:
-    said = trained("generate", "elman_grammar", "--prefix", "The boy?", "--length", "3")
-    assert said.err == "note: 'T' '?' not in this network's vocabulary, read as <unk>\n"
-    assert said.out.startswith("The boy?")
+def test_generate_notes_unknown_characters(trained: RnnTasks) -> None:
+    result = trained("generate", "elman_grammar", "--prefix", "The boy?", "--length", "3")
+    assert result.err == "note: not in the vocabulary of this network, read as <unk>: 'T' '?'\n"
+    assert result.out.startswith("The boy?")
 
 
-def test_the_vocabulary_can_be_shown(trained: RnnTasks) -> None:
-    said = trained("generate", "time_machine", "--vocabulary")
-    assert said.out.startswith("28 symbols: <unk> ' ' 'a' 'b'")
+def test_generate_prints_the_vocabulary(trained: RnnTasks) -> None:
+    result = trained("generate", "time_machine", "--vocabulary")
+    assert result.out.startswith("28 symbols: <unk> ' ' 'a' 'b'")
 
 
-def test_the_summary_holds_what_scripts_rely_on_and_names_the_next_step(trained: RnnTasks) -> None:
+def test_summary_on_text_contains_the_documented_keys(trained: RnnTasks) -> None:
     path = Path("lightning_logs/elman_grammar/version_0/summary.json")
     summary = json.loads(path.read_text())
     path.write_text(json.dumps({**summary, "verdict": "learning"}))
@@ -59,23 +59,23 @@ def test_the_summary_holds_what_scripts_rely_on_and_names_the_next_step(trained:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["elman_grammar", "--temperature", "-1"], "temperature must be at least 0, got -1.0"),
         (["elman_grammar", "--prefix", ""], "give a prefix of at least one character"),
         (["elman_grammar", "--length", "-3"], "length must be at least 0"),
-        (["echo"], "not trained on text: ask it with rnn-tasks respond"),
-        (["nothing"], "is not a run folder, a checkpoint or a task with a run"),
+        (["echo"], "not trained on text; use rnn-tasks respond"),
+        (["nothing"], "no run 'nothing': give a run folder, a checkpoint, or a task that has a run"),
         (["elman_grammar", "--lenght", "3"], "unrecognized arguments"),
     ],
 )
-def test_mistakes_are_one_line(trained: RnnTasks, words: list[str], said: str) -> None:
-    answer = trained("generate", *words)
-    assert answer.status == 2
-    assert said in answer.err
-    assert answer.err.count("\n") == 1
-    assert answer.out == ""
+def test_generate_reports_a_usage_error_in_one_line(trained: RnnTasks, arguments: list[str], message: str) -> None:
+    result = trained("generate", *arguments)
+    assert result.status == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert result.out == ""
 
 
-def test_respond_sends_a_language_model_on(trained: RnnTasks) -> None:
+def test_respond_refers_a_language_model_to_generate(trained: RnnTasks) -> None:
     assert "use rnn-tasks generate" in trained("respond", "time_machine", "a").err

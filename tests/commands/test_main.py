@@ -14,7 +14,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize(("stream", "lines"), [(Terminal(), 1), (io.StringIO(), 0)])
-def test_import_is_announced_on_a_terminal(stream: io.StringIO, lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_import_is_announced_on_a_terminal(
+    stream: io.StringIO, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.delitem(sys.modules, "lightning", raising=False)
     with slow_import():
@@ -23,12 +25,12 @@ def test_import_is_announced_on_a_terminal(stream: io.StringIO, lines: int, monk
     assert gc.isenabled()
 
 
-def test_garbage_collection_is_on_after_a_failed_import() -> None:
+def test_slow_import_enables_garbage_collection_after_a_failure() -> None:
     with pytest.raises(ImportError), slow_import():
         raise ImportError
     assert gc.isenabled()
 
 
-def test_version_needs_no_torch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--version"])
     assert capsys.readouterr().out.startswith("rnn-tasks ")

@@ -10,7 +10,7 @@ from rnn_tasks.report.blocks import Picture, Table
 from rnn_tasks.report.gradient_flow import flow_of, gradient_flow_section, table
 from rnn_tasks.report.gradients import AFTER, BEFORE
 from rnn_tasks.report.run_data import load_runs
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
 from tests.report.made import curve, made
 
@@ -20,7 +20,7 @@ NORMS = {BEFORE: curve(4.0, 1.0), AFTER: curve(2.0, 1.0)}
 
 
 def test_the_section_of_a_run(trained_logs: Path) -> None:
-    (run,) = load_runs([RunPlace(trained_logs / "echo" / "version_0")])
+    (run,) = load_runs([RunLocation(trained_logs / "echo" / "version_0")])
     section = gradient_flow_section([run])
     names = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert names == ["gradient_by_lag", "gradient_norm", "jacobian_products", "lyapunov_spectrum"]

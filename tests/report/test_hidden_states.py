@@ -3,7 +3,7 @@ from pathlib import Path
 from rnn_tasks.report.blocks import Picture, Table
 from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.run_data import load_runs
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Copy, ElmanGrammar
 from tests.report.made import made, network_of
 
@@ -11,7 +11,7 @@ GRAMMAR = ElmanGrammar(test_characters=6000)
 
 
 def test_the_section_of_a_run_on_the_grammar(trained_logs: Path) -> None:
-    (run,) = load_runs([RunPlace(trained_logs / "elman_grammar" / "version_0")])
+    (run,) = load_runs([RunLocation(trained_logs / "elman_grammar" / "version_0")])
     section = hidden_states_section([run])
     pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert pictures == ["trajectory", "units", "words", "accuracy_by_position", "next_character"]

@@ -19,7 +19,7 @@ from rnn_tasks.report.learning import baseline, learning_section, results, table
 from rnn_tasks.report.learning_curves import MAX_POINTS, learning_run, thinned
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
@@ -28,12 +28,12 @@ from tests.report.made import curve, made
 
 @pytest.fixture
 def echo(trained_logs: Path) -> RunData:
-    return load_runs([RunPlace(trained_logs / "echo" / "version_0")])[0]
+    return load_runs([RunLocation(trained_logs / "echo" / "version_0")])[0]
 
 
 @pytest.fixture
 def grammar(trained_logs: Path) -> RunData:
-    return load_runs([RunPlace(trained_logs / "elman_grammar" / "version_0")])[0]
+    return load_runs([RunLocation(trained_logs / "elman_grammar" / "version_0")])[0]
 
 
 def cells(table: Table) -> dict[str, list[str]]:
@@ -45,8 +45,8 @@ def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.Fixtu
     run: RunData = request.getfixturevalue(name)
     found = results(run)
     assert found.stage == "test"
-    of = summary_text.figures_of_text if name == "grammar" else summary_text.figures
-    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test"))
+    of = summary_text.text_metric_rows if name == "grammar" else summary_text.metric_rows
+    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test").values())
     shown = {value for row in table([run], [found]).rows for value in row[1:]}
     wanted = set(re.findall(r"\d+\.\d+%?", said))
     assert len(wanted) >= 4
@@ -168,7 +168,7 @@ def answered(lines: Lines) -> list[tuple[str, str, set[int]]]:
 
 
 def test_exactly_the_wrong_answers_are_marked(trained_logs: Path) -> None:
-    (run,) = load_runs([RunPlace(trained_logs / "copy" / "version_0")])
+    (run,) = load_runs([RunLocation(trained_logs / "copy" / "version_0")])
     (shown,) = examples([run])
     found = answered(shown)
     assert len(found) == 3

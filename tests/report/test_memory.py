@@ -19,7 +19,7 @@ from rnn_tasks.report.probes import (
     reach,
 )
 from rnn_tasks.report.run_data import load_runs
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, VariableDelayEcho
 from tests.report.made import made, network_of, remembers
@@ -164,7 +164,7 @@ def test_pictures_of_two_runs_have_a_field_each(width: float) -> None:
 
 
 def test_the_section_of_a_run(trained_logs: Path) -> None:
-    (run,) = load_runs([RunPlace(trained_logs / "variable_delay_echo" / "version_0")])
+    (run,) = load_runs([RunLocation(trained_logs / "variable_delay_echo" / "version_0")])
     section = memory_section([run])
     pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert section.key == "remembering"

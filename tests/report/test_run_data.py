@@ -20,22 +20,22 @@ from rnn_tasks.report.run_data import (
     sequences,
 )
 from rnn_tasks.runs.files import CONFIG
-from rnn_tasks.runs.find import RunPlace, find_run, read_config
+from rnn_tasks.runs.find import RunLocation, find_run, read_config
 from rnn_tasks.tasks import Copy, Echo, Text, VariableDelayEcho
 from tests.conftest import RnnTasks, small
 
 
 @pytest.fixture
-def echo(trained_logs: Path) -> RunPlace:
-    return RunPlace(trained_logs / "echo" / "version_0")
+def echo(trained_logs: Path) -> RunLocation:
+    return RunLocation(trained_logs / "echo" / "version_0")
 
 
-def copied(place: RunPlace, folder: Path) -> Path:
+def copied(place: RunLocation, folder: Path) -> Path:
     shutil.copytree(place.folder, folder / "echo" / "version_7")
     return folder / "echo" / "version_7"
 
 
-def test_a_run_is_what_it_was(echo: RunPlace) -> None:
+def test_a_run_is_what_it_was(echo: RunLocation) -> None:
     (run,) = load_runs([echo])
     assert (run.label, run.core) == ("echo/version_0", "Elman")
     trained = load_model(echo).network
@@ -54,7 +54,7 @@ def test_a_run_is_what_it_was(echo: RunPlace) -> None:
     assert run.shown([0, 1, 26]) == [" ", "a", "z"]
 
 
-def test_untrained_network_has_the_seed_of_its_run(echo: RunPlace) -> None:
+def test_untrained_network_has_the_seed_of_its_run(echo: RunLocation) -> None:
     before = torch.random.get_rng_state()
     (one,), (two,) = load_runs([echo]), load_runs([echo])
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -63,7 +63,7 @@ def test_untrained_network_has_the_seed_of_its_run(echo: RunPlace) -> None:
 
 
 def test_names_of_runs_side_by_side(trained_logs: Path) -> None:
-    places = [RunPlace(trained_logs / task / "version_0") for task in ("echo", "variable_delay_echo")]
+    places = [RunLocation(trained_logs / task / "version_0") for task in ("echo", "variable_delay_echo")]
     assert labels(places) == ["A: Elman", "B: Elman"]
     section = {"init_args": {"core": {"class_path": "rnn_tasks.cores.Elman", "init_args": {}}}}
     assert network_of({"model": section, "constraint": {"class_path": "a.Reorthogonalize"}}) == "Elman, Reorthogonalize"
@@ -73,7 +73,7 @@ def test_names_of_runs_side_by_side(trained_logs: Path) -> None:
         load_runs(places)
 
 
-def test_a_run_that_lacks_something_says_so(echo: RunPlace, tmp_path: Path) -> None:
+def test_a_run_that_lacks_something_says_so(echo: RunLocation, tmp_path: Path) -> None:
     folder = copied(echo, tmp_path)
     (folder / "summary.json").unlink()
     for events in folder.glob("events*"):
@@ -81,18 +81,18 @@ def test_a_run_that_lacks_something_says_so(echo: RunPlace, tmp_path: Path) -> N
     config = read_config(folder)
     config["data"]["init_args"]["delay"] = -1
     (folder / CONFIG).write_text(yaml.safe_dump(config))
-    (run,) = load_runs([RunPlace(folder)])
+    (run,) = load_runs([RunLocation(folder)])
     assert (run.task, run.batch, run.summary, run.curves) == (None, None, {}, {})
     said = "\n".join(run.missing)
     assert "resume the run" in said
     assert "delay must be at least 0" in said or "delay must be" in said
 
 
-def test_a_damaged_or_hostile_recording_is_a_mistake(echo: RunPlace, tmp_path: Path) -> None:
+def test_a_damaged_or_hostile_recording_is_a_mistake(echo: RunLocation, tmp_path: Path) -> None:
     folder = copied(echo, tmp_path)
     (folder / SNAPSHOTS).write_bytes(b"PK\x03\x04 cut")
     with pytest.raises(UsageError, match=r"snapshots\.pt"):
-        load_runs([RunPlace(folder)])
+        load_runs([RunLocation(folder)])
 
     class Hostile:
         def __reduce__(self) -> tuple[object, tuple[str]]:
@@ -100,7 +100,7 @@ def test_a_damaged_or_hostile_recording_is_a_mistake(echo: RunPlace, tmp_path: P
 
     torch.save({"format": Hostile()}, folder / SNAPSHOTS)
     with pytest.raises(UsageError, match=r"snapshots\.pt"):
-        load_runs([RunPlace(folder)])
+        load_runs([RunLocation(folder)])
     assert not (tmp_path / "executed").exists()
 
 

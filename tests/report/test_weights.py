@@ -5,7 +5,7 @@ import numpy as np
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.report.weights import weights_section
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
 from tests.report.made import made, remembers
 
@@ -13,7 +13,7 @@ ECHO = Echo(delay=1, alphabet_size=4, test_sequences=20)
 
 
 def test_the_section_of_a_run(trained_logs: Path) -> None:
-    (run,) = load_runs([RunPlace(trained_logs / "time_machine" / "version_0")])
+    (run,) = load_runs([RunLocation(trained_logs / "time_machine" / "version_0")])
     section = weights_section([run])
     pictures = {block.name: block.caption for block in section.blocks if isinstance(block, Picture)}
     assert list(pictures) == ["eigenvalues", "recurrent_matrices", "saturation", "gates"]

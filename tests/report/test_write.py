@@ -7,12 +7,12 @@ from rnn_tasks.report import write
 from rnn_tasks.report.blocks import Paragraph, Section
 from rnn_tasks.report.page import NUMBERS, PAGE
 from rnn_tasks.report.run_data import load_runs
-from rnn_tasks.runs.find import RunPlace
+from rnn_tasks.runs.find import RunLocation
 
 
 @pytest.fixture
-def echo(trained_logs: Path) -> RunPlace:
-    return RunPlace(trained_logs / "echo" / "version_0")
+def echo(trained_logs: Path) -> RunLocation:
+    return RunLocation(trained_logs / "echo" / "version_0")
 
 
 def test_sections_stand_in_the_order_of_the_questions() -> None:
@@ -20,7 +20,7 @@ def test_sections_stand_in_the_order_of_the_questions() -> None:
     assert names == [f"{name}_section" for name in ("learning", "memory", "gradient_flow", "weights", "hidden_states")]
 
 
-def test_the_overview_says_which_runs_these_are(echo: RunPlace) -> None:
+def test_the_overview_says_which_runs_these_are(echo: RunLocation) -> None:
     runs = load_runs([echo, echo])
     table = write.overview(runs)
     rows = {row[0]: row[1:] for row in table.rows}
@@ -33,7 +33,7 @@ def test_the_overview_says_which_runs_these_are(echo: RunPlace) -> None:
 
 
 def test_what_a_run_lacks_is_said_at_the_end(
-    echo: RunPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    echo: RunLocation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(write, "SECTIONS", (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),))
     page = write.write_report([echo, echo], tmp_path / "deep" / "er")

@@ -19,26 +19,26 @@ class Hostile:
         return os.mkdir, (str(self.target),)
 
 
-def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+def test_load_checkpoint_returns_the_saved_contents(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "a.ckpt"
     AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(2)}, "note": [1, "two", None]}, path)
-    read = AtomicCheckpointIO().load_checkpoint(path)
-    assert torch.equal(read["state_dict"]["w"], torch.ones(2))
-    assert read["note"] == [1, "two", None]
+    contents = AtomicCheckpointIO().load_checkpoint(path)
+    assert torch.equal(contents["state_dict"]["w"], torch.ones(2))
+    assert contents["note"] == [1, "two", None]
 
 
-def test_nothing_in_a_hostile_checkpoint_is_executed(tmp_path: Path) -> None:
+def test_load_checkpoint_executes_no_code(tmp_path: Path) -> None:
     path, target = tmp_path / "evil.ckpt", tmp_path / "executed"
     torch.save({"state_dict": {}, "payload": Hostile(target)}, path)
     with pytest.raises(UsageError, match="cannot be loaded"):
         AtomicCheckpointIO().load_checkpoint(path, weights_only=False)
     assert not target.exists()
     torch.load(path, weights_only=False)
-    assert target.exists()  # the checkpoint would have done it
+    assert target.exists()  # an unsafe load executes the code
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 1000])
-def test_a_truncated_checkpoint_is_told_in_one_line(tmp_path: Path, size: int) -> None:
+def test_read_checkpoint_rejects_a_truncated_file(tmp_path: Path, size: int) -> None:
     whole, cut = tmp_path / "whole.ckpt", tmp_path / "cut.ckpt"
     torch.save({"state_dict": {"w": torch.zeros(500)}}, whole)
     cut.write_bytes(whole.read_bytes()[:size])
@@ -47,7 +47,7 @@ def test_a_truncated_checkpoint_is_told_in_one_line(tmp_path: Path, size: int) -
     assert "\n" not in str(caught.value)
 
 
-def test_missing_files_folders_and_other_contents_are_told_apart(tmp_path: Path) -> None:
+def test_read_checkpoint_distinguishes_its_errors(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.ckpt")
     with pytest.raises(UsageError, match="there is no checkpoint"):
         read_checkpoint(tmp_path / "missing.ckpt")

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rnn_tasks.runs.logger import RunLogger, claim_version
 
 
-def test_each_of_many_claims_at_once_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_claim_version_is_unique_for_concurrent_calls(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         claimed = list(pool.map(lambda _: claim_version(tmp_path / "echo"), range(64)))
     assert sorted(claimed) == sorted(f"version_{number}" for number in range(64))
@@ -18,14 +18,14 @@ def test_claim_version_continues_after_the_highest_number(tmp_path: Path) -> Non
     assert claim_version(tmp_path) == "version_10"
 
 
-def test_the_logger_keeps_its_folder(tmp_path: Path) -> None:
+def test_logger_keeps_its_folder(tmp_path: Path) -> None:
     logger = RunLogger(str(tmp_path), "echo")
     assert Path(logger.log_dir) == Path(logger.log_dir) == tmp_path / "echo" / "version_0"
     assert RunLogger(str(tmp_path), "echo").version == "version_1"
     assert RunLogger(str(tmp_path), "echo", "version_0").version == "version_0"
 
 
-def test_save_writes_out_what_was_logged(tmp_path: Path) -> None:
+def test_save_writes_the_logged_scalars(tmp_path: Path) -> None:
     logger = RunLogger(str(tmp_path), "echo")
     logger.log_metrics({"loss": 1.0, "epoch": 0}, 0)
     logger.log_metrics({"loss": 0.5, "epoch": 0}, 1)
@@ -36,9 +36,9 @@ def test_save_writes_out_what_was_logged(tmp_path: Path) -> None:
     assert [path.name.split(".")[0] for path in Path(logger.log_dir).iterdir()] == ["events"]
 
 
-def test_the_task_names_the_folder_unless_it_has_a_name(tmp_path: Path) -> None:
+def test_set_default_name_does_not_replace_a_name(tmp_path: Path) -> None:
     unnamed, named = RunLogger(str(tmp_path)), RunLogger(str(tmp_path), "mine")
     for logger in (unnamed, named):
-        logger.name_after("echo")
+        logger.set_default_name("echo")
     assert Path(unnamed.log_dir) == tmp_path / "echo" / "version_0"
     assert Path(named.log_dir) == tmp_path / "mine" / "version_0"

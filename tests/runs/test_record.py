@@ -25,7 +25,7 @@ CONFIG: dict[str, Any] = {
 
 
 def record(**changed: Any) -> RunRecord:
-    """The record of a small configuration."""
+    """Return the record of a small configuration."""
     parser = LightningArgumentParser(exit_on_error=False)
     parser.add_argument("--seed_everything", type=int)
     for section in ("data", "model", "constraint"):
@@ -60,7 +60,7 @@ def test_config_is_written_by_rank_zero_only(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("stage", ["validate", "test", "predict"])
-def test_config_is_not_written_when_a_run_is_only_measured(tmp_path: Path, stage: str) -> None:
+def test_config_is_not_written_when_a_run_is_evaluated(tmp_path: Path, stage: str) -> None:
     set_up(trainer(record(), folder=tmp_path), stage=stage)
     assert not list(tmp_path.rglob("config.yaml"))
 
@@ -75,19 +75,19 @@ def test_config_is_not_written_when_a_run_has_no_folder(
 
 
 def test_text_values_and_hash_of_a_record_agree(tmp_path: Path) -> None:
-    kept = record()
-    set_up(trainer(kept, folder=tmp_path))
+    run = record()
+    set_up(trainer(run, folder=tmp_path))
     folder = tmp_path / "run/version_0"
-    assert (folder / "config.yaml").read_text() == kept.text
-    assert kept.values == read_config(folder) == CONFIG
-    assert kept.model_hash == config_hash(read_config(folder)["model"]) == config_hash(CONFIG["model"])
-    assert kept.hyperparameters == hyperparameters(CONFIG)
-    assert kept.hyperparameters["seed"] == 5
-    assert record(seed_everything=6).model_hash == kept.model_hash
-    assert record(model={"class_path": "A"}).model_hash != kept.model_hash
+    assert (folder / "config.yaml").read_text() == run.text
+    assert run.values == read_config(folder) == CONFIG
+    assert run.model_hash == config_hash(read_config(folder)["model"]) == config_hash(CONFIG["model"])
+    assert run.hyperparameters == hyperparameters(CONFIG)
+    assert run.hyperparameters["seed"] == 5
+    assert record(seed_everything=6).model_hash == run.model_hash
+    assert record(model={"class_path": "A"}).model_hash != run.model_hash
 
 
-def test_checkpoints_hold_the_hash_of_the_model_section(rnn_tasks: RnnTasks) -> None:
+def test_checkpoints_contain_the_hash_of_the_model_section(rnn_tasks: RnnTasks) -> None:
     assert rnn_tasks("fit", "--config", "echo", *SMALL).status == 0
     folder = Path("lightning_logs/echo/version_0")
     expected = config_hash(read_config(folder)["model"])
@@ -99,7 +99,7 @@ def test_checkpoints_hold_the_hash_of_the_model_section(rnn_tasks: RnnTasks) -> 
     assert (folder / "config.yaml").read_text() == text
 
 
-def test_a_checkpoint_without_a_record_holds_no_hash(tmp_path: Path) -> None:
+def test_checkpoint_without_a_record_has_no_hash(tmp_path: Path) -> None:
     running = trainer()
     running.fit(model_for(echo()), echo())
     running.save_checkpoint(tmp_path / "a.ckpt")
@@ -107,17 +107,17 @@ def test_a_checkpoint_without_a_record_holds_no_hash(tmp_path: Path) -> None:
 
 
 def test_run_record_finds_the_record_among_the_callbacks() -> None:
-    kept = record()
-    assert run_record(trainer(Callback(), kept, Callback())) is kept
+    config_record = record()
+    assert run_record(trainer(Callback(), config_record, Callback())) is config_record
     assert run_record(trainer(Callback())) is None
 
 
-def test_run_folder_is_that_of_the_first_logger(tmp_path: Path) -> None:
+def test_run_folder_is_the_folder_of_the_first_logger(tmp_path: Path) -> None:
     assert run_folder(trainer(folder=tmp_path)) == tmp_path / "run/version_0"
     assert run_folder(trainer(folder=tmp_path, logger=RecordingLogger())) == tmp_path / "run/version_0"
 
 
-def test_run_folder_is_none_when_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_run_folder_is_none_when_a_run_writes_no_files(tmp_path: Path) -> None:
     assert run_folder(trainer()) is None
     assert run_folder(trainer(logger=RecordingLogger())) is None
     assert run_folder(trainer(folder=tmp_path, fast_dev_run=True, val_check_interval=1)) is None

@@ -27,12 +27,12 @@ SUMMARY: dict[str, Any] = {
 }
 
 
-def test_figures_stand_beside_their_baselines() -> None:
+def test_closing_lines_compare_metrics_with_baselines() -> None:
     text = closing_lines(SUMMARY, Path("lightning_logs/echo/version_0"))
     for piece in ("echo: solved", "0.9980", "worst condition 0.9900", "chance 0.0385", "10.0% of the baseline 2.5000"):
         assert piece in text
     for piece in (
-        "1,000 steps, solved at 25",
+        "1,000 steps, solved at step 25",
         "64,000 sequences",
         "80,412 parameters",
         "lightning_logs/echo/version_0",
@@ -41,13 +41,13 @@ def test_figures_stand_beside_their_baselines() -> None:
         assert piece in text
 
 
-def test_a_run_that_was_never_measured_has_lines_too() -> None:
+def test_closing_lines_do_not_need_metrics() -> None:
     bare = {**SUMMARY, "metrics": {}, "solved_at": None, "verdict": "at_baseline"}
     assert "at baseline" in closing_lines(bare, Path("run"))
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({}, "respond run abc"),
         ({"stopped": "interrupted"}, "resume run"),
@@ -56,11 +56,11 @@ def test_a_run_that_was_never_measured_has_lines_too() -> None:
         ({"example": None}, "tensorboard"),
     ],
 )
-def test_the_next_step_fits_what_happened(changes: dict[str, Any], said: str) -> None:
-    assert said in next_step({**SUMMARY, **changes}, "run")
+def test_next_step_depends_on_the_outcome(changes: dict[str, Any], message: str) -> None:
+    assert message in next_step({**SUMMARY, **changes}, "run")
 
 
-def test_every_verdict_has_words() -> None:
+def test_every_verdict_has_a_text() -> None:
     assert set(VERDICTS) == {"solved", "learning", "at_baseline", "diverged"}
 
 
@@ -91,22 +91,23 @@ TEXT: dict[str, Any] = {
 }
 
 
-def test_text_stands_beside_the_best_n_gram_of_the_same_part() -> None:
+def test_closing_lines_on_text_show_the_n_gram_of_the_split() -> None:
     text = closing_lines(TEXT, Path("run"))
-    for piece in ("solved (better than counting)", "val perplexity 3.670 (best n-gram, a 5-gram: 3.924)"):
+    for piece in ("solved (better than the best n-gram)", "val perplexity    3.670 (best n-gram, a 5-gram: 3.924)"):
         assert piece in text
-    for piece in ("1.3000 nats, 1.876 bits per character", "3.125 over the last epoch", "(32,000 characters/s)"):
+    for piece in ("1.3000 nats per character, 1.876 bits per character", "3.125 (last epoch", "(32,000 characters/s)"):
         assert piece in text
     assert "generate run --prefix 'time traveller'" in text
     tested = {"test/loss": 1.36, "test/perplexity": 3.896, "test/bits_per_character": 1.962}
     baseline = {**TEXT["baseline"], "floor": 0.5}
     text = closing_lines({**TEXT, "metrics": {**TEXT["metrics"], **tested}, "baseline": baseline}, Path("run"))
-    assert "test perplexity 3.896 (best n-gram, a 5-gram: 4.186)" in text
-    assert "no predictor is below 0.5000 nats" in text
+    assert "test perplexity   3.896 (best n-gram, a 5-gram: 4.186)" in text
+    assert "lower bound 0.5000 nats" in text
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"), [("learning", "better than single characters"), ("at_baseline", "no better than single")]
+    ("verdict", "text"),
+    [("learning", "(better than character frequencies"), ("at_baseline", "no better than character frequencies")],
 )
-def test_verdicts_on_text_say_what_was_beaten(verdict: str, said: str) -> None:
-    assert said in closing_lines({**TEXT, "verdict": verdict}, Path("run")).splitlines()[0]
+def test_verdict_on_text_names_its_baseline(verdict: str, text: str) -> None:
+    assert text in closing_lines({**TEXT, "verdict": verdict}, Path("run")).splitlines()[0]

@@ -13,13 +13,13 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
 from rnn_tasks.models.loading import build_model, load_model
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
-from rnn_tasks.runs.find import RunPlace, best_checkpoint, config_hash, find_run, read_config
+from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, find_run, read_config
 from rnn_tasks.runs.trained_network import NETWORKS, build_network, load_network, network_class_of
 from rnn_tasks.spec import TaskSpec
 from tests.conftest import RnnTasks
 
 TASKS = ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar")
-LOAD: list[Callable[[RunPlace], nn.Module]] = [load_network, load_model]
+LOAD: list[Callable[[RunLocation], nn.Module]] = [load_network, load_model]
 load_by_both = pytest.mark.parametrize("load", LOAD, ids=lambda load: load.__name__)
 
 
@@ -35,8 +35,8 @@ def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
         assert torch.equal(value, weights[name]), name
 
 
-def with_old_names(path: Path) -> None:
-    """Write a checkpoint again as version 0.1.0 did, whose models held the parts of a network themselves."""
+def to_old_names(path: Path) -> None:
+    """Rename the weights of a checkpoint to those of version 0.1.0, which had no prefix ``network.``."""
     checkpoint = torch.load(path, weights_only=True)
     weights = checkpoint["state_dict"]
     checkpoint["state_dict"] = {name.removeprefix("network."): value for name, value in weights.items()}
@@ -45,7 +45,7 @@ def with_old_names(path: Path) -> None:
 
 
 def answers(network: Network) -> Any:
-    """What a network answers to the example of its task."""
+    """Return the output of a network for an example of its task."""
     if isinstance(network, LanguageNetwork):
         return network.generate("the", 20)
     assert isinstance(network, TaggerNetwork)
@@ -56,8 +56,8 @@ def answers(network: Network) -> Any:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_load_network_equals_the_network_of_load_model(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    network, model = load_network(place), load_model(place)
+    location = find_run(task)
+    network, model = load_network(location), load_model(location)
     assert type(network) is type(model.network)
     assert network.spec == model.spec
     assert_same_weights(network, model.network)
@@ -67,15 +67,15 @@ def test_load_network_equals_the_network_of_load_model(trained: RnnTasks, task: 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_load_model_has_the_weights_of_the_best_checkpoint(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    saved = torch.load(best_checkpoint(place.folder), weights_only=True)["state_dict"]
-    model = load_model(place)
+    location = find_run(task)
+    saved = torch.load(best_checkpoint(location.folder), weights_only=True)["state_dict"]
+    model = load_model(location)
     assert saved.keys() == model.state_dict().keys()
     assert all(torch.equal(saved[name], value) for name, value in model.state_dict().items())
 
 
 @load_by_both
-def test_a_named_checkpoint_is_loaded(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_requested_checkpoint_is_loaded(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     path = run / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     for value in checkpoint["state_dict"].values():
@@ -86,57 +86,57 @@ def test_a_named_checkpoint_is_loaded(run: Path, load: Callable[[RunPlace], nn.M
 
 
 @pytest.mark.parametrize("task", ["variable_delay_echo", "time_machine"])
-def test_a_checkpoint_with_the_names_of_0_1_0_loads(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    expected, model = load_network(place), load_model(place)
-    with_old_names(best_checkpoint(place.folder))
-    assert_same_weights(load_network(place), expected)
-    assert_same_weights(load_model(place), model)
+def test_checkpoint_of_version_0_1_0_is_loaded(trained: RnnTasks, task: str) -> None:
+    location = find_run(task)
+    expected, model = load_network(location), load_model(location)
+    to_old_names(best_checkpoint(location.folder))
+    assert_same_weights(load_network(location), expected)
+    assert_same_weights(load_model(location), model)
 
 
-def test_embeddings_with_the_names_of_0_1_0_load(rnn_tasks: RnnTasks) -> None:
+def test_embeddings_of_version_0_1_0_are_loaded(rnn_tasks: RnnTasks) -> None:
     small = ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--data.val_sequences=9"]
     small += ["--data.test_sequences=9", "--data.batch_size=4", "--model.core.hidden_size=8"]
     options = ["--model.embedding_size=3", "--model.condition_at=both"]
     assert rnn_tasks("fit", "--config", "variable_delay_echo", *small, *options).status == 0
-    place = find_run("variable_delay_echo")
-    expected = load_network(place)
+    location = find_run("variable_delay_echo")
+    expected = load_network(location)
     assert {"symbol_embedding.weight", "condition_embedding.weight"} <= expected.state_dict().keys()
-    with_old_names(best_checkpoint(place.folder))
-    assert_same_weights(load_network(place), expected)
-    assert_same_weights(load_model(place).network, expected)
+    to_old_names(best_checkpoint(location.folder))
+    assert_same_weights(load_network(location), expected)
+    assert_same_weights(load_model(location).network, expected)
 
 
 @load_by_both
-def test_loading_leaves_the_global_random_numbers_alone(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_does_not_change_the_random_state(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     before = torch.get_rng_state()
     load(find_run(str(run)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 @load_by_both
-def test_another_model_section_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_changed_model_section(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     config = read_config(run)
     config["model"]["init_args"]["zero_blank_weights"] = True
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UsageError, match="the model section is another one"):
+    with pytest.raises(UsageError, match="their model sections differ"):
         load(find_run(str(run)))
 
 
 @load_by_both
-def test_a_missing_or_broken_config_is_one_line(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_missing_or_invalid_config(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     for text, message in (("a: [", "not valid YAML"), ("data: {}", "no section 'model'"), ("- 1", "no section")):
         (run / "config.yaml").write_text(text)
         with pytest.raises(UsageError, match=message):
             load(find_run(str(run)))
     (run / "config.yaml").unlink()
-    with pytest.raises(UsageError, match="without it the model cannot be built"):
+    with pytest.raises(UsageError, match="the model cannot be built without it"):
         load(find_run(str(run)))
 
 
 @load_by_both
-def test_classes_named_in_a_checkpoint_are_never_imported(
-    run: Path, tmp_path: Path, load: Callable[[RunPlace], nn.Module]
+def test_loading_imports_no_class_of_a_checkpoint(
+    run: Path, tmp_path: Path, load: Callable[[RunLocation], nn.Module]
 ) -> None:
     target = tmp_path / "imported"
     (tmp_path / "evil.py").write_text(
@@ -155,10 +155,10 @@ def test_classes_named_in_a_checkpoint_are_never_imported(
 
 
 @load_by_both
-def test_a_checkpoint_of_something_else_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_foreign_checkpoint(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     path = run / "checkpoints" / "best.ckpt"
     torch.save({"state_dict": {}}, path)
-    with pytest.raises(UsageError, match="not made by rnn_tasks"):
+    with pytest.raises(UsageError, match="not a checkpoint of rnn_tasks"):
         load(find_run(str(run)))
     section = read_config(run)["model"]
     spec = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["rnn_tasks"]["spec"]
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_something_else_is_refused(run: Path, load: Callable[[Ru
 
 
 @load_by_both
-def test_a_weight_too_many_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_an_extra_weight(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     path = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["state_dict"]["network.core.more"] = torch.zeros(1)
@@ -182,15 +182,15 @@ def test_a_weight_too_many_is_refused(run: Path, load: Callable[[RunPlace], nn.M
 
 
 @load_by_both
-def test_a_run_without_a_checkpoint_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_a_run_without_a_checkpoint(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     for name in ("best", "last"):
         (run / "checkpoints" / f"{name}.ckpt").unlink()
-    with pytest.raises(UsageError, match="has no checkpoint: resume"):
+    with pytest.raises(UsageError, match="has no checkpoint; resume"):
         load(find_run(str(run)))
 
 
 @load_by_both
-def test_an_unknown_class_in_the_config_is_refused(run: Path, load: Callable[[RunPlace], nn.Module]) -> None:
+def test_loading_rejects_an_unknown_class(run: Path, load: Callable[[RunLocation], nn.Module]) -> None:
     config = read_config(run)
     config["model"]["init_args"]["core"]["class_path"] = "rnn_tasks.cores.Missing"
     (run / "config.yaml").write_text(yaml.safe_dump(config))
@@ -204,9 +204,9 @@ def test_an_unknown_class_in_the_config_is_refused(run: Path, load: Callable[[Ru
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_build_network_starts_as_build_model_does(trained: RnnTasks, task: str) -> None:
-    place = find_run(task)
-    section, spec = read_config(place.folder)["model"], load_network(place).spec
+def test_build_network_equals_the_network_of_build_model(trained: RnnTasks, task: str) -> None:
+    location = find_run(task)
+    section, spec = read_config(location.folder)["model"], load_network(location).spec
     before = torch.get_rng_state()
     network = build_network(section, spec, seed=3)
     assert torch.equal(torch.get_rng_state(), before)
@@ -215,38 +215,38 @@ def test_build_network_starts_as_build_model_does(trained: RnnTasks, task: str) 
     assert not all(torch.equal(value, other[name]) for name, value in network.state_dict().items())
 
 
-class Wide(TaggerNetwork):
-    """A network of somebody's own."""
+class UserNetwork(TaggerNetwork):
+    """A user's network."""
 
 
-class Own(SequenceTagger):
-    """A model of somebody's own."""
+class UserModel(SequenceTagger):
+    """A user's model."""
 
-    network_class = Wide
+    network_class = UserNetwork
 
 
-def test_network_class_of_every_model_of_the_package_is_known() -> None:
+def test_networks_lists_every_model_of_the_package() -> None:
     models: list[type[RecurrentModel]] = [SequenceTagger, LanguageModel]
     assert {f"rnn_tasks.models.{model.__name__}": model.network_class for model in models} == NETWORKS  # type: ignore[attr-defined]
 
 
-def test_build_network_finds_the_network_of_an_own_model() -> None:
+def test_build_network_builds_the_network_of_a_custom_model() -> None:
     core = {"class_path": "rnn_tasks.cores.Elman", "init_args": {"hidden_size": 4}}
     init_args = {"core": core, "optimizer": {"class_path": "torch.optim.Adam"}, "embedding_size": 2}
-    section = {"class_path": f"{Own.__module__}.Own", "init_args": init_args}
+    section = {"class_path": f"{UserModel.__module__}.UserModel", "init_args": init_args}
     network = build_network(section, TaskSpec(3, 3))
-    assert type(network) is Wide
+    assert type(network) is UserNetwork
     assert network.symbol_embedding is not None
 
 
 @pytest.mark.parametrize("name", ["nothing.Here", "NoModule", "torch.nn.Linear", "None", "rnn_tasks.models.Missing"])
-def test_network_class_of_an_unknown_model_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"no such class: {name}"):
+def test_network_class_of_rejects_an_unknown_model(name: str) -> None:
+    with pytest.raises(UsageError, match=f"no such model class: {name}"):
         network_class_of(name)
 
 
 @pytest.mark.parametrize("task", ["variable_delay_echo", "time_machine"])
-def test_load_network_needs_no_lightning(trained: RnnTasks, task: str) -> None:
+def test_load_network_does_not_import_lightning(trained: RnnTasks, task: str) -> None:
     program = (
         "import sys, rnn_tasks.runs.trained_network as trained\n"
         "heavy = {'lightning', 'pytorch_lightning', 'torchmetrics', 'tensorboard', 'matplotlib'}\n"
@@ -256,6 +256,6 @@ def test_load_network_needs_no_lightning(trained: RnnTasks, task: str) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "print(type(network).__name__)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.strip() == type(load_network(find_run(task))).__name__
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.strip() == type(load_network(find_run(task))).__name__
