@@ -45,7 +45,7 @@ def test_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
     found = numbers(folder)
     assert found.keys() >= SECTIONS
     page = (folder / PAGE).read_text()
-    assert "no SnapshotRecorder was there" in page
+    assert "the run had no SnapshotRecorder" in page
     for path in (folder / PICTURES).glob("*.png"):
         assert path.with_suffix(".svg").is_file()
     assert len(list((folder / PICTURES).glob("*.png"))) == page.count("<picture>") > 5
@@ -175,7 +175,7 @@ def test_a_layer_that_forgets_all_in_a_step_has_exponents_of_minus_infinity(
         assert (said.status, said.err) == (0, ""), number
     found: Any = numbers("Forgets")["flowing"]
     assert set(found["echo/version_0"]["stretching"]["trained"]["exponents"]) == {None}  # -inf is no JSON
-    assert "gradient by lag: this layer cannot be looked at so" in Path("Picky", PAGE).read_text()
+    assert "gradient by lag: this layer does not support it" in Path("Picky", PAGE).read_text()
 
 
 @pytest.mark.usefixtures("undrawn")
