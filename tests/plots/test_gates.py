@@ -8,7 +8,7 @@ from rnn_tasks.plots.style import NARROW, WIDE
 
 
 def some_gates(*names: str, time: int = 9) -> dict[str, Any]:
-    """Gates of six units, ``(time, 6)`` each."""
+    """Return gate values of six units, ``(time, 6)`` each."""
     random = np.random.default_rng(0)
     return {name: random.uniform(size=(time, 6)) for name in names}
 
@@ -27,7 +27,7 @@ def test_draw_gates_sorts_units_and_shows_symbols_that_fit(width: float, time: i
     assert above.images[0].get_clim() == (0, 1)
     assert above.get_title(loc="left") == "Reset gate: 0 hides the old state"
     assert below.get_title(loc="left") == "Other gate"
-    assert "shut" in bar.get_ylabel()
+    assert "closed" in bar.get_ylabel()
     labels = [label.get_text() for label in below.get_xticklabels()]
     if time == 9 and read:
         assert "".join(labels) == "the␣boy␣␣"
@@ -46,7 +46,7 @@ def test_draw_gates_shows_the_carrying_unit(keep: str, lines: int) -> None:
     gates = some_gates(f"layer0/{keep}", "layer0/input")
     unit = {name.partition("/")[2]: values[:, 3] for name, values in gates.items()}
     ax = draw_gates(gates, [], WIDE, CarryingUnit(3, keep, unit, start=2, lag=4, share=0.5)).axes[2]
-    assert ax.get_title(loc="left") == "The unit that carries most: 50% over 4 steps"
+    assert ax.get_title(loc="left") == "Unit that keeps an input best: 50% is left after 4 steps"
     assert len(ax.lines) == lines
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), unit[keep])
     np.testing.assert_array_equal(ax.lines[-1].get_xdata(), [2, 3, 4, 5, 6])

@@ -25,7 +25,7 @@ def test_draw_eigenvalues_shows_both_spectra_and_unit_circle(count: int, width: 
         np.testing.assert_array_equal(values[1], spectrum.first)
         np.testing.assert_array_equal(values[2], spectrum.last)
         assert [line.get_label() for line in ax.lines] == ["|eigenvalue| = 1", "step 0", "step 70"]
-        assert np.dot(to_rgb(new.get_color()), (0.299, 0.587, 0.114)) < 0.3  # dark in black and white too
+        assert np.dot(to_rgb(new.get_color()), (0.299, 0.587, 0.114)) < 0.3  # also dark in black and white
         low, high = ax.get_xlim()
         assert -low == high >= max(1, *(float(np.abs(v).max()) for one in spectra for v in (one.first, one.last)))
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("real part", "imaginary part")

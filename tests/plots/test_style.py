@@ -39,7 +39,7 @@ def test_line_styles_differ_in_black_and_white() -> None:
     assert len(LINES) == len(MARKERS) == len({str(style["linestyle"]) for style in LINES})
     grey = [float(np.dot(to_rgb(style["color"]), (0.299, 0.587, 0.114))) for style in LINES]
     assert len({round(value, 2) for value in grey}) == len(LINES)
-    assert max(grey) < 0.6  # seen on white
+    assert max(grey) < 0.6  # visible on white
 
 
 def test_level_appears_in_the_legend() -> None:
@@ -49,9 +49,9 @@ def test_level_appears_in_the_legend() -> None:
     level(ax, 0.5, "chance")
     name_axes(ax, "step", "loss (nats)", "Loss")
     legend(ax)
-    said = ax.get_legend()
-    assert said is not None
-    assert [text.get_text() for text in said.get_texts()] == ["chance"]
+    shown = ax.get_legend()
+    assert shown is not None
+    assert [text.get_text() for text in shown.get_texts()] == ["chance"]
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title(loc="left")) == ("step", "loss (nats)", "Loss")
 
 
@@ -79,7 +79,7 @@ def test_heat_map_has_a_unit_and_its_first_row_at_the_bottom() -> None:
 def test_long_titles_stay_within_the_picture(width: float) -> None:
     figure, axes = panels(width, 2)
     for ax in axes:
-        name_axes(ax, "step", "loss", "A title that is rather long for a ax as narrow as this one is here")
+        name_axes(ax, "step", "loss", "A title that is too long for one line in a panel as narrow as this one")
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     box = figure.get_tightbbox(canvas.get_renderer())  # type: ignore[no-untyped-call]

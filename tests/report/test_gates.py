@@ -25,8 +25,8 @@ from tests.report.untrained_runs import make_run
 COPY = Copy(layout="arjovsky", num_symbols=3, delay=4, test_sequences=20)
 
 
-def gated(layer: Any, task: Any = COPY, label: str = "made/version_0", **options: Any) -> RunData:
-    """A run with a gated layer."""
+def gated(layer: Any, task: Any = COPY, label: str = "run/version_0", **options: Any) -> RunData:
+    """Return a run with a gated layer."""
     kind: Any = LanguageNetwork if isinstance(task, ElmanGrammar) else TaggerNetwork
     core: Any = partial(layer, hidden_size=5, **options)
     return make_run(task, label, network=kind(core, task.spec).eval())
@@ -35,7 +35,7 @@ def gated(layer: Any, task: Any = COPY, label: str = "made/version_0", **options
 def test_gates_of_finds_the_unit_that_keeps_an_input() -> None:
     run = gated(GRU)
     assert run.batch is not None
-    with torch.no_grad():  # unit 2 writes at letters, and keeps at the blank and the marker
+    with torch.no_grad():  # unit 2 stores letters, and keeps its state at blanks and markers
         core: Any = run.network.core
         core.weight_hh_l0.zero_()
         core.weight_ih_l0[5 + 2] = -20.0
@@ -44,11 +44,11 @@ def test_gates_of_finds_the_unit_that_keeps_an_input() -> None:
     assert found is not None
     assert found.carrier is not None
     assert (found.carrier.unit, found.carrier.lag) == (2, run.recall_lag)
-    assert found.carrier.start == 2  # behind other letters come more
+    assert found.carrier.start == 2  # the last letter: every other letter is overwritten by the next one
     z = found.values["layer0/update"][:, 2]
     assert found.carrier.share == pytest.approx((1 - z[2]) * z[3 : 3 + found.carrier.lag].prod())
     assert found.carrier.share > 0.99
-    assert "comes nearest" in caption_of_gates(found)
+    assert "Unit 2 comes closest to this" in caption_of_gates(found)
 
 
 def test_gates_of_uses_the_longest_delay() -> None:
@@ -82,7 +82,7 @@ def test_gates_of_has_no_carrier_without_a_keeping_gate() -> None:
     found = gates_of(gated(ResetOnlyGRU))
     assert found is not None
     assert found.carrier is None
-    assert "carry" not in caption_of_gates(found)
+    assert "keep" not in caption_of_gates(found)
     assert gates_of(make_run(COPY)) is None
     assert gates_of(make_run(COPY, batch=None)) is None
 
@@ -95,7 +95,7 @@ def test_gate_blocks_draws_a_panel_for_each_gate(width: float, layer: Any, optio
     (picture,), _ = gate_blocks([gated(layer, **options)], [])
     assert isinstance(picture, Picture)
     figure = picture.draw(width)
-    assert len(figure.axes) == axes + 1  # and the bar
+    assert len(figure.axes) == axes + 1  # and the colour bar
     maps = [ax for ax in figure.axes if ax.images]
     assert len(maps) <= MAX_GATES
     name = "Layer0, input gate: 1 lets in" if layer is LSTM else "Reset gate: 0 hides the old state"

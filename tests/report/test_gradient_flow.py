@@ -40,12 +40,12 @@ def test_table_shows_the_measured_numbers() -> None:
     assert flow.by_lag is not None
     assert flow.stretching is not None
     share = flow.by_lag.trained[3] / flow.by_lag.trained[0]
-    assert rows["gradient where the answer was read, share of that at the loss"] == f"{share:.2g}"
-    assert rows["steps in which the gradient was clipped, of those logged"] == "50% of 2"
+    assert rows["gradient norm at the lag of the symbol to recall, relative to lag 0"] == f"{share:.2g}"
+    assert rows["logged optimizer steps with a clipped gradient"] == "50% of 2"
     largest = flow.stretching.trained.exponents[0]
     assert rows["largest Lyapunov exponent, nats per step"].startswith(f"{largest:+.3f} (untrained ")
-    assert rows["steps after which a difference is 1/e of itself"] == f"{-1 / largest:,.0f}"
-    assert table([flow, flow]).columns == ["", "made/version_0", "made/version_0"]  # type: ignore[union-attr]
+    assert rows["time constant of the slowest decay, time steps"] == f"{-1 / largest:,.0f}"
+    assert table([flow, flow]).columns == ["", "run/version_0", "run/version_0"]  # type: ignore[union-attr]
 
 
 def test_table_shows_infinity_when_nothing_decays() -> None:
@@ -53,17 +53,17 @@ def test_table_shows_infinity_when_nothing_decays() -> None:
     task = Echo(delay=3, test_sequences=20, min_eval_length=15, max_eval_length=15)
     flow = flow_of(make_run(task, network=TaggerNetwork(core, task.spec).eval()), str, [])
     rows = {row[0]: row[1] for row in table([flow]).rows}  # type: ignore[union-attr]
-    assert rows["steps after which a difference is 1/e of itself"] == "never"
-    assert rows["gradient at the longest lag, share of that at the loss"] == "1"
+    assert rows["time constant of the slowest decay, time steps"] == "infinite"
+    assert rows["gradient norm at the longest lag, relative to lag 0"] == "1"
 
 
 @pytest.mark.parametrize("several", [False, True])
 def test_section_lists_parts_that_cannot_be_shown(several: bool) -> None:
     runs = [make_run(ECHO, "A: one", batch=None), *([make_run(ECHO, "B: two", curves=NORMS)] if several else [])]
     section = gradient_flow_section(runs)
-    who = "A: one: " if several else ""
-    lacks = "norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"
-    assert section.missing == [f"{who}{lacks}"]
+    letter = "A: " if several else ""
+    line = "gradient norm: the TensorBoard files of the run do not contain it (callback GradientNormMonitor)"
+    assert section.missing == [f"{letter}{line}"]
     assert bool(section.blocks) == several
     if several:
         assert section.numbers["A: one"] == dict.fromkeys(NAMES)

@@ -25,7 +25,7 @@ ECHO = Echo(delay=3, test_sequences=20)
 
 
 def watched(run: RunData, *steps: int) -> RunData:
-    """The same run with a snapshot of its network at each of some steps."""
+    """Return the run with a snapshot of its network at each of the steps."""
     assert run.batch is not None
     parts = [take_snapshot(run.network, run.batch, step) for step in steps]
     return make_run(ECHO, run.label, network=run.network, snapshots=joined(parts))

@@ -20,7 +20,7 @@ TASK = Copy(layout="arjovsky", delay=20, test_sequences=20)
 
 
 def linear(eigenvalues: list[float]) -> Network:
-    """A network that is linear with such a recurrent matrix."""
+    """Return a linear network with a diagonal recurrent matrix."""
     core: Any = partial(Elman, hidden_size=len(eigenvalues), activation="identity")
     model = TaggerNetwork(core, TASK.spec).double().eval()
     with torch.no_grad():
@@ -61,10 +61,10 @@ def test_pictures_have_reference_lines_and_labels(width: float) -> None:
     products = draw_products([("A: one", one), ("B: two", one)], width)
     assert [ax.get_title(loc="left") for ax in products.axes] == ["A: one", "B: two"]
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in products.axes[0].lines}
-    assert set(lines) == {"largest", "middle", "smallest", "largest, untrained", "neither grows nor shrinks"}
+    assert set(lines) == {"largest", "median", "smallest", "largest, untrained", "no growth, no decay"}
     assert (lines["smallest"] == LOWEST).all()
     exponents = draw_exponents([("A: one", one), ("B: two", one)], width)
-    assert len(exponents.axes[0].lines[0].get_xdata()) == 2  # type: ignore[arg-type]  # that of -inf is left out
+    assert len(exponents.axes[0].lines[0].get_xdata()) == 2  # type: ignore[arg-type]  # an exponent of -inf is omitted
     assert exponents.axes[0].get_ylabel() == "exponent, nats per step"
     low, high = exponents.axes[0].get_ylim()
     assert low < math.log(0.9) < 0 < high

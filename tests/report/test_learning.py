@@ -45,12 +45,12 @@ def test_results_equal_those_of_the_closing_lines(name: str, request: pytest.Fix
     run: RunData = request.getfixturevalue(name)
     found = results(run)
     assert found.stage == "test"
-    of = summary_text.figures_of_text if name == "grammar" else summary_text.figures
-    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test"))
-    shown = {value for row in table([run], [found]).rows for value in row[1:]}
-    wanted = set(re.findall(r"\d+\.\d+%?", said))
-    assert len(wanted) >= 4
-    assert wanted <= shown
+    closing_lines = summary_text.figures_of_text if name == "grammar" else summary_text.figures
+    text = " ".join(closing_lines(run.summary["metrics"], run.summary["baseline"], "test"))
+    in_table = {value for row in table([run], [found]).rows for value in row[1:]}
+    in_text = set(re.findall(r"\d+\.\d+%?", text))
+    assert len(in_text) >= 4
+    assert in_text <= in_table
 
 
 def test_verdict_contains_the_main_results() -> None:
@@ -62,13 +62,12 @@ def test_verdict_contains_the_main_results() -> None:
         "baseline": {"loss": 2.0, "accuracy": 0.125},
     }
     run = make_run(Copy(test_sequences=20), summary=summary)
-    said = verdict(run, results(run))
-    assert "learning (better than the baseline, not solved)" in said
-    assert "75.00%" in said
-    assert "12.50%" in said
-    assert "25.0% of the baseline's" in said
-    assert "step 20" in said
-    assert cells(table([run], [results(run)]))["loss, share of the baseline"] == ["25.0%"]
+    text = verdict(run, results(run))
+    assert "learning (better than the baseline, not solved)" in text
+    assert "The test accuracy is 75.00% at the steps that need memory (chance: 12.50%)." in text
+    assert "25.0% of the baseline loss" in text
+    assert "step 20" in text
+    assert cells(table([run], [results(run)]))["loss / baseline loss"] == ["25.0%"]
 
 
 def test_results_of_a_killed_run_are_of_its_last_validation(echo: RunData) -> None:
@@ -88,8 +87,8 @@ def test_results_of_a_killed_run_are_of_its_last_validation(echo: RunData) -> No
 
 def test_baseline_is_the_same_from_every_source(echo: RunData) -> None:
     known = Baseline(math.log(26), 1 / 26)
-    unsaid = dataclasses.replace(echo, summary={})
-    for run in (echo, unsaid, dataclasses.replace(unsaid, task=None)):
+    unsummarized = dataclasses.replace(echo, summary={})
+    for run in (echo, unsummarized, dataclasses.replace(unsummarized, task=None)):
         found = baseline(run, "val")
         assert found is not None
         assert found[:3] == pytest.approx((*known[:2], "chance"))
@@ -98,7 +97,7 @@ def test_baseline_is_the_same_from_every_source(echo: RunData) -> None:
 
 def test_section_of_an_unvalidated_run_lists_missing_parts() -> None:
     section = learning_section([make_run(Copy(test_sequences=20))])
-    assert section.missing == ["learning curves: they are not in TensorBoard files of the run"]
+    assert section.missing == ["learning curves: the run has no TensorBoard files that contain them"]
     assert "never validated" in section.blocks[0].text  # type: ignore[union-attr]
     assert not any(isinstance(block, Picture | Table) for block in section.blocks)
 
@@ -135,7 +134,7 @@ def test_learning_curves_of_two_runs_share_panels(width: float) -> None:
 
 
 def constant(ax: Axes, value: float) -> list[bool]:
-    """Which lines of a ax are a level of that height."""
+    """Return for each line of a panel whether it is a horizontal line at this height."""
     heights = [np.asarray(line.get_ydata()) for line in ax.lines]
     return [len(height) == 2 and bool(np.allclose(height, value)) for height in heights]
 
@@ -146,7 +145,7 @@ def test_floor_of_a_text_is_drawn_and_in_the_table(grammar: RunData) -> None:
     assert known.floor is not None
     figure = draw_learning_curves([learning_run(grammar, known)], True, WIDE)
     assert sum(constant(figure.axes[0], known.floor)) == 1
-    assert {"n-gram", "least possible", "training", "validation"} <= {
+    assert {"n-gram", "lowest possible loss", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
     }
     assert cells(table([grammar], [results(grammar)]))["entropy rate, nats per character"] == [f"{known.floor:.4f}"]
@@ -159,12 +158,12 @@ def test_loss_axis_is_linear_when_losses_are_similar() -> None:
 
 
 def answered(lines: Lines) -> list[tuple[str, str, set[int]]]:
-    """Target, answer and marked places of each example."""
-    found = []
+    """Return the target, the answer and the marked positions of each example."""
+    examples = []
     for index, line in enumerate(lines.lines):
         if line.startswith("answer"):
-            found.append((lines.lines[index - 1], line, set(lines.marked.get(index, ()))))
-    return found
+            examples.append((lines.lines[index - 1], line, set(lines.marked.get(index, ()))))
+    return examples
 
 
 def test_examples_mark_exactly_the_wrong_answers(trained_logs: Path) -> None:
@@ -183,9 +182,9 @@ def test_examples_shorten_blanks_without_errors(monkeypatch: pytest.MonkeyPatch)
     run = make_run(Copy(layout="arjovsky", num_symbols=4, delay=60, test_sequences=20))
 
     def one_mistake(model: object, batch: Batch) -> Tensor:
-        said = batch.targets.clone()
-        said[0, 30] = 5
-        return said
+        symbols = batch.targets.clone()
+        symbols[0, 30] = 5
+        return symbols
 
     monkeypatch.setattr(report_examples, "answers", one_mistake)
     (shown,) = examples([run])
@@ -193,8 +192,8 @@ def test_examples_shorten_blanks_without_errors(monkeypatch: pytest.MonkeyPatch)
     assert (answer[min(marked)], len(marked)) == ("5", 1)
     counts = [int(count) for count in re.findall(r"… (\d+) blanks …", answer)]
     assert counts == [26, 32]  # the symbols, 26 blanks, the mistake at step 30, 32 blanks, the marker
-    left = re.sub(r"… \d+ blanks …", "", answer).removeprefix("answer  ")
-    assert len(left) + sum(counts) == 68
+    rest = re.sub(r"… \d+ blanks …", "", answer).removeprefix("answer  ")
+    assert len(rest) + sum(counts) == 68
     assert other[2] == set()
     assert "… 59 blanks …" in other[1]
     assert max(map(len, shown.lines)) < 68
@@ -207,22 +206,22 @@ def test_examples_have_several_delays_and_all_runs() -> None:
     assert [line for line in shown.lines if line.startswith("delay")] == ["delay   0", "delay   2", "delay   4"]
     assert sum(line.startswith("A ") for line in shown.lines) == sum(line.startswith("B ") for line in shown.lines) == 3
     other = make_run(VariableDelayEcho(max_delay=3, test_sequences=20), "B: two")
-    assert len(examples([make_run(task, "A: one"), other])) == 2  # they were not asked the same
+    assert len(examples([make_run(task, "A: one"), other])) == 2  # different test sequences
 
 
 def test_predictions_mark_wrong_characters(grammar: RunData) -> None:
     assert grammar.batch is not None
     (shown,) = predictions([grammar])
-    texts = [line.removeprefix("text   ") for line in shown.lines if line.startswith("text")]
+    texts = [line.removeprefix("text       ") for line in shown.lines if line.startswith("text")]
     assert "".join(texts) == "".join(grammar.characters(grammar.batch.targets[0, :PREDICTED].tolist()))
     guesses = answers(grammar.network, grammar.batch)[0, :PREDICTED]
     wrong = int((guesses != grammar.batch.targets[0, :PREDICTED]).sum())
     assert sum(map(len, shown.marked.values())) == wrong > 0
     for index, line in enumerate(shown.lines):
-        if line.startswith("guess"):
+        if line.startswith("predicted"):
             above = shown.lines[index - 1]
-            assert set(shown.marked[index]) == {i for i in range(7, len(line)) if line[i] != above[i]}
-    assert max(map(len, shown.lines)) <= LINE + 7
+            assert set(shown.marked[index]) == {i for i in range(11, len(line)) if line[i] != above[i]}
+    assert max(map(len, shown.lines)) <= LINE + 11
 
 
 def test_samples_begin_with_the_prefix(grammar: RunData) -> None:
@@ -246,7 +245,7 @@ def test_answers_keep_the_training_mode_of_the_network() -> None:
 def test_verdict_reports_missing_and_non_finite_results() -> None:
     run = make_run(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
     found = results(run)
-    assert "Its figures are not all there" in verdict(run, found)
+    assert "Some results are missing or not finite." in verdict(run, found)
     assert table([run], [found]).rows
     summary = {"metrics": {"test/loss": math.nan, "test/accuracy": 0.5}, "baseline": {"loss": 1.0, "accuracy": 0.1}}
     run = make_run(Copy(test_sequences=20), summary=summary)

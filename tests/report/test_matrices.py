@@ -62,7 +62,7 @@ def test_lines_of_has_one_line_per_matrix_or_per_run() -> None:
     assert several["A: GRU"].values.tolist() == [5.0, 1.0]
     many = {f"spectral_norm/weight_hh_l{k}/{g}": curve(1.0) for k in (0, 1) for g in ("input", "forget", "output")}
     deep = make_run(COPY, network=with_layer(LSTM, num_layers=2), curves=many)
-    assert list(lines_of([deep], "spectral_norm")) == ["largest of all matrices"]
+    assert list(lines_of([deep], "spectral_norm")) == ["largest over all matrices"]
 
 
 def test_largest_uses_steps_that_all_curves_have() -> None:

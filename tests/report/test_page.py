@@ -16,7 +16,7 @@ UNSAFE = "<script>alert('a & b')</script>"
 
 
 class Reader(HTMLParser):
-    """What a browser would find."""
+    """An HTML parser that collects the tags and the text of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,10 +93,10 @@ def test_page_marks_wrong_characters(page: Path) -> None:
 
 
 def test_numbers_file_is_strict_json(page: Path) -> None:
-    def refuse(word: str) -> float:
-        raise ValueError(word)
+    def fail(constant: str) -> float:
+        raise ValueError(constant)
 
-    numbers = json.loads((page.parent / NUMBERS).read_text(), parse_constant=refuse)
+    numbers = json.loads((page.parent / NUMBERS).read_text(), parse_constant=fail)
     assert numbers == {"of": 3, "one": {"slope": [1.0, None]}}
 
 
@@ -113,7 +113,7 @@ def test_write_page_is_deterministic(page: Path, tmp_path: Path) -> None:
     one, two = (write_page(tmp_path / name, "t", [], [section], {}) for name in "ab")
     for path in one.parent.rglob("*.*"):
         assert path.read_bytes() == (two.parent / path.relative_to(one.parent)).read_bytes()
-    assert {path.name: path.read_bytes() for path in page.parent.rglob("*.*")} == before  # other folders are left alone
+    assert {path.name: path.read_bytes() for path in page.parent.rglob("*.*")} == before  # other folders are unchanged
 
 
 def test_write_page_draws_both_widths(tmp_path: Path) -> None:

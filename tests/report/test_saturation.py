@@ -19,7 +19,7 @@ COPY = Copy(test_sequences=20)
 
 
 def saturating() -> Any:
-    """A network of which half the units are always near their bounds."""
+    """Return a network with half of its units always near their bounds."""
     model = small_network(COPY)
     with torch.no_grad():
         model.core.bias_hh_l0[:3] = 50.0  # type: ignore[operator]
@@ -65,9 +65,9 @@ def test_pictures_have_all_lines_and_labels(width: float) -> None:
     found = saturation_of(make_run(COPY, network=saturating()))
     assert found is not None
     (units,) = draw_saturation([("one", found)], width).axes
-    assert units.get_ylabel() == "share of the steps"
+    assert units.get_ylabel() == "share of time steps"
     over = found._replace(over_training=curve(0.0, 0.001))
     both = draw_saturation([("A: one", found), ("B: two", over)], width)
     assert len(both.axes) == 2
-    assert both.axes[1].get_ylim()[1] == 0.1  # next to nothing looks so
+    assert both.axes[1].get_ylim()[1] == 0.1  # small shares look small
     assert [text.get_text() for text in both.legends[0].get_texts()] == ["A: one", "B: two", "untrained"]

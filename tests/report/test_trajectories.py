@@ -34,7 +34,7 @@ def test_trajectory_has_both_networks_without_snapshots() -> None:
     before = hidden_states(run.untrained, one)[0].double().numpy()
     np.testing.assert_allclose(np.abs(found.points.points[0]), np.abs(pca.transform(before)), atol=1e-6)
     assert "".join(found.read) == "".join(run.characters(one.inputs[0].tolist()))
-    assert f"{pca.explained_variance_ratio_.sum():.0%} of that variance" in caption_of_trajectory(found)
+    assert f"{pca.explained_variance_ratio_.sum():.0%} of their variance" in caption_of_trajectory(found)
 
 
 def test_trajectory_uses_first_and_last_snapshot() -> None:
@@ -71,16 +71,16 @@ def test_trajectory_and_units_are_none_without_sequences() -> None:
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_pictures_have_all_lines_and_labels(width: float) -> None:
     run = make_run(ECHO)
-    found, own = trajectory_of(run), units_of(run)
+    found, units = trajectory_of(run), units_of(run)
     assert found is not None
-    assert own is not None
+    assert units is not None
     figure = draw_trajectory(found, width)
     assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == found.names
     assert [text.get_text() for text in figure.axes[1].texts] == found.read
     assert figure.axes[-1].get_ylabel() == "time step"
-    maps = draw_units([("A: one", own), ("B: two", own)], width)
+    maps = draw_units([("A: one", units), ("B: two", units)], width)
     image = maps.axes[0].images[0]
-    assert image.get_clim() == (-np.abs(own.states).max(), np.abs(own.states).max())
+    assert image.get_clim() == (-np.abs(units.states).max(), np.abs(units.states).max())
     assert np.asarray(image.get_array()).shape == (6, 12)
     assert maps.axes[-1].get_ylabel() == "hidden state"
 

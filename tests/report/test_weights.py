@@ -21,7 +21,7 @@ def test_section_of_a_run_has_all_parts(trained_logs: Path) -> None:
     found = section.numbers["eigenvalues"][run.label]
     assert list(found) == [f"weight_hh_l0/{gate}" for gate in ("input", "forget", "cell", "output")]
     cell = found["weight_hh_l0/cell"]
-    assert f"cell {np.abs(cell.first).max():.3f}, then {np.abs(cell.last).max():.3f}" in pictures["eigenvalues"]
+    assert f"cell ({np.abs(cell.first).max():.3f} to {np.abs(cell.last).max():.3f})" in pictures["eigenvalues"]
     share = section.numbers["saturation"][run.label].trained.mean()
     assert f"trained {share:.1%}" in pictures["saturation"]
     means = section.numbers["gates"][run.label].means
@@ -33,11 +33,11 @@ def test_section_of_two_runs_names_each_panel() -> None:
     picture = next(block for block in section.blocks if isinstance(block, Picture))
     titles = [ax.get_title(loc="left") for ax in picture.draw(7).axes]
     assert titles == ["A: one", "B: two"]
-    assert "A: one 0." in picture.caption
-    assert "B: two 0." in picture.caption
+    assert "A: one (0." in picture.caption
+    assert "B: two (0." in picture.caption
 
 
 def test_section_has_no_eigenvalues_without_a_matrix() -> None:
     section = weights_section([make_run(ECHO, network=register_network(ECHO, 2), untrained=register_network(ECHO, 2))])
-    assert section.missing == ["eigenvalues: its layer names no recurrent matrix"]
+    assert section.missing == ["eigenvalues: the layer has no recurrent matrix"]
     assert "eigenvalues" not in [block.name for block in section.blocks if isinstance(block, Picture)]

@@ -39,7 +39,7 @@ def test_write_report_lists_missing_data_at_the_end(
     page = write.write_report([echo, echo], tmp_path / "deep" / "er")
     assert page == tmp_path / "deep" / "er" / PAGE
     text = page.read_text()
-    assert text.index("Yes.") < text.rindex("What these runs do not have") < text.index("B: Elman: what is seen only")
+    assert text.index("Yes.") < text.rindex("Missing data of these runs") < text.index("B: snapshots during training")
     assert "echo: 2 networks compared" in text
     numbers = json.loads((page.parent / NUMBERS).read_text())
     assert numbers["one"] == {"n": 1}

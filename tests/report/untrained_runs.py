@@ -22,7 +22,7 @@ def small_network(task: Task, hidden_size: int = 6) -> Network:
     return kind(core, task.spec).eval()
 
 
-def make_run(task: Task, label: str = "made/version_0", **parts: Any) -> RunData:
+def make_run(task: Task, label: str = "run/version_0", **parts: Any) -> RunData:
     """Return a run of a task with two small untrained networks.
 
     Args:
