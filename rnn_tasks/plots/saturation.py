@@ -41,11 +41,11 @@ def draw_saturation(runs: Sequence[tuple[str, Saturation]], width: float) -> "Fi
         units = np.arange(1, len(trained) + 1)
         axes[0].plot(units, trained, **LINES[index], linewidth=1.8, label=name if len(runs) > 1 else "trained")
         axes[0].plot(units, untrained, **UNTRAINED, label="untrained" if index == len(runs) - 1 else None)
-    name_axes(axes[0], "unit (most saturated first)", "share of time steps", "Each unit")
+    name_axes(axes[0], "unit (most saturated first)", "share of time steps", "Saturation of each unit")
     for index, curve in curves:
         axes[1].plot(*curve, **LINES[index], linewidth=1.8)
     if curves:
-        name_axes(axes[1], "optimizer steps", "share of time steps", "Mean over all units during training")
+        name_axes(axes[1], "optimizer steps", "share of time steps", "Mean saturation during training")
     for ax in axes:
         share_axis(ax)
     legend_below(figure, axes[0], width)

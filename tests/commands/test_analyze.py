@@ -185,7 +185,7 @@ def test_data_that_has_changed_is_not_shown_to_the_network(trained: RnnTasks) ->
     config["data"]["init_args"]["delay"] = 1
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert trained("analyze", "echo").status == 0
-    assert "not what the network was trained on" in page_of("echo")
+    assert "the task differs from that of the training" in page_of("echo")
     assert "accuracy_by_delay" not in page_of("echo")
 
 
@@ -311,9 +311,9 @@ def spoil_snapshots(run: Path) -> None:
         (spoil_nothing, "not a run folder"),
         (spoil_config, "not valid YAML"),
         (spoil_nesting, "not valid YAML"),
-        (spoil_data, "data is no section"),
-        (spoil_trainer, "trainer is no section"),
-        (spoil_seed, "seed_everything is no number"),
+        (spoil_data, "data is not a section"),
+        (spoil_trainer, "trainer is not a section"),
+        (spoil_seed, "seed_everything is not a number"),
         (spoil_class, "model section is another one"),
         (spoil_spec, "does not fit"),
         (spoil_names, "does not fit"),

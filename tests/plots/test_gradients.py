@@ -45,10 +45,10 @@ def test_draw_gradient_maps_shows_the_nearest_snapshot() -> None:
 
 
 def test_draw_gradient_by_lag_marks_the_recall_lag() -> None:
-    both = ByLag(np.array([1.0, 0.5, 0.25]), np.array([1.0, 0.1, 0.01]))
-    (ax,) = draw_gradient_by_lag([("one", both, 2)], WIDE).axes
+    pair = ByLag(np.array([1.0, 0.5, 0.25]), np.array([1.0, 0.1, 0.01]))
+    (ax,) = draw_gradient_by_lag([("one", pair, 2)], WIDE).axes
     assert np.asarray(ax.lines[-1].get_xdata()).tolist() == [2, 2]
-    (ax,) = draw_gradient_by_lag([("one", both, None)], WIDE).axes
+    (ax,) = draw_gradient_by_lag([("one", pair, None)], WIDE).axes
     assert len(ax.lines) == 2
 
 
@@ -61,10 +61,10 @@ def test_draw_gradient_by_lag_limits_vanished_norms() -> None:
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_pictures_of_two_runs_have_a_panel_for_each(width: float) -> None:
     names, curve = ("A: one", "B: two"), Curve(np.array([10, 20]), np.array([4.0, 1.0]))
-    both, clipping = ByLag(np.ones(3), np.ones(3)), Clipping(curve, curve, 2.0, 0.5)
+    pair, clipping = ByLag(np.ones(3), np.ones(3)), Clipping(curve, curve, 2.0, 0.5)
     one = GradientMap(np.array([0, 9]), np.zeros((2, 3)))
     for figure in (
-        draw_gradient_by_lag([(name, both, None) for name in names], width),
+        draw_gradient_by_lag([(name, pair, None) for name in names], width),
         draw_gradient_maps([(name, one) for name in names], "time step", width),
         draw_clipping([(name, clipping) for name in names], width),
     ):

@@ -34,10 +34,10 @@ def test_draw_eigenvalues_shows_both_spectra_and_unit_circle(count: int, width: 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_draw_norms_has_a_panel_for_each_quantity(width: float) -> None:
     steps = np.array([10, 20])
-    known = {
+    curves = {
         "spectral_norm": {"reset": Curve(steps, np.array([1.0, 1.5]))},
         "orthogonality_error": {"reset": Curve(steps, np.array([0.0, 0.1]))},
     }
-    norms, errors = draw_norms(known, width).axes
+    norms, errors = draw_norms(curves, width).axes
     assert [ax.get_title(loc="left") for ax in (norms, errors)] == ["Spectral norm", "Orthogonality error"]
     assert np.asarray(errors.lines[0].get_ydata()).tolist() == [LEAST_ERROR, 0.1]

@@ -86,12 +86,12 @@ def test_results_of_a_killed_run_are_of_its_last_validation(echo: RunData) -> No
 
 
 def test_baseline_is_the_same_from_every_source(echo: RunData) -> None:
-    known = Baseline(math.log(26), 1 / 26)
+    expected = Baseline(math.log(26), 1 / 26)
     unsummarized = dataclasses.replace(echo, summary={})
     for run in (echo, unsummarized, dataclasses.replace(unsummarized, task=None)):
         found = baseline(run, "val")
         assert found is not None
-        assert found[:3] == pytest.approx((*known[:2], "chance"))
+        assert found[:3] == pytest.approx((*expected[:2], "chance"))
     assert baseline(dataclasses.replace(echo, summary={}, task=None, curves={}), "val") is None
 
 
@@ -140,15 +140,17 @@ def constant(ax: Axes, value: float) -> list[bool]:
 
 
 def test_floor_of_a_text_is_drawn_and_in_the_table(grammar: RunData) -> None:
-    known = baseline(grammar, "val")
-    assert known is not None
-    assert known.floor is not None
-    figure = draw_learning_curves([learning_run(grammar, known)], True, WIDE)
-    assert sum(constant(figure.axes[0], known.floor)) == 1
+    val_baseline = baseline(grammar, "val")
+    assert val_baseline is not None
+    assert val_baseline.floor is not None
+    figure = draw_learning_curves([learning_run(grammar, val_baseline)], True, WIDE)
+    assert sum(constant(figure.axes[0], val_baseline.floor)) == 1
     assert {"n-gram", "lowest possible loss", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
     }
-    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats per character"] == [f"{known.floor:.4f}"]
+    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats per character"] == [
+        f"{val_baseline.floor:.4f}"
+    ]
 
 
 def test_loss_axis_is_linear_when_losses_are_similar() -> None:

@@ -39,9 +39,9 @@ def test_probe_reads_exactly_the_length_of_a_register() -> None:
 
 def test_reach_ends_at_the_first_gap() -> None:
     chance = np.full(4, 0.25)
-    of = Probe(np.arange(4), np.array([1, 1, 0, 1.0]), chance, chance, chance, np.full(4, 9))
-    assert reach(of) == 1
-    assert reach(of._replace(accuracy=np.zeros(4))) is None
+    probes_by_lag = Probe(np.arange(4), np.array([1, 1, 0, 1.0]), chance, chance, chance, np.full(4, 9))
+    assert reach(probes_by_lag) == 1
+    assert reach(probes_by_lag._replace(accuracy=np.zeros(4))) is None
 
 
 def test_probed_steps_of_copy_are_lag_steps_after_letters() -> None:
@@ -116,8 +116,8 @@ def test_encoded_letters_use_the_last_condition() -> None:
     assert encodings[:, :6].tolist() == torch.eye(6)[1:].tolist()  # without the empty symbol
     assert encodings[:, 6:].tolist() == [[0, 0, 0, 1]] * 5
     grammar = ElmanGrammar(test_characters=2000)
-    known = probes.encoded_letters(small_network(grammar), make_run(grammar).batch)
-    assert known[:, 0].sum() == 0  # <unk> does not occur
+    encodings_of_text = probes.encoded_letters(small_network(grammar), make_run(grammar).batch)
+    assert encodings_of_text[:, 0].sum() == 0  # <unk> does not occur
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -151,8 +151,8 @@ def test_pictures_of_two_runs_have_a_panel_each(width: float) -> None:
     task = Echo(delay=1, alphabet_size=4, test_sequences=60)
     model, batch = small_network(task), make_run(task).batch
     assert batch is not None
-    both = probe(model, model, batch)
-    figure = draw_probes([("A: one", both), ("B: two", both)], width)
+    pair = probe(model, model, batch)
+    figure = draw_probes([("A: one", pair), ("B: two", pair)], width)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["A: one", "B: two"]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["trained", "untrained", "chance range", "most frequent symbol"]

@@ -67,7 +67,7 @@ def test_pictures_have_all_lines_and_labels(width: float) -> None:
     (units,) = draw_saturation([("one", found)], width).axes
     assert units.get_ylabel() == "share of time steps"
     over = found._replace(over_training=curve(0.0, 0.001))
-    both = draw_saturation([("A: one", found), ("B: two", over)], width)
-    assert len(both.axes) == 2
-    assert both.axes[1].get_ylim()[1] == 0.1  # small shares look small
-    assert [text.get_text() for text in both.legends[0].get_texts()] == ["A: one", "B: two", "untrained"]
+    figure = draw_saturation([("A: one", found), ("B: two", over)], width)
+    assert len(figure.axes) == 2
+    assert figure.axes[1].get_ylim()[1] == 0.1  # small shares look small
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["A: one", "B: two", "untrained"]
