@@ -1,1 +1,1 @@
-"""Pictures: each is a function of numbers and a width, shared by monitors, reports and studies."""
+"""Pictures drawn with matplotlib: each function takes numbers and a width; monitors, reports and studies share them."""

@@ -1,4 +1,4 @@
-"""Gates over the steps of one sequence."""
+"""Gate values along one sequence."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,11 +12,11 @@ from rnn_tasks.plots.style import (
     LINES,
     colour_bar,
     heat_map,
+    integer_ticks,
     legend_below,
     name_axes,
     panels,
     symbols_below,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class CarryingUnit(NamedTuple):
-    """One unit's gates beside what carrying the input of one step takes.
+    """The gates of one unit, with the time steps over which the unit carries an input.
 
     Attributes:
-        unit: Its number in its layer, from 0.
-        keep: Name of the gate that keeps the state, ``update`` or ``forget``.
-        gates: Values over the steps that are drawn, ``(time,)`` each, by the name of the gate.
-        start: The step whose input the unit takes in, counted from the first one that is drawn.
-        lag: Steps that the input is to be carried over.
-        share: How much of it is left then, from 0 to 1.
+        unit: The index of the unit in its layer, from 0.
+        keep: The name of the gate that keeps the state, ``update`` or ``forget``.
+        gates: The values of each gate at the drawn steps, ``(time,)``, by the name of the gate.
+        start: The step whose input the unit stores, counted from the first drawn step.
+        lag: The number of steps over which the input is carried.
+        share: The share of the input that is left after these steps, from 0 to 1.
     """
 
     unit: int
@@ -46,53 +46,54 @@ class CarryingUnit(NamedTuple):
 
 def draw_gates(
     gates: Mapping[str, NDArray[np.floating[Any]]],
-    read: Sequence[str],
+    symbols: Sequence[str],
     width: float,
     carrying: CarryingUnit | None = None,
 ) -> "Figure":
-    """Draw each gate as a map of units by steps, and below them the gates of the unit that carries most, if any.
+    """Draw each gate as a heat map of units by time steps, and the gates of one unit in a panel below.
 
     Args:
-        gates: From 0 to 1, ``(time, hidden_size)`` each, by ``layer/gate``.
-        read: The symbol of each step; empty to number the steps.
-        width: Inches.
-        carrying: The unit.
+        gates: Gate values from 0 to 1, ``(time, hidden_size)`` each, by ``layer/gate``.
+        symbols: The input symbol of each step; empty to number the steps.
+        width: The width of the picture in inches.
+        carrying: The unit of the last panel; None for no such panel.
     """
     several = len({name.partition("/")[0] for name in gates}) > 1
-    figure, fields = panels(width, len(gates) + (carrying is not None), height=1.6, least=width)
-    for field, (name, values) in zip(fields, gates.items(), strict=False):
-        # As they are numbered, units say nothing.
-        image = heat_map(field, values[:, values.mean(0).argsort()].T, 0, 1)
+    figure, axes = panels(width, len(gates) + (carrying is not None), height=1.6, min_width=width)
+    for ax, (name, values) in zip(axes, gates.items(), strict=False):
+        # The order of the units in the layer has no meaning, so they are sorted.
+        image = heat_map(ax, values[:, values.mean(0).argsort()].T, 0, 1)
         gate = name.rpartition("/")[2]
         title = f"{(name.replace('/', ', ') if several else gate).capitalize()} gate"
-        name_axes(field, "", "unit, by mean", f"{title}: {MEANING[gate]}" if gate in MEANING else title)
-        whole(field, "y")
-    colour_bar(figure, image, fields[: len(gates)], "gate (0 shut, 1 open)")
+        name_axes(ax, "", "unit (sorted)", f"{title}: {MEANING[gate]}" if gate in MEANING else title)
+        integer_ticks(ax, "y")
+    colour_bar(figure, image, axes[: len(gates)], "gate value (0: closed, 1: open)")
     if carrying is not None:
-        draw_carrying(fields[-1], carrying)
-        legend_below(figure, fields[-1], width)
-    for field in fields[:-1]:
-        field.tick_params(labelbottom=False)
-    symbols_below(fields[-1], read, width)
+        draw_carrying(axes[-1], carrying)
+        legend_below(figure, axes[-1], width)
+    for ax in axes[:-1]:
+        ax.tick_params(labelbottom=False)
+    symbols_below(axes[-1], symbols, width)
     return figure
 
 
-def draw_carrying(field: "Axes", carrying: CarryingUnit) -> None:
-    """Draw the keeping gate of one unit over the steps, beside what carrying one input takes.
+def draw_carrying(ax: "Axes", carrying: CarryingUnit) -> None:
+    """Draw the gate of one unit that keeps the state, beside the ideal gate, which carries an input unchanged.
 
     Args:
-        field: Where.
+        ax: The panel.
         carrying: The unit.
     """
     keep, start = carrying.keep, carrying.start
     steps = np.arange(len(carrying.gates[keep]))
     style: dict[str, Any] = {"drawstyle": "steps-mid", "linewidth": 1.8}
-    field.plot(steps, carrying.gates[keep], **LINES[0], **style, label=f"{keep} gate of unit {carrying.unit}")
+    ax.plot(steps, carrying.gates[keep], **LINES[0], **style, label=f"{keep} gate of unit {carrying.unit}")
     if keep == "forget":
-        field.plot(steps, carrying.gates["input"], **LINES[1], **style, label="its input gate")
+        ax.plot(steps, carrying.gates["input"], **LINES[1], **style, label=f"input gate of unit {carrying.unit}")
     span = np.arange(start, start + carrying.lag + 1)
-    needed = {**BASELINE, **style, "linewidth": 1.2, "zorder": 4}
-    field.plot(span, (span > start).astype(float), **needed, label=f"what the {keep} gate has to do")
-    field.set_xlim(-0.5, len(steps) - 0.5)
-    field.set_ylim(-0.05, 1.05)
-    name_axes(field, "", "gate", f"The unit that carries most: {carrying.share:.0%} over {carrying.lag} steps")
+    ideal = {**BASELINE, **style, "linewidth": 1.2, "zorder": 4}
+    ax.plot(span, (span > start).astype(float), **ideal, label=f"ideal {keep} gate")
+    ax.set_xlim(-0.5, len(steps) - 0.5)
+    ax.set_ylim(-0.05, 1.05)
+    title = f"Unit that keeps an input best: {carrying.share:.0%} is left after {carrying.lag} steps"
+    name_axes(ax, "", "gate value", title)

@@ -1,4 +1,4 @@
-"""Gradients: by lag, over a training, and before and after clipping."""
+"""Gradient norms: by lag, over training, and before and after clipping."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,12 +12,12 @@ from rnn_tasks.plots.style import (
     UNTRAINED,
     colour_bar,
     heat_map,
+    integer_ticks,
     legend_below,
     level,
     logarithmic,
     name_axes,
     panels,
-    whole,
 )
 from rnn_tasks.runs.tensorboard_log import Curve
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DECADES = 12
-"""Powers of ten below the longest gradient of a map that can be told apart."""
+"""Range of a heat map in powers of ten; smaller gradients have the darkest colour."""
 
 VANISHED = 1e-18
-"""Gradients shorter than this share of the longest are drawn there."""
+"""Gradient norms below this share of the largest norm are drawn at this share."""
 
 COLUMNS = 400
-"""Columns of a map of moments, which lie unevenly: each column shows the moment nearest to it."""
+"""Columns of a heat map over training; each column shows the nearest snapshot."""
 
 
 class ByLag(NamedTuple):
-    """Length of ``dL_T/dh_{T-k}`` over the lag k, of a trained network and of an untrained one."""
+    """Norm of ``dL_T/dh_{T-k}`` by lag k, ``(lags,)``, of a trained and an untrained network."""
 
     trained: NDArray[np.float64]
     untrained: NDArray[np.float64]
 
 
 class GradientMap(NamedTuple):
-    """Gradients at some moments of a training.
+    """Gradient norms at several steps of a training.
 
     Attributes:
-        steps: Optimizer steps before each moment, rising, ``(moments,)``.
-        log_norms: Lengths as logarithms to base 10, ``-inf`` for a gradient of 0, ``(moments, rows)``.
+        steps: The number of optimizer steps before each snapshot, ascending, ``(snapshots,)``.
+        log_norms: The logarithms of the norms to base 10, ``-inf`` for a gradient of 0, ``(snapshots, rows)``.
     """
 
     steps: NDArray[np.int64]
@@ -54,13 +54,13 @@ class GradientMap(NamedTuple):
 
 
 class Clipping(NamedTuple):
-    """The norm of the gradient over a training.
+    """The norm of the gradient over training, before and after clipping.
 
     Attributes:
-        before: Before it was clipped.
-        after: What the optimizer used.
-        limit: The norm that it was clipped to; None if it was not clipped by its norm.
-        clipped: Share of the logged steps in which it was clipped.
+        before: The norm before clipping.
+        after: The norm after clipping, which the optimizer used.
+        limit: The clipping threshold; None if the gradient was not clipped by its norm.
+        clipped: The share of the logged steps at which the gradient was clipped.
     """
 
     before: Curve
@@ -69,67 +69,68 @@ class Clipping(NamedTuple):
     clipped: float
 
 
-def draw_gradient_by_lag(found: Sequence[tuple[str, ByLag, int | None]], width: float) -> "Figure":
-    """Draw the length of the gradient by lag, a field for each run.
+def draw_gradient_by_lag(runs: Sequence[tuple[str, ByLag, int | None]], width: float) -> "Figure":
+    """Draw the norm of the gradient by lag, in one panel per run.
 
     Args:
-        found: Name of each run, its gradients, and the lag at which the symbol was read that is asked for, if known.
-        width: Inches.
+        runs: The name of each run, its gradient norms, and the lag of the symbol to recall, or None.
+        width: The width of the picture in inches.
     """
-    figure, fields = panels(width, len(found), height=2.8, sharex=True, sharey=True)
-    top = max(float(norms.max()) for _, both, _ in found for norms in both)
-    for field, (name, (trained, untrained), wait) in zip(fields, found, strict=True):
-        field.plot(np.maximum(trained, VANISHED * top), **LINES[0], linewidth=1.8, label="trained")
-        field.plot(np.maximum(untrained, VANISHED * top), **UNTRAINED, label="untrained")
-        if wait is not None:
-            field.axvline(wait, label="where the answer was read", **BASELINE)
-        field.set_yscale("log")
-        title = name if len(found) > 1 else ""
-        name_axes(field, "lag k: time steps back from the loss", "|dL/dh|, nats per unit of h", title)
-        whole(field)
-    legend_below(figure, fields[0], width)
+    figure, axes = panels(width, len(runs), height=2.8, sharex=True, sharey=True)
+    smallest = VANISHED * max(float(norms.max()) for _, by_lag, _ in runs for norms in by_lag)
+    drawn = [np.maximum(norms, smallest) for _, by_lag, _ in runs for norms in by_lag]
+    for ax, (name, (trained, untrained), recall_lag) in zip(axes, runs, strict=True):
+        ax.plot(np.maximum(trained, smallest), **LINES[0], linewidth=1.8, label="trained")
+        ax.plot(np.maximum(untrained, smallest), **UNTRAINED, label="untrained")
+        if recall_lag is not None:
+            ax.axvline(recall_lag, label="lag of the symbol to recall", **BASELINE)
+        logarithmic(ax, drawn)
+        title = name if len(runs) > 1 else ""
+        name_axes(ax, "lag k: time steps back from the loss", "|dL/dh|, nats per unit of h", title)
+        integer_ticks(ax)
+    legend_below(figure, axes[0], width)
     return figure
 
 
-def draw_gradient_maps(found: Sequence[tuple[str, GradientMap]], rows: str, width: float) -> "Figure":
-    """Draw gradients over the training as maps, one for each run; dark where the gradient vanishes.
+def draw_gradient_maps(maps: Sequence[tuple[str, GradientMap]], row_label: str, width: float) -> "Figure":
+    """Draw gradient norms over training as heat maps, one per run; dark where the gradient vanishes.
 
     Args:
-        found: Title and gradients of each run.
-        rows: What the rows are, such as the lag, for the vertical axis.
-        width: Inches.
+        maps: The title and the gradient norms of each run.
+        row_label: The label of the vertical axis: what the rows are, such as the lag.
+        width: The width of the picture in inches.
     """
-    figure, fields = panels(width, len(found), height=2.9)
-    known = np.concatenate([log_norms[np.isfinite(log_norms)] for _, (_, log_norms) in found])
-    least, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
-    low = max(high - DECADES, min(least, high - 1))
-    for field, (title, (steps, log_norms)) in zip(fields, found, strict=True):
+    figure, axes = panels(width, len(maps), height=2.9)
+    finite = np.concatenate([log_norms[np.isfinite(log_norms)] for _, (_, log_norms) in maps])
+    smallest, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    low = max(high - DECADES, min(smallest, high - 1))
+    for ax, (title, (steps, log_norms)) in zip(axes, maps, strict=True):
         first, last = float(steps[0]), float(max(steps[-1], steps[0] + 1))
         nearest = np.abs(np.linspace(first, last, COLUMNS)[:, None] - steps).argmin(1)
         shown = np.maximum(log_norms[nearest].T, low)
-        image = heat_map(field, shown, low, high, (first, last, -0.5, len(shown) - 0.5))
-        name_axes(field, "optimizer steps", rows, title)
-        whole(field)
-        whole(field, "y")
-    colour_bar(figure, image, fields, "log10 of |dL/dh|, nats per unit of h")
+        image = heat_map(ax, shown, low, high, (first, last, -0.5, len(shown) - 0.5))
+        name_axes(ax, "optimizer steps", row_label, title)
+        integer_ticks(ax)
+        integer_ticks(ax, "y")
+    colour_bar(figure, image, axes, "log10 of |dL/dh|, nats per unit of h")
     return figure
 
 
-def draw_clipping(found: Sequence[tuple[str, Clipping]], width: float) -> "Figure":
-    """Draw the norm of the gradient over training, a field for each run.
+def draw_clipping(runs: Sequence[tuple[str, Clipping]], width: float) -> "Figure":
+    """Draw the norm of the gradient over training, in one panel per run.
 
     Args:
-        found: Name of each run, and what was logged.
-        width: Inches.
+        runs: The name of each run and its logged norms.
+        width: The width of the picture in inches.
     """
-    figure, fields = panels(width, len(found), height=2.8, sharey=True)
-    for field, (name, known) in zip(fields, found, strict=True):
-        field.plot(*known.before, **UNTRAINED, label="before clipping")
-        field.plot(*known.after, **LINES[0], linewidth=1.6, label="after clipping")
-        if known.limit is not None:
-            level(field, known.limit, "clipped to")
-        logarithmic(field, [known.before.values, known.after.values])
-        name_axes(field, "optimizer steps", "norm of the gradient", name if len(found) > 1 else "")
-        whole(field)
-    legend_below(figure, fields[0], width)
+    figure, axes = panels(width, len(runs), height=2.8, sharey=True)
+    for ax, (name, clipping) in zip(axes, runs, strict=True):
+        ax.plot(*clipping.before, **UNTRAINED, label="before clipping")
+        ax.plot(*clipping.after, **LINES[0], linewidth=1.6, label="after clipping")
+        if clipping.limit is not None:
+            level(ax, clipping.limit, "clipping threshold")
+        logarithmic(ax, [clipping.before.values, clipping.after.values])
+        name_axes(ax, "optimizer steps", "gradient norm", name if len(runs) > 1 else "")
+        integer_ticks(ax)
+    legend_below(figure, axes[0], width)
     return figure

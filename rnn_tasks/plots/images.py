@@ -1,4 +1,4 @@
-"""Pictures as the bytes of a file."""
+"""Convert pictures to SVG and PNG files in memory."""
 
 import io
 from typing import TYPE_CHECKING
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 160
 
-# Not by ``savefig``, which draws all of it twice: the first time only to find the layout, which drawing does as well.
+# ``savefig`` is not used: it draws a picture twice, the first time only to compute its layout.
 
 
 def as_svg(figure: "Figure") -> bytes:
-    """Return a picture as SVG, the same bytes for the same picture. Its layout is found here, and then fixed.
+    """Return a picture as SVG: equal pictures give equal bytes. Its layout is computed here and then frozen.
 
     Args:
         figure: The picture.

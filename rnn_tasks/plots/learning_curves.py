@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DECADES = 0.8
-"""Powers of ten between the least and the greatest loss from which on its axis is logarithmic."""
+"""The axis of the loss is logarithmic if the losses span more powers of ten than this."""
 
 
 class LearningRun(NamedTuple):
-    """A run as learning curves show it.
+    """The learning curves of a run.
 
     Attributes:
-        label: Its name in the legend.
+        label: The name of the run in the legend.
         curves: ``train/loss``, ``val/loss``, ``val/accuracy`` and ``val/worst_accuracy``, as far as they were logged.
-        baseline: The baseline of its validation; None if it is not known.
-        solved_at: The optimizer step at which validation first said solved; None if it was not solved.
-        has_conditions: Whether its worst condition differs from its mean over conditions.
+        baseline: The baseline on the validation data; None if it is unknown.
+        solved_at: The optimizer step of the first validation that counts as solved; None if there is none.
+        has_conditions: Whether the accuracy of the worst condition is drawn.
     """
 
     label: str
@@ -47,12 +47,12 @@ class LearningRun(NamedTuple):
 
 
 def draw_learning_curves(runs: Sequence[LearningRun], of_text: bool, width: float) -> "Figure":
-    """Draw loss and accuracy over training, all runs in the same two fields.
+    """Draw loss and accuracy over training in two panels that all runs share.
 
     Args:
         runs: The runs.
-        of_text: Whether they predict characters, whose baseline is an n-gram.
-        width: Inches.
+        of_text: Whether the runs predict the characters of a text, where the baseline is an n-gram.
+        width: The width of the picture in inches.
     """
     figure, (losses, accuracies) = panels(width, 2, height=2.8, sharex=True)
     several = len(runs) > 1
@@ -62,10 +62,10 @@ def draw_learning_curves(runs: Sequence[LearningRun], of_text: bool, width: floa
         names = ("val/accuracy", "val/worst_accuracy" if run.has_conditions else "val/accuracy")
         draw_pair(accuracies, index, run, names, ("", "" if several else "worst condition"))
     name_axes(losses, "optimizer steps", f"loss, nats per {'character' if of_text else 'step'}", "Loss")
-    name_axes(accuracies, "optimizer steps", "share of right answers", "Accuracy in validation")
+    name_axes(accuracies, "optimizer steps", "accuracy", "Validation accuracy")
     baselines = [run.baseline for run in runs]
     draw_levels(losses, "n-gram" if of_text else "baseline", [b and b.loss for b in baselines])
-    draw_levels(losses, "least possible", [b and b.floor for b in baselines], floor=True)
+    draw_levels(losses, "lowest possible loss", [b and b.floor for b in baselines], floor=True)
     draw_levels(accuracies, "", [b and b.accuracy for b in baselines])
     values = [run.curves[name].values for run in runs for name in ("train/loss", "val/loss") if name in run.curves]
     if decades(values) > DECADES:
@@ -77,37 +77,37 @@ def draw_learning_curves(runs: Sequence[LearningRun], of_text: bool, width: floa
     return figure
 
 
-def draw_pair(field: "Axes", index: int, run: LearningRun, names: tuple[str, str], labels: tuple[str, str]) -> None:
-    """Draw a thick and a thin curve of a run, and a mark where it was solved.
+def draw_pair(ax: "Axes", index: int, run: LearningRun, names: tuple[str, str], labels: tuple[str, str]) -> None:
+    """Draw a thick and a thin curve of a run, and a marker at the step where the run was solved.
 
     Args:
-        field: Where.
-        index: Number of the run.
+        ax: The panel.
+        index: The index of the run.
         run: The run.
-        names: The thick curve and the thin one; the same one twice for no thin one.
-        labels: Their names in the legend, or empty.
+        names: The names of the thick and the thin curve; equal names for no thin curve.
+        labels: The labels of the two curves in the legend; empty for none.
     """
     thick, thin = (run.curves.get(name) for name in names)
     if thin is not None and names[0] != names[1]:
-        field.plot(*thin, **LINES[index], linewidth=0.7, alpha=0.75, label=labels[1] or None)
+        ax.plot(*thin, **LINES[index], linewidth=0.7, alpha=0.75, label=labels[1] or None)
     if thick is None:
         return
     marker = "." if len(thick.steps) == 1 else ""
-    field.plot(*thick, **LINES[index], linewidth=2, marker=marker, label=labels[0] or None)
+    ax.plot(*thick, **LINES[index], linewidth=2, marker=marker, label=labels[0] or None)
     if run.solved_at is not None:
-        there = np.interp([run.solved_at], *thick)
+        height = np.interp([run.solved_at], *thick)
         colour = LINES[index]["color"]
-        field.plot([run.solved_at], there, MARKERS[index], color=colour, markeredgecolor="black", markersize=7)
+        ax.plot([run.solved_at], height, MARKERS[index], color=colour, markeredgecolor="black", markersize=7)
 
 
-def draw_levels(field: "Axes", name: str, values: Sequence[float | None], floor: bool = False) -> None:
-    """Draw the levels of runs, each value once.
+def draw_levels(ax: "Axes", name: str, values: Sequence[float | None], floor: bool = False) -> None:
+    """Draw a horizontal line at each distinct value.
 
     Args:
-        field: Where.
-        name: Of the level, or empty.
-        values: Of each run; None if it has none.
-        floor: Whether it is a floor, not a baseline.
+        ax: The panel.
+        name: The label in the legend; empty for none.
+        values: The value of each run; None if the run has none.
+        floor: Whether the values are lower bounds of the loss, not baselines.
     """
     for index, value in enumerate(sorted({round(value, 6) for value in values if value is not None})):
-        level(field, value, "" if index else name, FLOOR if floor else BASELINE)
+        level(ax, value, "" if index else name, FLOOR if floor else BASELINE)

@@ -1,4 +1,4 @@
-"""What is expected next along a text."""
+"""Predicted next characters along a text."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,17 +12,17 @@ from rnn_tasks.spec.vocabulary import fixed_width, visible
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SEEN, FEWEST, MOST = 0.03, 6, 24
-"""A character is shown if it is expected with such a probability anywhere, at least and at most so many of them."""
+LIKELY, FEWEST, MOST = 0.03, 6, 24
+"""Characters with a probability above ``LIKELY`` at some step are shown, at least ``FEWEST`` and at most ``MOST``."""
 
 
 class NextCharacters(NamedTuple):
     """Probabilities of the next character along a text.
 
     Attributes:
-        text: The text; what comes after its last character is not known.
-        characters: What the columns are the probabilities of.
-        probabilities: After each character of the text, ``(characters of the text, vocabulary)``.
+        text: The text.
+        characters: The vocabulary, in the order of the columns.
+        probabilities: The probabilities after each character of the text, ``(characters of the text, vocabulary)``.
     """
 
     text: str
@@ -30,26 +30,26 @@ class NextCharacters(NamedTuple):
     probabilities: NDArray[np.float64]
 
 
-def draw_next_characters(found: Sequence[tuple[str, NextCharacters]], width: float) -> "Figure":
-    """Draw a map of characters by steps for each run, and for the exact odds.
+def draw_next_characters(predictions: Sequence[tuple[str, NextCharacters]], width: float) -> "Figure":
+    """Draw a heat map of characters by time steps for each prediction, with dots at the actual next characters.
 
     Args:
-        found: Names and probabilities, all along the same text.
-        width: Inches.
+        predictions: Titles and probabilities, all along the same text.
+        width: The width of the picture in inches.
     """
-    likely = np.max([e.probabilities.max(axis=0) for _, e in found], axis=0)
-    count = min(MOST, max(FEWEST, int((likely > SEEN).sum())))
-    shown = np.sort((-likely).argsort(kind="stable")[:count])[::-1]
-    names = visible(fixed_width(found[0][1].characters[index] for index in shown))
-    figure, fields = panels(width, len(found), height=0.9 + 0.125 * len(names), least=width)
-    for field, (title, (text, characters, probabilities)) in zip(fields, found, strict=True):
-        image = heat_map(field, probabilities[:, shown].T, 0, 1)
+    highest = np.max([next_ones.probabilities.max(axis=0) for _, next_ones in predictions], axis=0)
+    count = min(MOST, max(FEWEST, int((highest > LIKELY).sum())))
+    shown = np.sort((-highest).argsort(kind="stable")[:count])[::-1]
+    names = visible(fixed_width(predictions[0][1].characters[index] for index in shown))
+    figure, axes = panels(width, len(predictions), height=0.9 + 0.125 * len(names), min_width=width)
+    for ax, (title, (text, characters, probabilities)) in zip(axes, predictions, strict=True):
+        image = heat_map(ax, probabilities[:, shown].T, 0, 1)
         rows = {characters[index]: row for row, index in enumerate(shown.tolist())}
-        coming = [(step, rows[c]) for step, c in enumerate(text[1:]) if c in rows]
-        if coming:
-            field.plot(*zip(*coming, strict=True), "o", color="white", markeredgecolor="black", markersize=3.2)
-        field.set_yticks(range(len(names)), names, fontsize=6.5, parse_math=False)
-        field.set_xticks(range(len(text)), visible(fixed_width(text)), fontsize=7, parse_math=False)
-        name_axes(field, "character that is read", "next character", title)
-    colour_bar(figure, image, fields, "probability")
+        actual = [(step, rows[c]) for step, c in enumerate(text[1:]) if c in rows]
+        if actual:
+            ax.plot(*zip(*actual, strict=True), "o", color="white", markeredgecolor="black", markersize=3.2)
+        ax.set_yticks(range(len(names)), names, fontsize=6.5, parse_math=False)
+        ax.set_xticks(range(len(text)), visible(fixed_width(text)), fontsize=7, parse_math=False)
+        name_axes(ax, "input character", "next character", title)
+    colour_bar(figure, image, axes, "probability")
     return figure

@@ -1,4 +1,4 @@
-"""Saturation: how often units are near their bounds."""
+"""Saturation: the share of steps at which units are near their bounds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnn_tasks.plots.style import LINES, UNTRAINED, legend_below, name_axes, panels, whole
+from rnn_tasks.plots.style import LINES, UNTRAINED, integer_ticks, legend_below, name_axes, panels
 from rnn_tasks.runs.tensorboard_log import Curve
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class Saturation(NamedTuple):
-    """How often units are near their bounds.
+    """Shares of time steps at which units are near their bounds.
 
     Attributes:
-        trained: Of each unit, from large to small, ``(hidden_size,)``.
-        untrained: The same of an untrained network.
-        over_training: Share of the whole layer; None if it was not recorded.
+        trained: The share of each unit of the trained network, in descending order, ``(hidden_size,)``.
+        untrained: The share of each unit of an untrained network, in descending order, ``(hidden_size,)``.
+        over_training: The mean share of all units over training; None if it was not recorded.
     """
 
     trained: NDArray[np.float64]
@@ -28,31 +28,31 @@ class Saturation(NamedTuple):
     over_training: Curve | None
 
 
-def draw_saturation(found: Sequence[tuple[str, Saturation]], width: float) -> "Figure":
-    """Draw the saturation of the units, and of the layer over training where that is known.
+def draw_saturation(runs: Sequence[tuple[str, Saturation]], width: float) -> "Figure":
+    """Draw the saturation of each unit, and the mean over training where it was recorded.
 
     Args:
-        found: Name and saturation of each run.
-        width: Inches.
+        runs: The name and the saturation of each run.
+        width: The width of the picture in inches.
     """
-    curves = [(index, known.over_training) for index, (_, known) in enumerate(found) if known.over_training is not None]
-    figure, fields = panels(width, 2 if curves else 1, height=2.7)
-    for index, (name, (trained, untrained, _)) in enumerate(found):
+    curves = [(index, share.over_training) for index, (_, share) in enumerate(runs) if share.over_training is not None]
+    figure, axes = panels(width, 2 if curves else 1, height=2.7)
+    for index, (name, (trained, untrained, _)) in enumerate(runs):
         units = np.arange(1, len(trained) + 1)
-        fields[0].plot(units, trained, **LINES[index], linewidth=1.8, label=name if len(found) > 1 else "trained")
-        fields[0].plot(units, untrained, **UNTRAINED, label="untrained" if index == len(found) - 1 else None)
-    name_axes(fields[0], "unit, from the most saturated", "share of the steps", "Unit by unit")
+        axes[0].plot(units, trained, **LINES[index], linewidth=1.8, label=name if len(runs) > 1 else "trained")
+        axes[0].plot(units, untrained, **UNTRAINED, label="untrained" if index == len(runs) - 1 else None)
+    name_axes(axes[0], "unit (most saturated first)", "share of time steps", "Saturation of each unit")
     for index, curve in curves:
-        fields[1].plot(*curve, **LINES[index], linewidth=1.8)
+        axes[1].plot(*curve, **LINES[index], linewidth=1.8)
     if curves:
-        name_axes(fields[1], "optimizer steps", "share of all states", "Whole layer over training")
-    for field in fields:
-        share_axis(field)
-    legend_below(figure, fields[0], width)
+        name_axes(axes[1], "optimizer steps", "share of time steps", "Mean saturation during training")
+    for ax in axes:
+        share_axis(ax)
+    legend_below(figure, axes[0], width)
     return figure
 
 
-def share_axis(field: "Axes") -> None:
-    """Show an axis from 0 to at least 0.1, so that a tiny share looks tiny."""
-    field.set_ylim(-0.02 * field.get_ylim()[1], max(0.1, field.get_ylim()[1]))
-    whole(field)
+def share_axis(ax: "Axes") -> None:
+    """Set the vertical axis to run from 0 to at least 0.1, so that small shares look small."""
+    ax.set_ylim(-0.02 * ax.get_ylim()[1], max(0.1, ax.get_ylim()[1]))
+    integer_ticks(ax)

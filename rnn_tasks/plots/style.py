@@ -1,4 +1,4 @@
-"""How pictures look: sizes, lines that can be told apart in black and white, and names on axes."""
+"""Style of pictures: sizes, line styles that differ also in black and white, labels of axes, colour maps."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from rnn_tasks.spec.vocabulary import SPACE, visible
 
-if TYPE_CHECKING:  # a run starts without matplotlib, which takes a second to load
+if TYPE_CHECKING:  # importing matplotlib takes a second, so runs start without it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a run starts without matplotlib, which takes a second to lo
 Numbers = NDArray[np.float64]
 
 WIDE, NARROW = 7.6, 3.7
-"""Widths of pictures, inches: for a page of a book, a desktop and TensorBoard, and for a telephone."""
+"""Widths of pictures in inches: for desktops, print and TensorBoard; and for phones."""
 
 LINES: tuple[dict[str, Any], ...] = (
     {"color": "#12476b", "linestyle": "-"},
@@ -24,78 +24,78 @@ LINES: tuple[dict[str, Any], ...] = (
     {"color": "#5fae78", "linestyle": (0, (1, 1.3))},
     {"color": "#5b4193", "linestyle": (0, (7, 2, 1, 2))},
 )
-"""Of the first run, of the second, ...: dark to light, and dashed in different ways."""
+"""Line styles of the first run, the second run, ...: of different lightness and different dashes."""
 
 MARKERS = ("o", "s", "^", "D")
 BASELINE: dict[str, Any] = {"color": "black", "linestyle": (0, (6, 3)), "linewidth": 0.9}
 FLOOR: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.1}
 UNTRAINED: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.8}
-"""Of the network as training begins."""
+"""Line style of the untrained network."""
 
 DOTS: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.6, "zorder": 3}
 MAP = "cividis"
-"""Colours whose lightness rises all the way."""
+"""Colour map of heat maps, with monotonically increasing lightness."""
 
 PANEL = 3.1
-"""Inches that a panel needs beside others."""
+"""Smallest width of a panel in inches."""
 
 
 def panels(
-    width: float, count: int, height: float = 2.6, least: float = PANEL, **options: Any
+    width: float, count: int, height: float = 2.6, min_width: float = PANEL, **options: Any
 ) -> "tuple[Figure, list[Axes]]":
-    """Create fields side by side as far as the width allows, and the others below them.
+    """Create panels in a grid with as many columns as fit into the width.
 
     Args:
-        width: Of the picture, inches.
-        count: Number of fields.
-        height: Of each of them, inches.
-        least: Width that each must have to stand beside others, inches.
+        width: The width of the picture in inches.
+        count: The number of panels.
+        height: The height of each panel in inches.
+        min_width: The smallest width of a panel in inches, if there are several columns.
         **options: ``sharex`` and ``sharey`` of :meth:`matplotlib.figure.Figure.subplots`.
     """
     from matplotlib.figure import Figure
 
-    columns = max(1, min(count, int(width // least)))
+    columns = max(1, min(count, int(width // min_width)))
     rows = -(-count // columns)
     figure = Figure(figsize=(width, height * rows), layout="constrained")
-    fields = figure.subplots(rows, columns, squeeze=False, **options).ravel().tolist()
-    for field in fields[count:]:
-        field.remove()
-    for field in fields[:count]:
-        field.tick_params(labelsize=8, labelbottom=True, labelleft=True)
-        field.spines[["top", "right"]].set_visible(False)
-    return figure, fields[:count]
+    axes = figure.subplots(rows, columns, squeeze=False, **options).ravel().tolist()
+    for ax in axes[count:]:
+        ax.remove()
+    for ax in axes[:count]:
+        ax.tick_params(labelsize=8, labelbottom=True, labelleft=True)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure, axes[:count]
 
 
-def name_axes(field: "Axes", x: str, y: str, title: str = "") -> None:
-    """Write what the axes are, with their units, and what the field is.
+def name_axes(ax: "Axes", x: str, y: str, title: str = "") -> None:
+    """Set the labels of the axes and the title of a panel.
 
     Args:
-        field: The field.
-        x: Name of the horizontal axis.
-        y: Name of the vertical axis.
-        title: Of the field.
+        ax: The panel.
+        x: The label of the horizontal axis, with its unit.
+        y: The label of the vertical axis, with its unit.
+        title: The title of the panel; empty for none.
     """
-    field.set_xlabel(x, fontsize=9)
-    field.set_ylabel(y, fontsize=9)
+    ax.set_xlabel(x, fontsize=9)
+    ax.set_ylabel(y, fontsize=9)
     if title:
-        field.set_title(title, fontsize=9.5, loc="left", wrap=True, parse_math=False)
+        ax.set_title(title, fontsize=9.5, loc="left", wrap=True, parse_math=False)
 
 
-def legend(field: "Axes", **options: Any) -> None:
-    """Add a legend inside a field, where it hides least; none if no line has a name."""
-    if field.get_legend_handles_labels()[0]:
-        field.legend(**{"fontsize": 8, "frameon": True, "framealpha": 0.85, "edgecolor": "none", **options})
+def legend(ax: "Axes", **options: Any) -> None:
+    """Add a legend inside a panel, unless no line has a label."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(**{"fontsize": 8, "frameon": True, "framealpha": 0.85, "edgecolor": "none", **options})
 
 
-def legend_below(figure: "Figure", field: "Axes", width: float) -> None:
+def legend_below(figure: "Figure", ax: "Axes", width: float) -> None:
     """Add a legend below a picture.
 
     Args:
         figure: The picture.
-        field: The one whose lines have names.
-        width: Of the picture, inches.
+        ax: The panel whose labelled lines are listed.
+        width: The width of the picture in inches.
     """
-    handles, labels = field.get_legend_handles_labels()
+    handles, labels = ax.get_legend_handles_labels()
     longest = max(map(len, labels), default=0)
     columns = max(1, int(width // (0.65 + 0.065 * longest)))
     figure.legend(
@@ -109,106 +109,106 @@ def legend_below(figure: "Figure", field: "Axes", width: float) -> None:
     )
 
 
-def level(field: "Axes", value: float, name: str, style: dict[str, Any] | None = None) -> None:
-    """Draw a horizontal line that others are compared with.
+def level(ax: "Axes", value: float, name: str, style: dict[str, Any] | None = None) -> None:
+    """Draw a horizontal reference line.
 
     Args:
-        field: The field.
-        value: Its height.
-        name: What it is, for the legend.
-        style: ``BASELINE`` (also if None) or ``FLOOR``.
+        ax: The panel.
+        value: The height of the line.
+        name: The label in the legend; empty for none.
+        style: ``BASELINE`` or ``FLOOR``; ``BASELINE`` if None.
     """
-    field.axhline(value, label=name, zorder=1, **(BASELINE if style is None else style))
+    ax.axhline(value, label=name, zorder=1, **(BASELINE if style is None else style))
 
 
-def whole(field: "Axes", which: str = "x") -> None:
-    """Number an axis (``x`` or ``y``) by whole numbers."""
+def integer_ticks(ax: "Axes", which: str = "x") -> None:
+    """Place the ticks of an axis (``x`` or ``y``) at integers."""
     from matplotlib.ticker import MaxNLocator
 
-    axis = field.xaxis if which == "x" else field.yaxis
+    axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def decades(values: Sequence[Numbers]) -> float:
-    """Return the powers of ten between the least and the greatest of the numbers above 0; 0 if there are none.
+    """Return the powers of ten between the smallest and the largest positive number; 0 if no number is positive.
 
     Example:
         >>> decades([np.array([0.0, 0.1]), np.array([10.0])])
         2.0
     """
-    there = np.concatenate([*values, np.empty(0)])
-    there = there[(there > 0) & np.isfinite(there)]
-    return float(np.log10(there.max() / there.min())) if len(there) else 0.0
+    numbers = np.concatenate([*values, np.empty(0)])
+    positive = numbers[(numbers > 0) & np.isfinite(numbers)]
+    return float(np.log10(positive.max() / positive.min())) if len(positive) else 0.0
 
 
-def logarithmic(field: "Axes", values: Sequence[Numbers]) -> None:
-    """Give a field a logarithmic axis, with plain numbers where these are few.
+def logarithmic(ax: "Axes", values: Sequence[Numbers]) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at the ticks if the values span few powers of ten.
 
     Args:
-        field: The field.
-        values: What is drawn in it, some arrays of numbers.
+        ax: The panel.
+        values: Arrays of the drawn numbers.
     """
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    field.set_yscale("log")
+    ax.set_yscale("log")
     span = decades(values)
-    if span < 0.3:  # hardly different from a linear axis
-        field.yaxis.set_major_locator(MaxNLocator(5))
-        field.yaxis.set_major_formatter("{x:g}")
+    if span < 0.3:  # nearly a linear axis
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_formatter("{x:g}")
     elif span < 4:
         subs = (1.0,) if span > 2 else (1.0, 2.0, 5.0) if span > 0.5 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
-        field.yaxis.set_major_locator(LogLocator(subs=subs))
-        field.yaxis.set_major_formatter("{x:g}")
-    field.yaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_locator(LogLocator(subs=subs))
+        ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def heat_map(
-    field: "Axes",
+    ax: "Axes",
     values: "np.typing.NDArray[Any]",
     low: float | None = None,
     high: float | None = None,
     extent: tuple[float, float, float, float] | None = None,
 ) -> "AxesImage":
-    """Draw values as colours, the first row at the bottom.
+    """Draw a heat map, the first row at the bottom.
 
     Args:
-        field: The field.
-        values: ``(rows, columns)``.
-        low: Value of the darkest colour; the least one if None.
-        high: Value of the lightest.
-        extent: Left, right, lower and upper end, in the units of the axes.
+        ax: The panel.
+        values: The values, ``(rows, columns)``.
+        low: The value of the darkest colour; the smallest value if None.
+        high: The value of the lightest colour; the largest value if None.
+        extent: The left, right, lower and upper end in the units of the axes.
     """
-    field.spines[["top", "right"]].set_visible(True)
-    return field.imshow(
+    ax.spines[["top", "right"]].set_visible(True)
+    return ax.imshow(
         values, origin="lower", aspect="auto", interpolation="nearest", cmap=MAP, vmin=low, vmax=high, extent=extent
     )
 
 
-def colour_bar(figure: "Figure", image: "AxesImage", fields: "Sequence[Axes]", label: str) -> None:
-    """Add a bar that says what the colours mean.
+def colour_bar(figure: "Figure", image: "AxesImage", axes: "Sequence[Axes]", label: str) -> None:
+    """Add a colour bar.
 
     Args:
         figure: The picture.
-        image: One of its heat maps.
-        fields: Those that it holds for.
+        image: One of the heat maps of the picture.
+        axes: The panels with the same colours.
         label: The quantity, with its unit.
     """
-    bar = figure.colorbar(image, ax=list(fields), pad=0.02)
+    bar = figure.colorbar(image, ax=list(axes), pad=0.02)
     bar.ax.tick_params(labelsize=8)
     bar.set_label(label, fontsize=9)
 
 
-def symbols_below(field: "Axes", symbols: Sequence[str], width: float) -> None:
-    """Write the symbols that are read below the steps, if there is room for them.
+def symbols_below(ax: "Axes", symbols: Sequence[str], width: float) -> None:
+    """Label the time steps with the input symbols if they fit, else with numbers.
 
     Args:
-        field: The field, with step i at i.
-        symbols: One for each step; empty if the task does not show them.
-        width: Of the field, inches.
+        ax: The panel, with step i at i.
+        symbols: The symbol of each step; empty if the task has no printed form of its symbols.
+        width: The width of the panel in inches.
     """
     if symbols and len(symbols) <= 12 * width:
-        field.set_xticks(range(len(symbols)), [visible(symbol) for symbol in symbols], fontsize=7, parse_math=False)
-        field.set_xlabel(f"symbol that is read, step by step ({SPACE}: space or blank)", fontsize=9)
+        ax.set_xticks(range(len(symbols)), [visible(symbol) for symbol in symbols], fontsize=7, parse_math=False)
+        ax.set_xlabel(f"input symbol at each time step ({SPACE}: space or blank)", fontsize=9)
     else:
-        whole(field)
-        field.set_xlabel("time step", fontsize=9)
+        integer_ticks(ax)
+        ax.set_xlabel("time step", fontsize=9)

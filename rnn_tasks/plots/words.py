@@ -1,4 +1,4 @@
-"""Words in the hidden state: which are near one another, and how well their letters are predicted."""
+"""Words in the hidden state: a dendrogram of their states, and the accuracy by position in the word."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,36 +15,48 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST_WORD = 20
-"""Characters of a word that are written."""
+"""Longer words are cut to this many characters."""
 
 LEAST_COUNT = 30
-"""Characters at a place in the word from which on its accuracy is shown."""
+"""Fewest letters at a position in the word for which its accuracy is shown."""
+
+CATEGORY_NAMES = {
+    "DET": "determiner",
+    "NOUN_HUMAN": "human",
+    "NOUN_ANIMAL": "animal",
+    "NOUN_FOOD": "food",
+    "NOUN_OBJECT": "object",
+    "VERB_INTRAN": "intransitive verb",
+    "VERB_TRAN": "transitive verb",
+    "VERB_PERCEPT": "verb of perception",
+}
+"""Printed names of the categories of Elman's grammar."""
 
 
 def draw_tree(tree: Dendrogram, width: float) -> "Figure":
-    """Draw which words are nearest one another; words of a grammar with their categories.
+    """Draw a dendrogram of words; words of Elman's grammar are labelled with their categories.
 
     Args:
-        tree: The lines.
-        width: Inches.
+        tree: The dendrogram.
+        width: The width of the picture in inches.
     """
-    figure, (field,) = panels(width, 1, height=0.9 + 0.155 * len(tree.words))
+    figure, (ax,) = panels(width, 1, height=0.9 + 0.155 * len(tree.words))
     for positions, heights in zip(tree.positions, tree.heights, strict=True):
-        field.plot(heights, positions, color=LINES[0]["color"], linewidth=1.1)
-    kinds = ELMAN.categories_of(tree.words) or [""] * len(tree.words)
+        ax.plot(heights, positions, color=LINES[0]["color"], linewidth=1.1)
     words = [short_word(word) for word in tree.words]
-    names = [f"{kind.lower().replace('_', ' ')}  {word}".strip() for word, kind in zip(words, kinds, strict=True)]
-    field.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)
-    field.set_ylim(0, 10 * len(names))
-    field.invert_xaxis()
-    name_axes(field, "1 - cosine between mean states", "")
-    field.spines["left"].set_visible(False)
-    field.tick_params(left=False)
+    categories = [CATEGORY_NAMES[category] for category in ELMAN.categories_of(tree.words)]
+    names = [f"{word} ({category})" for word, category in zip(words, categories, strict=True)] if categories else words
+    ax.set_yticks([10 * index + 5 for index in range(len(names))], names, fontsize=7.5, parse_math=False)
+    ax.set_ylim(0, 10 * len(names))
+    ax.invert_xaxis()
+    name_axes(ax, "cosine distance between mean states", "")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(left=False)
     return figure
 
 
 def short_word(word: str) -> str:
-    """Return a word as a label: each character as wide as one, and not too many of them.
+    """Return a word as a label of at most ``LONGEST_WORD`` characters.
 
     Example:
         >>> short_word("a<unk>b"), short_word("honorificabilitudinitatibus")
@@ -55,41 +67,41 @@ def short_word(word: str) -> str:
 
 
 def draw_positions(
-    found: Sequence[tuple[str, WordAccuracy]], untrained: WordAccuracy, baselines: Sequence[float], width: float
+    runs: Sequence[tuple[str, WordAccuracy]], untrained: WordAccuracy, baselines: Sequence[float], width: float
 ) -> "Figure":
-    """Draw the accuracy of the next character by its place in the word, and that of the space after the word.
+    """Draw the accuracy of the next letter by its position in the word, and of the space after the word.
 
     Args:
-        found: Name and accuracy of each run.
-        untrained: Accuracy of an untrained network.
-        baselines: Accuracies of n-grams over all characters.
-        width: Inches.
+        runs: The name and the accuracy of each run.
+        untrained: The accuracy of an untrained network.
+        baselines: The accuracies of n-grams over all characters.
+        width: The width of the picture in inches.
     """
-    figure, (field,) = panels(width, 1, height=2.8)
+    figure, (ax,) = panels(width, 1, height=2.8)
     longest = 0
-    for index, (name, accuracy) in enumerate(found):
-        at, share = shown_letters(accuracy)
-        label = name if len(found) > 1 else "trained"
-        field.plot(at, share, **LINES[index], marker=MARKERS[index], markersize=4, label=label)
-        longest = max(longest, int(at.max(initial=1)))
-    field.plot(*shown_letters(untrained), **UNTRAINED, label="untrained")
-    for index, (_, accuracy) in enumerate(found):
+    for index, (name, accuracy) in enumerate(runs):
+        positions, shares = shown_letters(accuracy)
+        label = name if len(runs) > 1 else "trained"
+        ax.plot(positions, shares, **LINES[index], marker=MARKERS[index], markersize=4, label=label)
+        longest = max(longest, int(positions.max(initial=1)))
+    ax.plot(*shown_letters(untrained), **UNTRAINED, label="untrained")
+    for index, (_, accuracy) in enumerate(runs):
         style = {"color": LINES[index]["color"], "marker": MARKERS[index], "markersize": 6}
-        field.plot([longest + 1], [accuracy.space], linestyle="none", **style)
+        ax.plot([longest + 1], [accuracy.space], linestyle="none", **style)
     for index, value in enumerate(sorted(set(baselines))):
-        level(field, value, "" if index else "n-gram, all characters")
-    field.set_xticks(range(1, longest + 2), [*map(str, range(1, longest + 1)), SPACE])
-    field.set_ylim(-0.03, 1.03)
-    name_axes(field, f"place of the letter in its word ({SPACE}: space)", "share predicted rightly")
-    legend_below(figure, field, width)
+        level(ax, value, "" if index else "n-gram, all characters")
+    ax.set_xticks(range(1, longest + 2), [*map(str, range(1, longest + 1)), SPACE])
+    ax.set_ylim(-0.03, 1.03)
+    name_axes(ax, f"position of the letter in its word ({SPACE}: space after the word)", "accuracy")
+    legend_below(figure, ax, width)
     return figure
 
 
 def shown_letters(accuracy: WordAccuracy) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the places in a word, from 1, at which there are enough letters, and the share of right ones at each.
+    """Return the positions in a word, from 1, with at least ``LEAST_COUNT`` letters, and the accuracy at each.
 
     Args:
-        accuracy: Accuracy by place.
+        accuracy: The accuracy by position.
     """
     letters = accuracy.letters
     enough = letters.counts >= LEAST_COUNT

@@ -1,1 +1,1 @@
-"""The report that ``analyze`` writes: one section for each question, each a function of the runs."""
+"""The report that ``analyze`` writes: one section per question, each a function of the runs."""

@@ -1,4 +1,4 @@
-"""What a network answers, and how runs are named where several stand side by side."""
+"""Answers of a network, and names of runs in captions and files."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from rnn_tasks.spec import Batch
 
 @torch.no_grad()
 def answers(network: Network, batch: Batch) -> Tensor:
-    """Return the likeliest symbol at each step, ``(batch, time)``.
+    """Return the most likely symbol at each step, ``(batch, time)``.
 
     Args:
         network: The network.
-        batch: What it reads, from a state of zeros.
+        batch: The sequences that the network reads, from a state of zeros.
     """
     with evaluating(network):
         logits: Tensor = network(batch.inputs, batch.padded_condition())[0][: batch.num_sequences]
@@ -29,33 +29,33 @@ def is_text(run: RunData) -> bool:
     return run.network.spec.vocabulary is not None
 
 
-def short_names(runs: Sequence[RunData], one: str) -> list[str]:
-    """Return short names: the letters of several runs, or a given word for a single run.
+def short_names(runs: Sequence[RunData], single: str) -> list[str]:
+    """Return the letters of several runs, or the given name for a single run.
 
     Args:
         runs: The runs.
-        one: The word.
+        single: The name for a single run.
     """
-    return [one] if len(runs) == 1 else [run.letter for run in runs]
+    return [single] if len(runs) == 1 else [run.letter for run in runs]
 
 
-def labelled(runs: Sequence[RunData], run: RunData, what: str) -> str:
-    """Return a text about a run, which begins with its name if there are several runs.
+def labelled(runs: Sequence[RunData], run: RunData, text: str) -> str:
+    """Return a text about a run, which begins with the letter of the run if there are several runs.
 
     Args:
         runs: All runs.
-        run: The one that lacks it.
-        what: What it lacks.
+        run: The run.
+        text: The text.
     """
-    return what if len(runs) == 1 else f"{run.label}: {what}"
+    return text if len(runs) == 1 else f"{run.letter}: {text}"
 
 
 def picture_name(runs: Sequence[RunData], run: RunData, name: str) -> str:
-    """Return the name of a picture that each run has for itself.
+    """Return the file name of a picture of one run.
 
     Args:
         runs: All runs.
-        run: The one that is drawn.
-        name: What is drawn.
+        run: The run of the picture.
+        name: The name of the picture for a single run.
     """
     return name if len(runs) == 1 else f"{name}_{run.letter.lower()}"

@@ -1,4 +1,4 @@
-"""What a page is made of: sections of pictures, tables and text."""
+"""The parts of a page: sections of pictures, tables and text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture with what it shows.
+    """A picture with a caption.
 
     Args:
-        name: Stem of its files, ``name.png`` and ``name.svg``; each once on a page.
-        draw: Draws it at a width in inches.
-        caption: What is to be seen, and how to read it.
+        name: The name of the files ``name.png`` and ``name.svg``, unique on a page.
+        draw: A function that draws the picture at a width in inches.
+        caption: What the picture shows, and how to read it.
     """
 
     kind: ClassVar[str] = "picture"
@@ -26,12 +26,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns; numbers are shown as they are written here.
+    """A table of text cells.
 
     Args:
-        caption: What is to be seen.
-        columns: Their names.
-        rows: As many cells as columns each; the first one names the row.
+        caption: What the table shows.
+        columns: The names of the columns.
+        rows: The rows, with one cell per column; the first cell is the name of the row.
     """
 
     kind: ClassVar[str] = "table"
@@ -42,7 +42,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """One or several sentences."""
+    """A paragraph of text."""
 
     kind: ClassVar[str] = "paragraph"
     text: str
@@ -50,12 +50,12 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Lines:
-    """Text in letters of one width, in which some characters are marked as wrong.
+    """Lines of monospaced text, in which some characters are marked as wrong.
 
     Args:
-        caption: What is to be seen.
+        caption: What the lines show.
         lines: The lines.
-        marked: For each line the places of the characters that are marked; missing lines have none.
+        marked: The positions of the marked characters by the index of the line; lines without marks may be absent.
     """
 
     kind: ClassVar[str] = "lines"
@@ -69,14 +69,14 @@ Block: TypeAlias = Picture | Table | Paragraph | Lines
 
 @dataclass(frozen=True)
 class Section:
-    """An answer to one question.
+    """A section of a page, which answers one question.
 
     Args:
-        key: Its name in the file of numbers.
+        key: The key of the section in the file of numbers.
         title: The question.
-        blocks: What is shown; an empty section is left out.
-        numbers: Every number that is shown, and more: plain values, arrays and tensors, by name.
-        missing: What could not be shown and why, a line each.
+        blocks: The contents; a section without blocks and without ``missing`` lines is not shown.
+        numbers: The shown numbers and further ones, by name: plain values, arrays and tensors.
+        missing: One line for each part that could not be shown, with the reason.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Examples: sequences with the answers of the networks, and texts that networks write."""
+"""Examples: test sequences with the answers of the networks, and texts that networks generate."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -15,14 +15,14 @@ from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.spec.vocabulary import fixed_width
 
 NUM_EXAMPLES = 3
-LONGEST_WAIT = 14
-"""Steps without news in a row that are written in full; more are counted instead."""
+MAX_BLANKS = 14
+"""Longer stretches of blanks with right answers are printed as the number of blanks."""
 
 LINE = 40
-"""Characters of a text in a line: what a telephone shows."""
+"""Characters of a text per line, so that lines fit on a phone."""
 
 PREDICTED, SAMPLED = 4 * LINE, 5 * LINE
-"""Characters that are predicted, and that are made up."""
+"""Numbers of predicted and of generated characters."""
 
 TEMPERATURE = 0.7
 
@@ -31,8 +31,8 @@ class Line(NamedTuple):
     """A line of an example.
 
     Attributes:
-        name: What it is.
-        text: One character a step.
+        name: The name of the line, such as ``input``.
+        text: One character per step.
         wrong: The steps with a wrong answer.
     """
 
@@ -42,11 +42,11 @@ class Line(NamedTuple):
 
 
 NamedRun = tuple[str, RunData]
-"""A run, and what its answers are called."""
+"""A run with the name of its answers."""
 
 
 def chosen_rows(batch: Batch) -> list[int]:
-    """Return which sequences are shown: the first ones, or one for the least, the middle and the greatest condition.
+    """Return the rows of the examples: the first ones, or one for the smallest, the median and the largest condition.
 
     Example:
         >>> batch = Batch(torch.zeros(6, 1), torch.zeros(6, 1), condition=torch.tensor([0, 1, 2, 0, 1, 2]))
@@ -56,33 +56,33 @@ def chosen_rows(batch: Batch) -> list[int]:
     if batch.condition is None:
         return list(range(min(NUM_EXAMPLES, len(batch.inputs))))
     conditions = batch.condition.tolist()
-    there = sorted(set(conditions))
-    wanted = dict.fromkeys([there[0], there[len(there) // 2], there[-1]])
-    return [conditions.index(condition) for condition in wanted]
+    distinct = sorted(set(conditions))
+    chosen = dict.fromkeys([distinct[0], distinct[len(distinct) // 2], distinct[-1]])
+    return [conditions.index(condition) for condition in chosen]
 
 
 def examples(runs: Sequence[RunData]) -> list[Lines]:
-    """Return sequences with the answers of the runs; runs with the same sequences share a block.
+    """Return test sequences with the answers of the runs; runs with the same sequences share a block.
 
     Args:
-        runs: The runs; those without sequences or letters are left out.
+        runs: The runs; runs without sequences or without printed symbols are skipped.
     """
-    asked: dict[str, list[NamedRun]] = {}
+    groups: dict[str, list[NamedRun]] = {}
     for name, run in zip(short_names(runs, "answer"), runs, strict=True):
         if run.batch is not None and run.alphabet:
             rows = chosen_rows(run.batch)
-            question = repr((run.batch.inputs[rows].tolist(), run.batch.targets[rows].tolist()))
-            asked.setdefault(question, []).append((name, run))
-    return [examples_of(group) for group in asked.values()]
+            shown_data = repr((run.batch.inputs[rows].tolist(), run.batch.targets[rows].tolist()))
+            groups.setdefault(shown_data, []).append((name, run))
+    return [examples_of(group) for group in groups.values()]
 
 
-def examples_of(asked: Sequence[NamedRun]) -> Lines:
-    """Return the sequences that some runs have in common, with the answers of each run.
+def examples_of(group: Sequence[NamedRun]) -> Lines:
+    """Return the test sequences that a group of runs shares, with the answers of each run.
 
     Args:
-        asked: The runs with their names, with the same sequences to show.
+        group: Runs with equal sequences, with their names.
     """
-    first = asked[0][1]
+    first = group[0][1]
     assert first.batch is not None
     rows = chosen_rows(first.batch)
     batch = first.batch._replace(
@@ -91,60 +91,65 @@ def examples_of(asked: Sequence[NamedRun]) -> Lines:
         memory=None,
         condition=None if first.batch.condition is None else first.batch.condition[rows],
     )
-    said = [(name, answers(run.network, batch)) for name, run in asked]
+    answers_of_runs = [(name, answers(run.network, batch)) for name, run in group]
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
     shortened = False
     for row in range(len(rows)):
-        example, waits = shown(batch, said, row, first)
-        shortened = shortened or bool(waits)
+        example, blanks = example_lines(batch, answers_of_runs, row, first)
+        shortened = shortened or bool(blanks)
         indent = max(len(line.name) for line in example) + 2
         lines += [""] if row else []
         if batch.condition is not None:
             lines.append(f"{'delay':{indent}}{int(batch.condition[row])}")
         for line in example:
-            text, wrong = shorten_waits(waits, line)
-            marked[len(lines)] = [indent + place for place in wrong]
+            text, wrong = shorten_blanks(blanks, line)
+            marked[len(lines)] = [indent + position for position in wrong]
             lines.append(f"{line.name:{indent}}{text}")
-    of = " of the test, the first ones" if batch.condition is None else " of the test, of different delays"
-    caption = f"{len(rows)} sequences{of}: input, target and answer, step by step. Empty: a blank, or not scored. "
-    wrongs = [wrong_of(batch, answer) for _, answer in said]
-    if len(said) > 1:
-        wrongs = [f"{name}: {wrong}" for (name, _), wrong in zip(said, wrongs, strict=True)]
-    caption += "; ".join(wrongs) + "."
+    selection = f"The first {len(rows)}" if batch.condition is None else str(len(rows))
+    delays = "" if batch.condition is None else " with different delays"
+    caption = f"{selection} test sequences{delays}: input, target and answer at each time step. Spaces are blanks and "
+    caption += "steps that are not scored. "
+    counts = [count_wrong(batch, answer) for _, answer in answers_of_runs]
+    if len(answers_of_runs) > 1:
+        counts = [f"{name}: {count}" for (name, _), count in zip(answers_of_runs, counts, strict=True)]
+    else:
+        counts = [counts[0].capitalize()]
+    caption += "; ".join(counts) + "."
     if shortened:
-        caption += " Where nothing but blanks is read and all answers are right, the steps are only counted."
+        caption += " Long stretches of blanks with right answers are replaced by the number of blanks."
     return Lines(caption, lines, marked)
 
 
-def wrong_of(batch: Batch, answer: Tensor) -> str:
-    """Return how many answers are wrong, in words."""
+def count_wrong(batch: Batch, answer: Tensor) -> str:
+    """Return a phrase with the number of wrong answers."""
     wrong = int(((answer != batch.targets) & batch.scored).sum())
-    return f"{wrong} of {int(batch.scored.sum())} answers are wrong and marked" if wrong else "All answers are right"
+    scored = int(batch.scored.sum())
+    return f"{wrong} of {scored} answers are wrong (marked)" if wrong else f"all {scored} answers are right"
 
 
-def shown(
-    batch: Batch, said: Sequence[tuple[str, Tensor]], row: int, run: RunData
+def example_lines(
+    batch: Batch, answers_of_runs: Sequence[tuple[str, Tensor]], row: int, run: RunData
 ) -> tuple[list[Line], list[tuple[int, int]]]:
-    """Return the lines of one sequence, and the long stretches of steps at which nothing happens.
+    """Return the lines of one sequence, and the long stretches of blanks with right answers.
 
     Args:
         batch: The sequences.
-        said: The answers of each run, ``(batch, time)``, with its name.
-        row: The sequence.
-        run: A run that knows the symbols.
+        answers_of_runs: The name and the answers, ``(batch, time)``, of each run.
+        row: The index of the sequence.
+        run: A run on this task.
     """
     inputs, targets = batch.inputs[row], batch.targets[row]
     scored = targets != NOT_SCORED
     letters = run.alphabet
     lines = [Line("input", fixed_width(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
     blank = run.network.spec.blank
-    dull = (inputs == blank) & ((targets == blank) | ~scored) if blank is not None else torch.zeros_like(scored)
-    for name, answer in said:
+    blanks = (inputs == blank) & ((targets == blank) | ~scored) if blank is not None else torch.zeros_like(scored)
+    for name, answer in answers_of_runs:
         wrong = scored & (answer[row] != targets)
-        dull &= ~wrong
+        blanks &= ~wrong
         lines.append(Line(name, text_of(answer[row].where(scored, targets), letters), wrong.nonzero()[:, 0].tolist()))
-    return lines, long_waits(dull.tolist())
+    return lines, long_stretches(blanks.tolist())
 
 
 def text_of(symbols: Tensor, letters: Sequence[str]) -> str:
@@ -152,81 +157,82 @@ def text_of(symbols: Tensor, letters: Sequence[str]) -> str:
     return fixed_width(" " if symbol == NOT_SCORED else letters[symbol] for symbol in symbols.tolist())
 
 
-def long_waits(dull: Sequence[bool]) -> list[tuple[int, int]]:
-    """Return the first step of each long stretch of dull steps, and the step after its last one.
+def long_stretches(blanks: Sequence[bool]) -> list[tuple[int, int]]:
+    """Return the start and the end (exclusive) of each stretch of more than ``MAX_BLANKS`` true values.
 
     Example:
-        >>> long_waits([False] + [True] * 20 + [False] + [True] * 3)
+        >>> long_stretches([False] + [True] * 20 + [False] + [True] * 3)
         [(1, 21)]
     """
-    found, start = [], 0
-    for is_dull, steps in groupby(dull):
+    stretches, start = [], 0
+    for is_blank, steps in groupby(blanks):
         stop = start + len(list(steps))
-        if is_dull and stop - start > LONGEST_WAIT:
-            found.append((start, stop))
+        if is_blank and stop - start > MAX_BLANKS:
+            stretches.append((start, stop))
         start = stop
-    return found
+    return stretches
 
 
-def shorten_waits(waits: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int]]:
-    """Return a line with the number of steps in place of each long wait, and the places of its wrong answers.
+def shorten_blanks(stretches: Sequence[tuple[int, int]], line: Line) -> tuple[str, list[int]]:
+    """Return a line with each stretch of blanks replaced by its length, and the positions of the wrong answers.
 
     Example:
-        >>> shorten_waits([(1, 101)], Line("answer", "a" + 100 * " " + "b", [101]))
+        >>> shorten_blanks([(1, 101)], Line("answer", "a" + 100 * " " + "b", [101]))
         ('a… 100 blanks …b', [15])
     """
-    said, wrong, at = "", [], 0
-    for start, stop in [*waits, (len(line.text), len(line.text))]:
-        wrong += [len(said) + step - at for step in line.wrong if at <= step < start]
-        said += line.text[at:start]
-        said += f"… {stop - start} blanks …" if stop > start else ""
+    text, wrong, at = "", [], 0
+    for start, stop in [*stretches, (len(line.text), len(line.text))]:
+        wrong += [len(text) + step - at for step in line.wrong if at <= step < start]
+        text += line.text[at:start]
+        text += f"… {stop - start} blanks …" if stop > start else ""
         at = stop
-    return said, wrong
+    return text, wrong
 
 
 def predictions(runs: Sequence[RunData]) -> list[Lines]:
-    """Return the beginning of the test text with the characters that the networks predicted.
+    """Return the beginning of the test text with the predictions of the networks.
 
     Args:
-        runs: Runs on text; those without one are left out.
+        runs: Runs on text; runs without a test text are skipped.
     """
-    asked: dict[str, list[NamedRun]] = {}
-    for name, run in zip(short_names(runs, "guess"), runs, strict=True):
+    groups: dict[str, list[NamedRun]] = {}
+    for name, run in zip(short_names(runs, "predicted"), runs, strict=True):
         if run.batch is not None and run.alphabet:
             text = text_of(run.batch.targets[0, :PREDICTED], run.alphabet)
-            asked.setdefault(text, []).append((name, run))
-    return [predicted(text, group) for text, group in asked.items()]
+            groups.setdefault(text, []).append((name, run))
+    return [predictions_of(text, group) for text, group in groups.items()]
 
 
-def predicted(text: str, asked: Sequence[NamedRun]) -> Lines:
-    """Return a text with the predictions of some runs below it.
+def predictions_of(text: str, group: Sequence[NamedRun]) -> Lines:
+    """Return a text with the predictions of a group of runs below it.
 
     Args:
-        text: The text, without the first character that was read.
-        asked: The runs with their names.
+        text: The text, without its first character, which is not predicted.
+        group: The runs with their names.
     """
-    below = [Line("text", text)]
-    for name, run in asked:
+    rows = [Line("text", text)]
+    for name, run in group:
         assert run.batch is not None
-        guesses = answers(run.network, run.batch.rows(0, 1))[0, :PREDICTED]
-        wrong = (guesses != run.batch.targets[0, :PREDICTED]).nonzero()[:, 0].tolist()
-        below.append(Line(name, text_of(guesses, run.alphabet), wrong))
-    indent = max(len(line.name) for line in below) + 2
+        predicted = answers(run.network, run.batch.rows(0, 1))[0, :PREDICTED]
+        wrong = (predicted != run.batch.targets[0, :PREDICTED]).nonzero()[:, 0].tolist()
+        rows.append(Line(name, text_of(predicted, run.alphabet), wrong))
+    indent = max(len(line.name) for line in rows) + 2
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
     for start in range(0, len(text), LINE):
         lines += [""] if start else []
-        for line in below:
+        for line in rows:
             marked[len(lines)] = [indent + at - start for at in line.wrong if start <= at < start + LINE]
             lines.append(f"{line.name:{indent}}{line.text[start : start + LINE]}")
-    right = ", ".join(f"{line.name} {1 - len(line.wrong) / len(text):.0%}" for line in below[1:])
-    caption = f"The first {len(text)} characters of the test text, and below each the one that was found likeliest "
-    caption += f"before it was seen; wrong ones are marked. Right here: {right.replace('guess ', '')}."
+    shares = ", ".join(f"{line.name} {1 - len(line.wrong) / len(text):.0%}" for line in rows[1:])
+    caption = f"The first {len(text)} characters of the test text, and the most likely character at each position "
+    caption += "given the characters before it. Wrong predictions are marked. Share of right predictions: "
+    caption += f"{shares.removeprefix('predicted ')}."
     return Lines(caption, lines, marked)
 
 
 def samples(runs: Sequence[RunData]) -> Lines | None:
-    """Return texts that the networks write; None if none of them is a language model.
+    """Return texts that the networks generate; None if no network is a language model.
 
     Args:
         runs: Runs on text.
@@ -242,6 +248,6 @@ def samples(runs: Sequence[RunData]) -> Lines | None:
         lines += [""] if lines else []
         lines += [run.label] if len(runs) > 1 else []
         lines += [text[start : start + LINE] for start in range(0, len(text), LINE)]
-    caption = f"{SAMPLED} characters that the network makes up behind “{fixed_width(prefix)}”, drawn with temperature "
-    caption += f"{TEMPERATURE} and seed 0: it is given its own characters to read."
+    caption = f"{SAMPLED} characters that the network generates after “{fixed_width(prefix)}”, each sampled with "
+    caption += f"temperature {TEMPERATURE} (seed 0) and used as the next input."
     return Lines(caption, lines) if lines else None

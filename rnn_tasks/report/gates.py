@@ -1,4 +1,4 @@
-"""Gates over the steps of one sequence, and how nearly one of them does what carrying a single input takes."""
+"""Gate values along one sequence, and the unit whose gates keep an input best."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,27 +15,27 @@ from rnn_tasks.report.blocks import Block, Picture
 from rnn_tasks.report.run_data import RunData, attempt
 
 MAX_GATES = 6
-"""Gates that are drawn; a layer of several layers has more."""
+"""Largest number of drawn gates; stacked layers have more gates."""
 
-IN_TEXT = 8
-"""Steps that something in a text is to be carried over: longer than most words."""
+LAG_IN_TEXT = 8
+"""Steps over which an input of a text is to be kept: longer than most words."""
 
-SHOWN_OF_TEXT = 60
-"""Characters of a text along which gates are drawn; where the unit that carries most does it is among them."""
+SHOWN_CHARACTERS = 60
+"""Characters of a text along which gates are drawn, around the step whose input is kept best."""
 
-LITTLE = 0.05
-"""A share below this one is next to nothing."""
+NEGLIGIBLE = 0.05
+"""The caption calls a share of the input below this value almost nothing."""
 
 
 class Carrier(NamedTuple):
-    """The unit whose gates come nearest to carrying the input of one step, untouched, over some more.
+    """The unit whose gates keep the largest share of an input over a number of steps.
 
     Attributes:
-        layer: Its layer, from 0.
-        unit: Its number in the layer, from 0.
-        start: The step t' whose input it takes in.
-        lag: Steps that it is to be carried over.
-        share: How much of it is left then, from 0 to 1.
+        layer: The index of the layer, from 0.
+        unit: The index of the unit in the layer, from 0.
+        start: The step t' whose input the unit stores.
+        lag: The number of steps over which the input is kept.
+        share: The share of the input that is left after these steps, from 0 to 1.
     """
 
     layer: int
@@ -46,14 +46,14 @@ class Carrier(NamedTuple):
 
 
 class Gates(NamedTuple):
-    """What gates do along a sequence.
+    """Gate values along a sequence.
 
     Attributes:
-        values: ``(time, hidden_size)`` each, by ``layer/gate``, of some steps of the sequence.
-        read: The symbol of each step; empty if the task does not say.
-        means: Of each gate, over all units and all steps of the sequence.
-        carrier: None where no gate keeps anything, or the sequence is too short.
-        first: The step of the sequence that is the first one here.
+        values: The gate values at the shown steps, ``(time, hidden_size)`` each, by ``layer/gate``.
+        read: The input symbol of each shown step; empty if the task has no printed form of its symbols.
+        means: The mean of each gate over all units and all steps of the sequence.
+        carrier: The unit that keeps an input best; None if no gate keeps the state or the sequence is too short.
+        first: The first shown step of the sequence.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -64,7 +64,7 @@ class Gates(NamedTuple):
 
 
 def gates_of(run: RunData) -> Gates | None:
-    """Return the gates along the first sequence with the greatest condition; None if the layer has no gates.
+    """Return the gates along the first sequence with the largest condition; None if the layer has no gates.
 
     Args:
         run: The run.
@@ -77,86 +77,86 @@ def gates_of(run: RunData) -> Gates | None:
     gates = {name: values[0].double() for name, values in gates_only(gate_activity(run.network, one)).items()}
     if not gates:
         return None
-    lag = run.wait if one.condition is None else int(one.condition[0])
-    lag = IN_TEXT if lag is None else lag
+    lag = run.recall_lag if one.condition is None else int(one.condition[0])
+    lag = LAG_IN_TEXT if lag is None else lag
     carrier = None
     for layer in sorted({int(name.removeprefix("layer").partition("/")[0]) for name in gates}):
-        left = carried(gates, layer, lag) if 1 <= lag < one.inputs.shape[1] else None
-        if left is not None and (carrier is None or left.max() > carrier.share):
-            start, unit = divmod(int(left.argmax()), left.shape[1])
-            carrier = Carrier(layer, unit, start, lag, float(left.max()))
-    read = run.shown(one.inputs[0].tolist())
+        shares = carried(gates, layer, lag) if 1 <= lag < one.inputs.shape[1] else None
+        if shares is not None and (carrier is None or shares.max() > carrier.share):
+            start, unit = divmod(int(shares.argmax()), shares.shape[1])
+            carrier = Carrier(layer, unit, start, lag, float(shares.max()))
+    read = run.characters(one.inputs[0].tolist())
     first, last = 0, len(read)
     if is_text(run):
-        first = max(0, (0 if carrier is None else carrier.start) - SHOWN_OF_TEXT // 3)
-        last = first + SHOWN_OF_TEXT
+        first = max(0, (0 if carrier is None else carrier.start) - SHOWN_CHARACTERS // 3)
+        last = first + SHOWN_CHARACTERS
     require(all(bool(values.isfinite().all()) for values in gates.values()), "the network has diverged")
     shown = {name: values[first:last].numpy() for name, values in gates.items()}
     means = {name: float(values.mean()) for name, values in gates.items()}
     return Gates(shown, read[first:last], means, carrier, first)
 
 
-def carrying_unit(found: Gates) -> CarryingUnit | None:
-    """Return the gates of the unit that carries most; None where no unit carries anything.
+def carrying_unit(gates: Gates) -> CarryingUnit | None:
+    """Return the gates of the unit that keeps an input best; None if there is no such unit.
 
     Args:
-        found: The gates.
+        gates: The gates of the layer.
     """
-    carrier = found.carrier
+    carrier = gates.carrier
     if carrier is None:
         return None
     layer = f"layer{carrier.layer}/"
-    of = {name.removeprefix(layer): v[:, carrier.unit] for name, v in found.values.items() if name.startswith(layer)}
-    keep = "update" if "update" in of else "forget"
-    return CarryingUnit(carrier.unit, keep, of, carrier.start - found.first, carrier.lag, carrier.share)
+    unit = {name.removeprefix(layer): v[:, carrier.unit] for name, v in gates.values.items() if name.startswith(layer)}
+    keep = "update" if "update" in unit else "forget"
+    return CarryingUnit(carrier.unit, keep, unit, carrier.start - gates.first, carrier.lag, carrier.share)
 
 
-def caption_of_gates(found: Gates) -> str:
-    """Return the caption of gates: how to read them, and what they must do to carry an input."""
-    text = "What the gates do at each step of one test sequence, and what each of them means."
-    carrier = found.carrier
+def caption_of_gates(gates: Gates) -> str:
+    """Return the caption of gates: what is shown, and which values keep an input unchanged."""
+    text = "Gate values at each step of one test sequence, with the units sorted by their mean."
+    carrier = gates.carrier
     if carrier is None:
         return text
-    if f"layer{carrier.layer}/update" in found.values:
+    if f"layer{carrier.layer}/update" in gates.values:
         text += (
-            " To carry the input of one step t' alone to a later step t, the update gate must be 0 at t', so that the "
-            "state is written anew (and the reset gate 0, if nothing older is to be mixed in), and 1 from t'+1 to t, "
-            "so that it is kept; the reset gate does not matter then. 1 keeps here, as in torch; some authors swap the "
-            "two."
+            " To keep only the input of step t' until a later step t, the update gate must be 0 at step t', so that "
+            "the state is overwritten, and 1 from t'+1 to t, so that the state is kept. The reset gate must be 0 at "
+            "t', so that no older state is mixed in; its later values do not matter. An update gate of 1 keeps the "
+            "state, as in PyTorch; some authors swap 0 and 1."
         )
     else:
         text += (
-            " To carry the input of one step t' alone to a later step t, the input gate must be 1 at t' and 0 "
-            "afterwards, the forget gate 0 at t', if nothing older is to be mixed in, and 1 from t'+1 to t."
+            " To keep only the input of step t' until a later step t, the input gate must be 1 at step t' and 0 "
+            "afterwards. The forget gate must be 0 at t', so that no older state is mixed in, and 1 from t'+1 to t."
         )
     text += (
-        f" Of all units, number {carrier.unit} comes nearest: {carrier.share:.1%} of what it takes in at step "
+        f" Unit {carrier.unit} comes closest to this: {carrier.share:.1%} of the input that it stores at step "
         f"{carrier.start} is left {carrier.lag} steps later."
     )
-    if carrier.share < LITTLE:
+    if carrier.share < NEGLIGIBLE:
         text += (
-            " So the gates alone carry next to nothing in this network: what it remembers goes from unit to unit, by "
-            "the recurrent matrices."
+            " So the gates alone keep almost nothing in this network: its memory passes from unit to unit through the "
+            "recurrent matrices."
         )
     return text
 
 
 def gate_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:
-    """Return a picture for each run with gates, and its numbers.
+    """Return a picture of the gates of each gated run, and the numbers by run.
 
     Args:
         runs: The runs.
-        missing: Lines of what is missing, to which some may be added.
+        missing: Lines about missing parts, to which this function may append.
     """
     blocks: list[Block] = []
     numbers: dict[str, Any] = {}
     for run in runs:
-        found = attempt(missing, labelled(runs, run, "gates"), partial(gates_of, run))
-        if found is None:
+        gates = attempt(missing, labelled(runs, run, "gates"), partial(gates_of, run))
+        if gates is None:
             continue
-        caption = labelled(runs, run, caption_of_gates(found))
-        drawn = dict(list(found.values.items())[:MAX_GATES])
-        draw = partial(draw_gates, drawn, found.read, carrying=carrying_unit(found))
+        caption = labelled(runs, run, caption_of_gates(gates))
+        drawn = dict(list(gates.values.items())[:MAX_GATES])
+        draw = partial(draw_gates, drawn, gates.read, carrying=carrying_unit(gates))
         blocks.append(Picture(picture_name(runs, run, "gates"), draw, caption))
-        numbers[run.label] = found
+        numbers[run.label] = gates
     return blocks, numbers

@@ -1,4 +1,4 @@
-"""How does gradient flow? Back over time, through clipping, and what many steps make of small differences."""
+"""How do gradients flow? Gradient norms by lag and over training, clipping, Jacobian products, Lyapunov exponents."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,23 +13,23 @@ from rnn_tasks.report.blocks import Block, Picture, Section, Table
 from rnn_tasks.report.gradients import (
     GRADIENT_SEQUENCES,
     InTraining,
-    clipping,
+    clipping_of,
     gradient_map,
     gradients_by_lag,
-    gradients_while_learning,
+    gradients_in_training,
 )
-from rnn_tasks.report.jacobians import SEQUENCES, forgotten_after, stretching
+from rnn_tasks.report.jacobians import SEQUENCES, stretching, time_constant
 from rnn_tasks.report.run_data import RunData, attempt
 
 
 class Flow(NamedTuple):
-    """What was measured of a run.
+    """Measurements of the gradient flow of a run.
 
     Attributes:
         run: The run.
-        by_lag: None if it could not be measured.
-        clipping: None if no gradient was logged.
-        stretching: None if it could not be measured.
+        by_lag: The gradient norms by lag; None if they could not be measured.
+        clipping: The logged gradient norms; None if none were logged.
+        stretching: The Jacobian products and Lyapunov exponents; None if they could not be measured.
     """
 
     run: RunData
@@ -41,42 +41,43 @@ class Flow(NamedTuple):
 Cell = Callable[[Flow], str | None]
 
 
-def at_the_answer(flow: Flow) -> str | None:
-    """Return the gradient where the answer was read, as a share of the gradient at the loss."""
-    if flow.by_lag is None or flow.run.wait is None or flow.run.wait >= len(flow.by_lag.trained):
+def share_at_recall_lag(flow: Flow) -> str | None:
+    """Return the gradient norm at the lag of the symbol to recall, relative to lag 0; None if it is unknown."""
+    lag = flow.run.recall_lag
+    if flow.by_lag is None or lag is None or lag >= len(flow.by_lag.trained):
         return None
-    return share_at(flow.by_lag, flow.run.wait)
+    return share_at(flow.by_lag, lag)
 
 
 def share_at(by_lag: ByLag, lag: int) -> str | None:
-    """Return the gradient at a lag as a share of the gradient at the loss; None if the latter is 0."""
+    """Return the gradient norm at a lag, relative to lag 0; None if the gradient at lag 0 is 0."""
     first = by_lag.trained[0]
     return f"{by_lag.trained[lag] / first:.2g}" if first > 0 else None
 
 
-def lasting(flow: Flow) -> str | None:
-    """Return the number of steps after which differences are forgotten, in words."""
+def time_constant_cell(flow: Flow) -> str | None:
+    """Return the time constant of the slowest decay as text; None if it could not be measured."""
     if flow.stretching is None:
         return None
-    steps = forgotten_after(flow.stretching.trained.exponents)
-    return f"{steps:,.0f}" if np.isfinite(steps) else "never"
+    steps = time_constant(flow.stretching.trained.exponents)
+    return f"{steps:,.0f}" if np.isfinite(steps) else "infinite"
 
 
 ROWS: dict[str, Cell] = {
-    "gradient where the answer was read, share of that at the loss": at_the_answer,
-    "gradient at the longest lag, share of that at the loss": lambda flow: flow.by_lag and share_at(flow.by_lag, -1),
-    "steps in which the gradient was clipped, of those logged": lambda flow: (
+    "gradient norm at the lag of the symbol to recall, relative to lag 0": share_at_recall_lag,
+    "gradient norm at the longest lag, relative to lag 0": lambda flow: flow.by_lag and share_at(flow.by_lag, -1),
+    "logged optimizer steps with a clipped gradient": lambda flow: (
         flow.clipping and f"{flow.clipping.clipped:.0%} of {len(flow.clipping.before.steps)}"
     ),
     "largest Lyapunov exponent, nats per step": lambda flow: (
         flow.stretching
         and f"{flow.stretching.trained.exponents[0]:+.3f} (untrained {flow.stretching.untrained.exponents[0]:+.3f})"
     ),
-    "sum of the exponents, nats per step": lambda flow: (
+    "sum of the Lyapunov exponents, nats per step": lambda flow: (
         flow.stretching and f"{flow.stretching.trained.exponents.sum():+.1f}"
     ),
-    "steps after which a difference is 1/e of itself": lasting,
-    "factor of the longest product, largest singular value": lambda flow: (
+    "time constant of the slowest decay, time steps": time_constant_cell,
+    "largest singular value of the longest Jacobian product": lambda flow: (
         flow.stretching
         and f"{flow.stretching.trained.factors[-1, 0]:.2g} over {flow.stretching.trained.after[-1]} steps"
     ),
@@ -84,10 +85,10 @@ ROWS: dict[str, Cell] = {
 
 
 def table(flows: Sequence[Flow]) -> Table | None:
-    """Return the main numbers of the pictures as a table; None if none was measured.
+    """Return the main numbers of the pictures as a table; None if nothing was measured.
 
     Args:
-        flows: The runs.
+        flows: The measurements of each run.
     """
     rows = []
     for name, cell in ROWS.items():
@@ -95,65 +96,67 @@ def table(flows: Sequence[Flow]) -> Table | None:
         if any(cells):
             rows.append([name, *(text or "-" for text in cells)])
     caption = (
-        "How far gradients reach and how long differences last, in figures; the pictures below say how each was found."
+        "How far back gradients reach, and how long a small difference between two hidden states lasts. The captions "
+        "of the pictures below explain each quantity. The time constant is the number of steps after which the slowest "
+        "decay reaches 1/e."
     )
     names = [flow.run.label for flow in flows] if len(flows) > 1 else [""]
     return Table(caption, ["", *names], rows) if rows else None
 
 
-def caption_of_lags(found: Sequence[tuple[RunData, ByLag]]) -> str:
-    """Return the caption of gradients by lag."""
+def caption_of_lags(runs: Sequence[tuple[RunData, ByLag]]) -> str:
+    """Return the caption of gradient norms by lag."""
     text = (
-        "How far back one loss can see: the length of the gradient of the last scored step's loss by the hidden state "
-        f"k steps before, mean over {GRADIENT_SEQUENCES} sequences at most. Where it vanishes, nothing can be learnt "
-        f"about what was read there. Less than {VANISHED:.0e} of the longest is drawn there."
+        "The norm of the gradient of the loss at the last scored step with respect to the hidden state k steps "
+        f"earlier, as a mean over at most {GRADIENT_SEQUENCES} sequences. Where this gradient vanishes, the network "
+        f"cannot learn from what it read there. Norms below {VANISHED:.0e} of the largest norm are drawn at this limit."
     )
-    if any(run.wait is not None for run, _ in found):
-        text += " The upright line: where the symbol was read that the last answer has to give."
+    if any(run.recall_lag is not None for run, _ in runs):
+        text += " Vertical line: the lag at which the network read the symbol that it has to recall at the last step."
     return text
 
 
-def caption_of_training(found: Sequence[tuple[RunData, InTraining]]) -> str:
-    """Return the caption of gradients over a training."""
-    counts = " and ".join(f"{len(known.steps)}" for _, known in found)
+def caption_of_training(runs: Sequence[tuple[RunData, InTraining]]) -> str:
+    """Return the caption of gradient norms over training."""
+    counts = " and ".join(f"{len(gradients.steps)}" for _, gradients in runs)
     return (
-        "The gradient while the network learnt: its length, of the whole loss of one validation sequence by the hidden "
-        "state at each time step, over the optimizer steps. Dark: it does not come back so far. From "
-        f"{counts} snapshots, each shown where it is the nearest one."
+        "The norm of the gradient of the loss of one validation sequence with respect to the hidden state at each time "
+        "step, during training. At dark steps the gradient vanishes. Each column shows the nearest of "
+        f"{counts} snapshots."
     )
 
 
-def caption_of_clipping(found: Sequence[tuple[RunData, Clipping]]) -> str:
-    """Return the caption of the norms of the gradient."""
-    text = "The norm of the gradient of all parameters together, at the logged steps, before and after it was clipped."
-    for run, known in found:
-        who = f"{run.label}: clipped" if len(found) > 1 else "Clipped"
-        to = "" if known.limit is None else f" to {known.limit:g}"
-        text += f" {who}{to} in {known.clipped:.0%} of {len(known.before.steps)} steps."
+def caption_of_clipping(runs: Sequence[tuple[RunData, Clipping]]) -> str:
+    """Return the caption of gradient norms before and after clipping."""
+    text = "The norm of the gradient with respect to all parameters, before and after clipping, at the logged steps."
+    for run, clipping in runs:
+        label = f"{run.letter}: clipped" if len(runs) > 1 else "Clipped"
+        threshold = "" if clipping.limit is None else f" (threshold {clipping.limit:g})"
+        text += f" {label} at {clipping.clipped:.0%} of {len(clipping.before.steps)} steps{threshold}."
     return text
 
 
 CAPTION_OF_PRODUCTS = (
-    "What steps make of small differences between two states: singular values of the product of the Jacobians of so "
-    "many steps, from the first step of one sequence on. The largest is the factor of the difference that grows most, "
-    "the smallest that of the one that is lost most; a gradient on its way back is changed by the same factors. "
-    f"Values below {LOWEST:.0e} are drawn there."
+    "How a small difference between two hidden states grows or decays: the singular values of the product of the "
+    "Jacobians of consecutive steps, from the first step of one sequence. The largest is the factor in the direction "
+    "that grows most, the smallest the factor in the direction that decays most. Gradients that flow back are scaled "
+    f"by the same factors. Values below {LOWEST:.0e} are drawn at this limit."
 )
 
 
-def caption_of_exponents(found: Sequence[tuple[str, StretchingPair]]) -> str:
+def caption_of_exponents(runs: Sequence[tuple[str, StretchingPair]]) -> str:
     """Return the caption of Lyapunov exponents."""
-    steps = " and ".join(dict.fromkeys(str(both.trained.steps) for _, both in found))
+    steps = " and ".join(dict.fromkeys(str(pair.trained.steps) for _, pair in runs))
     return (
-        "Lyapunov exponents: the rates at which differences in each direction grow (above 0) or shrink (below), from "
-        f"the most lasting direction to the least, along {SEQUENCES} sequences of {steps} steps. Near 0 a difference "
-        "lasts: that is memory. The lowest exponents may be cut off; those of minus infinity, of directions that a "
-        "step wipes out, are left out."
+        "Lyapunov exponents: the mean rates at which differences between hidden states grow (above 0) or decay (below "
+        f"0), in descending order, measured along {SEQUENCES} sequences of {steps} steps. With an exponent near 0 a "
+        "difference lasts, so the network can remember it. The lowest exponents may lie outside the picture; exponents "
+        "of minus infinity are omitted."
     )
 
 
 def gradient_flow_section(runs: Sequence[RunData]) -> Section:
-    """Return the section "How does gradient flow?".
+    """Return the section "How do gradients flow?".
 
     Args:
         runs: The runs.
@@ -163,50 +166,51 @@ def gradient_flow_section(runs: Sequence[RunData]) -> Section:
     by_lag = [(flow.run, flow.by_lag) for flow in flows if flow.by_lag is not None]
     clipped = [(flow.run, flow.clipping) for flow in flows if flow.clipping is not None]
     stretched = [(flow.run.label, flow.stretching) for flow in flows if flow.stretching is not None]
-    watched = [(s, known) for s in runs if (known := gradients_while_learning(s)) is not None]
-    figures = table(flows)
-    blocks: list[Block] = [] if figures is None else [figures]
+    in_training = [(run, gradients) for run in runs if (gradients := gradients_in_training(run)) is not None]
+    main_numbers = table(flows)
+    blocks: list[Block] = [] if main_numbers is None else [main_numbers]
     if by_lag:
-        draw = partial(draw_gradient_by_lag, [(run.label, lengths, run.wait) for run, lengths in by_lag])
+        draw = partial(draw_gradient_by_lag, [(run.label, norms, run.recall_lag) for run, norms in by_lag])
         blocks.append(Picture("gradient_by_lag", draw, caption_of_lags(by_lag)))
-    if watched:
-        maps = [(run.label if len(watched) > 1 else "", gradient_map(known)) for run, known in watched]
+    if in_training:
+        maps = [(run.label if len(in_training) > 1 else "", gradient_map(norms)) for run, norms in in_training]
         draw = partial(draw_gradient_maps, maps, "time step t of the sequence")
-        blocks.append(Picture("gradient_in_training", draw, caption_of_training(watched)))
+        blocks.append(Picture("gradient_in_training", draw, caption_of_training(in_training)))
     if clipped:
-        draw = partial(draw_clipping, [(run.label, known) for run, known in clipped])
+        draw = partial(draw_clipping, [(run.label, clipping) for run, clipping in clipped])
         blocks.append(Picture("gradient_norm", draw, caption_of_clipping(clipped)))
     if stretched:
         blocks.append(Picture("jacobian_products", partial(draw_products, stretched), CAPTION_OF_PRODUCTS))
         blocks.append(Picture("lyapunov_spectrum", partial(draw_exponents, stretched), caption_of_exponents(stretched)))
-    return Section("flowing", "How does gradient flow?", blocks, numbers(flows), missing)
+    return Section("flowing", "How do gradients flow?", blocks, numbers(flows), missing)
 
 
-def flow_of(run: RunData, what: Callable[[str], str], missing: list[str]) -> Flow:
-    """Measure a run.
+def flow_of(run: RunData, labelled_line: Callable[[str], str], missing: list[str]) -> Flow:
+    """Measure the gradient flow of a run.
 
     Args:
         run: The run.
-        what: Says whose the part is that is missing.
-        missing: Lines of what is, to which some may be added.
+        labelled_line: Adds the letter of the run to a line if there are several runs.
+        missing: Lines about missing parts, to which this function may append.
     """
-    by_lag = attempt(missing, what("gradient by lag"), partial(gradients_by_lag, run))
+    by_lag = attempt(missing, labelled_line("gradient by lag"), partial(gradients_by_lag, run))
     stretched = None
     if run.batch is not None:
         measure = partial(stretching, run.network, run.untrained, run.batch)
-        stretched = attempt(missing, what("Jacobian products and Lyapunov exponents"), measure)
-    known = clipping(run)
-    if known is None:
-        missing.append(what("norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"))
-    return Flow(run, by_lag, known, stretched)
+        stretched = attempt(missing, labelled_line("Jacobian products and Lyapunov exponents"), measure)
+    clipping = clipping_of(run)
+    if clipping is None:
+        line = "gradient norm: the TensorBoard files of the run do not contain it (callback GradientNormMonitor)"
+        missing.append(labelled_line(line))
+    return Flow(run, by_lag, clipping, stretched)
 
 
 def numbers(flows: Sequence[Flow]) -> dict[str, Any]:
-    """Return every number, by run."""
+    """Return all numbers by run."""
     return {
         flow.run.label: {
             "gradient_by_lag": flow.by_lag,
-            "gradient_in_training": gradients_while_learning(flow.run),
+            "gradient_in_training": gradients_in_training(flow.run),
             "clipping": flow.clipping,
             "stretching": flow.stretching,
         }

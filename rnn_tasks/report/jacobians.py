@@ -1,4 +1,4 @@
-"""What many steps make of small differences between states: singular values and Lyapunov exponents."""
+"""Measure how small state differences grow or decay: singular values of Jacobian products, Lyapunov exponents."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,63 +7,62 @@ from rnn_tasks.analysis import jacobian_products, lyapunov_spectrum, state_traje
 from rnn_tasks.errors import require
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.jacobians import Stretching, StretchingPair
-from rnn_tasks.report.run_data import doubled
+from rnn_tasks.report.run_data import in_double_precision
 from rnn_tasks.spec import Batch
 
-LONGEST = 250
-"""Steps along a sequence, at most."""
+MAX_STEPS, MIN_STEPS = 250, 8
+"""Largest and smallest number of steps along a sequence."""
 
-WORK = 8e9
-"""Steps times the third power of the numbers in a state, at most, unless these are fewer than the least steps."""
+MAX_WORK = 8e9
+"""Steps are reduced, down to ``MIN_STEPS``, until steps times the third power of the state size is below this value."""
 
-LEAST_STEPS = 8
 PRODUCTS = 40
-"""About so many products have their singular values taken."""
+"""Approximate number of products whose singular values are computed."""
 
 SEQUENCES = 2
-"""That Lyapunov exponents are the mean of."""
+"""Number of sequences over which the Lyapunov exponents are averaged."""
 
-SETTLING = 10
-"""One in so many steps, the first ones, is not counted for Lyapunov exponents."""
+DISCARDED = 10
+"""The first ``1 / DISCARDED`` of the steps are not used for Lyapunov exponents."""
 
 
 def stretching(trained: Network, untrained: Network, batch: Batch) -> StretchingPair:
-    """Measure how two networks with states of the same size stretch differences, along the same sequences.
+    """Measure how two networks with equal state sizes stretch small differences along the same sequences.
 
     Args:
-        trained: The network.
-        untrained: One as training began.
-        batch: What they read.
+        trained: The trained network.
+        untrained: The network before training.
+        batch: The sequences that the networks read.
 
     Raises:
-        UsageError: A state that cannot be flattened.
+        UsageError: A state cannot be flattened, or the network has diverged.
     """
-    trained, untrained = doubled(trained), doubled(untrained)
+    trained, untrained = in_double_precision(trained), in_double_precision(untrained)
     few = batch.rows(0, SEQUENCES)
     size = state_trajectory(trained, few.rows(0, 1)._replace(inputs=few.inputs[:1, :1])).shape[-1]
-    steps = min(few.inputs.shape[1], LONGEST, max(LEAST_STEPS, int(WORK / size**3)))
+    steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(MAX_WORK / size**3)))
     few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None)
     every = -(-steps // PRODUCTS)
 
-    def of(network: Network) -> Stretching:
+    def measure(network: Network) -> Stretching:
         factors = jacobian_products(network, few, steps, every=every)
-        exponents = lyapunov_spectrum(network, few, discard=steps // SETTLING)
+        exponents = lyapunov_spectrum(network, few, discard=steps // DISCARDED)
         return Stretching(every * np.arange(1, len(factors) + 1), factors.numpy(), exponents.numpy(), steps)
 
-    both = StretchingPair(of(trained), of(untrained))
-    finite = all(np.isfinite(s.factors).all() and not np.isnan(s.exponents).any() for s in both)
-    require(finite, "they are not finite: the network has diverged")
-    return both
+    pair = StretchingPair(measure(trained), measure(untrained))
+    finite = all(np.isfinite(s.factors).all() and not np.isnan(s.exponents).any() for s in pair)
+    require(finite, "the values are not finite: the network has diverged")
+    return pair
 
 
-def forgotten_after(exponents: NDArray[np.float64]) -> float:
-    """Return the steps after which the difference that lasts longest is 1/e of what it was; inf if it does not shrink.
+def time_constant(exponents: NDArray[np.float64]) -> float:
+    """Return the number of steps after which the slowest decay reaches 1/e; infinity if a difference does not decay.
 
     Args:
-        exponents: Lyapunov exponents, nats per step, from large to small.
+        exponents: Lyapunov exponents in nats per step, in descending order.
 
     Example:
-        >>> forgotten_after(np.array([-0.25, -3.0])), forgotten_after(np.array([0.1, -3.0]))
+        >>> time_constant(np.array([-0.25, -3.0])), time_constant(np.array([0.1, -3.0]))
         (4.0, inf)
     """
     largest = float(exponents[0])

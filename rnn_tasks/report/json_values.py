@@ -1,4 +1,4 @@
-"""Turn results into what JSON can hold."""
+"""Convert results to values that JSON can represent."""
 
 import math
 from collections.abc import Mapping
@@ -9,12 +9,13 @@ import torch
 
 
 def plain(value: Any) -> Any:
-    """Return a value in terms of JSON.
+    """Convert a value to types that JSON can represent.
 
-    Arrays and tensors become lists, named tuples objects, complex numbers pairs, and numbers that are not finite null.
+    Arrays and tensors become lists; named tuples become objects; complex numbers become pairs; NaN and infinity become
+    null.
 
     Args:
-        value: Plain values, arrays, tensors and named tuples, nested in mappings, lists and tuples.
+        value: Plain values, arrays, tensors and named tuples, also nested in mappings, lists and tuples.
 
     Example:
         >>> plain({"a": torch.tensor([1.0, float("nan")]), "b": np.array([1 + 2j]), 3: (True, None)})

@@ -1,4 +1,4 @@
-"""Did it learn? The verdict, the figures beside the baseline, the curves, and what the network answers."""
+"""Did it learn? The verdict, the results and the baseline, the learning curves, and examples."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +21,9 @@ class Results(NamedTuple):
     """The results of a run.
 
     Attributes:
-        stage: ``test``, or ``val`` if it was not tested; None if it was never measured.
-        metrics: By name, without the stage.
-        baseline: What they stand beside; None if it is not known.
+        stage: ``test``, or ``val`` if the run was not tested; None if it was never evaluated.
+        metrics: The metrics by name, without the prefix of the stage.
+        baseline: The baseline of the stage; None if it is unknown.
     """
 
     stage: str | None
@@ -32,7 +32,7 @@ class Results(NamedTuple):
 
 
 def results(run: RunData) -> Results:
-    """Return the results of a run at its end or, without a summary, of its last validation.
+    """Return the final results of a run or, without a summary, the results of its last validation.
 
     Args:
         run: The run.
@@ -42,15 +42,15 @@ def results(run: RunData) -> Results:
     stage = next((stage for stage in STAGES if f"{stage}/loss" in metrics), None)
     if stage is None:
         return Results(None, {}, baseline(run, "val"))
-    known = {name: value for name, value in metrics.items() if isinstance(value, int | float) and math.isfinite(value)}
-    found = {name.removeprefix(f"{stage}/"): value for name, value in known.items() if name.startswith(f"{stage}/")}
-    if "train_epoch/perplexity" in known:
-        found["perplexity_in_training"] = known["train_epoch/perplexity"]
-    return Results(stage, found, baseline(run, stage))
+    finite = {name: value for name, value in metrics.items() if isinstance(value, int | float) and math.isfinite(value)}
+    of_stage = {name.removeprefix(f"{stage}/"): value for name, value in finite.items() if name.startswith(f"{stage}/")}
+    if "train_epoch/perplexity" in finite:
+        of_stage["perplexity_in_training"] = finite["train_epoch/perplexity"]
+    return Results(stage, of_stage, baseline(run, stage))
 
 
 def baseline(run: RunData, stage: str) -> Baseline | None:
-    """Return the baseline of a run: from its summary, else from its task, else from what was logged.
+    """Return the baseline of a run from its summary, else from its task, else from the logged values.
 
     Args:
         run: The run.
@@ -71,37 +71,37 @@ def baseline(run: RunData, stage: str) -> Baseline | None:
 
 
 def verdict(run: RunData, found: Results) -> str:
-    """Return the verdict on a run, in words.
+    """Return sentences with the verdict on a run and its main results.
 
     Args:
         run: The run.
-        found: Its figures.
+        found: The results of the run.
     """
-    said = (VERDICTS | VERDICTS_ON_TEXT if is_text(run) else VERDICTS).get(run.summary.get("verdict") or "")
-    words = [f"{run.label}: {said or 'no verdict yet'}."]
-    metrics, against = found.metrics, found.baseline
-    if found.stage is None or against is None:
-        return " ".join([*words, *(["It was never validated."] if found.stage is None else [])])
-    on = STAGES[found.stage]
+    name = (VERDICTS | VERDICTS_ON_TEXT if is_text(run) else VERDICTS).get(run.summary.get("verdict") or "")
+    sentences = [f"{run.label}: {name or 'no verdict yet'}."]
+    metrics, reference = found.metrics, found.baseline
+    if found.stage is None or reference is None:
+        return " ".join([*sentences, *(["The run was never validated."] if found.stage is None else [])])
+    stage = STAGES[found.stage]
     needed = {"perplexity"} if is_text(run) else {"accuracy", "loss"}
     if not needed <= metrics.keys():
-        words.append("Its figures are not all there, or no longer finite.")
+        sentences.append("Some results are missing or not finite.")
     elif is_text(run):
-        words.append(f"Its perplexity is {metrics['perplexity']:.3f} on the {on} text, where the best n-gram, a")
-        words.append(f"{against.name}, has {math.exp(against.loss):.3f}.")
-        if against.floor is not None:
-            words.append(f"No predictor is below {math.exp(against.floor):.3f}.")
+        sentences.append(f"The perplexity on the {stage} text is {metrics['perplexity']:.3f}.")
+        sentences.append(f"The best n-gram, a {reference.name}, has {math.exp(reference.loss):.3f}.")
+        if reference.floor is not None:
+            sentences.append(f"The lowest possible perplexity is {math.exp(reference.floor):.3f}.")
     else:
-        words.append(f"In the {on} it is right at {metrics['accuracy']:.2%} of the steps that need memory, where")
-        words.append(f"{against.name} is {against.accuracy:.2%};")
-        words.append(f"its loss is {metrics['loss'] / against.loss:.1%} of the baseline's.")
+        sentences.append(f"The {stage} accuracy is {metrics['accuracy']:.2%} at the steps that need memory")
+        sentences.append(f"({reference.name}: {reference.accuracy:.2%}).")
+        sentences.append(f"The {stage} loss is {metrics['loss'] / reference.loss:.1%} of the baseline loss.")
     if run.summary.get("solved_at") is not None:
-        words.append(f"Validation said so first at step {run.summary['solved_at']:,}.")
-    return " ".join(words)
+        sentences.append(f"The run was first validated as solved at step {run.summary['solved_at']:,}.")
+    return " ".join(sentences)
 
 
 def worst(metrics: Mapping[str, float]) -> float | None:
-    """Return the accuracy for the worst condition; None if there are not several conditions."""
+    """Return the accuracy of the worst condition; None if there is only one condition."""
     several = any(name.startswith("accuracy_at/") for name in metrics)
     return metrics.get("worst_accuracy") if several else None
 
@@ -109,25 +109,28 @@ def worst(metrics: Mapping[str, float]) -> float | None:
 Cell = Callable[[Mapping[str, float], Baseline], float | None]
 
 TAGGED_ROWS: dict[str, tuple[str, Cell]] = {
-    "accuracy": (".4f", lambda metrics, known: metrics.get("accuracy")),
-    "accuracy of chance": (".4f", lambda metrics, known: known.accuracy),
-    "accuracy, worst condition": (".4f", lambda metrics, known: worst(metrics)),
-    "exact match": (".4f", lambda metrics, known: metrics.get("exact_match")),
-    "loss, nats per step": (".4f", lambda metrics, known: metrics.get("loss")),
-    "loss of the baseline": (".4f", lambda metrics, known: known.loss),
-    "loss, share of the baseline": (".1%", lambda metrics, known: metrics.get("loss", math.nan) / known.loss),
+    "accuracy": (".4f", lambda metrics, baseline: metrics.get("accuracy")),
+    "chance accuracy": (".4f", lambda metrics, baseline: baseline.accuracy),
+    "accuracy, worst condition": (".4f", lambda metrics, baseline: worst(metrics)),
+    "exact match": (".4f", lambda metrics, baseline: metrics.get("exact_match")),
+    "loss, nats per step": (".4f", lambda metrics, baseline: metrics.get("loss")),
+    "baseline loss, nats per step": (".4f", lambda metrics, baseline: baseline.loss),
+    "loss / baseline loss": (".1%", lambda metrics, baseline: metrics.get("loss", math.nan) / baseline.loss),
 }
 TEXT_ROWS: dict[str, tuple[str, Cell]] = {
-    "perplexity": (".3f", lambda metrics, known: metrics.get("perplexity")),
-    "perplexity of the n-gram": (".3f", lambda metrics, known: math.exp(known.loss)),
-    "least perplexity possible": (".3f", lambda metrics, known: None if known.floor is None else math.exp(known.floor)),
-    "perplexity in training": (".3f", lambda metrics, known: metrics.get("perplexity_in_training")),
-    "bits per character": (".3f", lambda metrics, known: metrics.get("bits_per_character")),
-    "loss, nats per character": (".4f", lambda metrics, known: metrics.get("loss")),
-    "loss of the n-gram": (".4f", lambda metrics, known: known.loss),
-    "entropy rate, nats per character": (".4f", lambda metrics, known: known.floor),
-    "accuracy": (".4f", lambda metrics, known: metrics.get("accuracy")),
-    "accuracy of the n-gram": (".4f", lambda metrics, known: known.accuracy),
+    "perplexity": (".3f", lambda metrics, baseline: metrics.get("perplexity")),
+    "perplexity of the n-gram": (".3f", lambda metrics, baseline: math.exp(baseline.loss)),
+    "lowest possible perplexity": (
+        ".3f",
+        lambda metrics, baseline: None if baseline.floor is None else math.exp(baseline.floor),
+    ),
+    "training perplexity, last epoch": (".3f", lambda metrics, baseline: metrics.get("perplexity_in_training")),
+    "bits per character": (".3f", lambda metrics, baseline: metrics.get("bits_per_character")),
+    "loss, nats per character": (".4f", lambda metrics, baseline: metrics.get("loss")),
+    "loss of the n-gram, nats per character": (".4f", lambda metrics, baseline: baseline.loss),
+    "entropy rate, nats per character": (".4f", lambda metrics, baseline: baseline.floor),
+    "accuracy": (".4f", lambda metrics, baseline: metrics.get("accuracy")),
+    "accuracy of the n-gram": (".4f", lambda metrics, baseline: baseline.accuracy),
 }
 
 
@@ -136,26 +139,26 @@ def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
 
     Args:
         runs: The runs.
-        found: Their figures.
+        found: The results of each run.
     """
-    text = is_text(runs[0])
-    rows = [["measured on the", *(STAGES.get(f.stage or "", "-") for f in found)]]
-    if text:
+    of_text = is_text(runs[0])
+    rows = [["data split", *(STAGES.get(f.stage or "", "-") for f in found)]]
+    if of_text:
         rows.append(["best n-gram", *("-" if f.baseline is None else f.baseline.name for f in found)])
-    for name, (form, cell) in (TEXT_ROWS if text else TAGGED_ROWS).items():
+    for name, (form, cell) in (TEXT_ROWS if of_text else TAGGED_ROWS).items():
         values = [None if f.baseline is None else cell(f.metrics, f.baseline) for f in found]
         if any(value is not None for value in values):
             rows.append([name, *("-" if value is None else format(value, form) for value in values)])
-    if text:
+    if of_text:
         caption = (
-            "Perplexity is exp of the mean loss: how many characters, equally likely, would be as hard to guess. The "
-            "n-gram counts which characters follow which in the training text."
+            "Perplexity is exp(loss): a uniform choice among this number of characters would be as hard to predict. "
+            "The n-gram predicts the next character from counts in the training text."
         )
     else:
         caption = (
             "Accuracy is the share of right answers at the steps that need memory. Exact match is the share of "
-            "sequences without an error at these steps. The loss is taken over all scored steps. The baseline knows "
-            "when to answer, and guesses."
+            "sequences without an error at these steps. The loss is the mean over all scored steps. The baseline knows "
+            "at which steps to answer, and guesses the symbols."
         )
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     return Table(caption, ["", *names], rows)
@@ -174,22 +177,22 @@ def learning_section(runs: Sequence[RunData]) -> Section:
         blocks.append(table(runs, found))
     for run in runs:
         if not curves(run):
-            missing.append(labelled(runs, run, "learning curves: they are not in TensorBoard files of the run"))
+            missing.append(labelled(runs, run, "learning curves: the run has no TensorBoard files that contain them"))
     drawn = [run for run in runs if curves(run)]
     if drawn:
-        known = [baseline(run, "val") for run in drawn]
-        shown = [learning_run(*pair) for pair in zip(drawn, known, strict=True)]
-        draw = partial(draw_learning_curves, shown, is_text(runs[0]))
-        blocks.append(Picture("learning_curves", draw, curve_caption(drawn, known)))
-    blocks += attempt(missing, "examples", lambda: shown_examples(runs)) or []
+        baselines = [baseline(run, "val") for run in drawn]
+        curves_of_runs = [learning_run(*pair) for pair in zip(drawn, baselines, strict=True)]
+        draw = partial(draw_learning_curves, curves_of_runs, is_text(runs[0]))
+        blocks.append(Picture("learning_curves", draw, curve_caption(drawn, baselines)))
+    blocks += attempt(missing, "examples", lambda: example_blocks(runs)) or []
     for run in runs:
         if run.batch is not None and not run.alphabet:
-            missing.append(labelled(runs, run, "examples: the task does not say how its symbols are written"))
+            missing.append(labelled(runs, run, "examples: the task has no printed form of its symbols"))
     return Section("learning", "Did it learn?", blocks, numbers(runs, found), missing)
 
 
-def shown_examples(runs: Sequence[RunData]) -> list[Block]:
-    """Return examples of what the networks answer, or of what they predict and write."""
+def example_blocks(runs: Sequence[RunData]) -> list[Block]:
+    """Return examples of answers or, for runs on text, of predictions and generated text."""
     if not is_text(runs[0]):
         return [*examples(runs)]
     sample = samples(runs)
@@ -197,7 +200,7 @@ def shown_examples(runs: Sequence[RunData]) -> list[Block]:
 
 
 def numbers(runs: Sequence[RunData], found: Sequence[Results]) -> dict[str, Any]:
-    """Return every number, by run."""
+    """Return all numbers by run."""
     return {
         run.label: {
             "verdict": run.summary.get("verdict"),

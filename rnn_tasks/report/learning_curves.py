@@ -1,4 +1,4 @@
-"""Learning curves: loss and accuracy over the optimizer steps of runs, with their baselines."""
+"""Learning curves: loss and accuracy by optimizer step, with baselines."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from rnn_tasks.spec import Baseline
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")
 MAX_POINTS = 1000
-"""Points of a curve that are drawn."""
+"""Largest number of drawn points per curve."""
 
 
 def thinned(curve: Curve) -> Curve:
-    """Return a curve over optimizer steps done, with at most ``MAX_POINTS`` points, its last one among them.
+    """Return a curve by the number of optimizer steps, with at most ``MAX_POINTS`` points, the last one included.
 
     Example:
         >>> import numpy as np
@@ -22,47 +22,43 @@ def thinned(curve: Curve) -> Curve:
         [10, 20]
     """
     stride = -(-len(curve.steps) // MAX_POINTS)
-    # Lightning logs the step that it does, counted from 0; it is done then.
+    # Lightning counts the steps of logged values from 0.
     return Curve(curve.steps[::-stride][::-1] + 1, curve.values[::-stride][::-1])
 
 
 def curves(run: RunData) -> dict[str, Curve]:
-    """Return the curves of a run that are drawn, by name."""
+    """Return the drawn curves of a run by name."""
     return {name: thinned(run.curves[name]) for name in CURVES if name in run.curves}
 
 
 def learning_run(run: RunData, baseline: Baseline | None) -> LearningRun:
-    """Return what learning curves show of a run.
+    """Return the learning curves of a run with its baseline.
 
     Args:
         run: The run.
-        baseline: The baseline of its validation.
+        baseline: The baseline on the validation data.
     """
     has_conditions = bool(run.network.spec.num_conditions)
     return LearningRun(run.label, curves(run), baseline, run.summary.get("solved_at"), has_conditions)
 
 
-def curve_caption(runs: Sequence[RunData], known: Sequence[Baseline | None]) -> str:
-    """Return the caption of the curves.
+def curve_caption(runs: Sequence[RunData], baselines: Sequence[Baseline | None]) -> str:
+    """Return the caption of the learning curves.
 
     Args:
         runs: The runs.
-        known: The baselines of their validations.
+        baselines: The baselines on the validation data.
     """
-    counted = "the n-gram" if is_text(runs[0]) else "the baseline, which has learnt nothing but the timing"
-    text = (
-        "Loss and accuracy after so many optimizer steps; the thick line is validation, the thin one training batches. "
-    )
-    text += f"Black: {counted}"
-    if any(k is not None and k.floor is not None for k in known):
-        text += ", and the least loss that any predictor can have"
-    text += "."
+    text = "Loss and accuracy by optimizer step. Thick lines: validation; thin lines of the loss: training batches. "
+    text += f"Dashed black lines: the {'best n-gram' if is_text(runs[0]) else 'baseline, which guesses the symbols'}."
+    if any(baseline is not None and baseline.floor is not None for baseline in baselines):
+        text += " Dotted black line: the lowest possible loss of any predictor."
     if any(run.network.spec.num_conditions for run in runs):
-        text += " The thin line of the accuracy is the worst condition."
+        text += " Thin line of the accuracy: the worst condition."
     solved = [run for run in runs if run.summary.get("solved_at") is not None]
     if solved:
-        ends = [f"step {run.summary['solved_at']:,}" for run in solved]
+        steps = [f"step {run.summary['solved_at']:,}" for run in solved]
         if len(runs) > 1:
-            ends = [f"{run.label} at {end}" for run, end in zip(solved, ends, strict=True)]
-        text += f" The mark is where validation first said that it is solved: {', '.join(ends)}."
+            steps = [f"{run.letter} at {step}" for run, step in zip(solved, steps, strict=True)]
+        text += f" Marker: the first validation that counts as solved ({', '.join(steps)})."
     return text

@@ -1,4 +1,4 @@
-"""Recurrent matrices: their eigenvalues, and their norms over training."""
+"""Recurrent matrices: eigenvalues, and norms over training."""
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -15,7 +15,9 @@ from rnn_tasks.runs.tensorboard_log import Curve
 
 
 def spectra(run: RunData) -> list[Spectrum]:
-    """Return the eigenvalues of the recurrent matrices; the first ones were recorded, or are of the untrained network.
+    """Return the eigenvalues of the recurrent matrices before and after training.
+
+    The eigenvalues before training are those of a snapshot at step 0, else of the untrained network.
 
     Args:
         run: The run.
@@ -25,14 +27,14 @@ def spectra(run: RunData) -> list[Spectrum]:
         require(finite, "the weights are not finite: the network has diverged")
     last = {name: values.numpy() for name, values in eigenvalues(run.network).items()}
     first = {name: values.numpy() for name, values in eigenvalues(run.untrained).items()}
-    kept = run.snapshots
-    if kept is not None and kept.steps[0] == 0 and kept.eigenvalues.keys() == last.keys():
-        first = {name: values[0].to(torch.complex128).numpy() for name, values in kept.eigenvalues.items()}
+    snapshots = run.snapshots
+    if snapshots is not None and snapshots.steps[0] == 0 and snapshots.eigenvalues.keys() == last.keys():
+        first = {name: values[0].to(torch.complex128).numpy() for name, values in snapshots.eigenvalues.items()}
     return [Spectrum(name, first[name], values) for name, values in last.items()]
 
 
 def brief(name: str, names: Iterable[str]) -> str:
-    """Return the name of a matrix without the part that all matrices of its layer share.
+    """Return the name of a matrix, without the prefix that all matrices share.
 
     Example:
         >>> brief("weight_hh_l0/reset", ["weight_hh_l0/reset", "weight_hh_l0/new"])
@@ -45,53 +47,53 @@ def brief(name: str, names: Iterable[str]) -> str:
 
 
 def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
-    """Return what was logged of each recurrent matrix, by the name of the matrix.
+    """Return the logged curve of a quantity for each recurrent matrix, by the name of the matrix.
 
     Args:
         run: The run.
         quantity: ``spectral_norm``, ``spectral_radius`` or ``orthogonality_error``.
     """
     names = run.network.core.recurrent_weights()
-    kept = run.snapshots
-    if quantity == "spectral_radius" and kept is not None and kept.eigenvalues.keys() == names.keys():
-        radii = {name: values.abs().amax(1).double().numpy() for name, values in kept.eigenvalues.items()}
-        return {name: Curve(kept.steps.numpy(), values) for name, values in radii.items()}
+    recorded = run.snapshots
+    if quantity == "spectral_radius" and recorded is not None and recorded.eigenvalues.keys() == names.keys():
+        radii = {name: values.abs().amax(1).double().numpy() for name, values in recorded.eigenvalues.items()}
+        return {name: Curve(recorded.steps.numpy(), values) for name, values in radii.items()}
     logged = {name: run.curves.get(f"{quantity}/{name}") for name in names}
     return {name: Curve(c.steps + 1, c.values) for name, c in logged.items() if c is not None}
 
 
 def largest(curves: dict[str, Curve]) -> Curve:
-    """Return the largest of some quantities at each moment.
+    """Return the largest value of several curves at each step that all curves have.
 
     Example:
         >>> steps = np.array([1, 2])
         >>> largest({"a": Curve(steps, np.array([1.0, 4.0])), "b": Curve(steps, np.array([3.0, 2.0]))}).values.tolist()
         [3.0, 4.0]
     """
-    # The last moment of a run that was killed may lack some.
+    # A run that was killed may have logged its last step for some matrices only.
     steps = reduce(np.intersect1d, [curve.steps for curve in curves.values()])
     values = [curve.values[np.isin(curve.steps, steps)] for curve in curves.values()]
     return Curve(steps, np.max(values, axis=0))
 
 
 def lines_of(runs: Sequence[RunData], quantity: str) -> dict[str, Curve]:
-    """Return a curve for each matrix of a single run, or for each of several runs, the largest over its matrices.
+    """Return a curve for each matrix of a single run, or for each of several runs the largest value over its matrices.
 
     Args:
         runs: The runs.
         quantity: As in :func:`over_training`.
     """
-    found = {run.label: over_training(run, quantity) for run in runs}
+    curves_of_runs = {run.label: over_training(run, quantity) for run in runs}
     if len(runs) == 1:
-        (curves,) = found.values()
+        (curves,) = curves_of_runs.values()
         if len(curves) > len(LINES):
-            return {"largest of all matrices": largest(curves)}
+            return {"largest over all matrices": largest(curves)}
         return {brief(name, curves): curve for name, curve in curves.items()}
-    return {label: largest(curves) for label, curves in found.items() if curves}
+    return {label: largest(curves) for label, curves in curves_of_runs.items() if curves}
 
 
 def norms(runs: Sequence[RunData]) -> dict[str, dict[str, Curve]]:
-    """Return what is known of the recurrent matrices over training: the curves of each quantity that was logged.
+    """Return the curves of each logged quantity of the recurrent matrices.
 
     Args:
         runs: The runs.

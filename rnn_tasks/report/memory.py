@@ -1,4 +1,4 @@
-"""What does it remember? Right answers by delay, past symbols in the hidden state, and memory capacity."""
+"""What does it remember? Accuracy by delay, linear probes of past symbols, and memory capacity."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,13 +16,13 @@ from rnn_tasks.report.probes import (
     probe,
     reach,
 )
-from rnn_tasks.report.run_data import RunData, attempt
+from rnn_tasks.report.run_data import RunData, attempt, letter_of
 
 ByLag = tuple[RunData, Shares]
 
 
 def shares_by_lag(run: RunData) -> Shares | None:
-    """Return the share of right answers by delay, or by place in the answer; None for text, which has neither.
+    """Return the accuracy by delay, or by position in the answer; None for a text.
 
     Args:
         run: The run.
@@ -37,69 +37,69 @@ def has_delays(run: RunData) -> bool:
     return run.batch is not None and run.batch.condition is not None
 
 
-def caption_by_lag(found: Sequence[ByLag]) -> str:
-    """Return the caption of right answers by lag."""
-    delays = has_delays(found[0][0])
-    what = "for each delay" if delays else "for each place in the answer"
-    text = f"Share of right answers {what}, at the steps that need memory, and of guesses (chance)."
-    for run, shares in found:
-        who = f"{run.label}" if len(found) > 1 else "The network"
+def caption_by_lag(runs: Sequence[ByLag]) -> str:
+    """Return the caption of the accuracy by delay or position."""
+    delays = has_delays(runs[0][0])
+    text = f"Accuracy {'for each delay' if delays else 'at each position in the answer'}, at the steps that need memory"
+    text += "; dashed: chance."
+    for run, shares in runs:
         assert run.batch is not None
-        worst = int(shares.share.argmin())
-        text += f" {who}: {shares.share[worst]:.1%} at its worst ("
-        text += f"delay {shares.groups[worst]}" if delays else f"place {shares.groups[worst] + 1}"
+        lowest = int(shares.share.argmin())
+        position = f"delay {shares.groups[lowest]}" if delays else f"position {shares.at[lowest] + 1}"
         overall = (shares.share * shares.counts).sum() / shares.counts.sum()
-        text += f"), {overall:.1%} over all, in {len(run.batch.inputs)} sequences."
-    waits = {run.wait for run, _ in found}
-    steps = waits.pop()
-    if steps is not None and not waits and not delays:
-        text += f" Each symbol was read {steps} steps before."
+        text += f" {run.letter}: mean" if len(runs) > 1 else " Mean"
+        text += (
+            f" {overall:.1%}, lowest {shares.share[lowest]:.1%} ({position}), over {len(run.batch.inputs)} sequences."
+        )
+    lags = {run.recall_lag for run, _ in runs}
+    lag = lags.pop()
+    if lag is not None and not lags and not delays:
+        text += f" The network read each symbol {lag} steps before it has to recall it."
     return text
 
 
-def in_words(probed: Probe) -> str:
-    """Return what probes read in words, such as ``up to 2 steps ago (3 of 11 lags)``."""
-    far = reach(probed)
+def reach_text(probed: Probe) -> str:
+    """Return the reach of probes as text, such as ``up to lag 2 (3 of 11 lags)``."""
+    longest = reach(probed)
     count = f"{len(probed.lags_above_chance)} of {len(probed.lags)} lags"
-    return f"at {count}" if far is None else f"up to {far} steps ago ({count})"
+    return f"at {count}" if longest is None else f"up to lag {longest} ({count})"
 
 
 def caption_of_probes(probes: Sequence[tuple[str, ProbePair]], of_text: bool) -> str:
     """Return the caption of linear probes."""
     text = (
-        "How often a linear probe of the hidden state reads rightly which symbol was the input so many steps ago, in "
-        "sequences that it was not fitted on; one probe is fitted for each lag, and lag 0 is the symbol read last. The "
-        f"band is where probes lie whose symbols come from other sequences (mean of {SHUFFLES} and three standard "
-        "deviations). Above chance: "
+        "Accuracy of linear probes that read a past input symbol from the hidden state, on sequences that were not "
+        "used for fitting. One probe is fitted for each lag; lag 0 is the current symbol. Grey: chance range, the "
+        f"mean accuracy ± 3 standard deviations of {SHUFFLES} probes for the symbols of other sequences. Above chance: "
     )
     ends = [
-        f"{'trained' if len(probes) == 1 else name} {in_words(trained)}, untrained {in_words(untrained)}"
+        f"{'trained' if len(probes) == 1 else letter_of(name)} {reach_text(trained)}, untrained {reach_text(untrained)}"
         for name, (trained, untrained) in probes
     ]
     text += "; ".join(ends) + "."
     if of_text:
         text += (
-            " The characters of a text tell something about their neighbours, so part of this is guessed from what is "
-            "remembered of others: compare with the untrained network."
+            " Neighbouring characters of a text depend on each other, so a probe can partly infer a character from "
+            "other characters that the network remembers: compare with the untrained network."
         )
     else:
-        text += " Only letters are read, no blanks and markers."
+        text += " Only letters are probed, not blanks and markers."
     return text
 
 
-def caption_of_capacities(found: Sequence[tuple[str, Capacities]]) -> str:
+def caption_of_capacities(runs: Sequence[tuple[str, Capacities]]) -> str:
     """Return the caption of memory capacities."""
     text = (
-        "Memory capacity: the layer reads random numbers in the place of symbols, and a linear readout of its hidden "
-        "state is to give the number of so many steps ago. Drawn is their squared correlation; its sum over the lags "
-        "is the capacity, which cannot be above the number of units. "
+        "Memory capacity: the layer receives random numbers instead of symbols, and a linear readout of its hidden "
+        "state estimates the input of each lag. Shown is the squared correlation of estimate and input. Its sum over "
+        "all lags is the memory capacity, which is at most the number of units. "
     )
     ends = [
-        f"{'Trained' if len(found) == 1 else name}: {both.trained.total:.1f} of {both.units} (untrained "
-        f"{both.untrained.total:.1f}; a layer without memory {both.trained.chance:.1f})"
-        for name, both in found
+        f"{'Trained' if len(runs) == 1 else letter_of(name)}: {pair.trained.total:.1f} of {pair.units} (untrained "
+        f"{pair.untrained.total:.1f}; a layer without memory {pair.trained.chance:.1f})"
+        for name, pair in runs
     ]
-    return text + "; ".join(ends) + f". Mean over {DIRECTIONS} random directions between the symbols' inputs."
+    return text + "; ".join(ends) + f". Means over {DIRECTIONS} random input directions."
 
 
 def memory_section(runs: Sequence[RunData]) -> Section:
@@ -112,17 +112,18 @@ def memory_section(runs: Sequence[RunData]) -> Section:
     blocks: list[Block] = []
     shares: list[ByLag] = []
     probes: list[tuple[str, ProbePair]] = []
-    found: list[tuple[str, Capacities]] = []
+    measured: list[tuple[str, Capacities]] = []
     for run in runs:
-        what = partial(labelled, runs, run)
-        share = attempt(missing, what("accuracy by delay"), partial(shares_by_lag, run))
+        label = partial(labelled, runs, run)
+        share = attempt(missing, label("accuracy by delay"), partial(shares_by_lag, run))
         shares += [] if share is None else [(run, share)]
         if run.batch is not None:
-            probing = partial(probe, run.network, run.untrained, run.batch)
-            probed = attempt(missing, what("what probes read"), probing)
+            fit = partial(probe, run.network, run.untrained, run.batch)
+            probed = attempt(missing, label("linear probes"), fit)
             probes += [] if probed is None else [(run.label, probed)]
-        capacity = attempt(missing, what("memory capacity"), partial(capacities, run.network, run.untrained, run.batch))
-        found += [] if capacity is None else [(run.label, capacity)]
+        measure = partial(capacities, run.network, run.untrained, run.batch)
+        capacity = attempt(missing, label("memory capacity"), measure)
+        measured += [] if capacity is None else [(run.label, capacity)]
     if shares:
         chance = [run.task.baseline.accuracy for run, _ in shares if run.task is not None]
         named = [(run.label, share) for run, share in shares]
@@ -131,16 +132,16 @@ def memory_section(runs: Sequence[RunData]) -> Section:
     if probes:
         caption = caption_of_probes(probes, is_text(runs[0]))
         blocks.append(Picture("linear_probe", partial(draw_probes, probes), caption))
-    if found:
-        blocks.append(Picture("memory_capacity", partial(draw_capacities, found), caption_of_capacities(found)))
+    if measured:
+        blocks.append(Picture("memory_capacity", partial(draw_capacities, measured), caption_of_capacities(measured)))
     numbers: dict[str, Any] = {
         "accuracy_by_delay": {run.label: share for run, share in shares},
-        "probe": {name: {part: as_numbers(p) for part, p in both._asdict().items()} for name, both in probes},
-        "memory_capacity": dict(found),
+        "probe": {name: {part: as_numbers(p) for part, p in pair._asdict().items()} for name, pair in probes},
+        "memory_capacity": dict(measured),
     }
     return Section("remembering", "What does it remember?", blocks, numbers, missing)
 
 
 def as_numbers(probed: Probe) -> dict[str, Any]:
-    """Return a probe by the names of its parts, with the lags above chance."""
+    """Return the numbers of a probe by name, with the lags above chance and the reach."""
     return {**probed._asdict(), "lags_above_chance": probed.lags_above_chance, "reach": reach(probed)}

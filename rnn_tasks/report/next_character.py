@@ -1,4 +1,4 @@
-"""What a network expects next, character by character along the beginning of a text."""
+"""Predicted next characters along the beginning of a text."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.texts.grammar import ELMAN
 
 PREFIX = 32
-"""Characters of the text."""
+"""Number of characters of the text."""
 
 
 def next_characters_of(run: RunData) -> NextCharacters | None:
-    """Return the predictions of a run along the beginning of its test text; None if it does not read a text.
+    """Return the predictions of a run along the beginning of its test text; None if the run is not on a text.
 
     Args:
         run: The run.
@@ -27,31 +27,31 @@ def next_characters_of(run: RunData) -> NextCharacters | None:
     if not isinstance(run.task, LanguageTask) or not isinstance(run.network, LanguageNetwork):
         return None
     text = run.task.text("test")[:PREFIX]
-    found: Distributions = next_character_distributions(run.network, text)
-    return NextCharacters(text, found.characters, found.probabilities)
+    predicted: Distributions = next_character_distributions(run.network, text)
+    return NextCharacters(text, predicted.characters, predicted.probabilities)
 
 
-def exact_odds(run: RunData, along: NextCharacters) -> NextCharacters | None:
-    """Return the exact probabilities along the same text; None if the text is not from a grammar.
+def exact_probabilities(run: RunData, predicted: NextCharacters) -> NextCharacters | None:
+    """Return the probabilities that the grammar gives along the same text; None if the text is not from a grammar.
 
     Args:
         run: The run.
-        along: What the run expects.
+        predicted: The predictions of the run.
     """
     if not isinstance(run.task, ElmanGrammar):
         return None
-    rows = np.zeros_like(along.probabilities)
+    rows = np.zeros_like(predicted.probabilities)
     try:
-        for index in range(len(along.text)):
-            for character, odds in ELMAN.next_character(along.text[: index + 1]).items():
-                rows[index, along.characters.index(character)] = odds
+        for index in range(len(predicted.text)):
+            for character, probability in ELMAN.next_character(predicted.text[: index + 1]).items():
+                rows[index, predicted.characters.index(character)] = probability
     except UsageError:  # the text begins in the middle of a sentence
         return None
-    return along._replace(probabilities=rows)
+    return predicted._replace(probabilities=rows)
 
 
 CAPTION = (
-    "What is expected next after each character of the beginning of the test text; the dots are the characters that do "
-    "come next."
+    "The predicted probability of the next character after each character at the beginning of the test text. Dots: the "
+    "actual next characters."
 )
-CAPTION_OF_GRAMMAR = " Below, the exact odds, which the grammar gives: no predictor can know more."
+CAPTION_OF_GRAMMAR = " Last panel: the exact probabilities of the grammar, which no predictor can improve on."

@@ -1,4 +1,4 @@
-"""A page for a browser: one file with everything in it, its pictures and its numbers beside it."""
+"""Write an HTML page that contains its pictures, and separate files of the pictures and the numbers."""
 
 import base64
 import json
@@ -22,29 +22,29 @@ PAGE, NUMBERS, PICTURES = "index.html", "analysis.json", "pictures"
 def write_page(
     folder: Path, title: str, lead: Sequence[Paragraph | Table], sections: Sequence[Section], numbers: Mapping[str, Any]
 ) -> Path:
-    """Write a page, its pictures and its numbers into a folder. Other files in the folder stay.
+    """Write a page, its pictures and its numbers into a folder. Other files in the folder are kept.
 
-    Everything is made before anything is written. A picture that cannot be drawn is listed as missing.
+    All contents are created before the first file is written. A picture that cannot be drawn is listed as missing.
 
     Args:
-        folder: Created if it does not exist.
-        title: Title of the page.
-        lead: Blocks above the sections.
-        sections: In their order; sections without blocks and without a line of what is missing are left out.
-        numbers: Numbers of the whole page.
+        folder: The folder, created if it does not exist.
+        title: The title of the page.
+        lead: The blocks above the sections.
+        sections: The sections in order; sections without blocks and without ``missing`` lines are not shown.
+        numbers: The numbers of the whole page.
 
     Returns:
-        Path of the page.
+        The path of the page.
 
     Raises:
-        OSError: The files cannot be written; no new file is left.
+        OSError: The files cannot be written; no new file remains.
     """
     shown = [section for section in sections if section.blocks or section.missing]
-    everything = {**numbers, **{section.key: section.numbers for section in shown}}
+    all_numbers = {**numbers, **{section.key: section.numbers for section in shown}}
     files: dict[str, bytes] = {}
     images: dict[str, tuple[str, str]] = {}
     shown = [draw_pictures(section, files, images) for section in shown]
-    files[NUMBERS] = (json.dumps(plain(everything), indent=1, allow_nan=False) + "\n").encode()
+    files[NUMBERS] = (json.dumps(plain(all_numbers), indent=1, allow_nan=False) + "\n").encode()
     template = ENVIRONMENT.get_template("report.html.j2")
     files[PAGE] = template.render(title=title, lead=lead, sections=shown, images=images).encode()
     write_all(folder, files)
@@ -62,12 +62,12 @@ ENVIRONMENT = Environment(
 
 
 def draw_pictures(section: Section, files: dict[str, bytes], images: dict[str, tuple[str, str]]) -> Section:
-    """Draw the pictures of a section. A picture that cannot be drawn becomes a line of what is missing.
+    """Draw the pictures of a section. A picture that cannot be drawn becomes a ``missing`` line.
 
     Args:
         section: The section.
-        files: Contents by name; the files of the pictures are added.
-        images: Addresses of the wide and the narrow form of each picture by its name; those of the section are added.
+        files: The contents of files by name; this function adds the files of the pictures.
+        images: The URLs of the wide and the narrow form of each picture by its name; this function adds URLs.
 
     Returns:
         The section without the pictures that cannot be drawn.
@@ -77,25 +77,25 @@ def draw_pictures(section: Section, files: dict[str, bytes], images: dict[str, t
     for block in section.blocks:
         if isinstance(block, Picture):
             try:
-                of_picture, narrow = drawn(block)
-            except Exception as error:  # matplotlib refuses numbers in many ways
+                picture_files, narrow = drawn(block)
+            except Exception as error:  # matplotlib raises many kinds of exceptions
                 reason = " ".join(str(error).split())
-                missing.append(f"{block.name.replace('_', ' ')}: it cannot be drawn ({reason})")
+                missing.append(f"{block.name.replace('_', ' ')}: the picture cannot be drawn ({reason})")
                 continue
-            files |= of_picture
-            images[block.name] = data_url(of_picture[f"{PICTURES}/{block.name}.svg"]), data_url(narrow)
+            files |= picture_files
+            images[block.name] = data_url(picture_files[f"{PICTURES}/{block.name}.svg"]), data_url(narrow)
         blocks.append(block)
     return replace(section, blocks=blocks, missing=missing)
 
 
 def drawn(picture: Picture) -> tuple[dict[str, bytes], bytes]:
-    """Return the files of a picture, PNG and SVG, by name, and the SVG of its narrow form.
+    """Return the PNG and SVG files of a picture by name, and the SVG of its narrow form.
 
     Args:
         picture: The picture.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # it is drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box is drawn instead
         figure = picture.draw(WIDE)
         svg = as_svg(figure)
         stem = f"{PICTURES}/{picture.name}"
@@ -103,9 +103,9 @@ def drawn(picture: Picture) -> tuple[dict[str, bytes], bytes]:
 
 
 def data_url(svg: bytes) -> str:
-    """Return an address that holds all of a picture.
+    """Return a data URL of a picture.
 
     Args:
-        svg: The picture.
+        svg: The contents of the SVG file.
     """
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()

@@ -1,4 +1,4 @@
-"""What can be read from hidden states: past symbols by linear probes, and past numbers as memory capacity."""
+"""Measure the memory in hidden states: linear probes of past symbols, and memory capacity."""
 
 from collections.abc import Iterator
 
@@ -14,41 +14,43 @@ from rnn_tasks.networks import Network
 from rnn_tasks.plots.memory import Capacities, ProbePair
 from rnn_tasks.spec import Batch, TaskSpec
 
-DENSE, WIDE = 30, 8
-"""Up to this lag all are probed; beyond it, about so many up to the longest."""
+DENSE, SPARSE = 30, 8
+"""All lags up to ``DENSE`` are probed, and about ``SPARSE`` longer lags up to the longest."""
 
-SEQUENCES, SAMPLES, LEAST_SAMPLES = 300, 3000, 100
-"""Sequences that are probed, and about how many places in them a lag is probed at, at most and at least."""
+SEQUENCES, MAX_SAMPLES, MIN_SAMPLES = 300, 3000, 100
+"""Number of sequences, and approximate bounds of the number of steps at which a lag is probed, over all sequences."""
 
 SHUFFLES = 10
-DIRECTIONS = 3
-"""Ways into the layer that memory capacity is the mean of."""
+"""Number of probes with symbols of other sequences, for the chance range."""
 
-STEPS_PER_UNIT, LEAST_STEPS = 30, 2000
-"""Numbers that a layer is driven with."""
+DIRECTIONS = 3
+"""Number of random input directions over which the memory capacity is averaged."""
+
+STEPS_PER_UNIT, MIN_STEPS = 30, 2000
+"""The input of the memory capacity has ``STEPS_PER_UNIT`` steps per unit, at least ``MIN_STEPS``."""
 
 
 def reach(probed: Probe) -> int | None:
-    """Return the longest lag up to which every probe is above chance; None if not even the shortest one is.
+    """Return the longest lag up to which all probes are above chance; None if the probe of the first lag is not.
 
     Args:
-        probed: Probes by lag.
+        probed: The probes by lag.
     """
     above = set(probed.lags_above_chance)
-    found = None
+    longest = None
     for lag in probed.lags.tolist():
         if lag not in above:
             break
-        found = lag
-    return found
+        longest = lag
+    return longest
 
 
 def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
-    """Return which of the symbols that are read are letters, not blanks or markers.
+    """Return a mask of the input symbols that are letters, not blanks or markers.
 
     Args:
-        inputs: Symbols, ``(sequences, time)``.
-        spec: The task's symbols.
+        inputs: The input symbols, ``(sequences, time)``.
+        spec: The symbols of the task.
     """
     if spec.codec is not None:
         return np.isin(inputs, [spec.codec.index(letter) for letter in spec.codec.letters])
@@ -56,7 +58,7 @@ def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
 
 
 def lags_of(longest: int) -> list[int]:
-    """Return the lags that are probed: all short ones, then some up to the longest.
+    """Return the probed lags: all short lags, and some longer lags up to the longest.
 
     Example:
         >>> lags_of(5), lags_of(110)[28:]
@@ -64,95 +66,97 @@ def lags_of(longest: int) -> list[int]:
     """
     if longest <= DENSE:
         return list(range(longest + 1))
-    return [*range(DENSE), *sorted(set(np.linspace(DENSE, longest, WIDE + 1).round().astype(int).tolist()))]
+    return [*range(DENSE), *sorted(set(np.linspace(DENSE, longest, SPARSE + 1).round().astype(int).tolist()))]
 
 
 def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield each lag with the steps at which it is probed, ``(sequences, time)``, up to the last scored step.
+    """Yield each lag with a mask of the steps at which it is probed, ``(sequences, time)``, up to the last scored step.
 
-    Where these are many, some are left out in all sequences alike: what can be guessed from the step alone, such as the
-    commonest symbol there, is then the same for the shuffles.
+    If a lag has too many steps, the same steps are omitted in all sequences. So the shuffled probes see the same time
+    steps, and any accuracy that follows from the time step alone counts as chance.
 
     Args:
         batch: The sequences.
-        spec: The task's symbols.
+        spec: The symbols of the task.
     """
-    telling = informative(batch.inputs.numpy(), spec)
-    inside = batch.scored.numpy()[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
-    time = telling.shape[1]
+    letters = informative(batch.inputs.numpy(), spec)
+    not_after_end = batch.scored.numpy()[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
+    time = letters.shape[1]
 
-    def at(lag: int) -> NDArray[np.bool_]:
-        where = inside.copy()
-        where[:, :lag] = False
-        where[:, lag:] &= telling[:, : time - lag]
-        return where
+    def mask_of(lag: int) -> NDArray[np.bool_]:
+        mask = not_after_end.copy()
+        mask[:, :lag] = False
+        mask[:, lag:] &= letters[:, : time - lag]
+        return mask
 
-    there = [lag for lag in range(time) if at(lag).sum() >= LEAST_SAMPLES]
-    for lag in lags_of(max(there, default=-1)) if there else []:
-        where = at(lag)
-        if where.sum() >= LEAST_SAMPLES:
-            steps = np.random.default_rng(lag).permutation(np.flatnonzero(where.any(axis=0)))
-            where[:, steps[max(1, SAMPLES * len(steps) // where.sum()) :]] = False
-            yield lag, where
+    possible = [lag for lag in range(time) if mask_of(lag).sum() >= MIN_SAMPLES]
+    for lag in lags_of(max(possible)) if possible else []:
+        mask = mask_of(lag)
+        if mask.sum() >= MIN_SAMPLES:
+            steps = np.random.default_rng(lag).permutation(np.flatnonzero(mask.any(axis=0)))
+            mask[:, steps[max(1, MAX_SAMPLES * len(steps) // mask.sum()) :]] = False
+            yield lag, mask
 
 
 def probe(trained: Network, untrained: Network, batch: Batch) -> ProbePair:
-    """Fit linear probes of past symbols, lag by lag, at the same steps of both networks.
+    """Fit a linear probe of past symbols for each lag, at the same steps of both networks.
 
     Args:
-        trained: The network.
-        untrained: One as training began.
-        batch: What they read.
+        trained: The trained network.
+        untrained: The network before training.
+        batch: The sequences that the networks read.
 
     Raises:
-        UsageError: Too few sequences, or states that are not finite.
+        UsageError: There are too few sequences, or a hidden state is not finite.
     """
     batch = batch.rows(0, SEQUENCES)
     symbols = batch.inputs.numpy()
     probed = list(probed_steps(batch, trained.spec))
-    require(bool(probed), f"there are fewer than {LEAST_SAMPLES} steps at which a symbol could be read")
+    require(
+        bool(probed), f"linear probes need at least {MIN_SAMPLES} steps with a letter; the test sequences have fewer"
+    )
 
-    def of(network: Network) -> Probe:
+    def fit(network: Network) -> Probe:
         states = hidden_states(network, batch).double().numpy()
-        found = [linear_probe(states, symbols, [lag], num_shuffles=SHUFFLES, where=where) for lag, where in probed]
-        return Probe(*(np.concatenate(values) for values in zip(*found, strict=True)))
+        probes = [linear_probe(states, symbols, [lag], num_shuffles=SHUFFLES, where=mask) for lag, mask in probed]
+        return Probe(*(np.concatenate(values) for values in zip(*probes, strict=True)))
 
-    return ProbePair(of(trained), of(untrained))
+    return ProbePair(fit(trained), fit(untrained))
 
 
 def capacities(trained: Network, untrained: Network, batch: Batch | None) -> Capacities:
-    """Return the memory capacity of the layers of both networks, for white noise between the symbols that they know.
+    """Return the memory capacities of two networks, for white noise along directions between encoded letters.
 
     Args:
-        trained: The network.
-        untrained: One as training began.
-        batch: Sequences, of which the symbols are taken; None for all that the network can read.
+        trained: The trained network.
+        untrained: The network before training.
+        batch: Sequences that contain the used symbols; None for all input symbols of the network.
 
     Raises:
-        UsageError: States that are not finite, or symbols that the network cannot tell apart.
+        UsageError: A hidden state is not finite, or the network encodes all symbols alike.
     """
     units = trained.core.hidden_size
-    signal = white_noise(max(LEAST_STEPS, STEPS_PER_UNIT * units), seed=0)
+    signal = white_noise(max(MIN_STEPS, STEPS_PER_UNIT * units), seed=0)
 
-    def of(network: Network) -> MemoryCapacity:
-        encodings = known_symbols(network, batch)
+    def measure(network: Network) -> MemoryCapacity:
+        encodings = encoded_letters(network, batch)
         with evaluating(network):
-            entries = [scalar_input(encodings, seed) for seed in range(DIRECTIONS)]
-            found = [memory_capacity(drive(network.core, signal, *entry), signal, 2 * units) for entry in entries]
-        by_lag = np.mean([capacity.by_lag for capacity in found], axis=0)
-        return MemoryCapacity(float(by_lag.sum()), found[0].lags, by_lag, found[0].chance)
+            inputs = [scalar_input(encodings, seed) for seed in range(DIRECTIONS)]
+            results = [memory_capacity(drive(network.core, signal, *one), signal, 2 * units) for one in inputs]
+        by_lag = np.mean([capacity.by_lag for capacity in results], axis=0)
+        return MemoryCapacity(float(by_lag.sum()), results[0].lags, by_lag, results[0].chance)
 
-    return Capacities(of(trained), of(untrained), units)
+    return Capacities(measure(trained), measure(untrained), units)
 
 
-def known_symbols(network: Network, batch: Batch | None) -> torch.Tensor:
-    """Return what a layer reads for each letter with the last condition, ``(symbols, features)``.
+def encoded_letters(network: Network, batch: Batch | None) -> torch.Tensor:
+    """Return the encoding of each letter with the last condition, ``(symbols, features)``.
 
     Args:
         network: The network.
-        batch: Sequences, of which the symbols are taken; None for all that the network can read.
+        batch: Sequences that contain the used symbols; None for all input symbols of the network.
     """
-    there = np.arange(network.spec.input_size) if batch is None else np.unique(batch.inputs.numpy())
-    symbols = torch.from_numpy(there[informative(there, network.spec)])
+    present = np.arange(network.spec.input_size) if batch is None else np.unique(batch.inputs.numpy())
+    symbols = torch.from_numpy(present[informative(present, network.spec)])
     condition = torch.tensor([network.spec.num_conditions - 1]) if network.spec.num_conditions else None
     return encoded(network, Batch(symbols[None], symbols[None], condition=condition))[0]

@@ -1,4 +1,4 @@
-"""Load what a report needs of runs: networks, data, and what was recorded."""
+"""Load the runs of a report: networks, test sequences, snapshots and logged values."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-import rnn_tasks.tasks  # noqa: F401  # short names in config.yaml are those of imported classes
+import rnn_tasks.tasks  # noqa: F401  # jsonargparse resolves short class names in config.yaml among imported classes
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_snapshots
 from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
@@ -25,29 +25,29 @@ from rnn_tasks.tasks.language_task import LanguageTask, cut_rows
 T = TypeVar("T")
 
 MAX_SEQUENCES, MIN_SEQUENCES, MAX_STEPS = 512, 16, 60_000
-"""Sequences that a network is looked at on, and about how many time steps they may have in all."""
+"""Bounds of the number of test sequences, and approximate largest number of their time steps together."""
 
 TEXT_ROWS, TEXT_LENGTH = 40, 256
-"""Pieces of a text, and their characters."""
+"""Number of pieces of a text, and their length in characters."""
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Everything that the sections of a report need of a run: its network, its data, and what was recorded.
+    """A run as the sections of a report use it: its network, its data, and its recordings.
 
     Attributes:
-        label: Its name in legends, unlike those of the others.
+        label: The name of the run in legends, unique in a report.
         folder: The run folder.
-        config: Its config.yaml.
-        summary: Its summary.json; empty if it has none.
-        network: The network, on the CPU, in evaluation mode.
-        untrained: One of the same kind as training begins.
-        checkpoint: The file that its weights are from.
-        task: Its task; None if it cannot be built.
-        batch: Test sequences that the network is looked at on; None without a task.
-        snapshots: What a recorder has kept; None if there was none.
-        curves: What was logged, by name, such as ``val/loss``.
-        missing: What the run lacks, a line each.
+        config: The contents of config.yaml.
+        summary: The contents of summary.json; empty if the file does not exist.
+        network: The trained network, on the CPU, in evaluation mode.
+        untrained: The network before training.
+        checkpoint: The file of the weights.
+        task: The task; None if it cannot be built.
+        batch: Test sequences on which the network is evaluated; None without a task.
+        snapshots: The snapshots of a SnapshotRecorder; None without one.
+        curves: The logged values by name, such as ``val/loss``.
+        missing: One line for each part that the run does not have, with the reason.
     """
 
     label: str
@@ -65,43 +65,53 @@ class RunData:
 
     @property
     def letter(self) -> str:
-        """What its label begins with among others, for narrow places."""
-        return self.label.partition(":")[0]
+        """The letter of the run in a report of several runs, such as ``A``."""
+        return letter_of(self.label)
 
     @property
     def task_name(self) -> str:
-        """The name of its task, or else the class of its data."""
+        """The name of the task, else the class of the data."""
         data = section(self.config, "data").get("class_path")
         return str(self.summary.get("task") or data or "an unknown task")
 
     @property
     def core(self) -> str:
-        """The class of its recurrent layer, of a foreign one its own, and its constraint if it has one."""
+        """The class of the recurrent layer, followed by the constraint if there is one."""
         layer = type(getattr(self.network.core, "layer", self.network.core)).__name__
         constraint = constraint_of(self.config)
         return f"{layer}, {constraint}" if constraint else layer
 
     @property
     def alphabet(self) -> tuple[str, ...]:
-        """How its symbols are shown; empty if the task does not say."""
+        """The printed form of each symbol; empty if the task has none."""
         return alphabet(self.network.spec)
 
     @property
-    def wait(self) -> int | None:
-        """Steps between reading a symbol and answering it, where they are always the same; None if not or not known."""
+    def recall_lag(self) -> int | None:
+        """Steps between reading and recalling a symbol; None if they vary or are unknown."""
         codec = self.network.spec.codec
         if codec is None or codec.min_delay != codec.max_delay:
             return None
         return codec.min_delay + codec.answer_per_letter * codec.num_letters
 
-    def shown(self, symbols: Sequence[int]) -> list[str]:
-        """Symbols as characters; empty if the task does not say how."""
-        known = self.alphabet
-        return [known[symbol] for symbol in symbols] if known else []
+    def characters(self, symbols: Sequence[int]) -> list[str]:
+        """Return the printed form of symbols; an empty list if the task has none."""
+        alphabet = self.alphabet
+        return [alphabet[symbol] for symbol in symbols] if alphabet else []
 
 
-def doubled(network: Network) -> Network:
-    """Return a copy in double precision, which still holds what has shrunk by many powers of ten.
+def letter_of(label: str) -> str:
+    """Return the letter of a run from its label.
+
+    Example:
+        >>> letter_of("A: GRU, frozen")
+        'A'
+    """
+    return label.partition(":")[0]
+
+
+def in_double_precision(network: Network) -> Network:
+    """Return a copy of a network in double precision, for gradients that shrink by many powers of ten.
 
     Args:
         network: The network.
@@ -110,50 +120,50 @@ def doubled(network: Network) -> Network:
 
 
 def constraint_of(config: dict[str, Any]) -> str:
-    """Return the class of a run's constraint; empty without one."""
+    """Return the class name of the constraint of a run; empty without a constraint."""
     return str(section(config, "constraint").get("class_path", "")).rpartition(".")[2]
 
 
 def section(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a section of a config; an empty one if there is none.
+    """Return a section of a config; an empty section if it does not exist.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The value is not a section.
     """
-    found = config.get(name)
-    require(found is None or isinstance(found, dict), f"config.yaml is damaged: {name} is no section")
-    return found or {}
+    value = config.get(name)
+    require(value is None or isinstance(value, dict), f"config.yaml is damaged: {name} is not a section")
+    return value or {}
 
 
 def load_runs(places: Sequence[RunLocation]) -> list[RunData]:
     """Load the runs of a report.
 
     Args:
-        places: At least one.
+        places: The run folders or checkpoints, at least one.
 
     Raises:
-        UsageError: One is broken, or they are of different tasks.
+        UsageError: A run is broken, or the runs are of different tasks.
     """
-    runs = [load_run(place, letter) for place, letter in zip(places, labels(places), strict=True)]
+    runs = [load_run(place, label) for place, label in zip(places, run_labels(places), strict=True)]
     tasks = sorted({str(section(run.config, "data").get("class_path")) for run in runs})
-    require(len(tasks) == 1, f"side by side are runs of one task, not of {', '.join(tasks)}")
+    require(len(tasks) == 1, f"a report compares runs of one task, not of {', '.join(tasks)}")
     return runs
 
 
-def labels(places: Sequence[RunLocation]) -> list[str]:
-    """Return names of runs: the folder of a single run; a letter and the network of each of several runs.
+def run_labels(places: Sequence[RunLocation]) -> list[str]:
+    """Return the labels of runs: the folder of a single run; a letter and the layer of each of several runs.
 
     Example:
-        >>> labels([RunLocation(Path("lightning_logs/echo/version_3"))])
+        >>> run_labels([RunLocation(Path("lightning_logs/echo/version_3"))])
         ['echo/version_3']
     """
     if len(places) == 1:
         return ["/".join(places[0].folder.resolve().parts[-2:])]
-    return [f"{chr(ord('A') + index)}: {network_of(read_config(place.folder))}" for index, place in enumerate(places)]
+    return [f"{chr(ord('A') + index)}: {short_core(read_config(place.folder))}" for index, place in enumerate(places)]
 
 
-def network_of(config: dict[str, Any]) -> str:
-    """Return the layer and the constraint of a run, in short."""
+def short_core(config: dict[str, Any]) -> str:
+    """Return the names of the layer and the constraint of a run."""
     core = section(section(config["model"], "init_args"), "core")
     options = section(core, "init_args")
     name = str(options.get("layer") or core.get("class_path", "network")).rpartition(".")[2]
@@ -167,28 +177,29 @@ def load_run(place: RunLocation, label: str) -> RunData:
     """Load a run.
 
     Args:
-        place: The run, or a checkpoint of it.
-        label: Its name.
+        place: The run folder or a checkpoint.
+        label: The label of the run.
 
     Raises:
-        UsageError: It is broken, or has no checkpoint.
+        UsageError: The run is broken or has no checkpoint.
     """
     missing: list[str] = []
     config = read_config(place.folder)
     for name in ("data", "trainer", "constraint"):
         section(config, name)
     seed = config.get("seed_everything") or 0
-    require(type(seed) is int and seed >= 0, "config.yaml is damaged: seed_everything is no number")
+    require(type(seed) is int and seed >= 0, "config.yaml is damaged: seed_everything is not a number")
     network = load_network(place)
     summary = read_summary(place.folder)
     if not summary:
-        missing.append(f"verdict and test figures: there is no {SUMMARY} yet; resume the run to have it ended")
-    task = attempt(missing, "what needs the task's data", lambda: build_task(config, network.spec))
+        missing.append(f"verdict and test results: the run has no {SUMMARY} yet; resume the run to complete it")
+    task = attempt(missing, "parts that need the data of the task", lambda: build_task(config, network.spec))
+    batch = None if task is None else attempt(missing, "parts that need test sequences", lambda: evaluation_batch(task))
     snapshots = None
     if (place.folder / SNAPSHOTS).exists():
         snapshots = read_snapshots(place.folder / SNAPSHOTS)
     else:
-        missing.append("what is seen only while a network learns: no SnapshotRecorder was there (--config watch)")
+        missing.append("snapshots during training: the run had no SnapshotRecorder (train with --config watch)")
     return RunData(
         label=label,
         folder=place.folder,
@@ -198,7 +209,7 @@ def load_run(place: RunLocation, label: str) -> RunData:
         untrained=build_network(config["model"], network.spec, seed=seed),
         checkpoint=place.checkpoint or best_checkpoint(place.folder),
         task=task,
-        batch=None if task is None else attempt(missing, "what needs test sequences", lambda: sequences(task)),
+        batch=batch,
         snapshots=snapshots,
         curves=read_curves(place.folder),
         missing=missing,
@@ -206,14 +217,14 @@ def load_run(place: RunLocation, label: str) -> RunData:
 
 
 def build_task(config: dict[str, Any], spec: TaskSpec) -> Task:
-    """Build the task of a run, with the run's seed.
+    """Build the task of a run with the seed of the run.
 
     Args:
-        config: Its config.yaml.
-        spec: The symbols that its network knows.
+        config: The contents of config.yaml.
+        spec: The task specification of the network.
 
     Raises:
-        UsageError: It cannot be built, its data is not there, or it is not what the network was trained on.
+        UsageError: The task cannot be built, its data is missing, or the task differs from that of the training.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Task, "data")
@@ -226,7 +237,7 @@ def build_task(config: dict[str, Any], spec: TaskSpec) -> Task:
         task.check()
         require(
             task.spec == spec,
-            "it is not what the network was trained on: the text, or the section data of config.yaml, has changed",
+            "the task differs from that of the training: the text or the section data of config.yaml has changed",
         )
     except ArgumentError as error:
         raise UsageError(f"section data of config.yaml: {brief(str(error))}") from error
@@ -235,45 +246,45 @@ def build_task(config: dict[str, Any], spec: TaskSpec) -> Task:
     return task
 
 
-def sequences(task: Task) -> Batch:
-    """Return test sequences to evaluate a network on: the first ones, or consecutive pieces of the text.
+def evaluation_batch(task: Task) -> Batch:
+    """Return the first test sequences, or for a text consecutive pieces of its beginning.
 
     Args:
         task: The task.
 
     Raises:
-        UsageError: A text that is too short.
+        UsageError: The text is too short, or there are no test sequences.
     """
     if isinstance(task, LanguageTask):
         symbols = task.symbols("test")[: TEXT_ROWS * TEXT_LENGTH + 1]
-        require(len(symbols) > 8 * 16, f"the test text has {len(symbols)} characters, too few to look at a network on")
+        require(len(symbols) > 8 * 16, f"a report needs a test text of at least 129 characters; got {len(symbols)}")
         length = min(TEXT_LENGTH, (len(symbols) - 1) // 8)
         return cut_rows(symbols, length)
-    found: list[Batch] = []
+    parts: list[Batch] = []
     for batch in task.test_dataloader():
         time = batch.inputs.shape[1]
-        wanted = min(MAX_SEQUENCES, max(MIN_SEQUENCES, MAX_STEPS // time))
-        if found and time != found[0].inputs.shape[1]:
+        count = min(MAX_SEQUENCES, max(MIN_SEQUENCES, MAX_STEPS // time))
+        if parts and time != parts[0].inputs.shape[1]:
             break
-        found.append(batch.one_per_input(at_least=MIN_SEQUENCES))
-        if sum(len(part.inputs) for part in found) >= wanted:
-            return joined(found).rows(0, wanted)
-    require(bool(found), "there are no test sequences")
-    return joined(found)
+        parts.append(batch.one_per_input(at_least=MIN_SEQUENCES))
+        if sum(len(part.inputs) for part in parts) >= count:
+            return joined(parts).rows(0, count)
+    require(bool(parts), "the task has no test sequences")
+    return joined(parts)
 
 
 def attempt(missing: list[str], what: str, compute: Callable[[], T]) -> T | None:
-    """Return what a function computes; None, and one more line about what is missing, if the run does not have it.
+    """Call a function and return its result. If it raises, append a line about the missing part and return None.
 
     Args:
-        missing: Lines, to which one is added.
-        what: What cannot be shown then.
-        compute: Raises UsageError where the run does not have it; layers of others may raise anything.
+        missing: Lines about missing parts, to which this function may append.
+        what: The name of the part.
+        compute: The function; it raises UsageError if the run does not have the part.
     """
     try:
         return compute()
     except UsageError as error:
         missing.append(f"{what}: {brief(str(error))}")
-    except Exception as error:  # a custom layer may raise anything
-        missing.append(f"{what}: this layer cannot be looked at so ({brief(str(error)) or type(error).__name__})")
+    except Exception as error:  # a custom layer may raise any exception
+        missing.append(f"{what}: this layer does not support it ({brief(str(error)) or type(error).__name__})")
     return None

@@ -1,4 +1,4 @@
-"""Saturation: how often units are near their bounds."""
+"""Measure saturation: the share of time steps at which units are near their bounds."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Batch
 
 THRESHOLD = 0.95
-"""A unit is saturated where its absolute value is above."""
+"""A unit is saturated if its absolute value is above this threshold."""
 
 
 def saturation_of(run: RunData) -> Saturation | None:
-    """Return how often the units of a run are near their bounds; None without bounds or without sequences.
+    """Return the saturation of the units of a run; None without bounds or without test sequences.
 
     Args:
         run: The run.
@@ -26,31 +26,31 @@ def saturation_of(run: RunData) -> Saturation | None:
     if batch is None or not has_bounds(run.network.core):
         return None
 
-    def of(network: Network) -> NDArray[np.float64]:
+    def share_of_each_unit(network: Network) -> NDArray[np.float64]:
         return np.sort(saturation(hidden_states(network, batch), THRESHOLD).double().numpy())[::-1].copy()
 
     if not stays_within_bounds(run.network, batch):
         return None
-    kept = run.snapshots
+    snapshots = run.snapshots
     curve = None
-    if kept is not None and kept.saturation is not None and len(kept) > 1:
-        curve = Curve(kept.steps.numpy(), kept.saturation.double().mean(1).numpy())
+    if snapshots is not None and snapshots.saturation is not None and len(snapshots) > 1:
+        curve = Curve(snapshots.steps.numpy(), snapshots.saturation.double().mean(1).numpy())
     elif "saturation/share" in run.curves:
         logged = run.curves["saturation/share"]
         curve = Curve(logged.steps + 1, logged.values)
-    return Saturation(of(run.network), of(run.untrained), curve)
+    return Saturation(share_of_each_unit(run.network), share_of_each_unit(run.untrained), curve)
 
 
 def stays_within_bounds(network: Network, batch: Batch) -> bool:
-    """Return whether the states stay within -1..1; those of a custom layer need not.
+    """Return whether all hidden states lie within -1..1, which is not the case for some custom layers.
 
     Args:
         network: The network.
-        batch: What it reads.
+        batch: The sequences that the network reads.
 
     Raises:
-        UsageError: They are not finite.
+        UsageError: A hidden state is not finite.
     """
     states = hidden_states(network, batch)
-    require(bool(states.isfinite().all()), "the states are not finite: the network has diverged")
+    require(bool(states.isfinite().all()), "the hidden states are not finite: the network has diverged")
     return bool(states.abs().max() <= 1)

@@ -1,4 +1,4 @@
-"""The hidden state along one sequence: followed through training by its principal components, and unit by unit."""
+"""The hidden state along one sequence: its principal components during training, and its units."""
 
 import numpy as np
 
@@ -9,47 +9,48 @@ from rnn_tasks.plots.trajectories import TrainingTrajectory, Units
 from rnn_tasks.report.answers import is_text
 from rnn_tasks.report.run_data import RunData
 
-MOMENTS = 4
-"""Moments of a training at which a trajectory is drawn."""
+NUM_SNAPSHOTS = 4
+"""Number of snapshots whose trajectories are drawn."""
 
 MAX_STEPS, MAX_CHARACTERS = 120, 80
-"""Steps of a sequence, and of a text, that are drawn."""
+"""Largest number of drawn steps of a sequence, and of a text."""
 
 
 def trajectory_of(run: RunData) -> TrainingTrajectory | None:
-    """Return the states along a recorded sequence at some snapshots, else along a test sequence before and after.
+    """Return the hidden states along a sequence at several snapshots of the training.
 
-    None where there is neither.
+    Without snapshots, return the states of the untrained and the trained network along a test sequence, or None if
+    there is no test sequence.
 
     Args:
         run: The run.
     """
-    kept = run.snapshots
-    if kept is not None and len(kept) > 1:
-        chosen = sorted({round(index) for index in np.linspace(0, len(kept) - 1, MOMENTS)})
-        states = kept.states[chosen, :MAX_STEPS].double().numpy()
-        names = [f"after {step:,} steps" for step in kept.steps[chosen].tolist()]
-        read = run.shown(kept.inputs[:MAX_STEPS].tolist())
+    snapshots = run.snapshots
+    if snapshots is not None and len(snapshots) > 1:
+        chosen = sorted({round(index) for index in np.linspace(0, len(snapshots) - 1, NUM_SNAPSHOTS)})
+        states = snapshots.states[chosen, :MAX_STEPS].double().numpy()
+        names = [f"after {step:,} steps" for step in snapshots.steps[chosen].tolist()]
+        read = run.characters(snapshots.inputs[:MAX_STEPS].tolist())
     elif run.batch is not None:
         one = run.batch.rows(0, 1)
         states = np.stack(
             [hidden_states(network, one)[0, :MAX_STEPS].double().numpy() for network in (run.untrained, run.network)]
         )
         names = ["untrained", "trained"]
-        read = run.shown(one.inputs[0, :MAX_STEPS].tolist())
+        read = run.characters(one.inputs[0, :MAX_STEPS].tolist())
     else:
         return None
-    require(min(states.shape[1:]) >= 2, "a trajectory in a plane needs two units and two steps")
+    require(min(states.shape[1:]) >= 2, "principal components need at least two units and two steps")
     return TrainingTrajectory(names, pca_trajectory(states, states[-1]), read)
 
 
-def caption_of_trajectory(found: TrainingTrajectory) -> str:
+def caption_of_trajectory(trajectory: TrainingTrajectory) -> str:
     """Return the caption of a trajectory."""
-    share = found.points.explained[:2].sum()
+    share = trajectory.points.explained[:2].sum()
     return (
-        f"The hidden state along one sequence of {found.points.points.shape[1]} steps (ring: the first), seen along "
-        "the two directions in which the states of the last picture vary most (principal components, PC); they hold "
-        f"{share:.0%} of that variance. The others are seen from the same side."
+        f"The hidden state along one sequence of {trajectory.points.points.shape[1]} steps (ring: the first step), "
+        "projected to the first two principal components (PC) of the states in the last panel, which explain "
+        f"{share:.0%} of their variance. All panels use the same projection."
     )
 
 
@@ -61,7 +62,7 @@ def units_of(run: RunData) -> Units | None:
     """
     if run.batch is None:
         return None
-    one, shown = run.batch.rows(0, 1), MAX_CHARACTERS if is_text(run) else MAX_STEPS
-    states = hidden_states(run.network, one)[0, :shown].double().numpy()
-    require(bool(np.isfinite(states).all()), "the states are not finite: the network has diverged")
-    return Units(states[:, states.mean(0).argsort()], run.shown(one.inputs[0, :shown].tolist()))
+    one, length = run.batch.rows(0, 1), MAX_CHARACTERS if is_text(run) else MAX_STEPS
+    states = hidden_states(run.network, one)[0, :length].double().numpy()
+    require(bool(np.isfinite(states).all()), "the hidden states are not finite: the network has diverged")
+    return Units(states[:, states.mean(0).argsort()], run.characters(one.inputs[0, :length].tolist()))

@@ -1,4 +1,4 @@
-"""What do its weights do? Eigenvalues, norms over training, saturated units, and gates."""
+"""What do its weights do? Eigenvalues, norms over training, saturation, and gates."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,54 +12,56 @@ from rnn_tasks.report.answers import labelled
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.gates import gate_blocks
 from rnn_tasks.report.matrices import brief, norms, over_training, spectra
-from rnn_tasks.report.run_data import RunData, attempt
+from rnn_tasks.report.run_data import RunData, attempt, letter_of
 from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 
 
-def title_of(runs: Sequence[RunData], run: RunData, of_it: Sequence[Spectrum], spectrum: Spectrum) -> str:
+def title_of(runs: Sequence[RunData], run: RunData, spectra_of_run: Sequence[Spectrum], spectrum: Spectrum) -> str:
     """Return the title of a matrix: its run if there are several runs, and its name if the run has several matrices.
 
     Args:
         runs: All runs.
-        run: Whose it is.
-        of_it: All of its matrices.
-        spectrum: The matrix.
+        run: The run of the matrix.
+        spectra_of_run: The eigenvalues of all matrices of the run.
+        spectrum: The eigenvalues of the matrix.
     """
-    name = brief(spectrum.name, [one.name for one in of_it])
+    name = brief(spectrum.name, [one.name for one in spectra_of_run])
     if len(runs) == 1:
-        return name if len(of_it) > 1 else ""
-    return f"{run.letter}: {name}" if len(of_it) > 1 else run.label
+        return name if len(spectra_of_run) > 1 else ""
+    return f"{run.letter}: {name}" if len(spectra_of_run) > 1 else run.label
 
 
-def caption_of_spectra(found: Sequence[tuple[str, Spectrum]]) -> str:
+def caption_of_spectra(titled: Sequence[tuple[str, Spectrum]]) -> str:
     """Return the caption of eigenvalues."""
     text = (
-        "Eigenvalues of the recurrent matrices, before training (open) and of the trained network (filled); dashed, "
-        "the unit circle. A linear network forgets along those inside it and explodes along those outside; an "
-        "orthogonal matrix has all of them on it."
+        "Eigenvalues of the recurrent matrices before training (open circles) and after training (filled circles); "
+        "dashed: the unit circle. In a linear network, states decay along eigenvectors with an eigenvalue inside the "
+        "circle and grow along those outside; all eigenvalues of an orthogonal matrix lie on the circle."
     )
-    ends = [f"{title} {np.abs(s.first).max():.3f}, then {np.abs(s.last).max():.3f}".strip() for title, s in found]
-    text += f" Spectral radius, before and after training: {'; '.join(ends)}."
-    return text
+    radii = [(title, f"{np.abs(s.first).max():.3f} to {np.abs(s.last).max():.3f}") for title, s in titled]
+    ends = [f"{title} ({change})" if title else change for title, change in radii]
+    return f"{text} Spectral radius from before to after training: {'; '.join(ends)}."
 
 
 CAPTION_OF_NORMS = (
-    "The recurrent matrices over training. The spectral norm is how much longer one step can make a state, the "
-    "spectral radius what many steps make of it in the long run (dashed: 1), and the orthogonality error 0 where a "
-    f"matrix keeps all lengths; errors below {LEAST_ERROR:.0e} are drawn there. Of several runs: the largest over "
-    "their matrices."
+    "Norms of the recurrent matrices during training. The spectral norm is the largest factor by which one "
+    "multiplication lengthens a state; the spectral radius is the growth per step over many multiplications (dashed: "
+    "1). The orthogonality error is 0 for an orthogonal matrix, which keeps all lengths; errors below "
+    f"{LEAST_ERROR:.0e} are drawn at this limit."
 )
+CAPTION_OF_SEVERAL = " Each line shows the largest value over the matrices of a run."
 
 
-def caption_of_saturation(found: Sequence[tuple[str, Saturation]]) -> str:
+def caption_of_saturation(runs: Sequence[tuple[str, Saturation]]) -> str:
     """Return the caption of saturation."""
     ends = [
-        f"{'trained' if len(found) == 1 else name} {known.trained.mean():.1%}, untrained {known.untrained.mean():.1%}"
-        for name, known in found
+        f"{'trained' if len(runs) == 1 else letter_of(name)} {share.trained.mean():.1%}, "
+        f"untrained {share.untrained.mean():.1%}"
+        for name, share in runs
     ]
     return (
-        f"How often the absolute value of a unit is above {THRESHOLD}, where tanh is flat and lets little gradient "
-        f"through. Over all units: {'; '.join(ends)}."
+        f"The share of time steps at which the absolute value of a unit is above {THRESHOLD}, where tanh is flat and "
+        f"its gradient small. Mean over all units: {'; '.join(ends)}."
     )
 
 
@@ -71,34 +73,36 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     """
     missing: list[str] = []
     eigenvalues: dict[str, dict[str, Spectrum]] = {}
-    found: list[tuple[str, Spectrum]] = []
-    full: list[tuple[str, Saturation]] = []
+    titled: list[tuple[str, Spectrum]] = []
+    saturations: list[tuple[str, Saturation]] = []
     for run in runs:
-        known = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
-        own = known or []
-        if known == []:
-            missing.append(labelled(runs, run, "eigenvalues: its layer names no recurrent matrix"))
-        eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in own}
-        found += [(title_of(runs, run, own, spectrum), spectrum) for spectrum in own]
+        measured = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
+        if measured == []:
+            missing.append(labelled(runs, run, "eigenvalues: the layer has no recurrent matrix"))
+        spectra_of_run = measured or []
+        eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in spectra_of_run}
+        titled += [(title_of(runs, run, spectra_of_run, spectrum), spectrum) for spectrum in spectra_of_run]
         share = attempt(missing, labelled(runs, run, "saturation"), partial(saturation_of, run))
-        full += [] if share is None else [(run.label, share)]
+        saturations += [] if share is None else [(run.label, share)]
     blocks: list[Block] = []
-    if found:
-        draw = partial(draw_eigenvalues, found, ("before training", "trained"))
-        blocks.append(Picture("eigenvalues", draw, caption_of_spectra(found)))
-    known_norms = norms(runs)
-    if known_norms:
-        blocks.append(Picture("recurrent_matrices", partial(draw_norms, known_norms), CAPTION_OF_NORMS))
-    if full:
-        blocks.append(Picture("saturation", partial(draw_saturation, full), caption_of_saturation(full)))
-    gates, of_gates = gate_blocks(runs, missing)
+    if titled:
+        draw = partial(draw_eigenvalues, titled, ("before training", "after training"))
+        blocks.append(Picture("eigenvalues", draw, caption_of_spectra(titled)))
+    logged_norms = norms(runs)
+    if logged_norms:
+        caption = CAPTION_OF_NORMS + (CAPTION_OF_SEVERAL if len(runs) > 1 else "")
+        blocks.append(Picture("recurrent_matrices", partial(draw_norms, logged_norms), caption))
+    if saturations:
+        draw = partial(draw_saturation, saturations)
+        blocks.append(Picture("saturation", draw, caption_of_saturation(saturations)))
+    gates, gate_numbers = gate_blocks(runs, missing)
     blocks += gates
     numbers: dict[str, Any] = {
         "eigenvalues": eigenvalues,
         "over_training": {
             run.label: {quantity: over_training(run, quantity) for quantity in QUANTITIES} for run in runs
         },
-        "saturation": dict(full),
-        "gates": of_gates,
+        "saturation": dict(saturations),
+        "gates": gate_numbers,
     }
     return Section("weights", "What do its weights do?", blocks, numbers, missing)

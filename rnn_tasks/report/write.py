@@ -1,4 +1,4 @@
-"""Write a report: its runs, its sections, its files."""
+"""Write the report of one or several runs."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +9,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from rnn_tasks import __version__
+from rnn_tasks.report.answers import labelled
 from rnn_tasks.report.blocks import Section, Table
 from rnn_tasks.report.gradient_flow import gradient_flow_section
 from rnn_tasks.report.hidden_states import hidden_states_section
@@ -27,46 +28,46 @@ SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
     weights_section,
     hidden_states_section,
 )
-"""In the order in which a person asks."""
+"""The sections in the order of the page."""
 
 
 def write_report(places: Sequence[RunLocation], folder: Path) -> Path:
-    """Analyze runs and write the report; each finished section is printed, since some take a while.
+    """Analyze runs and write the report. Print the time of each finished section.
 
     Args:
-        places: The runs, at least one.
-        folder: Where the report goes; it is made if it is not there.
+        places: The run folders or checkpoints, at least one.
+        folder: The folder of the report, created if it does not exist.
 
     Returns:
-        The page to open.
+        The path of the page.
 
     Raises:
-        UsageError: A run is broken, or they do not belong side by side.
+        UsageError: A run is broken, or the runs are of different tasks.
         OSError: The folder cannot be written to.
     """
     runs = load_runs(places)
-    require_writable(folder)  # before the work
+    require_writable(folder)  # fail before the long computations
     sections = []
     with one_thread():
         for section in SECTIONS:
             start = time.perf_counter()
             sections.append(section(runs))
             print(f"{sections[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
-    missing = [f"{run.label}: {line}" if len(runs) > 1 else line for run in runs for line in run.missing]
+    missing = [labelled(runs, run, line) for run in runs for line in run.missing]
     if missing:
-        title = "What this run does not have" if len(runs) == 1 else "What these runs do not have"
+        title = "Missing data of this run" if len(runs) == 1 else "Missing data of these runs"
         sections.append(Section("missing", title, (), {"lines": missing}, missing))
     task = runs[0].task_name
-    what = "what the network remembers" if len(runs) == 1 else f"{len(runs)} networks compared"
+    title = f"{task}: {'analysis of a trained network' if len(runs) == 1 else f'{len(runs)} networks compared'}"
     start = time.perf_counter()
-    page = write_page(folder, f"{task}: {what}", [overview(runs)], sections, numbers(runs))
+    page = write_page(folder, title, [overview(runs)], sections, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread: matrices are small, and threads that wait for one another take many times as long."""
+    """Compute in one thread: for small matrices, several threads spend most of the time waiting for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,33 +78,33 @@ def one_thread() -> Iterator[None]:
 
 
 def overview(runs: Sequence[RunData]) -> Table:
-    """Return a table of the runs, a column each."""
+    """Return a table of the runs with a column for each run."""
 
-    def said(run: RunData, name: str) -> str:
+    def summary_cell(run: RunData, name: str) -> str:
         value = run.summary.get(name)
         return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
     rows = [
-        ["verdict", *(said(run, "verdict").replace("_", " ") for run in runs)],
+        ["verdict", *(summary_cell(run, "verdict").replace("_", " ") for run in runs)],
         ["network", *(run.core for run in runs)],
         ["units", *(f"{run.network.core.hidden_size:,}" for run in runs)],
         ["parameters", *(f"{sum(p.numel() for p in run.network.parameters()):,}" for run in runs)],
-        ["optimizer steps", *(said(run, "steps") for run in runs)],
-        ["solved at step", *(said(run, "solved_at") for run in runs)],
-        ["seed", *(said(run, "seed") for run in runs)],
+        ["optimizer steps", *(summary_cell(run, "steps") for run in runs)],
+        ["solved at step", *(summary_cell(run, "solved_at") for run in runs)],
+        ["seed", *(summary_cell(run, "seed") for run in runs)],
         ["run folder", *(run.folder.resolve().name for run in runs)],
-        ["weights", *(run.checkpoint.name for run in runs)],
+        ["checkpoint", *(run.checkpoint.name for run in runs)],
     ]
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     caption = (
-        "What follows was measured on these weights; best.ckpt has those with the lowest validation loss, and the "
-        "figures of the test are theirs."
+        "All measurements below use the weights of this checkpoint. The test results are those of best.ckpt, the "
+        "weights with the lowest validation loss."
     )
     return Table(caption, ["", *names], rows)
 
 
 def numbers(runs: Sequence[RunData]) -> dict[str, object]:
-    """Return the numbers of the whole report."""
+    """Return the numbers about the runs and the software."""
     return {
         "versions": {"rnn_tasks": __version__, "torch": torch.__version__},
         "runs": [

@@ -75,7 +75,7 @@ def draw_curves(plan: Plan, runs: pd.DataFrame, name: str, label: str, on_log_ax
     """
     groups = groups_of(runs)
     bands = {group: curve for group, members in groups.items() if (curve := band(members, name)) is not None}
-    figure, fields = panels(width, len(bands), height=2.0, least=2.3, sharey=True, sharex=True)
+    figure, fields = panels(width, len(bands), height=2.0, min_width=2.3, sharey=True, sharex=True)
     for field, (group, (steps, low, middle, high)) in zip(fields, bands.items(), strict=True):
         field.fill_between(steps, low, high, color="0.75", linewidth=0, label="range of the seeds")
         field.plot(steps, middle, **LINES[0], linewidth=1.6, label="median of the seeds")
@@ -170,7 +170,7 @@ def draw_grid(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> Fi
     for group, members in groups_of(runs).items():
         grid = grids.setdefault(group[: len(first)], np.full((len(down_names), len(across_names)), np.nan))
         grid[down_names.index(group[-2]), across_names.index(group[-1])] = quantity_of(members, quantity).median()
-    figure, fields = panels(width, len(grids), height=0.9 + 0.35 * len(down_names), least=2.6)
+    figure, fields = panels(width, len(grids), height=0.9 + 0.35 * len(down_names), min_width=2.6)
     values = np.concatenate([grid.ravel() for grid in grids.values()])
     low, high = (float(f(values)) for f in (np.nanmin, np.nanmax)) if np.isfinite(values).any() else (0.0, 1.0)
     # The value of a run that blew up would take the whole range of colours.

@@ -44,7 +44,7 @@ def test_analyze_writes_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
     assert result.out.splitlines()[-1] == f"open {folder / PAGE}"
     assert numbers(folder).keys() >= SECTIONS
     page = (folder / PAGE).read_text()
-    assert "no SnapshotRecorder was there" in page
+    assert "the run had no SnapshotRecorder" in page
     for path in (folder / PICTURES).glob("*.png"):
         assert path.with_suffix(".svg").is_file()
     assert len(list((folder / PICTURES).glob("*.png"))) == page.count("<picture>") > 5
@@ -171,7 +171,7 @@ def test_analyze_shows_a_layer_without_memory(rnn_tasks: RnnTasks, tmp_path: Pat
         assert (result.status, result.err) == (0, ""), number
     flowing: Any = numbers("Forgets")["flowing"]
     assert set(flowing["echo/version_0"]["stretching"]["trained"]["exponents"]) == {None}  # JSON has no -inf
-    assert "gradient by lag: this layer cannot be looked at so" in Path("Picky", PAGE).read_text()
+    assert "gradient by lag: this layer does not support it" in Path("Picky", PAGE).read_text()
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -181,7 +181,7 @@ def test_analyze_skips_changed_data(trained: RnnTasks) -> None:
     config["data"]["init_args"]["delay"] = 1
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert trained("analyze", "echo").status == 0
-    assert "not what the network was trained on" in page_of("echo")
+    assert "the task differs from that of the training" in page_of("echo")
     assert "accuracy_by_delay" not in page_of("echo")
 
 
@@ -307,9 +307,9 @@ def damage_snapshots(run: Path) -> None:
         (remove_run, "no run 'lightning_logs/echo/version_0'"),
         (damage_config, "not valid YAML"),
         (damage_nesting, "not valid YAML"),
-        (damage_data, "data is no section"),
-        (damage_trainer, "trainer is no section"),
-        (damage_seed, "seed_everything is no number"),
+        (damage_data, "data is not a section"),
+        (damage_trainer, "trainer is not a section"),
+        (damage_seed, "seed_everything is not a number"),
         (damage_class, "their model sections differ"),
         (damage_spec, "does not fit"),
         (damage_names, "does not fit"),

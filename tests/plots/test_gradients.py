@@ -25,15 +25,15 @@ from rnn_tasks.runs.tensorboard_log import Curve
 def test_draw_gradient_maps_draws_vanished_gradients(steps: list[int], norms: list[list[float]], width: float) -> None:
     figure = draw_gradient_maps([("", GradientMap(np.array(steps), np.array(norms)))], "lag k: time steps", width)
     figure.draw_without_rendering()
-    field, bar = figure.axes
-    assert field.get_xlabel() == "optimizer steps"
-    assert field.get_ylabel() == "lag k: time steps"
+    ax, bar = figure.axes
+    assert ax.get_xlabel() == "optimizer steps"
+    assert ax.get_ylabel() == "lag k: time steps"
     assert "nats per unit of h" in bar.get_ylabel()
-    low, high = field.images[0].get_clim()
+    low, high = ax.images[0].get_clim()
     assert 1 <= high - low <= DECADES
 
 
-def test_draw_gradient_maps_shows_the_nearest_moment() -> None:
+def test_draw_gradient_maps_shows_the_nearest_snapshot() -> None:
     found = GradientMap(np.array([0, 10, 100]), np.array([[0.0], [-1.0], [-30.0]]))
     (image,) = draw_gradient_maps([("", found)], "lag", WIDE).axes[0].images
     values = np.asarray(image.get_array())[0]
@@ -44,29 +44,29 @@ def test_draw_gradient_maps_shows_the_nearest_moment() -> None:
     assert list(image.get_extent())[:2] == [0, 100]
 
 
-def test_draw_gradient_by_lag_marks_where_the_answer_was_read() -> None:
-    both = ByLag(np.array([1.0, 0.5, 0.25]), np.array([1.0, 0.1, 0.01]))
-    (field,) = draw_gradient_by_lag([("one", both, 2)], WIDE).axes
-    assert np.asarray(field.lines[-1].get_xdata()).tolist() == [2, 2]
-    (field,) = draw_gradient_by_lag([("one", both, None)], WIDE).axes
-    assert len(field.lines) == 2
+def test_draw_gradient_by_lag_marks_the_recall_lag() -> None:
+    pair = ByLag(np.array([1.0, 0.5, 0.25]), np.array([1.0, 0.1, 0.01]))
+    (ax,) = draw_gradient_by_lag([("one", pair, 2)], WIDE).axes
+    assert np.asarray(ax.lines[-1].get_xdata()).tolist() == [2, 2]
+    (ax,) = draw_gradient_by_lag([("one", pair, None)], WIDE).axes
+    assert len(ax.lines) == 2
 
 
-def test_draw_gradient_by_lag_draws_what_has_vanished_below() -> None:
+def test_draw_gradient_by_lag_limits_vanished_norms() -> None:
     gone = ByLag(np.array([1.0, 0.0]), np.array([1.0, 1e-30]))
-    (field,) = draw_gradient_by_lag([("one", gone, None)], WIDE).axes
-    assert np.asarray(field.lines[0].get_ydata())[1] == VANISHED
+    (ax,) = draw_gradient_by_lag([("one", gone, None)], WIDE).axes
+    assert np.asarray(ax.lines[0].get_ydata())[1] == VANISHED
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pictures_of_two_runs_have_a_field_for_each(width: float) -> None:
+def test_pictures_of_two_runs_have_a_panel_for_each(width: float) -> None:
     names, curve = ("A: one", "B: two"), Curve(np.array([10, 20]), np.array([4.0, 1.0]))
-    both, clipping = ByLag(np.ones(3), np.ones(3)), Clipping(curve, curve, 2.0, 0.5)
+    pair, clipping = ByLag(np.ones(3), np.ones(3)), Clipping(curve, curve, 2.0, 0.5)
     one = GradientMap(np.array([0, 9]), np.zeros((2, 3)))
     for figure in (
-        draw_gradient_by_lag([(name, both, None) for name in names], width),
+        draw_gradient_by_lag([(name, pair, None) for name in names], width),
         draw_gradient_maps([(name, one) for name in names], "time step", width),
         draw_clipping([(name, clipping) for name in names], width),
     ):
-        assert [field.get_title(loc="left") for field in figure.axes[:2]] == list(names)
-        assert all(field.get_xlabel() and field.get_ylabel() for field in figure.axes[:2])
+        assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == list(names)
+        assert all(ax.get_xlabel() and ax.get_ylabel() for ax in figure.axes[:2])

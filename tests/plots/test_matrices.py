@@ -9,7 +9,7 @@ from rnn_tasks.runs.tensorboard_log import Curve
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_draw_eigenvalues_has_first_last_and_unit_circle(count: int, width: float) -> None:
+def test_draw_eigenvalues_shows_both_spectra_and_unit_circle(count: int, width: float) -> None:
     random = np.random.default_rng(0)
     spectra = [
         Spectrum(f"w/{i}", *(random.normal(size=5) + 1j * random.normal(size=5) for _ in range(2)))
@@ -17,27 +17,27 @@ def test_draw_eigenvalues_has_first_last_and_unit_circle(count: int, width: floa
     ]
     figure = draw_eigenvalues([(one.name, one) for one in spectra], ("step 0", "step 70"), width)
     figure.draw_without_rendering()
-    assert [field.get_title(loc="left") for field in figure.axes] == [f"w/\n{i}" for i in range(count)]
-    for field, spectrum in zip(figure.axes, spectra, strict=True):
-        circle, old, new = field.lines
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [f"w/\n{i}" for i in range(count)]
+    for ax, spectrum in zip(figure.axes, spectra, strict=True):
+        circle, old, new = ax.lines
         values = [np.asarray(line.get_xdata()) + 1j * np.asarray(line.get_ydata()) for line in (circle, old, new)]
         np.testing.assert_allclose(np.abs(values[0]), 1)
         np.testing.assert_array_equal(values[1], spectrum.first)
         np.testing.assert_array_equal(values[2], spectrum.last)
-        assert [line.get_label() for line in field.lines] == ["|eigenvalue| = 1", "step 0", "step 70"]
-        assert np.dot(to_rgb(new.get_color()), (0.299, 0.587, 0.114)) < 0.3  # dark in black and white too
-        low, high = field.get_xlim()
+        assert [line.get_label() for line in ax.lines] == ["|eigenvalue| = 1", "step 0", "step 70"]
+        assert np.dot(to_rgb(new.get_color()), (0.299, 0.587, 0.114)) < 0.3  # also dark in black and white
+        low, high = ax.get_xlim()
         assert -low == high >= max(1, *(float(np.abs(v).max()) for one in spectra for v in (one.first, one.last)))
-        assert (field.get_xlabel(), field.get_ylabel()) == ("real part", "imaginary part")
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("real part", "imaginary part")
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_draw_norms_has_a_field_for_each_quantity(width: float) -> None:
+def test_draw_norms_has_a_panel_for_each_quantity(width: float) -> None:
     steps = np.array([10, 20])
-    known = {
+    curves = {
         "spectral_norm": {"reset": Curve(steps, np.array([1.0, 1.5]))},
         "orthogonality_error": {"reset": Curve(steps, np.array([0.0, 0.1]))},
     }
-    norms, errors = draw_norms(known, width).axes
-    assert [field.get_title(loc="left") for field in (norms, errors)] == ["Spectral norm", "Orthogonality error"]
+    norms, errors = draw_norms(curves, width).axes
+    assert [ax.get_title(loc="left") for ax in (norms, errors)] == ["Spectral norm", "Orthogonality error"]
     assert np.asarray(errors.lines[0].get_ydata()).tolist() == [LEAST_ERROR, 0.1]

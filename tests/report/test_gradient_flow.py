@@ -12,14 +12,14 @@ from rnn_tasks.report.gradients import AFTER, BEFORE
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
-from tests.report.made import curve, made
+from tests.report.untrained_runs import curve, make_run
 
 ECHO = Echo(delay=3, test_sequences=20)
 NAMES = ("gradient_by_lag", "gradient_in_training", "clipping", "stretching")
 NORMS = {BEFORE: curve(4.0, 1.0), AFTER: curve(2.0, 1.0)}
 
 
-def test_the_section_of_a_run(trained_logs: Path) -> None:
+def test_section_of_a_run_has_all_parts(trained_logs: Path) -> None:
     (run,) = load_runs([RunLocation(trained_logs / "echo" / "version_0")])
     section = gradient_flow_section([run])
     names = [block.name for block in section.blocks if isinstance(block, Picture)]
@@ -32,38 +32,38 @@ def test_the_section_of_a_run(trained_logs: Path) -> None:
     assert of["clipping"].limit == 1.0
 
 
-def test_the_table_says_what_the_numbers_are() -> None:
-    flow = flow_of(made(ECHO, curves=NORMS), str, [])
+def test_table_shows_the_measured_numbers() -> None:
+    flow = flow_of(make_run(ECHO, curves=NORMS), str, [])
     found = table([flow])
     assert isinstance(found, Table)
     rows = {row[0]: row[1] for row in found.rows}
     assert flow.by_lag is not None
     assert flow.stretching is not None
     share = flow.by_lag.trained[3] / flow.by_lag.trained[0]
-    assert rows["gradient where the answer was read, share of that at the loss"] == f"{share:.2g}"
-    assert rows["steps in which the gradient was clipped, of those logged"] == "50% of 2"
+    assert rows["gradient norm at the lag of the symbol to recall, relative to lag 0"] == f"{share:.2g}"
+    assert rows["logged optimizer steps with a clipped gradient"] == "50% of 2"
     largest = flow.stretching.trained.exponents[0]
     assert rows["largest Lyapunov exponent, nats per step"].startswith(f"{largest:+.3f} (untrained ")
-    assert rows["steps after which a difference is 1/e of itself"] == f"{-1 / largest:,.0f}"
-    assert table([flow, flow]).columns == ["", "made/version_0", "made/version_0"]  # type: ignore[union-attr]
+    assert rows["time constant of the slowest decay, time steps"] == f"{-1 / largest:,.0f}"
+    assert table([flow, flow]).columns == ["", "run/version_0", "run/version_0"]  # type: ignore[union-attr]
 
 
-def test_what_never_shrinks_is_never_forgotten() -> None:
+def test_table_shows_infinity_when_nothing_decays() -> None:
     core: Any = partial(Elman, hidden_size=6, activation="identity", orthogonal_map="matrix_exp")
     task = Echo(delay=3, test_sequences=20, min_eval_length=15, max_eval_length=15)
-    flow = flow_of(made(task, network=TaggerNetwork(core, task.spec).eval()), str, [])
+    flow = flow_of(make_run(task, network=TaggerNetwork(core, task.spec).eval()), str, [])
     rows = {row[0]: row[1] for row in table([flow]).rows}  # type: ignore[union-attr]
-    assert rows["steps after which a difference is 1/e of itself"] == "never"
-    assert rows["gradient at the longest lag, share of that at the loss"] == "1"
+    assert rows["time constant of the slowest decay, time steps"] == "infinite"
+    assert rows["gradient norm at the longest lag, relative to lag 0"] == "1"
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_what_cannot_be_shown_is_said(several: bool) -> None:
-    runs = [made(ECHO, "A: one", batch=None), *([made(ECHO, "B: two", curves=NORMS)] if several else [])]
+def test_section_lists_parts_that_cannot_be_shown(several: bool) -> None:
+    runs = [make_run(ECHO, "A: one", batch=None), *([make_run(ECHO, "B: two", curves=NORMS)] if several else [])]
     section = gradient_flow_section(runs)
-    who = "A: one: " if several else ""
-    lacks = "norm of the gradient: it is not in the run's TensorBoard files (GradientNormMonitor)"
-    assert section.missing == [f"{who}{lacks}"]
+    letter = "A: " if several else ""
+    line = "gradient norm: the TensorBoard files of the run do not contain it (callback GradientNormMonitor)"
+    assert section.missing == [f"{letter}{line}"]
     assert bool(section.blocks) == several
     if several:
         assert section.numbers["A: one"] == dict.fromkeys(NAMES)

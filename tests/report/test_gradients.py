@@ -11,28 +11,28 @@ from rnn_tasks.report.gradients import (
     AFTER,
     BEFORE,
     GRADIENT_SEQUENCES,
-    clipping,
+    clipping_of,
     gradient_map,
     gradients_by_lag,
-    gradients_while_learning,
+    gradients_in_training,
 )
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo
-from tests.report.made import curve, made, network_of
+from tests.report.untrained_runs import curve, make_run, small_network
 
 ECHO = Echo(delay=3, test_sequences=20)
 
 
 def watched(run: RunData, *steps: int) -> RunData:
-    """The same run with a snapshot of its network at each of some steps."""
+    """Return the run with a snapshot of its network at each of the steps."""
     assert run.batch is not None
     parts = [take_snapshot(run.network, run.batch, step) for step in steps]
-    return made(ECHO, run.label, network=run.network, snapshots=joined(parts))
+    return make_run(ECHO, run.label, network=run.network, snapshots=joined(parts))
 
 
 def test_gradients_by_lag_start_at_the_last_scored_step() -> None:
-    run = made(ECHO)
+    run = make_run(ECHO)
     found = gradients_by_lag(run)
     assert found is not None
     assert run.batch is not None
@@ -49,16 +49,16 @@ def test_gradients_by_lag_start_at_the_last_scored_step() -> None:
         assert norms[0] == pytest.approx(np.mean(lengths), rel=1e-5)
 
 
-def test_the_run_s_own_network_stays_in_single_precision() -> None:
-    run = made(ECHO)
+def test_gradients_by_lag_keeps_the_network_in_float32() -> None:
+    run = make_run(ECHO)
     gradients_by_lag(run)
     assert run.network.dtype == torch.float32
 
 
-def test_without_sequences_there_is_no_gradient() -> None:
-    assert gradients_by_lag(made(ECHO, batch=None)) is None
-    assert gradients_while_learning(made(ECHO)) is None
-    assert clipping(made(ECHO)) is None
+def test_gradients_are_none_without_recordings() -> None:
+    assert gradients_by_lag(make_run(ECHO, batch=None)) is None
+    assert gradients_in_training(make_run(ECHO)) is None
+    assert clipping_of(make_run(ECHO)) is None
 
 
 @pytest.mark.parametrize(
@@ -71,33 +71,33 @@ def test_without_sequences_there_is_no_gradient() -> None:
         ({}, None),
     ],
 )
-def test_the_share_of_clipped_steps(trainer: dict[str, Any], limit: float | None) -> None:
+def test_clipping_of_returns_the_share_of_clipped_steps(trainer: dict[str, Any], limit: float | None) -> None:
     curves = {BEFORE: curve(4.0, 2.0000001, 1.0, 8.0), AFTER: curve(2.0, 2.0, 1.0, 2.0)}
-    found = clipping(made(ECHO, curves=curves, config={"trainer": trainer}))
+    found = clipping_of(make_run(ECHO, curves=curves, config={"trainer": trainer}))
     assert found is not None
     assert (found.clipped, found.limit) == (0.5, limit)
     assert found.before.steps.tolist() == [10, 20, 30, 40]
 
 
-def test_only_steps_that_have_both_norms_count() -> None:
-    found = clipping(made(ECHO, curves={BEFORE: curve(4.0, 4.0), AFTER: curve(2.0)}))
+def test_clipping_of_uses_steps_with_both_norms() -> None:
+    found = clipping_of(make_run(ECHO, curves={BEFORE: curve(4.0, 4.0), AFTER: curve(2.0)}))
     assert found is not None
     assert (found.clipped, len(found.before.steps)) == (1.0, 1)
-    nothing = clipping(made(ECHO, curves={BEFORE: curve(4.0), AFTER: curve()}))
+    nothing = clipping_of(make_run(ECHO, curves={BEFORE: curve(4.0), AFTER: curve()}))
     assert nothing is not None
     assert math.isnan(nothing.clipped)
 
 
-def test_snapshots_of_one_moment_are_no_training() -> None:
+def test_gradients_in_training_needs_two_snapshots() -> None:
     task = Copy(test_sequences=20)
-    run = made(task)
+    run = make_run(task)
     assert run.batch is not None
-    once = take_snapshot(network_of(task), run.batch, 0)
-    assert gradients_while_learning(made(task, snapshots=once)) is None
+    once = take_snapshot(small_network(task), run.batch, 0)
+    assert gradients_in_training(make_run(task, snapshots=once)) is None
 
 
-def test_gradient_map_holds_logarithms() -> None:
-    found = gradients_while_learning(watched(made(ECHO), 0, 10))
+def test_gradient_map_returns_logarithms() -> None:
+    found = gradients_in_training(watched(make_run(ECHO), 0, 10))
     assert found is not None
     shown = gradient_map(found._replace(norms=np.array([[1.0, 0.01], [0.0, 1e-30]])))
     assert shown.steps.tolist() == [0, 10]

@@ -5,12 +5,12 @@ from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Copy, ElmanGrammar
-from tests.report.made import made, network_of
+from tests.report.untrained_runs import make_run, small_network
 
 GRAMMAR = ElmanGrammar(test_characters=6000)
 
 
-def test_the_section_of_a_run_on_the_grammar(trained_logs: Path) -> None:
+def test_section_of_a_grammar_run_has_all_parts(trained_logs: Path) -> None:
     (run,) = load_runs([RunLocation(trained_logs / "elman_grammar" / "version_0")])
     section = hidden_states_section([run])
     pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
@@ -22,30 +22,30 @@ def test_the_section_of_a_run_on_the_grammar(trained_logs: Path) -> None:
     assert set(of["purity"]["trained"]) == set(of["purity"]["untrained"]) != set()
 
 
-def test_a_task_without_a_text_has_no_words() -> None:
-    section = hidden_states_section([made(Copy(test_sequences=20))])
+def test_section_has_no_words_when_the_task_is_not_a_text() -> None:
+    section = hidden_states_section([make_run(Copy(test_sequences=20))])
     assert [block.name for block in section.blocks if isinstance(block, Picture)] == ["trajectory", "units"]
     assert section.numbers.keys() == {"trajectory", "units"}
 
 
-def test_section_of_two_runs_shares_what_they_read() -> None:
-    section = hidden_states_section([made(GRAMMAR, "A: one"), made(GRAMMAR, "B: two")])
+def test_section_of_two_runs_shares_the_text_picture() -> None:
+    section = hidden_states_section([make_run(GRAMMAR, "A: one"), make_run(GRAMMAR, "B: two")])
     names = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert names[:5] == ["trajectory_a", "trajectory_b", "units", "words_a", "words_b"]
     assert names[-1] == "next_character"
     assert len(set(names)) == len(names)
     picture = next(block for block in section.blocks if isinstance(block, Picture) and block.name == "next_character")
-    titles = [field.get_title(loc="left") for field in picture.draw(7).axes]
+    titles = [ax.get_title(loc="left") for ax in picture.draw(7).axes]
     assert titles[:3] == ["A: one", "B: two", "the grammar"]
     other = ElmanGrammar(test_characters=6000, seed=3)
-    apart = hidden_states_section([made(GRAMMAR, "A: one"), made(other, "B: two")])
+    apart = hidden_states_section([make_run(GRAMMAR, "A: one"), make_run(other, "B: two")])
     assert [b.name for b in apart.blocks if isinstance(b, Picture)][-2:] == ["next_character_1", "next_character_2"]
 
 
-def test_what_cannot_be_shown_is_said() -> None:
+def test_section_lists_parts_that_cannot_be_shown() -> None:
     section = hidden_states_section(
-        [made(GRAMMAR, "A: one", network=network_of(GRAMMAR, 1), untrained=network_of(GRAMMAR, 1))]
+        [make_run(GRAMMAR, "A: one", network=small_network(GRAMMAR, 1), untrained=small_network(GRAMMAR, 1))]
     )
     assert any(line.startswith("trajectory of the hidden state: ") for line in section.missing)
     assert "trajectory" not in [block.name for block in section.blocks if isinstance(block, Picture)]
-    assert hidden_states_section([made(Copy(test_sequences=20), batch=None)]).blocks == []
+    assert hidden_states_section([make_run(Copy(test_sequences=20), batch=None)]).blocks == []

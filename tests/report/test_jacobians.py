@@ -11,16 +11,16 @@ from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.plots.jacobians import LOWEST, draw_exponents, draw_products
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report import jacobians as module
-from rnn_tasks.report.jacobians import forgotten_after, stretching
-from rnn_tasks.report.run_data import doubled
+from rnn_tasks.report.jacobians import stretching, time_constant
+from rnn_tasks.report.run_data import in_double_precision
 from rnn_tasks.tasks import Copy
-from tests.report.made import made, network_of
+from tests.report.untrained_runs import make_run, small_network
 
 TASK = Copy(layout="arjovsky", delay=20, test_sequences=20)
 
 
 def linear(eigenvalues: list[float]) -> Network:
-    """A network that is linear with such a recurrent matrix."""
+    """Return a linear network with a diagonal recurrent matrix."""
     core: Any = partial(Elman, hidden_size=len(eigenvalues), activation="identity")
     model = TaggerNetwork(core, TASK.spec).double().eval()
     with torch.no_grad():
@@ -28,8 +28,8 @@ def linear(eigenvalues: list[float]) -> Network:
     return model
 
 
-def test_a_linear_network_stretches_by_the_powers_of_its_matrix() -> None:
-    batch = made(TASK).batch
+def test_stretching_of_a_linear_network_is_a_matrix_power() -> None:
+    batch = make_run(TASK).batch
     assert batch is not None
     found = stretching(linear([1.0, 0.5, 0.1]), linear([0.9, 0.9, 0.9]), batch)
     trained = found.trained
@@ -38,33 +38,33 @@ def test_a_linear_network_stretches_by_the_powers_of_its_matrix() -> None:
     np.testing.assert_allclose(trained.factors, expected, rtol=1e-6, atol=1e-16)
     np.testing.assert_allclose(trained.exponents, np.log([1.0, 0.5, 0.1]), atol=1e-6)
     np.testing.assert_allclose(found.untrained.exponents, math.log(0.9), atol=1e-6)
-    assert forgotten_after(found.untrained.exponents) == pytest.approx(-1 / math.log(0.9))
+    assert time_constant(found.untrained.exponents) == pytest.approx(-1 / math.log(0.9))
 
 
-def test_large_states_are_followed_for_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = made(TASK).batch
+def test_stretching_uses_fewer_steps_when_states_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = make_run(TASK).batch
     assert batch is not None
-    model = doubled(network_of(TASK, 6))
-    monkeypatch.setattr(module, "WORK", 20 * 6**3)
+    model = in_double_precision(small_network(TASK, 6))
+    monkeypatch.setattr(module, "MAX_WORK", 20 * 6**3)
     assert stretching(model, model, batch).trained.steps == 20
-    monkeypatch.setattr(module, "WORK", 1)
-    assert stretching(model, model, batch).trained.steps == module.LEAST_STEPS
+    monkeypatch.setattr(module, "MAX_WORK", 1)
+    assert stretching(model, model, batch).trained.steps == module.MIN_STEPS
     monkeypatch.setattr(module, "PRODUCTS", 3)
     assert stretching(model, model, batch).trained.after.tolist() == [3, 6]
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pictures_have_levels_and_names(width: float) -> None:
-    batch = made(TASK).batch
+def test_pictures_have_reference_lines_and_labels(width: float) -> None:
+    batch = make_run(TASK).batch
     assert batch is not None
     one = stretching(linear([1.0, 0.5, 0.0]), linear([0.9, 0.9, 0.9]), batch)
     products = draw_products([("A: one", one), ("B: two", one)], width)
-    assert [field.get_title(loc="left") for field in products.axes] == ["A: one", "B: two"]
+    assert [ax.get_title(loc="left") for ax in products.axes] == ["A: one", "B: two"]
     lines = {line.get_label(): np.asarray(line.get_ydata()) for line in products.axes[0].lines}
-    assert set(lines) == {"largest", "middle", "smallest", "largest, untrained", "neither grows nor shrinks"}
+    assert set(lines) == {"largest", "median", "smallest", "largest, untrained", "no growth, no decay"}
     assert (lines["smallest"] == LOWEST).all()
     exponents = draw_exponents([("A: one", one), ("B: two", one)], width)
-    assert len(exponents.axes[0].lines[0].get_xdata()) == 2  # type: ignore[arg-type]  # that of -inf is left out
+    assert len(exponents.axes[0].lines[0].get_xdata()) == 2  # type: ignore[arg-type]  # an exponent of -inf is omitted
     assert exponents.axes[0].get_ylabel() == "exponent, nats per step"
     low, high = exponents.axes[0].get_ylim()
     assert low < math.log(0.9) < 0 < high

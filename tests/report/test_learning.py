@@ -23,7 +23,7 @@ from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
-from tests.report.made import curve, made
+from tests.report.untrained_runs import curve, make_run
 
 
 @pytest.fixture
@@ -41,19 +41,19 @@ def cells(table: Table) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", ["echo", "grammar"])
-def test_figures_are_those_of_the_closing_lines(name: str, request: pytest.FixtureRequest) -> None:
+def test_results_equal_those_of_the_closing_lines(name: str, request: pytest.FixtureRequest) -> None:
     run: RunData = request.getfixturevalue(name)
     found = results(run)
     assert found.stage == "test"
-    of = summary_text.text_metric_rows if name == "grammar" else summary_text.metric_rows
-    said = " ".join(of(run.summary["metrics"], run.summary["baseline"], "test").values())
-    shown = {value for row in table([run], [found]).rows for value in row[1:]}
-    wanted = set(re.findall(r"\d+\.\d+%?", said))
-    assert len(wanted) >= 4
-    assert wanted <= shown
+    closing_lines = summary_text.text_metric_rows if name == "grammar" else summary_text.metric_rows
+    text = " ".join(closing_lines(run.summary["metrics"], run.summary["baseline"], "test").values())
+    in_table = {value for row in table([run], [found]).rows for value in row[1:]}
+    in_text = set(re.findall(r"\d+\.\d+%?", text))
+    assert len(in_text) >= 4
+    assert in_text <= in_table
 
 
-def test_a_verdict_in_words() -> None:
+def test_verdict_contains_the_main_results() -> None:
     metrics = {"test/loss": 0.5, "test/accuracy": 0.75, "test/worst_accuracy": 0.5, "test/exact_match": 0.1}
     summary = {
         "metrics": metrics,
@@ -61,17 +61,16 @@ def test_a_verdict_in_words() -> None:
         "solved_at": 20,
         "baseline": {"loss": 2.0, "accuracy": 0.125},
     }
-    run = made(Copy(test_sequences=20), summary=summary)
-    said = verdict(run, results(run))
-    assert "learning (better than the baseline, not solved)" in said
-    assert "75.00%" in said
-    assert "12.50%" in said
-    assert "25.0% of the baseline's" in said
-    assert "step 20" in said
-    assert cells(table([run], [results(run)]))["loss, share of the baseline"] == ["25.0%"]
+    run = make_run(Copy(test_sequences=20), summary=summary)
+    text = verdict(run, results(run))
+    assert "learning (better than the baseline, not solved)" in text
+    assert "The test accuracy is 75.00% at the steps that need memory (chance: 12.50%)." in text
+    assert "25.0% of the baseline loss" in text
+    assert "step 20" in text
+    assert cells(table([run], [results(run)]))["loss / baseline loss"] == ["25.0%"]
 
 
-def test_a_killed_run_has_its_last_validation_and_its_curves(echo: RunData) -> None:
+def test_results_of_a_killed_run_are_of_its_last_validation(echo: RunData) -> None:
     killed = dataclasses.replace(echo, summary={})
     found = results(killed)
     assert found.stage == "val" or "test/loss" in echo.curves
@@ -86,24 +85,24 @@ def test_a_killed_run_has_its_last_validation_and_its_curves(echo: RunData) -> N
     assert section.missing == []
 
 
-def test_where_a_baseline_comes_from(echo: RunData) -> None:
-    known = Baseline(math.log(26), 1 / 26)
-    unsaid = dataclasses.replace(echo, summary={})
-    for run in (echo, unsaid, dataclasses.replace(unsaid, task=None)):
+def test_baseline_is_the_same_from_every_source(echo: RunData) -> None:
+    expected = Baseline(math.log(26), 1 / 26)
+    unsummarized = dataclasses.replace(echo, summary={})
+    for run in (echo, unsummarized, dataclasses.replace(unsummarized, task=None)):
         found = baseline(run, "val")
         assert found is not None
-        assert found[:3] == pytest.approx((*known[:2], "chance"))
+        assert found[:3] == pytest.approx((*expected[:2], "chance"))
     assert baseline(dataclasses.replace(echo, summary={}, task=None, curves={}), "val") is None
 
 
-def test_a_run_without_anything_says_so() -> None:
-    section = learning_section([made(Copy(test_sequences=20))])
-    assert section.missing == ["learning curves: they are not in TensorBoard files of the run"]
+def test_section_of_an_unvalidated_run_lists_missing_parts() -> None:
+    section = learning_section([make_run(Copy(test_sequences=20))])
+    assert section.missing == ["learning curves: the run has no TensorBoard files that contain them"]
     assert "never validated" in section.blocks[0].text  # type: ignore[union-attr]
     assert not any(isinstance(block, Picture | Table) for block in section.blocks)
 
 
-def test_a_long_curve_is_thinned() -> None:
+def test_thinned_keeps_at_most_max_points() -> None:
     long = Curve(np.arange(25_000), np.arange(25_000) / 7)
     found = thinned(long)
     assert len(found.steps) <= MAX_POINTS
@@ -112,20 +111,20 @@ def test_a_long_curve_is_thinned() -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_curves_of_two_runs(width: float) -> None:
+def test_learning_curves_of_two_runs_share_panels(width: float) -> None:
     one = {"val/loss": curve(1.0, 0.5, 0.01), "train/loss": curve(1.1, 0.4, 0.02), "val/accuracy": curve(0.1, 0.5, 1.0)}
     two = {"val/loss": curve(1.0, 0.9, 0.8), "val/accuracy": curve(0.1, 0.1, 0.2)}
     task = Copy(test_sequences=20)
     runs = [
-        made(task, "A: one", curves=one, summary={"solved_at": 30}),
-        made(task, "B: two", curves=two, summary={}),
+        make_run(task, "A: one", curves=one, summary={"solved_at": 30}),
+        make_run(task, "B: two", curves=two, summary={}),
     ]
     figure = draw_learning_curves([learning_run(run, task.baseline) for run in runs], False, width)
     losses, accuracies = figure.axes
     assert (losses.get_ylabel(), losses.get_xlabel()) == ("loss, nats per step", "optimizer steps")
     assert losses.get_yscale() == "log"
-    for field, value in ((losses, task.baseline.loss), (accuracies, 1 / 8)):
-        assert sum(constant(field, value)) == 1
+    for ax, value in ((losses, task.baseline.loss), (accuracies, 1 / 8)):
+        assert sum(constant(ax, value)) == 1
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["A: one", "B: two", "baseline", "solved"]
     points = [data.tolist() for line in accuracies.lines if len(data := np.asarray(line.get_xydata())) == 1]
@@ -134,40 +133,42 @@ def test_curves_of_two_runs(width: float) -> None:
     assert sorted(ends) == [[30.0, 0.01], [30.0, 0.02], [30.0, 0.8]]
 
 
-def constant(field: Axes, value: float) -> list[bool]:
-    """Which lines of a field are a level of that height."""
-    heights = [np.asarray(line.get_ydata()) for line in field.lines]
+def constant(ax: Axes, value: float) -> list[bool]:
+    """Return for each line of a panel whether it is a horizontal line at this height."""
+    heights = [np.asarray(line.get_ydata()) for line in ax.lines]
     return [len(height) == 2 and bool(np.allclose(height, value)) for height in heights]
 
 
-def test_the_floor_of_a_text_is_drawn_and_said(grammar: RunData) -> None:
-    known = baseline(grammar, "val")
-    assert known is not None
-    assert known.floor is not None
-    figure = draw_learning_curves([learning_run(grammar, known)], True, WIDE)
-    assert sum(constant(figure.axes[0], known.floor)) == 1
-    assert {"n-gram", "least possible", "training", "validation"} <= {
+def test_floor_of_a_text_is_drawn_and_in_the_table(grammar: RunData) -> None:
+    val_baseline = baseline(grammar, "val")
+    assert val_baseline is not None
+    assert val_baseline.floor is not None
+    figure = draw_learning_curves([learning_run(grammar, val_baseline)], True, WIDE)
+    assert sum(constant(figure.axes[0], val_baseline.floor)) == 1
+    assert {"n-gram", "lowest possible loss", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
     }
-    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats per character"] == [f"{known.floor:.4f}"]
+    assert cells(table([grammar], [results(grammar)]))["entropy rate, nats per character"] == [
+        f"{val_baseline.floor:.4f}"
+    ]
 
 
-def test_losses_of_one_size_have_a_plain_axis() -> None:
-    run = made(Copy(test_sequences=20), curves={"val/loss": curve(1.0, 0.9)})
+def test_loss_axis_is_linear_when_losses_are_similar() -> None:
+    run = make_run(Copy(test_sequences=20), curves={"val/loss": curve(1.0, 0.9)})
     figure = draw_learning_curves([learning_run(run, None)], False, WIDE)
     assert figure.axes[0].get_yscale() == "linear"
 
 
 def answered(lines: Lines) -> list[tuple[str, str, set[int]]]:
-    """Target, answer and marked places of each example."""
-    found = []
+    """Return the target, the answer and the marked positions of each example."""
+    examples = []
     for index, line in enumerate(lines.lines):
         if line.startswith("answer"):
-            found.append((lines.lines[index - 1], line, set(lines.marked.get(index, ()))))
-    return found
+            examples.append((lines.lines[index - 1], line, set(lines.marked.get(index, ()))))
+    return examples
 
 
-def test_exactly_the_wrong_answers_are_marked(trained_logs: Path) -> None:
+def test_examples_mark_exactly_the_wrong_answers(trained_logs: Path) -> None:
     (run,) = load_runs([RunLocation(trained_logs / "copy" / "version_0")])
     (shown,) = examples([run])
     found = answered(shown)
@@ -179,13 +180,13 @@ def test_exactly_the_wrong_answers_are_marked(trained_logs: Path) -> None:
         assert marked == {i for i in range(indent, len(target)) if target[i] != answer[i]}
 
 
-def test_a_long_wait_is_shortened_and_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = made(Copy(layout="arjovsky", num_symbols=4, delay=60, test_sequences=20))
+def test_examples_shorten_blanks_without_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(Copy(layout="arjovsky", num_symbols=4, delay=60, test_sequences=20))
 
     def one_mistake(model: object, batch: Batch) -> Tensor:
-        said = batch.targets.clone()
-        said[0, 30] = 5
-        return said
+        symbols = batch.targets.clone()
+        symbols[0, 30] = 5
+        return symbols
 
     monkeypatch.setattr(report_examples, "answers", one_mistake)
     (shown,) = examples([run])
@@ -193,49 +194,49 @@ def test_a_long_wait_is_shortened_and_hides_no_error(monkeypatch: pytest.MonkeyP
     assert (answer[min(marked)], len(marked)) == ("5", 1)
     counts = [int(count) for count in re.findall(r"… (\d+) blanks …", answer)]
     assert counts == [26, 32]  # the symbols, 26 blanks, the mistake at step 30, 32 blanks, the marker
-    left = re.sub(r"… \d+ blanks …", "", answer).removeprefix("answer  ")
-    assert len(left) + sum(counts) == 68
+    rest = re.sub(r"… \d+ blanks …", "", answer).removeprefix("answer  ")
+    assert len(rest) + sum(counts) == 68
     assert other[2] == set()
     assert "… 59 blanks …" in other[1]
     assert max(map(len, shown.lines)) < 68
     assert "1 of 204 answers are wrong" in shown.caption
 
 
-def test_examples_are_of_different_delays_and_side_by_side() -> None:
+def test_examples_have_several_delays_and_all_runs() -> None:
     task = VariableDelayEcho(max_delay=4, test_sequences=20)
-    (shown,) = examples([made(task, "A: one"), made(task, "B: two")])
+    (shown,) = examples([make_run(task, "A: one"), make_run(task, "B: two")])
     assert [line for line in shown.lines if line.startswith("delay")] == ["delay   0", "delay   2", "delay   4"]
     assert sum(line.startswith("A ") for line in shown.lines) == sum(line.startswith("B ") for line in shown.lines) == 3
-    other = made(VariableDelayEcho(max_delay=3, test_sequences=20), "B: two")
-    assert len(examples([made(task, "A: one"), other])) == 2  # they were not asked the same
+    other = make_run(VariableDelayEcho(max_delay=3, test_sequences=20), "B: two")
+    assert len(examples([make_run(task, "A: one"), other])) == 2  # different test sequences
 
 
-def test_predictions_of_a_text(grammar: RunData) -> None:
+def test_predictions_mark_wrong_characters(grammar: RunData) -> None:
     assert grammar.batch is not None
     (shown,) = predictions([grammar])
-    texts = [line.removeprefix("text   ") for line in shown.lines if line.startswith("text")]
-    assert "".join(texts) == "".join(grammar.shown(grammar.batch.targets[0, :PREDICTED].tolist()))
+    texts = [line.removeprefix("text       ") for line in shown.lines if line.startswith("text")]
+    assert "".join(texts) == "".join(grammar.characters(grammar.batch.targets[0, :PREDICTED].tolist()))
     guesses = answers(grammar.network, grammar.batch)[0, :PREDICTED]
     wrong = int((guesses != grammar.batch.targets[0, :PREDICTED]).sum())
     assert sum(map(len, shown.marked.values())) == wrong > 0
     for index, line in enumerate(shown.lines):
-        if line.startswith("guess"):
+        if line.startswith("predicted"):
             above = shown.lines[index - 1]
-            assert set(shown.marked[index]) == {i for i in range(7, len(line)) if line[i] != above[i]}
-    assert max(map(len, shown.lines)) <= LINE + 7
+            assert set(shown.marked[index]) == {i for i in range(11, len(line)) if line[i] != above[i]}
+    assert max(map(len, shown.lines)) <= LINE + 11
 
 
-def test_what_a_network_writes(grammar: RunData) -> None:
+def test_samples_begin_with_the_prefix(grammar: RunData) -> None:
     shown = samples([grammar])
     assert shown is not None
     assert "".join(shown.lines).startswith("the boy")
     assert len("".join(shown.lines)) >= SAMPLED + len("the boy")
-    assert samples([made(Copy(test_sequences=20))]) is None
+    assert samples([make_run(Copy(test_sequences=20))]) is None
 
 
-def test_answers_are_the_networks_and_leave_it_as_it_was() -> None:
+def test_answers_keep_the_training_mode_of_the_network() -> None:
     for task in (VariableDelayEcho(test_sequences=20), ElmanGrammar(test_characters=2000)):
-        run = made(task)
+        run = make_run(task)
         assert run.batch is not None
         found = answers(run.network.train(), run.batch)
         assert run.network.training
@@ -243,11 +244,11 @@ def test_answers_are_the_networks_and_leave_it_as_it_was() -> None:
         assert torch.equal(found, logits.argmax(-1))
 
 
-def test_figures_that_are_not_all_there_are_no_traceback() -> None:
-    run = made(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
+def test_verdict_reports_missing_and_non_finite_results() -> None:
+    run = make_run(Copy(test_sequences=20), curves={"val/loss": curve(0.5)})
     found = results(run)
-    assert "Its figures are not all there" in verdict(run, found)
+    assert "Some results are missing or not finite." in verdict(run, found)
     assert table([run], [found]).rows
     summary = {"metrics": {"test/loss": math.nan, "test/accuracy": 0.5}, "baseline": {"loss": 1.0, "accuracy": 0.1}}
-    run = made(Copy(test_sequences=20), summary=summary)
+    run = make_run(Copy(test_sequences=20), summary=summary)
     assert "nan" not in verdict(run, results(run))

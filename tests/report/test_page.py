@@ -16,7 +16,7 @@ UNSAFE = "<script>alert('a & b')</script>"
 
 
 class Reader(HTMLParser):
-    """What a browser would find."""
+    """An HTML parser that collects the tags and the text of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def page(tmp_path: Path) -> Path:
     return write_page(tmp_path / "report", UNSAFE, [Paragraph("lead")], [shown, empty], {"of": np.int64(3)})
 
 
-def test_a_page_holds_everything_and_nothing_that_runs(page: Path) -> None:
+def test_page_contains_its_pictures_and_no_scripts(page: Path) -> None:
     reader = read(page)
     assert UNSAFE in reader.text
     assert not reader.all("script")
@@ -82,41 +82,41 @@ def test_a_page_holds_everything_and_nothing_that_runs(page: Path) -> None:
     assert [a["alt"] for a in reader.all("img")] == ['A line that "rises".']
 
 
-def test_an_empty_section_is_absent(page: Path) -> None:
+def test_page_omits_an_empty_section(page: Path) -> None:
     reader = read(page)
     assert [a["id"] for a in reader.all("section")] == ["one"]
     assert "Not asked" not in reader.text
 
 
-def test_wrong_characters_are_marked(page: Path) -> None:
+def test_page_marks_wrong_characters(page: Path) -> None:
     assert "abc\n<mark>&lt;</mark>d&gt;" in page.read_text()
 
 
-def test_numbers_are_strict_json(page: Path) -> None:
-    def refuse(word: str) -> float:
-        raise ValueError(word)
+def test_numbers_file_is_strict_json(page: Path) -> None:
+    def fail(constant: str) -> float:
+        raise ValueError(constant)
 
-    numbers = json.loads((page.parent / NUMBERS).read_text(), parse_constant=refuse)
+    numbers = json.loads((page.parent / NUMBERS).read_text(), parse_constant=fail)
     assert numbers == {"of": 3, "one": {"slope": [1.0, None]}}
 
 
-def test_pictures_stand_beside_the_page(page: Path) -> None:
+def test_write_page_writes_png_and_svg_files(page: Path) -> None:
     folder = page.parent / PICTURES
     assert {path.name for path in folder.iterdir()} == {"rising.png", "rising.svg"}
     assert (folder / "rising.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "rising.svg").read_text().startswith("<?xml")
 
 
-def test_the_same_page_is_the_same_bytes(page: Path, tmp_path: Path) -> None:
+def test_write_page_is_deterministic(page: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in page.parent.rglob("*.*")}
     section = Section("one", "t", [Picture("rising", line, "c")])
     one, two = (write_page(tmp_path / name, "t", [], [section], {}) for name in "ab")
     for path in one.parent.rglob("*.*"):
         assert path.read_bytes() == (two.parent / path.relative_to(one.parent)).read_bytes()
-    assert {path.name: path.read_bytes() for path in page.parent.rglob("*.*")} == before  # other folders are left alone
+    assert {path.name: path.read_bytes() for path in page.parent.rglob("*.*")} == before  # other folders are unchanged
 
 
-def test_a_picture_is_drawn_for_both_screens(tmp_path: Path) -> None:
+def test_write_page_draws_both_widths(tmp_path: Path) -> None:
     widths: list[float] = []
 
     def draw(width: float) -> Figure:

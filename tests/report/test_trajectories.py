@@ -16,13 +16,13 @@ from rnn_tasks.report.trajectories import (
     units_of,
 )
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar
-from tests.report.made import made, network_of
+from tests.report.untrained_runs import make_run, small_network
 
 ECHO = Echo(delay=2, test_sequences=20, min_eval_length=12, max_eval_length=12)
 
 
-def test_trajectory_shows_both_networks_without_snapshots() -> None:
-    run = made(ECHO)
+def test_trajectory_has_both_networks_without_snapshots() -> None:
+    run = make_run(ECHO)
     found = trajectory_of(run)
     assert found is not None
     assert run.batch is not None
@@ -33,63 +33,63 @@ def test_trajectory_shows_both_networks_without_snapshots() -> None:
     np.testing.assert_allclose(np.abs(found.points.points[1]), np.abs(pca.transform(states)), atol=1e-6)
     before = hidden_states(run.untrained, one)[0].double().numpy()
     np.testing.assert_allclose(np.abs(found.points.points[0]), np.abs(pca.transform(before)), atol=1e-6)
-    assert "".join(found.read) == "".join(run.shown(one.inputs[0].tolist()))
-    assert f"{pca.explained_variance_ratio_.sum():.0%} of that variance" in caption_of_trajectory(found)
+    assert "".join(found.read) == "".join(run.characters(one.inputs[0].tolist()))
+    assert f"{pca.explained_variance_ratio_.sum():.0%} of their variance" in caption_of_trajectory(found)
 
 
-def test_snapshots_are_followed_from_the_first_to_the_last() -> None:
-    batch = made(ECHO).batch
+def test_trajectory_uses_first_and_last_snapshot() -> None:
+    batch = make_run(ECHO).batch
     assert batch is not None
     steps = [0, 1, 2, 10, 20, 500, 1000]
-    kept = joined([take_snapshot(network_of(ECHO), batch, step) for step in steps])
-    found = trajectory_of(made(ECHO, snapshots=kept))
+    kept = joined([take_snapshot(small_network(ECHO), batch, step) for step in steps])
+    found = trajectory_of(make_run(ECHO, snapshots=kept))
     assert found is not None
     assert found.names == ["after 0 steps", "after 2 steps", "after 20 steps", "after 1,000 steps"]
     np.testing.assert_allclose(found.points.points[-1].mean(0), 0, atol=1e-9)  # the reference is centred
-    two = joined([take_snapshot(network_of(ECHO), batch, step) for step in (0, 1)])
-    short = trajectory_of(made(ECHO, snapshots=two))
+    two = joined([take_snapshot(small_network(ECHO), batch, step) for step in (0, 1)])
+    short = trajectory_of(make_run(ECHO, snapshots=two))
     assert short is not None
     assert short.names == ["after 0 steps", "after 1 steps"]
 
 
-def test_units_are_sorted_and_cut() -> None:
-    long = made(Copy(layout="arjovsky", delay=200, test_sequences=20))
+def test_units_of_sorts_units_and_limits_steps() -> None:
+    long = make_run(Copy(layout="arjovsky", delay=200, test_sequences=20))
     found = units_of(long)
     assert found is not None
     assert found.states.shape == (MAX_STEPS, 6)
     assert (np.diff(found.states.mean(0)) >= 0).all() or len(long.batch.inputs[0]) > MAX_STEPS  # type: ignore[union-attr]
-    text = units_of(made(ElmanGrammar(test_characters=4000)))
+    text = units_of(make_run(ElmanGrammar(test_characters=4000)))
     assert text is not None
     assert len(text.read) == len(text.states) == MAX_CHARACTERS
 
 
-def test_without_sequences_there_is_nothing() -> None:
-    assert trajectory_of(made(ECHO, batch=None)) is None
-    assert units_of(made(ECHO, batch=None)) is None
+def test_trajectory_and_units_are_none_without_sequences() -> None:
+    assert trajectory_of(make_run(ECHO, batch=None)) is None
+    assert units_of(make_run(ECHO, batch=None)) is None
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pictures(width: float) -> None:
-    run = made(ECHO)
-    found, own = trajectory_of(run), units_of(run)
+def test_pictures_have_all_lines_and_labels(width: float) -> None:
+    run = make_run(ECHO)
+    found, units = trajectory_of(run), units_of(run)
     assert found is not None
-    assert own is not None
+    assert units is not None
     figure = draw_trajectory(found, width)
-    assert [field.get_title(loc="left") for field in figure.axes[:2]] == found.names
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == found.names
     assert [text.get_text() for text in figure.axes[1].texts] == found.read
     assert figure.axes[-1].get_ylabel() == "time step"
-    maps = draw_units([("A: one", own), ("B: two", own)], width)
+    maps = draw_units([("A: one", units), ("B: two", units)], width)
     image = maps.axes[0].images[0]
-    assert image.get_clim() == (-np.abs(own.states).max(), np.abs(own.states).max())
+    assert image.get_clim() == (-np.abs(units.states).max(), np.abs(units.states).max())
     assert np.asarray(image.get_array()).shape == (6, 12)
     assert maps.axes[-1].get_ylabel() == "hidden state"
 
 
 def test_trajectory_raises_with_one_unit_or_after_divergence() -> None:
     with pytest.raises(UsageError, match="two units"):
-        trajectory_of(made(ECHO, network=network_of(ECHO, 1), untrained=network_of(ECHO, 1)))
+        trajectory_of(make_run(ECHO, network=small_network(ECHO, 1), untrained=small_network(ECHO, 1)))
     with torch.no_grad():
-        model = network_of(ECHO)
+        model = small_network(ECHO)
         model.core.bias_hh_l0.fill_(torch.nan)  # type: ignore[operator]
     with pytest.raises(UsageError, match="diverged"):
-        trajectory_of(made(ECHO, network=model))
+        trajectory_of(make_run(ECHO, network=model))

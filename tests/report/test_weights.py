@@ -7,12 +7,12 @@ from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
-from tests.report.made import made, remembers
+from tests.report.untrained_runs import make_run, register_network
 
 ECHO = Echo(delay=1, alphabet_size=4, test_sequences=20)
 
 
-def test_the_section_of_a_run(trained_logs: Path) -> None:
+def test_section_of_a_run_has_all_parts(trained_logs: Path) -> None:
     (run,) = load_runs([RunLocation(trained_logs / "time_machine" / "version_0")])
     section = weights_section([run])
     pictures = {block.name: block.caption for block in section.blocks if isinstance(block, Picture)}
@@ -21,23 +21,23 @@ def test_the_section_of_a_run(trained_logs: Path) -> None:
     found = section.numbers["eigenvalues"][run.label]
     assert list(found) == [f"weight_hh_l0/{gate}" for gate in ("input", "forget", "cell", "output")]
     cell = found["weight_hh_l0/cell"]
-    assert f"cell {np.abs(cell.first).max():.3f}, then {np.abs(cell.last).max():.3f}" in pictures["eigenvalues"]
+    assert f"cell ({np.abs(cell.first).max():.3f} to {np.abs(cell.last).max():.3f})" in pictures["eigenvalues"]
     share = section.numbers["saturation"][run.label].trained.mean()
     assert f"trained {share:.1%}" in pictures["saturation"]
     means = section.numbers["gates"][run.label].means
     assert list(means) == ["layer0/input", "layer0/forget", "layer0/output"]
 
 
-def test_runs_side_by_side_are_named_in_every_field() -> None:
-    section = weights_section([made(ECHO, "A: one"), made(ECHO, "B: two")])
+def test_section_of_two_runs_names_each_panel() -> None:
+    section = weights_section([make_run(ECHO, "A: one"), make_run(ECHO, "B: two")])
     picture = next(block for block in section.blocks if isinstance(block, Picture))
-    titles = [field.get_title(loc="left") for field in picture.draw(7).axes]
+    titles = [ax.get_title(loc="left") for ax in picture.draw(7).axes]
     assert titles == ["A: one", "B: two"]
-    assert "A: one 0." in picture.caption
-    assert "B: two 0." in picture.caption
+    assert "A: one (0." in picture.caption
+    assert "B: two (0." in picture.caption
 
 
-def test_a_layer_that_names_no_matrix_has_no_eigenvalues() -> None:
-    section = weights_section([made(ECHO, network=remembers(ECHO, 2), untrained=remembers(ECHO, 2))])
-    assert section.missing == ["eigenvalues: its layer names no recurrent matrix"]
+def test_section_has_no_eigenvalues_without_a_matrix() -> None:
+    section = weights_section([make_run(ECHO, network=register_network(ECHO, 2), untrained=register_network(ECHO, 2))])
+    assert section.missing == ["eigenvalues: the layer has no recurrent matrix"]
     assert "eigenvalues" not in [block.name for block in section.blocks if isinstance(block, Picture)]

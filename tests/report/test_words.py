@@ -17,18 +17,18 @@ from rnn_tasks.report.words import (
     MAX_CHARACTERS,
     METRICS,
     PLACES,
-    commonest,
     first_rows,
+    generated_share,
     lexicon_of,
     lexicon_table,
+    most_frequent,
     purity_table,
     words_of,
-    written_share,
 )
 from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
-from tests.report.made import made, network_of
+from tests.report.untrained_runs import make_run, small_network
 
 GRAMMAR = ElmanGrammar(test_characters=20_000)
 
@@ -36,7 +36,7 @@ GRAMMAR = ElmanGrammar(test_characters=20_000)
 @pytest.fixture(scope="module")
 def grammar() -> Any:
     torch.manual_seed(0)
-    return made(GRAMMAR, network=network_of(GRAMMAR, 12), untrained=network_of(GRAMMAR, 12))
+    return make_run(GRAMMAR, network=small_network(GRAMMAR, 12), untrained=small_network(GRAMMAR, 12))
 
 
 def test_first_rows_are_the_beginning_of_the_test_text() -> None:
@@ -45,7 +45,7 @@ def test_first_rows_are_the_beginning_of_the_test_text() -> None:
     assert 700 < first_rows(GRAMMAR, 1000).inputs.numel() <= 1000
 
 
-def test_words_and_their_purity_are_those_of_the_pure_functions(grammar: Any) -> None:
+def test_words_of_equals_the_analysis_functions(grammar: Any) -> None:
     found = words_of(grammar)
     assert found is not None
     text = first_rows(GRAMMAR, MAX_CHARACTERS)
@@ -61,35 +61,39 @@ def test_words_and_their_purity_are_those_of_the_pure_functions(grammar: Any) ->
     assert table is not None
     assert len(table.rows) == 4
     purity = found.trained.purity["after the last letter", "angle"]  # type: ignore[index]
-    assert table.rows[1][:3] == ["after the last letter, angle", f"{purity.purity:.3f}", f"{purity.p_value:.3f}"]
+    assert table.rows[1][:3] == [
+        "after the last letter, cosine distance",
+        f"{purity.purity:.3f}",
+        f"{purity.p_value:.3f}",
+    ]
     assert len(purity_table([("A: one", found), ("B: two", found)]).rows) == 8  # type: ignore[union-attr]
 
 
-def test_the_commonest_words_are_kept_in_alphabetical_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_most_frequent_keeps_alphabetical_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WORDS", 2)
     states = np.arange(3.0)[:, None]
-    kept = commonest(WordStates(("a", "b", "c"), states, np.array([5, 1, 9])))
+    kept = most_frequent(WordStates(("a", "b", "c"), states, np.array([5, 1, 9])))
     assert (kept.words, kept.states.ravel().tolist(), kept.counts.tolist()) == (("a", "c"), [0.0, 2.0], [5, 9])
 
 
-def test_words_of_a_book_have_no_categories_and_no_purity() -> None:
+def test_words_of_a_book_have_no_purity() -> None:
     task = TimeMachine()
     task.prepare_data()
-    run = made(task)
+    run = make_run(task)
     found = words_of(run)
     assert found is not None
     assert found.trained.purity is None
     assert purity_table([("one", found)]) is None
     assert len(found.trained.tree.words) == module.MAX_WORDS
     assert lexicon_of(task) == frozenset(task.text("train").split())
-    assert words_of(made(Copy(test_sequences=20))) is None
+    assert words_of(make_run(Copy(test_sequences=20))) is None
 
 
-def test_the_lexicon_of_the_grammar_is_its_own() -> None:
+def test_lexicon_of_the_grammar_is_its_vocabulary() -> None:
     assert lexicon_of(GRAMMAR) == ELMAN.lexicon
 
 
-def test_the_share_of_words_that_a_network_writes(grammar: Any) -> None:
+def test_lexicon_table_shows_the_shares_of_generated_words(grammar: Any) -> None:
     core: Any = partial(LSTM, hidden_size=5)
     model = LanguageNetwork(core, GRAMMAR.spec).eval()
 
@@ -97,31 +101,31 @@ def test_the_share_of_words_that_a_network_writes(grammar: Any) -> None:
         return prefix + (" the boy see a cat" if temperature < 1 else " thx boy sxx a cxt")
 
     model.generate = write  # type: ignore[method-assign,assignment]
-    run = made(GRAMMAR, network=model, untrained=grammar.untrained)
-    table, numbers = lexicon_table([run, made(Copy(test_sequences=20))])
+    run = make_run(GRAMMAR, network=model, untrained=grammar.untrained)
+    table, numbers = lexicon_table([run, make_run(Copy(test_sequences=20))])
     assert table is not None
     shares = numbers[run.label]["temperature"]
     assert shares["0.5"] == 1.0  # the last word, cat, may be cut
     assert shares["1.0"] == pytest.approx(3 / 5)  # boy thx boy sxx a
     assert table.rows[0][1:4] == ["100.0%", "100.0%", "60.0%"]
-    assert lexicon_table([made(Copy(test_sequences=20))])[0] is None
+    assert lexicon_table([make_run(Copy(test_sequences=20))])[0] is None
     model.generate = lambda *_, **__: "two words"  # type: ignore[method-assign]
-    assert math.isnan(written_share(model, "", 1.0, frozenset()))
+    assert math.isnan(generated_share(model, "", 1.0, frozenset()))
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pictures(grammar: Any, width: float) -> None:
+def test_pictures_have_all_lines_and_labels(grammar: Any, width: float) -> None:
     found = words_of(grammar)
     assert found is not None
     (tree,) = draw_tree(found.trained.tree, width).axes
     names = [label.get_text() for label in tree.get_yticklabels()]
     assert len(names) == len(found.trained.tree.words)
-    assert "noun human  boy" in names
+    assert "boy (human)" in names
     baseline = GRAMMAR.baseline_on("test").accuracy
     figure = draw_positions([("one", found.accuracy)], found.untrained_accuracy, [baseline], width)
-    (field,) = figure.axes
-    lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in field.lines}
+    (ax,) = figure.axes
+    lines = {str(line.get_label()): np.asarray(line.get_ydata()) for line in ax.lines}
     letters = found.accuracy.letters
     assert lines["trained"].tolist() == letters.share[letters.counts >= LEAST_COUNT].tolist()
     assert lines["n-gram, all characters"][0] == baseline
-    assert field.get_xticklabels()[-1].get_text() == SPACE
+    assert ax.get_xticklabels()[-1].get_text() == SPACE

@@ -15,12 +15,12 @@ def echo(trained_logs: Path) -> RunLocation:
     return RunLocation(trained_logs / "echo" / "version_0")
 
 
-def test_sections_stand_in_the_order_of_the_questions() -> None:
+def test_sections_are_in_the_order_of_the_page() -> None:
     names = [section.__name__ for section in write.SECTIONS]
     assert names == [f"{name}_section" for name in ("learning", "memory", "gradient_flow", "weights", "hidden_states")]
 
 
-def test_the_overview_says_which_runs_these_are(echo: RunLocation) -> None:
+def test_overview_names_the_runs(echo: RunLocation) -> None:
     runs = load_runs([echo, echo])
     table = write.overview(runs)
     rows = {row[0]: row[1:] for row in table.rows}
@@ -32,14 +32,14 @@ def test_the_overview_says_which_runs_these_are(echo: RunLocation) -> None:
     assert write.overview(runs[:1]).columns == ["", ""]
 
 
-def test_what_a_run_lacks_is_said_at_the_end(
+def test_write_report_lists_missing_data_at_the_end(
     echo: RunLocation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(write, "SECTIONS", (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),))
     page = write.write_report([echo, echo], tmp_path / "deep" / "er")
     assert page == tmp_path / "deep" / "er" / PAGE
     text = page.read_text()
-    assert text.index("Yes.") < text.rindex("What these runs do not have") < text.index("B: Elman: what is seen only")
+    assert text.index("Yes.") < text.rindex("Missing data of these runs") < text.index("B: snapshots during training")
     assert "echo: 2 networks compared" in text
     numbers = json.loads((page.parent / NUMBERS).read_text())
     assert numbers["one"] == {"n": 1}

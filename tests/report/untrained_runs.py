@@ -1,4 +1,4 @@
-"""Runs made by hand."""
+"""Runs with small untrained networks, for tests of the report."""
 
 from functools import partial
 from pathlib import Path
@@ -9,49 +9,49 @@ import torch
 
 from rnn_tasks.cores import Core, Elman
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
-from rnn_tasks.report.run_data import RunData, sequences
+from rnn_tasks.report.run_data import RunData, evaluation_batch
 from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.language_task import LanguageTask
 
 
-def network_of(task: Task, hidden_size: int = 6) -> Network:
-    """A small network for a task."""
+def small_network(task: Task, hidden_size: int = 6) -> Network:
+    """Return a small network for a task."""
     core: Any = partial(Elman, hidden_size=hidden_size)
     kind = LanguageNetwork if isinstance(task, LanguageTask) else TaggerNetwork
     return kind(core, task.spec).eval()
 
 
-def made(task: Task, label: str = "made/version_0", **parts: Any) -> RunData:
-    """A run of a task with two small networks that have not learnt anything.
+def make_run(task: Task, label: str = "run/version_0", **parts: Any) -> RunData:
+    """Return a run of a task with two small untrained networks.
 
     Args:
         task: The task.
-        label: Of the run.
-        **parts: Of the run, instead of its own.
+        label: The label of the run.
+        **parts: Attributes of the run that replace the defaults.
     """
-    own = {
+    defaults = {
         "config": {},
         "summary": {},
-        "network": network_of(task),
-        "untrained": network_of(task),
-        "batch": sequences(task),
+        "network": small_network(task),
+        "untrained": small_network(task),
+        "batch": evaluation_batch(task),
     }
-    own |= {"snapshots": None, "curves": {}, "checkpoint": Path("best.ckpt")}
-    return RunData(label=label, folder=Path(), task=task, **{**own, **parts})
+    defaults |= {"snapshots": None, "curves": {}, "checkpoint": Path("best.ckpt")}
+    return RunData(label=label, folder=Path(), task=task, **{**defaults, **parts})
 
 
 def curve(*values: float) -> Curve:
-    """A curve with a value at every tenth step, as Lightning counts them."""
+    """Return a curve with a value at every tenth step, counted from 0 as in Lightning."""
     return Curve(10 * np.arange(1, len(values) + 1) - 1, np.array(values))
 
 
 class Register(Core):
-    """A layer that shifts what it reads by one place at each step, so that it remembers a known number of steps.
+    """A shift register: a layer whose hidden state contains the inputs of the last steps.
 
     Args:
-        input_size: Features of the input.
-        length: Steps that are remembered, that of the present one among them.
+        input_size: The number of input features.
+        length: The number of stored steps, including the current step.
     """
 
     def __init__(self, input_size: int, length: int) -> None:
@@ -60,20 +60,20 @@ class Register(Core):
         self.hidden_size = input_size * length
 
     def forward(self, inputs: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """The inputs of the last steps, the newest first; the state is not carried on."""
+        """Return the inputs of the last steps, the newest first, and no state."""
         time = inputs.shape[1]
         padded = torch.nn.functional.pad(inputs, (0, 0, self.length, 0))
         return torch.cat([padded[:, self.length - lag :][:, :time] for lag in range(self.length)], -1), None
 
     def recurrent_weights(self) -> dict[str, torch.Tensor]:
-        """None."""
+        """Return no weights."""
         return {}
 
     def input_weights(self) -> list[torch.Tensor]:
-        """None."""
+        """Return no weights."""
         return []
 
 
-def remembers(task: Any, length: int) -> TaggerNetwork:
-    """A network whose layer holds the inputs of the last steps."""
+def register_network(task: Any, length: int) -> TaggerNetwork:
+    """Return a network whose layer is a shift register."""
     return TaggerNetwork(lambda size: Register(size, length), task.spec).eval()
