@@ -45,7 +45,7 @@ def caption_by_lag(runs: Sequence[ByLag]) -> str:
     for run, shares in runs:
         assert run.batch is not None
         lowest = int(shares.share.argmin())
-        position = f"delay {shares.groups[lowest]}" if delays else f"position {shares.at[lowest] + 1}"
+        position = f"delay {shares.groups[lowest]}" if delays else f"position {shares.groups[lowest] + 1}"
         overall = (shares.share * shares.counts).sum() / shares.counts.sum()
         text += f" {run.letter}: mean" if len(runs) > 1 else " Mean"
         text += (

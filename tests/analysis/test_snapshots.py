@@ -341,7 +341,7 @@ def test_read_snapshots_executes_no_code_from_the_file(tmp_path: Path, plain: bo
         path.write_bytes(pickle.dumps(values))
     else:
         torch.save(values, path)
-    with pytest.raises(UsageError, match="damaged, or holds more than tensors and plain values"):
+    with pytest.raises(UsageError, match="damaged, or holds objects other than tensors and plain values"):
         read_snapshots(path)
     assert not target.exists()
 

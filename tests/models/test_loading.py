@@ -88,5 +88,5 @@ def test_build_network_has_the_weights_of_build_model(
 
 @pytest.mark.parametrize("name", ["rnn_tasks.models.Scores", "rnn_tasks.models.Nothing", "nothing.Model", "Model", ""])
 def test_network_class_of_rejects_a_class_that_is_no_model(name: str) -> None:
-    with pytest.raises(UsageError, match=f"no such class: {name}, or it is no model of a network"):
+    with pytest.raises(UsageError, match=f"no such model class: {name}"):
         network_class_of(name)

@@ -182,7 +182,7 @@ def test_respond_fails_when_the_task_has_no_strings() -> None:
 def test_respond_rejects_an_unknown_letter_or_delay() -> None:
     with pytest.raises(UsageError, match="'z'"):
         tagger_network("echo").respond("abz")
-    with pytest.raises(UsageError, match="a delay of 4"):
+    with pytest.raises(UsageError, match="delay 4"):
         tagger_network().respond("abc", delay=4)
 
 
