@@ -1,17 +1,19 @@
 """``rnn-tasks reproduce``: published results beside our values."""
 
 import sys
+from pathlib import Path
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.commands.study import FOLDER
 from rnn_tasks.errors import require
 
 
-def reproduce(arguments: list[str]) -> None:
+def reproduce(arguments: list[str], figures: Path | None = None) -> None:
     """Do the runs of published results that are not done, and print these results beside our values.
 
     Args:
         arguments: The arguments after ``reproduce``.
+        figures: The YAML file of the published results; None for the shipped one.
 
     Raises:
         UsageError: There is no such result, or the database cannot be opened.
@@ -30,7 +32,7 @@ def reproduce(arguments: list[str]) -> None:
     from rnn_tasks.studies.published import lines_of
     from rnn_tasks.studies.published_file import FIGURES, NAME, read_published
 
-    published = read_published(FIGURES)
+    published = read_published(figures or FIGURES)
     chosen = published.choose(options.name, options.all or options.list)
     if options.list:
         print("\n".join(lines_of(published, chosen)))

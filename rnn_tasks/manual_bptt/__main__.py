@@ -84,8 +84,8 @@ def gradient_picture(whole: Array, last: Array, width: int = 28) -> str:
     return "\n".join(rows)
 
 
-def example(options: argparse.Namespace) -> None:
-    """Train on Elman's grammar and print the results."""
+def example(options: argparse.Namespace, sentences: int = 600) -> None:
+    """Train on sentences of Elman's grammar and print the results."""
     at_least(options.steps, 1, "steps")
     at_least(options.seed, 0, "seed")
     if not options.temperature >= 0:  # before the training, not after it
@@ -99,7 +99,7 @@ def example(options: argparse.Namespace) -> None:
         decay_every=options.decay_every,
         clip=options.clip,
     )
-    text = encode(ELMAN.corpus(600, 42), ELMAN.characters)
+    text = encode(ELMAN.corpus(sentences, 42), ELMAN.characters)
     held_out = len(text) // 10
     training, validation = text[:-held_out], text[-held_out:]
     weights, drawing = np.random.default_rng(options.seed).spawn(2)
@@ -160,17 +160,18 @@ sample at temperature {options.temperature:g}, {known}
   {written.strip()}""")
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None, sentences: int = 600) -> None:
     """Run the example; print an error as one line on standard error.
 
     Args:
         args: The command-line arguments; those of the process if None.
+        sentences: The number of sentences of the text.
 
     Raises:
         SystemExit: With status 2 for an error of usage, 1 for a run that diverged, 130 for Ctrl-C.
     """
     try:
-        example(example_parser().parse_args(args))
+        example(example_parser().parse_args(args), sentences)
     except UsageError as error:
         print(f"manual_bptt: error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -30,15 +30,19 @@ class NextCharacters(NamedTuple):
     probabilities: NDArray[np.float64]
 
 
-def draw_next_characters(found: Sequence[tuple[str, NextCharacters]], width: float) -> "Figure":
+def draw_next_characters(
+    found: Sequence[tuple[str, NextCharacters]], width: float, fewest: int = FEWEST, most: int = MOST
+) -> "Figure":
     """Draw a map of characters by steps for each run, and for the exact odds.
 
     Args:
         found: Names and probabilities, all along the same text.
         width: Inches.
+        fewest: The least number of characters to show.
+        most: The largest number of characters to show.
     """
     likely = np.max([e.probabilities.max(axis=0) for _, e in found], axis=0)
-    count = min(MOST, max(FEWEST, int((likely > SEEN).sum())))
+    count = min(most, max(fewest, int((likely > SEEN).sum())))
     shown = np.sort((-likely).argsort(kind="stable")[:count])[::-1]
     names = visible(fixed_width(found[0][1].characters[index] for index in shown))
     figure, fields = panels(width, len(found), height=0.9 + 0.125 * len(names), least=width)

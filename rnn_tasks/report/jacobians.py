@@ -27,13 +27,17 @@ SETTLING = 10
 """One in so many steps, the first ones, is not counted for Lyapunov exponents."""
 
 
-def stretching(trained: Network, untrained: Network, batch: Batch) -> StretchingPair:
+def stretching(
+    trained: Network, untrained: Network, batch: Batch, work: float = WORK, products: int = PRODUCTS
+) -> StretchingPair:
     """Measure how two networks with states of the same size stretch differences, along the same sequences.
 
     Args:
         trained: The network.
         untrained: One as training began.
         batch: What they read.
+        work: The largest product of steps and the third power of the state size; limits the steps.
+        products: The approximate number of products whose singular values are computed.
 
     Raises:
         UsageError: A state that cannot be flattened.
@@ -41,9 +45,9 @@ def stretching(trained: Network, untrained: Network, batch: Batch) -> Stretching
     trained, untrained = doubled(trained), doubled(untrained)
     few = batch.rows(0, SEQUENCES)
     size = state_trajectory(trained, few.rows(0, 1)._replace(inputs=few.inputs[:1, :1])).shape[-1]
-    steps = min(few.inputs.shape[1], LONGEST, max(LEAST_STEPS, int(WORK / size**3)))
+    steps = min(few.inputs.shape[1], LONGEST, max(LEAST_STEPS, int(work / size**3)))
     few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None)
-    every = -(-steps // PRODUCTS)
+    every = -(-steps // products)
 
     def of(network: Network) -> Stretching:
         factors = jacobian_products(network, few, steps, every=every)

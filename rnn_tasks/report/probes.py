@@ -67,7 +67,7 @@ def lags_of(longest: int) -> list[int]:
     return [*range(DENSE), *sorted(set(np.linspace(DENSE, longest, WIDE + 1).round().astype(int).tolist()))]
 
 
-def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+def probed_steps(batch: Batch, spec: TaskSpec, samples: int = SAMPLES) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield each lag with the steps at which it is probed, ``(sequences, time)``, up to the last scored step.
 
     Where these are many, some are left out in all sequences alike: what can be guessed from the step alone, such as the
@@ -76,6 +76,7 @@ def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np
     Args:
         batch: The sequences.
         spec: The task's symbols.
+        samples: The approximate largest number of samples at a lag.
     """
     telling = informative(batch.inputs.numpy(), spec)
     inside = batch.scored.numpy()[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
@@ -92,7 +93,7 @@ def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np
         where = at(lag)
         if where.sum() >= LEAST_SAMPLES:
             steps = np.random.default_rng(lag).permutation(np.flatnonzero(where.any(axis=0)))
-            where[:, steps[max(1, SAMPLES * len(steps) // where.sum()) :]] = False
+            where[:, steps[max(1, samples * len(steps) // where.sum()) :]] = False
             yield lag, where
 
 

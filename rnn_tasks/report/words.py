@@ -136,14 +136,18 @@ def read_by(network: Network, text: Batch, task: LanguageTask) -> Read:
     return Read(found, tree, purity)
 
 
-def commonest(words: WordStates) -> WordStates:
+def commonest(words: WordStates, count: int = MAX_WORDS) -> WordStates:
     """Return the most frequent words, in alphabetical order.
+
+    Args:
+        words: The words.
+        count: The number of words to return, at most.
 
     Example:
         >>> commonest(WordStates(("a", "b"), np.zeros((2, 1)), np.array([1, 5]))).words
         ('a', 'b')
     """
-    kept = np.sort((-words.counts).argsort(kind="stable")[:MAX_WORDS])
+    kept = np.sort((-words.counts).argsort(kind="stable")[:count])
     return WordStates(tuple(words.words[index] for index in kept), words.states[kept], words.counts[kept])
 
 

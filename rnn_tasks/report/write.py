@@ -20,7 +20,8 @@ from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.files import require_writable
 from rnn_tasks.runs.find import RunPlace
 
-SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
+MakeSection = Callable[[Sequence[RunData]], Section]
+SECTIONS: tuple[MakeSection, ...] = (
     learning_section,
     memory_section,
     gradient_flow_section,
@@ -30,12 +31,13 @@ SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
 """In the order in which a person asks."""
 
 
-def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
+def write_report(places: Sequence[RunPlace], folder: Path, sections: Sequence[MakeSection] = SECTIONS) -> Path:
     """Analyze runs and write the report; each finished section is printed, since some take a while.
 
     Args:
         places: The runs, at least one.
         folder: Where the report goes; it is made if it is not there.
+        sections: Functions that make the sections of the report, in their order.
 
     Returns:
         The page to open.
@@ -46,20 +48,20 @@ def write_report(places: Sequence[RunPlace], folder: Path) -> Path:
     """
     runs = load_runs(places)
     require_writable(folder)  # before the work
-    sections = []
+    finished = []
     with one_thread():
-        for section in SECTIONS:
+        for section in sections:
             start = time.perf_counter()
-            sections.append(section(runs))
-            print(f"{sections[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
+            finished.append(section(runs))
+            print(f"{finished[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
     missing = [f"{run.label}: {line}" if len(runs) > 1 else line for run in runs for line in run.missing]
     if missing:
         title = "What this run does not have" if len(runs) == 1 else "What these runs do not have"
-        sections.append(Section("missing", title, (), {"lines": missing}, missing))
+        finished.append(Section("missing", title, (), {"lines": missing}, missing))
     task = runs[0].task_name
     what = "what the network remembers" if len(runs) == 1 else f"{len(runs)} networks compared"
     start = time.perf_counter()
-    page = write_page(folder, f"{task}: {what}", [overview(runs)], sections, numbers(runs))
+    page = write_page(folder, f"{task}: {what}", [overview(runs)], finished, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
 

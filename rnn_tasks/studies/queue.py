@@ -4,6 +4,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -26,13 +27,28 @@ RUN_NAME, RESULT, REASON, TRANSIENT = "cell", "result", "reason", "passing"
 ATTEMPT, FROM_SCRATCH, DRAWN = "attempt", "anew", "drawn"
 """More attributes: the number of the attempt, the last attempt that began in an empty folder, and a search's values."""
 
-HEARTBEAT, GRACE = 10, 60
-"""Seconds between two heartbeats, and without one after which a worker of another machine counts as dead."""
-
 ATTEMPTS = 3
 """Attempts to open a database that another worker may be creating."""
 
 DRIVER = "its driver is not installed; PostgreSQL's comes with pip install 'rnn-tasks[postgresql]'"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of workers that share a study, in seconds.
+
+    Attributes:
+        poll: Between two looks at the runs of other workers.
+        heartbeat: Between two heartbeats of a worker, ``>= 1``.
+        grace: Without a heartbeat, after which a worker of another machine counts as dead.
+    """
+
+    poll: float = 1.0
+    heartbeat: int = 10
+    grace: int = 60
+
+
+TIMING = Timing()
 
 
 class RunState(Enum):
@@ -55,13 +71,14 @@ class RunQueue:
     Args:
         plan: The study.
         url: The URL of the database, in the form of SQLAlchemy.
+        timing: The times of its workers.
 
     Raises:
         UsageError: The database cannot be opened, or its study is another one of the same name.
     """
 
-    def __init__(self, plan: Plan, url: str) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, url: str, timing: Timing = TIMING) -> None:
+        self.plan, self.timing = plan, timing
         self.runs = {run.name: run for run in plan.runs()}
         # SQLite cannot lock a row: without a lock, Optuna may give one trial to two workers that ask at the same time.
         database = url.partition(":///")[2] if url.startswith("sqlite:") else ""
@@ -81,7 +98,8 @@ class RunQueue:
                 with self.lock():
                     if self.database and not self.database.exists():
                         create_sqlite(self.database)
-                    self.storage = Storage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+                    heartbeat, grace = self.timing.heartbeat, self.timing.grace
+                    self.storage = Storage(url, heartbeat_interval=heartbeat, grace_period=grace)
                     return optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
             except Exception as error:  # each database has its own errors, some when two workers create its tables
                 if attempt == ATTEMPTS - 1 or isinstance(error, OSError | ImportError):
@@ -230,12 +248,13 @@ class RunQueue:
         """Return whether no worker does a running trial; the caller holds the lock.
 
         An unclaimed trial belongs to a dead worker if there is a lock, since a claiming worker holds it. Without a
-        lock, an unclaimed trial is lost after GRACE seconds.
+        lock, an unclaimed trial is lost after the grace period.
         """
         if WORKER in trial.user_attrs:
             return is_dead(str(trial.user_attrs[WORKER]))
         now = time.monotonic()
-        return self.file_lock is not None or now - self.unclaimed.setdefault(trial.number, now) > GRACE
+        silent = now - self.unclaimed.setdefault(trial.number, now)
+        return self.file_lock is not None or silent > self.timing.grace
 
     def states(self) -> dict[str, RunState]:
         """Return the state of each run, by its name."""

@@ -12,9 +12,6 @@ from rnn_tasks.tasks.language_task import LanguageTask, Sampling
 from rnn_tasks.tasks.stream import SPLITS
 from rnn_tasks.texts.grammar import ELMAN
 
-COUNTED = 1_000_000
-"""Characters of an endless stream that the n-gram is counted on."""
-
 
 class ElmanGrammar(LanguageTask):
     """Predict the next character of a stream of sentences: the network must find the words and what kinds there are.
@@ -30,6 +27,7 @@ class ElmanGrammar(LanguageTask):
         epoch_length: Batches in an epoch of an endless stream, ``>= 1``.
         val_characters: Characters of fresh sentences for the validation of an endless stream, ``>= 2``.
         test_characters: Characters of fresh sentences for the test, ``>= 2``.
+        baseline_characters: Characters of an endless stream that the n-gram baseline is counted on, ``>= 2``.
         sampling: How sequences are cut (see :class:`LanguageTask`).
         batch_size: Sequences in a training batch of one process, ``>= 1``.
         sequence_length: Characters in a sequence, ``>= 1``.
@@ -55,6 +53,7 @@ class ElmanGrammar(LanguageTask):
         epoch_length: int = 100,
         val_characters: int = 50_000,
         test_characters: int = 200_000,
+        baseline_characters: int = 1_000_000,
         sampling: Sampling = "sequential",
         batch_size: int = 64,
         sequence_length: int = 50,
@@ -74,8 +73,9 @@ class ElmanGrammar(LanguageTask):
         require(num_sentences is None or num_sentences >= 1, f"num_sentences must be at least 1, got {num_sentences}")
         require(0 < val_share < 1, f"val_share must be above 0 and below 1, got {val_share}")
         require(epoch_length >= 1, f"epoch_length must be at least 1, got {epoch_length}")
-        for name, value in {"val_characters": val_characters, "test_characters": test_characters}.items():
-            require(value >= 2, f"{name} must be at least 2, got {value}")
+        characters = {"val": val_characters, "test": test_characters, "baseline": baseline_characters}
+        for name, value in characters.items():
+            require(value >= 2, f"{name}_characters must be at least 2, got {value}")
         require(
             not endless or sampling in ("sequential", "sequential_reset"),
             f"an endless stream is read in order: sampling {sampling} needs num_sentences",
@@ -83,7 +83,7 @@ class ElmanGrammar(LanguageTask):
         self.num_sentences = num_sentences
         self.val_share = val_share
         self.epoch_length = epoch_length
-        self.characters = {"val": val_characters, "test": test_characters}
+        self.characters = characters
         self._stretch: tuple[object, Tensor] = (None, torch.empty(0))
 
     @property
@@ -127,8 +127,10 @@ class ElmanGrammar(LanguageTask):
 
     @property
     def baseline_symbols(self) -> Tensor:
-        """The text with an end, or a million characters of the stream."""
-        return self.symbols("train") if self.num_sentences is not None else self.fresh("train", 0, COUNTED)
+        """The text with an end, or ``baseline_characters`` of the stream."""
+        if self.num_sentences is not None:
+            return self.symbols("train")
+        return self.fresh("train", 0, self.characters["baseline"])
 
     @cached_property
     def _corpus(self) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from rnn_tasks.callbacks import EigenvalueMonitor
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, echo, events, model_for, trainer
+from tests.helpers.monitored_runs import CORES, STRANGE, echo, events, model_for, trainer
 
 
 def by_numpy(model: Any) -> dict[str, Any]:

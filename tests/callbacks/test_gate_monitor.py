@@ -10,7 +10,18 @@ from rnn_tasks.analysis import gate_activity
 from rnn_tasks.callbacks import GateMonitor
 from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, both, echo, events, grammar, model_for, trainer
+from tests.helpers.monitored_runs import (
+    CORES,
+    GATED,
+    STRANGE,
+    Notebook,
+    both,
+    echo,
+    events,
+    grammar,
+    model_for,
+    trainer,
+)
 
 LAYERS: dict[str, tuple[Any, set[str]]] = {
     "GRU of two layers": (GATED, {"layer0/reset", "layer0/update", "layer1/reset", "layer1/update"}),

@@ -9,7 +9,7 @@ from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.callbacks import GradientLagMonitor
 from rnn_tasks.callbacks.gradient_lag_monitor import MAX_COLUMNS, least_missed, logged_lags
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
+from tests.helpers.monitored_runs import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
 
 
 @pytest.mark.parametrize(("make", "core"), both(CORES))

@@ -22,7 +22,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.spec import NOT_SCORED, Batch
-from tests.callbacks.watched import CORES, GATED, STRANGE, Notebook, echo, events, grammar, model_for, trainer
+from tests.helpers.monitored_runs import CORES, GATED, STRANGE, Notebook, echo, events, grammar, model_for, trainer
 
 NAMES = ("gradient_by_lag/", "saturation/", "gate/")
 

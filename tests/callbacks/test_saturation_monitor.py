@@ -9,7 +9,7 @@ from torch import nn
 from rnn_tasks.callbacks import SaturationMonitor
 from rnn_tasks.cores import RNN, Elman, Foreign
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
+from tests.helpers.monitored_runs import CORES, STRANGE, Notebook, both, echo, events, model_for, trainer
 
 BOUNDED = {name: core for name, core in CORES.items() if name != "RNN"} | {
     "sigmoid": partial(Elman, hidden_size=6, activation="sigmoid"),

@@ -7,7 +7,7 @@ import pytest
 
 from rnn_tasks.models.loading import load_model
 from rnn_tasks.runs.find import find_run
-from tests.conftest import RnnTasks
+from tests.helpers.command_line import RnnTasks
 
 
 def test_the_prefix_and_what_the_network_writes_after_it(trained: RnnTasks) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from rnn_tasks.cli.exit_status import one_line_errors
 from rnn_tasks.cli.shipped import CONFIGS, shipped, shipped_names
+from rnn_tasks.commands.reproduce import reproduce
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.report.page import PAGE
@@ -21,7 +23,7 @@ from rnn_tasks.studies.published_values import (
     ngram_of_windows,
     reservoir_memory_capacity,
 )
-from tests.conftest import SMALL, SMALL_TEXT, RnnTasks
+from tests.helpers.command_line import SMALL, SMALL_TEXT, RnnTasks, run_command
 
 SETTINGS = dict(option.removeprefix("--").split("=") for option in SMALL)
 FOLDER = Path("lightning_logs/studies/reproduce")
@@ -49,12 +51,22 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture
-def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny figures in the place of the shipped ones."""
-    path = tmp_path / "figures.yaml"
+def presets(working_folder: Path) -> Path:
+    """Write a file of tiny results."""
+    path = working_folder / "figures.yaml"
     path.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    monkeypatch.setattr("rnn_tasks.studies.published_file.FIGURES", path)
     return path
+
+
+@pytest.fixture
+def reproduce_tiny(presets: Path, capsys: pytest.CaptureFixture[str]) -> RnnTasks:
+    """Return the command ``reproduce`` with the tiny results instead of the shipped ones."""
+
+    def command(arguments: list[str]) -> None:
+        with one_line_errors():
+            reproduce(arguments, presets)
+
+    return lambda *arguments: run_command(command, [*arguments], capsys)
 
 
 def verdicts() -> dict[str, str]:
@@ -67,8 +79,8 @@ def trained_runs(out: str) -> list[str]:
     return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
 
 
-def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) -> None:
-    said = rnn_tasks("reproduce", "--jobs", "2")
+def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, reproduce_tiny: RnnTasks) -> None:
+    said = reproduce_tiny("--jobs", "2")
     assert (said.status, said.err) == (0, "")
     assert sorted(trained_runs(said.out)) == ["quick-seed0", "quick-seed1"]
     expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
@@ -85,38 +97,38 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, presets: Path) ->
     runs = FOLDER / "runs"
     first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert sorted(first) == ["quick-seed0", "quick-seed1"]
-    said = rnn_tasks("reproduce", "slow_loss")
+    said = reproduce_tiny("slow_loss")
     assert trained_runs(said.out) == ["slow-seed0"]
     assert "quick_loss" not in said.out  # only what was asked for is printed
     assert verdicts() == {**expected, "slow_loss": "within"}  # but all is written
     again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert {name: again[name] for name in first} == first
-    said = rnn_tasks("reproduce", "--all")
+    said = reproduce_tiny("--all")
     assert trained_runs(said.out) == []
     assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
 
 
-def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, presets: Path) -> None:
+def test_failed_run_is_a_row_with_its_reason(reproduce_tiny: RnnTasks, presets: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
     presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
-    said = rnn_tasks("reproduce", "slow")
+    said = reproduce_tiny("slow")
     assert said.status == 1
     assert verdicts() == {**dict.fromkeys(TINY["figures"], "not run"), "slow_loss": "failed"}
     assert re.search(r"- slow_loss: failed: .*did you mean", said.out)
     presets.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    assert rnn_tasks("reproduce", "slow").status == 1
-    said = rnn_tasks("reproduce", "slow", "--retry-failed")
+    assert reproduce_tiny("slow").status == 1
+    said = reproduce_tiny("slow", "--retry-failed")
     assert (said.status, trained_runs(said.out)) == (0, ["slow-seed0"])
     assert verdicts()["slow_loss"] == "within"
 
 
-def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, presets: Path) -> None:
-    lines = rnn_tasks("reproduce", "--list").out.splitlines()
+def test_list_prints_results_and_their_costs(reproduce_tiny: RnnTasks) -> None:
+    lines = reproduce_tiny("--list").out.splitlines()
     assert len(lines) == len(TINY["figures"]) + 1
     assert lines[0] == "quick_steps  it: 4  a book  2 minutes (quick)"
     assert lines[-2].endswith("2 minutes (slow), with --all or by name")
     assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the slow ones"
-    assert len(rnn_tasks("reproduce", "--list", "quick_loss").out.splitlines()) == 2
+    assert len(reproduce_tiny("--list", "quick_loss").out.splitlines()) == 2
     assert not FOLDER.exists()
 
 
@@ -194,12 +206,12 @@ def test_ngram_equals_the_baseline_of_a_run(rnn_tasks: RnnTasks) -> None:
 
 
 def test_result_is_not_run_without_the_book(
-    rnn_tasks: RnnTasks, presets: Path, monkeypatch: pytest.MonkeyPatch
+    reproduce_tiny: RnnTasks, presets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
     counted = {"what": "it", "function": "ngram_of_windows", "published": 5, "tolerance": 1, "source": "a book"}
     presets.write_text(yaml.safe_dump({**TINY, "figures": {"counted": counted}}))
-    said = rnn_tasks("reproduce")
+    said = reproduce_tiny()
     assert (said.status, verdicts()) == (0, {"counted": "not run"})
     assert "nowhere" in said.out
 

@@ -15,7 +15,7 @@ from rnn_tasks.cores import Core
 from rnn_tasks.models import SequenceTagger
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.tasks import Echo, VariableDelayEcho
-from tests.networks.layers import CORES, ELMAN, PLACES, TASKS, Place
+from tests.helpers.networks import CORES, ELMAN, PLACES, TASKS, Place
 
 
 def tagger(task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMAN, **options: Any) -> SequenceTagger:

@@ -11,7 +11,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.networks.network import read_linearly
 from rnn_tasks.spec import TaskSpec
-from tests.networks.layers import CORES, ELMAN, PLACES, TASKS, TEXT_CORES, Place, tagger, writer
+from tests.helpers.networks import CORES, ELMAN, PLACES, TASKS, TEXT_CORES, Place, tagger, writer
 
 
 class Sum(Network):

@@ -10,7 +10,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
-from tests.networks.layers import CORES, ELMAN, PLACES, TASKS, Place, tagger
+from tests.helpers.networks import CORES, ELMAN, PLACES, TASKS, Place, tagger
 
 # Encoding
 

@@ -19,7 +19,7 @@ from rnn_tasks.report.gradients import (
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo
-from tests.report.made import curve, made, network_of
+from tests.helpers.report_runs import curve, made, network_of
 
 ECHO = Echo(delay=3, test_sequences=20)
 

@@ -5,7 +5,7 @@ from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.tasks import Copy, ElmanGrammar
-from tests.report.made import made, network_of
+from tests.helpers.report_runs import made, network_of
 
 GRAMMAR = ElmanGrammar(test_characters=6000)
 

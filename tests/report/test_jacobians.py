@@ -10,11 +10,10 @@ from rnn_tasks.cores import Elman
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.plots.jacobians import LOWEST, draw_exponents, draw_products
 from rnn_tasks.plots.style import NARROW, WIDE
-from rnn_tasks.report import jacobians as module
-from rnn_tasks.report.jacobians import forgotten_after, stretching
+from rnn_tasks.report.jacobians import LEAST_STEPS, forgotten_after, stretching
 from rnn_tasks.report.run_data import doubled
 from rnn_tasks.tasks import Copy
-from tests.report.made import made, network_of
+from tests.helpers.report_runs import made, network_of
 
 TASK = Copy(layout="arjovsky", delay=20, test_sequences=20)
 
@@ -41,16 +40,13 @@ def test_a_linear_network_stretches_by_the_powers_of_its_matrix() -> None:
     assert forgotten_after(found.untrained.exponents) == pytest.approx(-1 / math.log(0.9))
 
 
-def test_large_states_are_followed_for_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_states_are_followed_for_fewer_steps() -> None:
     batch = made(TASK).batch
     assert batch is not None
     model = doubled(network_of(TASK, 6))
-    monkeypatch.setattr(module, "WORK", 20 * 6**3)
-    assert stretching(model, model, batch).trained.steps == 20
-    monkeypatch.setattr(module, "WORK", 1)
-    assert stretching(model, model, batch).trained.steps == module.LEAST_STEPS
-    monkeypatch.setattr(module, "PRODUCTS", 3)
-    assert stretching(model, model, batch).trained.after.tolist() == [3, 6]
+    assert stretching(model, model, batch, work=20 * 6**3).trained.steps == 20
+    assert stretching(model, model, batch, work=1).trained.steps == LEAST_STEPS
+    assert stretching(model, model, batch, work=1, products=3).trained.after.tolist() == [3, 6]
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

@@ -23,7 +23,7 @@ from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
-from tests.report.made import curve, made
+from tests.helpers.report_runs import curve, made
 
 
 @pytest.fixture

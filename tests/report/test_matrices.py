@@ -9,7 +9,7 @@ from rnn_tasks.cores import GRU, LSTM, RNN
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.report.matrices import largest, lines_of, norms, over_training, spectra
 from rnn_tasks.tasks import Copy
-from tests.report.made import curve, made
+from tests.helpers.report_runs import curve, made
 
 COPY = Copy(test_sequences=20)
 

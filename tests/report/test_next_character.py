@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from rnn_tasks.plots import next_character
 from rnn_tasks.plots.next_character import draw_next_characters
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.next_character import PREFIX, exact_odds, next_characters_of
 from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
-from tests.report.made import made
+from tests.helpers.report_runs import made
 
 GRAMMAR = ElmanGrammar(test_characters=4000)
 
@@ -58,15 +57,12 @@ def test_the_picture_marks_what_comes_next(width: float) -> None:
     assert figure.axes[-1].get_ylabel() == "probability"
 
 
-def test_only_likely_characters_are_shown_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_likely_characters_are_shown_and_not_too_many() -> None:
     along = next_characters_of(made(GRAMMAR))
     assert along is not None
-    monkeypatch.setattr(next_character, "MOST", 3)
-    field = draw_next_characters([("the network", along)], WIDE).axes[0]
+    field = draw_next_characters([("the network", along)], WIDE, most=3).axes[0]
     assert len(field.get_yticklabels()) == 3
-    monkeypatch.setattr(next_character, "MOST", 99)
     sure = along._replace(probabilities=np.eye(len(along.characters))[np.full(PREFIX, 4)])
-    monkeypatch.setattr(next_character, "FEWEST", 1)
     shown = [along.characters[4]]
-    field = draw_next_characters([("the network", sure)], WIDE).axes[0]
+    field = draw_next_characters([("the network", sure)], WIDE, fewest=1, most=99).axes[0]
     assert [label.get_text() for label in field.get_yticklabels()] == shown

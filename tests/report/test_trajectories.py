@@ -16,7 +16,7 @@ from rnn_tasks.report.trajectories import (
     units_of,
 )
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar
-from tests.report.made import made, network_of
+from tests.helpers.report_runs import made, network_of
 
 ECHO = Echo(delay=2, test_sequences=20, min_eval_length=12, max_eval_length=12)
 

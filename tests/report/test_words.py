@@ -28,7 +28,7 @@ from rnn_tasks.report.words import (
 from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
-from tests.report.made import made, network_of
+from tests.helpers.report_runs import made, network_of
 
 GRAMMAR = ElmanGrammar(test_characters=20_000)
 
@@ -65,10 +65,9 @@ def test_words_and_their_purity_are_those_of_the_pure_functions(grammar: Any) ->
     assert len(purity_table([("A: one", found), ("B: two", found)]).rows) == 8  # type: ignore[union-attr]
 
 
-def test_the_commonest_words_are_kept_in_alphabetical_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WORDS", 2)
+def test_the_commonest_words_are_kept_in_alphabetical_order() -> None:
     states = np.arange(3.0)[:, None]
-    kept = commonest(WordStates(("a", "b", "c"), states, np.array([5, 1, 9])))
+    kept = commonest(WordStates(("a", "b", "c"), states, np.array([5, 1, 9])), count=2)
     assert (kept.words, kept.states.ravel().tolist(), kept.counts.tolist()) == (("a", "c"), [0.0, 2.0], [5, 9])
 
 

@@ -33,10 +33,10 @@ def test_the_overview_says_which_runs_these_are(echo: RunPlace) -> None:
 
 
 def test_what_a_run_lacks_is_said_at_the_end(
-    echo: RunPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    echo: RunPlace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(write, "SECTIONS", (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),))
-    page = write.write_report([echo, echo], tmp_path / "deep" / "er")
+    sections = (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),)
+    page = write.write_report([echo, echo], tmp_path / "deep" / "er", sections)
     assert page == tmp_path / "deep" / "er" / PAGE
     text = page.read_text()
     assert text.index("Yes.") < text.rindex("What these runs do not have") < text.index("B: Elman: what is seen only")

@@ -1,7 +1,7 @@
 import gc
 import hashlib
+import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,22 +16,29 @@ import pytest
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.texts import book as module
-from rnn_tasks.texts.book import book, fetched
+from tests.helpers.processes import free_port
 
 STAND_IN = b"The Time Machine,\r\nby nobody\r\n"
 READ = "The Time Machine,\nby nobody\n"
+SHA1 = hashlib.sha1(STAND_IN).hexdigest()
+URL = "URL_OF_THE_STAND_IN"
+"""The environment variable that tells :func:`book` and :func:`fetched` below where the stand-in is."""
+
+
+def book(path: str | None = None) -> str:
+    return module.book(path, os.environ[URL], SHA1)
+
+
+def fetched() -> Path:
+    return module.fetched(os.environ[URL], SHA1)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user who has no copy of the book, no network, and for whom the stand-in is the book."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
+    """Set up a user without a copy of the book, without a network, and for whom the stand-in is the book."""
     monkeypatch.delenv("RNN_TASKS_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(module, "ADDRESS", f"http://127.0.0.1:{port}/timemachine.txt")
-    monkeypatch.setattr(module, "SHA1", hashlib.sha1(STAND_IN).hexdigest())
+    monkeypatch.setenv(URL, f"http://127.0.0.1:{free_port()}/timemachine.txt")
     monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache" / project)
     return tmp_path / "cache" / "rnn_tasks"
 
@@ -62,7 +69,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        monkeypatch.setattr(module, "ADDRESS", f"http://127.0.0.1:{server.server_port}/timemachine.txt")
+        monkeypatch.setenv(URL, f"http://127.0.0.1:{server.server_port}/timemachine.txt")
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield told
@@ -131,7 +138,7 @@ def test_another_edition_is_used_and_said_to_be_another(tmp_path: Path, capsys: 
     assert book(str(tmp_path)) == "The Chronic Argonauts"
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"note: {file} is not the edition that published figures are of (sha1 {module.SHA1})\n"
+    assert said.err == f"note: {file} is not the edition that published figures are of (sha1 {SHA1})\n"
 
 
 def test_a_copy_that_is_not_text_is_refused(tmp_path: Path) -> None:
@@ -175,8 +182,8 @@ def test_two_that_want_it_at_once_fetch_it_once(host: Host, monkeypatch: pytest.
 
 def test_two_processes_fetch_it_once_and_say_nothing(host: Host, cache: Path) -> None:
     script = "import sys, pooch; from rnn_tasks.texts import book; pooch.os_cache = lambda _: sys.argv[1];"
-    script += "book.ADDRESS, book.SHA1 = sys.argv[2:]; print(book.book(), end='')"
-    command = [sys.executable, "-c", script, str(cache), module.ADDRESS, module.SHA1]
+    script += "print(book.book(None, *sys.argv[2:]), end='')"
+    command = [sys.executable, "-c", script, str(cache), os.environ[URL], SHA1]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12"]
     assert [process.communicate() for process in processes] == [(READ, ""), (READ, "")]
     assert len(host.requests) == 1
@@ -215,7 +222,7 @@ def test_what_is_not_the_book_is_refused_and_not_kept(broken: dict[str, Any], ho
         setattr(host, name, value)
     said = refusal()
     assert len(host.requests) == 1
-    for words in (module.ADDRESS, module.SHA1, "--data.path", "RNN_TASKS_DATA"):
+    for words in (os.environ[URL], SHA1, "--data.path", "RNN_TASKS_DATA"):
         assert words in said
     assert "\n" not in said
     assert {file.name for file in cache.iterdir()} <= {".timemachine.txt.lock"}
@@ -225,7 +232,7 @@ def test_what_is_not_the_book_is_refused_and_not_kept(broken: dict[str, Any], ho
 
 def test_without_a_network_the_user_is_told_what_to_do() -> None:
     said = refusal()
-    for words in (module.ADDRESS, module.SHA1, "--data.path FILE", "RNN_TASKS_DATA"):
+    for words in (os.environ[URL], SHA1, "--data.path FILE", "RNN_TASKS_DATA"):
         assert words in said
     assert "\n" not in said
 
