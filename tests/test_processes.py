@@ -1,7 +1,6 @@
 """Tests of whole processes: distributed training, concurrent starts, signals, and the wheel."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import SMALL, small
+from tests.helpers.command_line import SMALL, small
+from tests.helpers.processes import finish, start
 
 SPY = """
 import torch
@@ -32,20 +32,6 @@ class Spy(Callback):
     def on_train_end(self, trainer, pl_module):
         torch.save({"seen": self.seen, "drift": self.drift}, f"spied_{trainer.world_size}_{trainer.global_rank}.pt")
 """
-
-
-def start(folder: Path, *arguments: str, first: Path | None = None) -> "subprocess.Popen[str]":
-    """Start the program in a folder; the package is looked for in ``first`` before the checkout."""
-    command = [sys.executable, "-m", "rnn_tasks", *arguments]
-    paths = [str(first)] if first else []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)])}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
 
 
 def test_two_processes_equal_one_with_twice_the_batch_size(tmp_path: Path) -> None:

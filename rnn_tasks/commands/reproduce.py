@@ -1,17 +1,19 @@
 """``rnn-tasks reproduce``: compare published results with our values."""
 
 import sys
+from pathlib import Path
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.commands.study import FOLDER
 from rnn_tasks.errors import require
 
 
-def reproduce(arguments: list[str]) -> None:
+def reproduce(arguments: list[str], file: Path | None = None) -> None:
     """Do the pending runs of published results, and print the results beside our values.
 
     Args:
         arguments: The arguments after ``reproduce``.
+        file: The YAML file of the published results; None for the shipped one.
 
     Raises:
         UsageError: A name is neither a result nor a run, or the database cannot be opened.
@@ -33,7 +35,7 @@ def reproduce(arguments: list[str]) -> None:
     from rnn_tasks.studies.published import lines_of
     from rnn_tasks.studies.published_file import NAME, RESULTS_FILE, read_published
 
-    published = read_published(RESULTS_FILE)
+    published = read_published(file or RESULTS_FILE)
     chosen = published.choose(options.name, options.all or options.list)
     if options.list:
         print("\n".join(lines_of(published, chosen)))

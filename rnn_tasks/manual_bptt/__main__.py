@@ -98,8 +98,8 @@ def gradient_picture(whole: Array, last: Array, width: int = 28) -> str:
     return "\n".join(rows)
 
 
-def example(options: argparse.Namespace) -> None:
-    """Train on Elman's grammar and print the results."""
+def example(options: argparse.Namespace, sentences: int = 600) -> None:
+    """Train on sentences of Elman's grammar and print the results."""
     at_least(options.steps, 1, "steps")
     at_least(options.seed, 0, "seed")
     if not options.temperature >= 0:  # checked before the training; true for nan as well
@@ -113,7 +113,7 @@ def example(options: argparse.Namespace) -> None:
         decay_every=options.decay_every,
         clip=options.clip,
     )
-    text = encode(ELMAN.corpus(600, 42), ELMAN.characters)
+    text = encode(ELMAN.corpus(sentences, 42), ELMAN.characters)
     held_out = len(text) // 10
     training, validation = text[:-held_out], text[-held_out:]
     init_generator, sample_generator = np.random.default_rng(options.seed).spawn(2)
@@ -174,17 +174,18 @@ sample at temperature {options.temperature:g}, {lexicon}
   {written.strip()}""")
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None, sentences: int = 600) -> None:
     """Run the example; print an error as one line on standard error.
 
     Args:
         args: The command-line arguments; those of the process if None.
+        sentences: The number of sentences of the text.
 
     Raises:
         SystemExit: With status 2 for a usage error, 1 if the run diverged, 130 for Ctrl-C.
     """
     try:
-        example(example_parser().parse_args(args))
+        example(example_parser().parse_args(args), sentences)
     except UsageError as error:
         print(f"manual_bptt: error: {error}", file=sys.stderr)
         sys.exit(2)

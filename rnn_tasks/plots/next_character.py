@@ -30,15 +30,19 @@ class NextCharacters(NamedTuple):
     probabilities: NDArray[np.float64]
 
 
-def draw_next_characters(predictions: Sequence[tuple[str, NextCharacters]], width: float) -> "Figure":
+def draw_next_characters(
+    predictions: Sequence[tuple[str, NextCharacters]], width: float, fewest: int = FEWEST, most: int = MOST
+) -> "Figure":
     """Draw a heat map of characters by time steps for each prediction, with dots at the actual next characters.
 
     Args:
         predictions: Titles and probabilities, all along the same text.
         width: The width of the picture in inches.
+        fewest: The smallest number of characters to show.
+        most: The largest number of characters to show.
     """
     highest = np.max([next_ones.probabilities.max(axis=0) for _, next_ones in predictions], axis=0)
-    count = min(MOST, max(FEWEST, int((highest > LIKELY).sum())))
+    count = min(most, max(fewest, int((highest > LIKELY).sum())))
     shown = np.sort((-highest).argsort(kind="stable")[:count])[::-1]
     names = visible(fixed_width(predictions[0][1].characters[index] for index in shown))
     figure, axes = panels(width, len(predictions), height=0.9 + 0.125 * len(names), min_width=width)

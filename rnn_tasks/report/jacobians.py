@@ -26,13 +26,17 @@ DISCARDED = 10
 """The first ``1 / DISCARDED`` of the steps are not used for Lyapunov exponents."""
 
 
-def stretching(trained: Network, untrained: Network, batch: Batch) -> StretchingPair:
+def stretching(
+    trained: Network, untrained: Network, batch: Batch, max_work: float = MAX_WORK, products: int = PRODUCTS
+) -> StretchingPair:
     """Measure how two networks with equal state sizes stretch small differences along the same sequences.
 
     Args:
         trained: The trained network.
         untrained: The network before training.
         batch: The sequences that the networks read.
+        max_work: The bound on steps times the third power of the state size.
+        products: The approximate number of products whose singular values are computed.
 
     Raises:
         UsageError: A state cannot be flattened, or the network has diverged.
@@ -40,9 +44,9 @@ def stretching(trained: Network, untrained: Network, batch: Batch) -> Stretching
     trained, untrained = in_double_precision(trained), in_double_precision(untrained)
     few = batch.rows(0, SEQUENCES)
     size = state_trajectory(trained, few.rows(0, 1)._replace(inputs=few.inputs[:1, :1])).shape[-1]
-    steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(MAX_WORK / size**3)))
+    steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(max_work / size**3)))
     few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None)
-    every = -(-steps // PRODUCTS)
+    every = -(-steps // products)
 
     def measure(network: Network) -> Stretching:
         factors = jacobian_products(network, few, steps, every=every)

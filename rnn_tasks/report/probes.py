@@ -51,6 +51,7 @@ def informative(inputs: NDArray[np.int64], spec: TaskSpec) -> NDArray[np.bool_]:
     Args:
         inputs: The input symbols, ``(sequences, time)``.
         spec: The symbols of the task.
+        max_samples: The approximate largest number of samples at a lag.
     """
     if spec.codec is not None:
         return np.isin(inputs, [spec.codec.index(letter) for letter in spec.codec.letters])
@@ -69,7 +70,9 @@ def lags_of(longest: int) -> list[int]:
     return [*range(DENSE), *sorted(set(np.linspace(DENSE, longest, SPARSE + 1).round().astype(int).tolist()))]
 
 
-def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+def probed_steps(
+    batch: Batch, spec: TaskSpec, max_samples: int = MAX_SAMPLES
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield each lag with a mask of the steps at which it is probed, ``(sequences, time)``, up to the last scored step.
 
     If a lag has too many steps, the same steps are omitted in all sequences. So the shuffled probes see the same time
@@ -78,6 +81,7 @@ def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np
     Args:
         batch: The sequences.
         spec: The symbols of the task.
+        max_samples: The approximate largest number of samples at a lag.
     """
     letters = informative(batch.inputs.numpy(), spec)
     not_after_end = batch.scored.numpy()[:, ::-1].cumsum(axis=1)[:, ::-1] > 0
@@ -94,7 +98,7 @@ def probed_steps(batch: Batch, spec: TaskSpec) -> Iterator[tuple[int, NDArray[np
         mask = mask_of(lag)
         if mask.sum() >= MIN_SAMPLES:
             steps = np.random.default_rng(lag).permutation(np.flatnonzero(mask.any(axis=0)))
-            mask[:, steps[max(1, MAX_SAMPLES * len(steps) // mask.sum()) :]] = False
+            mask[:, steps[max(1, max_samples * len(steps) // mask.sum()) :]] = False
             yield lag, mask
 
 

@@ -146,14 +146,18 @@ def words_of_network(network: Network, text: Batch, task: LanguageTask) -> Words
     return WordsOfNetwork(by_place, tree, purity)
 
 
-def most_frequent(words: WordStates) -> WordStates:
+def most_frequent(words: WordStates, count: int = MAX_WORDS) -> WordStates:
     """Return the most frequent words, in alphabetical order.
+
+    Args:
+        words: The words.
+        count: The number of words to return, at most.
 
     Example:
         >>> most_frequent(WordStates(("a", "b"), np.zeros((2, 1)), np.array([1, 5]))).words
         ('a', 'b')
     """
-    kept = np.sort((-words.counts).argsort(kind="stable")[:MAX_WORDS])
+    kept = np.sort((-words.counts).argsort(kind="stable")[:count])
     return WordStates(tuple(words.words[index] for index in kept), words.states[kept], words.counts[kept])
 
 

@@ -21,7 +21,8 @@ from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.files import require_writable
 from rnn_tasks.runs.find import RunLocation
 
-SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
+MakeSection = Callable[[Sequence[RunData]], Section]
+SECTIONS: tuple[MakeSection, ...] = (
     learning_section,
     memory_section,
     gradient_flow_section,
@@ -31,12 +32,13 @@ SECTIONS: tuple[Callable[[Sequence[RunData]], Section], ...] = (
 """The sections in the order of the page."""
 
 
-def write_report(places: Sequence[RunLocation], folder: Path) -> Path:
+def write_report(places: Sequence[RunLocation], folder: Path, sections: Sequence[MakeSection] = SECTIONS) -> Path:
     """Analyze runs and write the report. Print the time of each finished section.
 
     Args:
         places: The run folders or checkpoints, at least one.
         folder: The folder of the report, created if it does not exist.
+        sections: The functions that make the sections, in the order of the page.
 
     Returns:
         The path of the page.
@@ -47,20 +49,20 @@ def write_report(places: Sequence[RunLocation], folder: Path) -> Path:
     """
     runs = load_runs(places)
     require_writable(folder)  # fail before the long computations
-    sections = []
+    finished = []
     with one_thread():
-        for section in SECTIONS:
+        for section in sections:
             start = time.perf_counter()
-            sections.append(section(runs))
-            print(f"{sections[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
+            finished.append(section(runs))
+            print(f"{finished[-1].title}  {time.perf_counter() - start:.1f} s", flush=True)
     missing = [labelled(runs, run, line) for run in runs for line in run.missing]
     if missing:
         title = "Missing data of this run" if len(runs) == 1 else "Missing data of these runs"
-        sections.append(Section("missing", title, (), {"lines": missing}, missing))
+        finished.append(Section("missing", title, (), {"lines": missing}, missing))
     task = runs[0].task_name
     title = f"{task}: {'analysis of a trained network' if len(runs) == 1 else f'{len(runs)} networks compared'}"
     start = time.perf_counter()
-    page = write_page(folder, title, [overview(runs)], sections, numbers(runs))
+    page = write_page(folder, title, [overview(runs)], finished, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
 

@@ -4,6 +4,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 from pathlib import Path
@@ -29,13 +30,28 @@ Databases of version 0.1.0 hold these values, so they stay.
 ATTEMPT, FROM_SCRATCH, DRAWN = "attempt", "anew", "drawn"
 """More attributes: the number of the attempt, the last attempt from scratch, and the drawn values of a search."""
 
-HEARTBEAT, GRACE = 10, 60
-"""Seconds between two heartbeats; seconds without a heartbeat after which a worker of another machine is dead."""
-
 ATTEMPTS = 3
 """Attempts to open a database that another worker may be creating."""
 
 DRIVER = "its driver is not installed; PostgreSQL's comes with pip install 'rnn-tasks[postgresql]'"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Intervals of the workers of a study, in seconds.
+
+    Attributes:
+        poll: Time between two checks of the runs of other workers.
+        heartbeat: Time between two heartbeats of a worker, ``>= 1``.
+        grace: Time without a heartbeat after which a worker of another machine counts as dead.
+    """
+
+    poll: float = 1.0
+    heartbeat: int = 10
+    grace: int = 60
+
+
+TIMING = Timing()
 
 
 class RunState(Enum):
@@ -57,13 +73,14 @@ class RunQueue:
     Args:
         plan: The study.
         url: The URL of the database, in the form of SQLAlchemy.
+        timing: The times of its workers.
 
     Raises:
         UsageError: The database cannot be opened.
     """
 
-    def __init__(self, plan: Plan, url: str) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, url: str, timing: Timing = TIMING) -> None:
+        self.plan, self.timing = plan, timing
         self.runs = {run.name: run for run in plan.runs()}
         # SQLite has no row locks: without a file lock, Optuna may give the same trial to two workers.
         database = url.partition(":///")[2] if url.startswith("sqlite:") else ""
@@ -83,7 +100,8 @@ class RunQueue:
                 with self.lock():
                     if self.database and not self.database.exists():
                         create_sqlite(self.database)
-                    self.storage = Storage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+                    heartbeat, grace = self.timing.heartbeat, self.timing.grace
+                    self.storage = Storage(url, heartbeat_interval=heartbeat, grace_period=grace)
                     return optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
             except (
                 Exception
@@ -234,12 +252,13 @@ class RunQueue:
         """Return whether the worker of a running trial is dead. The caller must hold the lock.
 
         A worker holds the file lock until it has claimed its trial, so an unclaimed trial belongs to a dead worker.
-        Without a file lock, an unclaimed trial is lost after GRACE seconds.
+        Without a file lock, an unclaimed trial is lost after the grace period.
         """
         if WORKER in trial.user_attrs:
             return is_dead(str(trial.user_attrs[WORKER]))
         now = time.monotonic()
-        return self.file_lock is not None or now - self.unclaimed.setdefault(trial.number, now) > GRACE
+        silent = now - self.unclaimed.setdefault(trial.number, now)
+        return self.file_lock is not None or silent > self.timing.grace
 
     def states(self) -> dict[str, RunState]:
         """Return the state of each run, by the name of the run."""

@@ -16,12 +16,9 @@ from rnn_tasks.studies import run_process
 from rnn_tasks.studies.outcome import Failure, exit_failure, has_ended, result_of, write_failure
 from rnn_tasks.studies.plan import Plan, PlannedRun
 from rnn_tasks.studies.progress import Progress
-from rnn_tasks.studies.queue import FROM_SCRATCH, REASON, RESULT, TRANSIENT, RunQueue, RunState
+from rnn_tasks.studies.queue import FROM_SCRATCH, REASON, RESULT, TIMING, TRANSIENT, RunQueue, RunState, Timing
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
-
-POLL = 1.0
-"""Seconds between two checks of the runs of other workers."""
 
 ROOM = 1 << 16
 """Number of bytes that are written to check whether the disk is full."""
@@ -80,14 +77,24 @@ class Worker:
         folder: The folder of the run folders.
         progress: Prints the progress of the study.
         stop: Set to stop the study.
+        timing: The times of the workers of the study.
     """
 
-    def __init__(self, plan: Plan, url: str, folder: Path, progress: Progress, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        url: str,
+        folder: Path,
+        progress: Progress,
+        stop: threading.Event,
+        timing: Timing = TIMING,
+    ) -> None:
         self.plan, self.url, self.folder, self.progress, self.stop = plan, url, folder, progress, stop
+        self.timing = timing
 
     def work(self) -> None:
         """Do runs until all are done or failed, including the runs of workers that die meanwhile."""
-        with contextlib.closing(RunQueue(self.plan, self.url)) as self.queue:
+        with contextlib.closing(RunQueue(self.plan, self.url, self.timing)) as self.queue:
             while not self.stop.is_set():
                 self.queue.release_dead()
                 self.queue.enqueue_missing()
@@ -96,7 +103,7 @@ class Worker:
                     with contextlib.suppress(InterruptedStudyError):
                         self.queue.do_next(self.do, catch=(RunFailedError,))
                 elif RunState.RUNNING in states:
-                    self.stop.wait(POLL)
+                    self.stop.wait(self.timing.poll)
                 else:
                     return
 

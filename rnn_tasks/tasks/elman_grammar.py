@@ -12,9 +12,6 @@ from rnn_tasks.tasks.language_task import LanguageTask, Sampling
 from rnn_tasks.tasks.stream import SPLITS
 from rnn_tasks.texts.grammar import ELMAN
 
-NGRAM_CHARACTERS = 1_000_000
-"""Characters of an endless stream on which the n-gram is counted."""
-
 
 class ElmanGrammar(LanguageTask):
     """Predict the next character of a stream of sentences, separated by single spaces only.
@@ -30,6 +27,7 @@ class ElmanGrammar(LanguageTask):
         epoch_length: Batches per epoch of an endless stream, ``>= 1``; each epoch starts a new stream.
         val_characters: Characters of new sentences for the validation of an endless stream, ``>= 2``.
         test_characters: Characters of new sentences for the test, ``>= 2``.
+        baseline_characters: Characters of an endless stream on which the n-gram baseline is counted, ``>= 2``.
         sampling: Method of cutting sequences from the text (see :class:`LanguageTask`).
         batch_size: Training sequences per batch, in each process, ``>= 1``.
         sequence_length: Characters per sequence, ``>= 1``.
@@ -60,6 +58,7 @@ class ElmanGrammar(LanguageTask):
         epoch_length: int = 100,
         val_characters: int = 50_000,
         test_characters: int = 200_000,
+        baseline_characters: int = 1_000_000,
         sampling: Sampling = "sequential",
         batch_size: int = 64,
         sequence_length: int = 50,
@@ -79,8 +78,9 @@ class ElmanGrammar(LanguageTask):
         require(num_sentences is None or num_sentences >= 1, f"num_sentences must be at least 1, got {num_sentences}")
         require(0 < val_share < 1, f"val_share must be above 0 and below 1, got {val_share}")
         require(epoch_length >= 1, f"epoch_length must be at least 1, got {epoch_length}")
-        for name, value in {"val_characters": val_characters, "test_characters": test_characters}.items():
-            require(value >= 2, f"{name} must be at least 2, got {value}")
+        characters = {"val": val_characters, "test": test_characters, "baseline": baseline_characters}
+        for name, value in characters.items():
+            require(value >= 2, f"{name}_characters must be at least 2, got {value}")
         require(
             not endless or sampling in ("sequential", "sequential_reset"),
             f"sampling {sampling} needs a finite text: set num_sentences, or use sequential or sequential_reset",
@@ -88,7 +88,7 @@ class ElmanGrammar(LanguageTask):
         self.num_sentences = num_sentences
         self.val_share = val_share
         self.epoch_length = epoch_length
-        self.characters = {"val": val_characters, "test": test_characters}
+        self.characters = characters
         self._cached_stream: tuple[object, Tensor] = (None, torch.empty(0))
 
     @property
@@ -135,7 +135,7 @@ class ElmanGrammar(LanguageTask):
         """The symbols that the n-gram is counted on: the finite training text, or the start of the stream."""
         if self.num_sentences is not None:
             return self.symbols("train")
-        return self._new_symbols("train", 0, NGRAM_CHARACTERS)
+        return self._new_symbols("train", 0, self.characters["baseline"])
 
     @cached_property
     def _finite_text(self) -> str:

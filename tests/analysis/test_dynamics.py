@@ -35,7 +35,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import VariableDelayEcho
-from tests.analysis.layers import BATCH, CORES, GRUS, LSTMS, PLAIN, TASK, language_network, tagger, text
+from tests.helpers.layers import BATCH, CORES, GRUS, LSTMS, PLAIN, TASK, language_network, tagger, text
 
 
 def with_weight(network: Network, weight: Tensor) -> Network:

@@ -9,7 +9,7 @@ from rnn_tasks.analysis import encoded, state_trajectory
 from rnn_tasks.analysis.gates import carried, gate_activity, gate_values
 from rnn_tasks.cores import GRU, LSTM, ScratchGRU
 from rnn_tasks.errors import UsageError
-from tests.analysis.layers import BATCH, GRUS, LSTMS, PLAIN, tagger
+from tests.helpers.layers import BATCH, GRUS, LSTMS, PLAIN, tagger
 
 
 @pytest.mark.parametrize("with_state", [False, True])

@@ -7,7 +7,7 @@ import torch
 
 from rnn_tasks.callbacks import EigenvalueMonitor
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import CORES, UNSUPPORTED, echo, events, model_for, trainer
+from tests.helpers.monitored_runs import CORES, UNSUPPORTED, echo, events, model_for, trainer
 
 
 def numpy_eigenvalues(model: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rnn_tasks.analysis import gate_activity
 from rnn_tasks.callbacks import GateMonitor
 from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import (
+from tests.helpers.monitored_runs import (
     CORES,
     GATED,
     UNSUPPORTED,

@@ -9,7 +9,7 @@ from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.callbacks import GradientLagMonitor
 from rnn_tasks.callbacks.gradient_lag_monitor import MAX_COLUMNS, index_to_drop, logged_lags
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import (
+from tests.helpers.monitored_runs import (
     CORES,
     UNSUPPORTED,
     RecordingLogger,

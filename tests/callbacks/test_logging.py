@@ -19,7 +19,7 @@ from rnn_tasks.callbacks import (
     SpectralNormMonitor,
     ThroughputMonitor,
 )
-from tests.callbacks.watched import GATED, RecordingLogger, echo, events, grammar, model_for, trainer
+from tests.helpers.monitored_runs import GATED, RecordingLogger, echo, events, grammar, model_for, trainer
 
 MONITORED = ("gradient_norm/", "spectral_norm/", "spectral_norm_before_projection/", "spectral_radius/",
              "orthogonality_error/", "orthogonality_error_before_projection/", "throughput/", "gradient_by_lag/",

@@ -22,7 +22,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.spec import NOT_SCORED, Batch
-from tests.callbacks.watched import (
+from tests.helpers.monitored_runs import (
     CORES,
     GATED,
     UNSUPPORTED,

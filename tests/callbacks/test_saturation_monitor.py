@@ -9,7 +9,7 @@ from torch import nn
 from rnn_tasks.callbacks import SaturationMonitor
 from rnn_tasks.cores import RNN, Elman, Foreign
 from rnn_tasks.errors import UsageError
-from tests.callbacks.watched import (
+from tests.helpers.monitored_runs import (
     CORES,
     UNSUPPORTED,
     RecordingLogger,

@@ -16,7 +16,7 @@ from rnn_tasks.cores import Elman
 from rnn_tasks.errors import InterruptedRunError, UsageError
 from rnn_tasks.tasks import Text
 from rnn_tasks.texts.grammar import ELMAN
-from tests.callbacks.watched import CORES, GATED, UNSUPPORTED, echo, grammar, model_for, task_layer_pairs, trainer
+from tests.helpers.monitored_runs import CORES, GATED, UNSUPPORTED, echo, grammar, model_for, task_layer_pairs, trainer
 
 EVERY_STEP: dict[str, Any] = {"dense_steps": 1000, "dense_every": 1, "sample_length": 3}
 

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from rnn_tasks.callbacks import Reorthogonalize
 from rnn_tasks.cli.shipped import CONFIGS, shipped_names
-from tests.conftest import RnnTasks, small
+from tests.helpers.command_line import RnnTasks, small
 
 TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "watch"))
 MODELS = sorted(path.stem for path in CONFIGS.glob("models/*.yaml"))

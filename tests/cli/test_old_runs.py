@@ -7,8 +7,9 @@ import pytest
 import torch
 import yaml
 
-from rnn_tasks.runs.find import config_hash
-from tests.conftest import RnnTasks
+from rnn_tasks.report.run_data import load_runs
+from rnn_tasks.runs.find import RunLocation, config_hash
+from tests.helpers.command_line import RnnTasks
 
 
 def to_0_1_0(run: Path) -> None:
@@ -41,7 +42,11 @@ def test_commands_accept_a_run_of_version_0_1_0(trained: RnnTasks, task: str, co
     answers = [trained(name, str(folder), *arguments) for folder in (run, old)]
     assert answers[0] == answers[1]
     assert answers[0].status == 0
-    assert trained("analyze", str(old)).status == 0
+    (new_data,), (old_data,) = (load_runs([RunLocation(folder)]) for folder in (run, old))  # as analyze does
+    weights_of_both = [data.network.state_dict() for data in (new_data, old_data)]
+    assert weights_of_both[0].keys() == weights_of_both[1].keys()
+    assert all(torch.equal(weight, weights_of_both[1][name]) for name, weight in weights_of_both[0].items())
+    assert old_data.missing == new_data.missing
     for folder in (run, old):
         assert trained("resume", str(folder), "--trainer.max_steps", "6").status == 0
     weights = [torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for folder in (run, old)]

@@ -5,7 +5,7 @@ import pytest
 from rnn_tasks.cli.resume import fit_or_resume, resume_run
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.files import CONFIG, read_summary
-from tests.conftest import RnnTasks
+from tests.helpers.command_line import RnnTasks
 
 
 def test_resume_returns_a_finished_run(trained: RnnTasks) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from rnn_tasks.callbacks import RunSummary
-from tests.conftest import SMALL, RnnTasks, small
+from tests.helpers.command_line import SMALL, RnnTasks, small
 
 FIT_ECHO = ("fit", "--config", "echo", *SMALL)
 

@@ -15,7 +15,7 @@ from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.runs.find import config_hash
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
-from tests.conftest import SMALL_TEXT, RnnTasks, small
+from tests.helpers.command_line import SMALL_TEXT, RnnTasks, small
 
 SECTIONS = {"learning", "remembering", "flowing", "weights", "states"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from rnn_tasks.models.loading import load_model
 from rnn_tasks.runs.find import find_run
-from tests.conftest import RnnTasks
+from tests.helpers.command_line import RnnTasks
 
 
 def test_generate_prints_the_prefix_and_its_continuation(trained: RnnTasks) -> None:

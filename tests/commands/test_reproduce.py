@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from rnn_tasks.cli.exit_status import one_line_errors
 from rnn_tasks.cli.shipped import CONFIGS, shipped, shipped_names
+from rnn_tasks.commands.reproduce import reproduce
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.report.page import PAGE
@@ -21,7 +23,7 @@ from rnn_tasks.studies.published_values import (
     ngram_of_windows,
     reservoir_memory_capacity,
 )
-from tests.conftest import SMALL, SMALL_TEXT, RnnTasks
+from tests.helpers.command_line import SMALL, SMALL_TEXT, RnnTasks, run_command
 
 SETTINGS = dict(option.removeprefix("--").split("=") for option in SMALL)
 FOLDER = Path("lightning_logs/studies/reproduce")
@@ -49,12 +51,22 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture
-def results_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The path of a file that replaces the shipped results by TINY."""
-    path = tmp_path / "results.yaml"
+def results_file(working_folder: Path) -> Path:
+    """The path of a file of tiny results."""
+    path = working_folder / "results.yaml"
     path.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    monkeypatch.setattr("rnn_tasks.studies.published_file.RESULTS_FILE", path)
     return path
+
+
+@pytest.fixture
+def reproduce_tiny(presets: Path, capsys: pytest.CaptureFixture[str]) -> RnnTasks:
+    """Return the command ``reproduce`` with the tiny results instead of the shipped ones."""
+
+    def command(arguments: list[str]) -> None:
+        with one_line_errors():
+            reproduce(arguments, presets)
+
+    return lambda *arguments: run_command(command, [*arguments], capsys)
 
 
 def verdicts() -> dict[str, str]:

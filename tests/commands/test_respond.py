@@ -5,7 +5,7 @@ import pytest
 
 from rnn_tasks.models.loading import load_model
 from rnn_tasks.runs.find import find_run
-from tests.conftest import RnnTasks
+from tests.helpers.command_line import RnnTasks
 
 
 def test_respond_prints_one_answer_per_string(trained: RnnTasks) -> None:

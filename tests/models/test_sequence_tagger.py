@@ -16,7 +16,7 @@ from rnn_tasks.models import SequenceTagger
 from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.tasks import Echo, VariableDelayEcho
-from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS
+from tests.helpers.networks import CONDITION_AT, CORES, ELMAN, TASKS
 
 
 def tagger(task: str = "variable_delay_echo", core: Callable[[int], Core] = ELMAN, **options: Any) -> SequenceTagger:

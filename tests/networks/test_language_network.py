@@ -10,7 +10,7 @@ from rnn_tasks.cores import Normal
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.spec import TaskSpec
-from tests.networks.layers import TEXT, TEXT_CORES, language_network
+from tests.helpers.networks import TEXT, TEXT_CORES, language_network
 
 
 @pytest.mark.parametrize("core", TEXT_CORES)

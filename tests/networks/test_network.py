@@ -12,7 +12,7 @@ from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.networks.network import linear_readout
 from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import TaskSpec
-from tests.networks.layers import (
+from tests.helpers.networks import (
     CONDITION_AT,
     CORES,
     ELMAN,

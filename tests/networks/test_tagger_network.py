@@ -11,7 +11,7 @@ from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.networks.tagger_network import ConditionAt
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
-from tests.networks.layers import CONDITION_AT, CORES, ELMAN, TASKS, tagger_network
+from tests.helpers.networks import CONDITION_AT, CORES, ELMAN, TASKS, tagger_network
 
 # Encoding
 

@@ -20,7 +20,7 @@ from rnn_tasks.report.gates import (
 )
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
-from tests.report.untrained_runs import make_run
+from tests.helpers.report_runs import make_run
 
 COPY = Copy(layout="arjovsky", num_symbols=3, delay=4, test_sequences=20)
 

@@ -12,7 +12,7 @@ from rnn_tasks.report.gradients import AFTER, BEFORE
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
-from tests.report.untrained_runs import curve, make_run
+from tests.helpers.report_runs import curve, make_run
 
 ECHO = Echo(delay=3, test_sequences=20)
 NAMES = ("gradient_by_lag", "gradient_in_training", "clipping", "stretching")

@@ -19,7 +19,7 @@ from rnn_tasks.report.gradients import (
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo
-from tests.report.untrained_runs import curve, make_run, small_network
+from tests.helpers.report_runs import curve, make_run, small_network
 
 ECHO = Echo(delay=3, test_sequences=20)
 

@@ -5,7 +5,7 @@ from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Copy, ElmanGrammar
-from tests.report.untrained_runs import make_run, small_network
+from tests.helpers.report_runs import make_run, small_network
 
 GRAMMAR = ElmanGrammar(test_characters=6000)
 

@@ -10,11 +10,10 @@ from rnn_tasks.cores import Elman
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.plots.jacobians import LOWEST, draw_exponents, draw_products
 from rnn_tasks.plots.style import NARROW, WIDE
-from rnn_tasks.report import jacobians as module
-from rnn_tasks.report.jacobians import stretching, time_constant
+from rnn_tasks.report.jacobians import MIN_STEPS, stretching, time_constant
 from rnn_tasks.report.run_data import in_double_precision
 from rnn_tasks.tasks import Copy
-from tests.report.untrained_runs import make_run, small_network
+from tests.helpers.report_runs import make_run, small_network
 
 TASK = Copy(layout="arjovsky", delay=20, test_sequences=20)
 
@@ -41,16 +40,13 @@ def test_stretching_of_a_linear_network_is_a_matrix_power() -> None:
     assert time_constant(found.untrained.exponents) == pytest.approx(-1 / math.log(0.9))
 
 
-def test_stretching_uses_fewer_steps_when_states_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stretching_uses_fewer_steps_when_states_are_large() -> None:
     batch = make_run(TASK).batch
     assert batch is not None
     model = in_double_precision(small_network(TASK, 6))
-    monkeypatch.setattr(module, "MAX_WORK", 20 * 6**3)
-    assert stretching(model, model, batch).trained.steps == 20
-    monkeypatch.setattr(module, "MAX_WORK", 1)
-    assert stretching(model, model, batch).trained.steps == module.MIN_STEPS
-    monkeypatch.setattr(module, "PRODUCTS", 3)
-    assert stretching(model, model, batch).trained.after.tolist() == [3, 6]
+    assert stretching(model, model, batch, max_work=20 * 6**3).trained.steps == 20
+    assert stretching(model, model, batch, max_work=1).trained.steps == MIN_STEPS
+    assert stretching(model, model, batch, max_work=1, products=3).trained.after.tolist() == [3, 6]
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

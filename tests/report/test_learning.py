@@ -23,7 +23,7 @@ from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
-from tests.report.untrained_runs import curve, make_run
+from tests.helpers.report_runs import curve, make_run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rnn_tasks.cores import GRU, LSTM, RNN
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.report.matrices import largest, lines_of, norms, over_training, spectra
 from rnn_tasks.tasks import Copy
-from tests.report.untrained_runs import curve, make_run
+from tests.helpers.report_runs import curve, make_run
 
 COPY = Copy(test_sequences=20)
 

@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 
-from rnn_tasks.plots import next_character
 from rnn_tasks.plots.next_character import draw_next_characters
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.next_character import PREFIX, exact_probabilities, next_characters_of
 from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
-from tests.report.untrained_runs import make_run
+from tests.helpers.report_runs import make_run
 
 GRAMMAR = ElmanGrammar(test_characters=4000)
 
@@ -58,15 +57,12 @@ def test_picture_marks_the_actual_next_characters(width: float) -> None:
     assert figure.axes[-1].get_ylabel() == "probability"
 
 
-def test_picture_shows_a_bounded_number_of_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picture_shows_a_bounded_number_of_characters() -> None:
     along = next_characters_of(make_run(GRAMMAR))
     assert along is not None
-    monkeypatch.setattr(next_character, "MOST", 3)
-    ax = draw_next_characters([("the network", along)], WIDE).axes[0]
+    ax = draw_next_characters([("the network", along)], WIDE, most=3).axes[0]
     assert len(ax.get_yticklabels()) == 3
-    monkeypatch.setattr(next_character, "MOST", 99)
     sure = along._replace(probabilities=np.eye(len(along.characters))[np.full(PREFIX, 4)])
-    monkeypatch.setattr(next_character, "FEWEST", 1)
     shown = [along.characters[4]]
-    ax = draw_next_characters([("the network", sure)], WIDE).axes[0]
+    ax = draw_next_characters([("the network", sure)], WIDE, fewest=1, most=99).axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == shown

@@ -22,7 +22,7 @@ from rnn_tasks.report.run_data import (
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import RunLocation, find_run, read_config
 from rnn_tasks.tasks import Copy, Echo, Text, VariableDelayEcho
-from tests.conftest import RnnTasks, small
+from tests.helpers.command_line import RnnTasks, small
 
 
 @pytest.fixture

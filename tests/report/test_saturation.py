@@ -13,7 +13,7 @@ from rnn_tasks.plots.saturation import draw_saturation
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 from rnn_tasks.tasks import Copy
-from tests.report.untrained_runs import curve, make_run, small_network
+from tests.helpers.report_runs import curve, make_run, small_network
 
 COPY = Copy(test_sequences=20)
 

@@ -16,7 +16,7 @@ from rnn_tasks.report.trajectories import (
     units_of,
 )
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar
-from tests.report.untrained_runs import make_run, small_network
+from tests.helpers.report_runs import make_run, small_network
 
 ECHO = Echo(delay=2, test_sequences=20, min_eval_length=12, max_eval_length=12)
 

@@ -7,7 +7,7 @@ from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
-from tests.report.untrained_runs import make_run, register_network
+from tests.helpers.report_runs import make_run, register_network
 
 ECHO = Echo(delay=1, alphabet_size=4, test_sequences=20)
 

@@ -28,7 +28,7 @@ from rnn_tasks.report.words import (
 from rnn_tasks.spec.vocabulary import SPACE
 from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
-from tests.report.untrained_runs import make_run, small_network
+from tests.helpers.report_runs import make_run, small_network
 
 GRAMMAR = ElmanGrammar(test_characters=20_000)
 
@@ -69,10 +69,9 @@ def test_words_of_equals_the_analysis_functions(grammar: Any) -> None:
     assert len(purity_table([("A: one", found), ("B: two", found)]).rows) == 8  # type: ignore[union-attr]
 
 
-def test_most_frequent_keeps_alphabetical_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WORDS", 2)
+def test_most_frequent_keeps_alphabetical_order() -> None:
     states = np.arange(3.0)[:, None]
-    kept = most_frequent(WordStates(("a", "b", "c"), states, np.array([5, 1, 9])))
+    kept = most_frequent(WordStates(("a", "b", "c"), states, np.array([5, 1, 9])), count=2)
     assert (kept.words, kept.states.ravel().tolist(), kept.counts.tolist()) == (("a", "c"), [0.0, 2.0], [5, 9])
 
 

@@ -33,10 +33,10 @@ def test_overview_names_the_runs(echo: RunLocation) -> None:
 
 
 def test_write_report_lists_missing_data_at_the_end(
-    echo: RunLocation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    echo: RunLocation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(write, "SECTIONS", (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),))
-    page = write.write_report([echo, echo], tmp_path / "deep" / "er")
+    sections = (lambda runs: Section("one", "One?", [Paragraph("Yes.")], {"n": 1}),)
+    page = write.write_report([echo, echo], tmp_path / "deep" / "er", sections)
     assert page == tmp_path / "deep" / "er" / PAGE
     text = page.read_text()
     assert text.index("Yes.") < text.rindex("Missing data of these runs") < text.index("B: snapshots during training")

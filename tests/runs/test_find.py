@@ -4,7 +4,7 @@ import pytest
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.find import best_checkpoint, config_hash, find_run, read_config
-from tests.conftest import RnnTasks
+from tests.helpers.command_line import RnnTasks
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from rnn_tasks.runs.find import config_hash, read_config
 from rnn_tasks.runs.hyperparameters import hyperparameters
 from rnn_tasks.runs.record import RunRecord, run_folder, run_record
-from tests.callbacks.watched import RecordingLogger, echo, model_for, trainer
-from tests.conftest import SMALL, RnnTasks
+from tests.helpers.command_line import SMALL, RnnTasks
+from tests.helpers.monitored_runs import RecordingLogger, echo, model_for, trainer
 
 CONFIG: dict[str, Any] = {
     "seed_everything": 5,

@@ -16,14 +16,15 @@ import sqlalchemy
 import tensorboard.backend.event_processing.event_accumulator  # noqa: F401  # imported once, not in each process
 
 from rnn_tasks.runs.files import CONFIG, SUMMARY, write_atomically
-from rnn_tasks.studies import queue, worker
 from rnn_tasks.studies.outcome import Failure
 from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
 from rnn_tasks.studies.progress import Progress
+from rnn_tasks.studies.queue import RunQueue, Timing
 from rnn_tasks.studies.worker import Worker
 
 AXES = {"network": tuple(Variant(name) for name in "abcd")}
 TOGETHER, KILLED = (Plan(name, "", (), {}, AXES, tuple(range(3)), None, None) for name in ("together", "killed"))
+TIMING = Timing(poll=0.02, heartbeat=1, grace=2)  # dead workers are noticed soon
 TRAINED = "trained"
 """The file with a line for each completed training of a run."""
 
@@ -77,7 +78,7 @@ def fork(plan: Plan, url: str, folder: Path, statements: int = 0) -> int:
         sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", kill)
     status = 1
     try:
-        FakeWorker(plan, url, folder / "runs", Progress(plan, 1), threading.Event()).work()
+        FakeWorker(plan, url, folder / "runs", Progress(plan, 1), threading.Event(), TIMING).work()
         status = 0
     finally:
         os._exit(status)
@@ -91,10 +92,8 @@ def ended(*workers: int) -> list[int]:
 def main() -> None:
     """Print exit statuses: of two workers on one study, of killed workers on another, and of the last two on that."""
     url, folder = sys.argv[1], Path(sys.argv[2])
-    worker.POLL = 0.02
-    queue.HEARTBEAT, queue.GRACE = 1, 2  # dead workers are detected soon
     # Do late imports once, before all forks.
-    queue.RunQueue(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
+    RunQueue(TOGETHER, f"sqlite:///{folder / 'warm.db'}").close()
     draw, killed = random.Random(0), list[int]()
     shared = ended(*(fork(TOGETHER, url, folder / TOGETHER.name) for _ in range(2)))
     for _ in range(PAIRS):

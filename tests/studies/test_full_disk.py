@@ -16,8 +16,8 @@ from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
 from rnn_tasks.studies.plan_file import read_plan
 from rnn_tasks.studies.queue import REASON, RunQueue, RunState
 from rnn_tasks.studies.worker import Worker, work_on
-from tests.conftest import RnnTasks
-from tests.studies.test_worker import plan_file
+from tests.helpers.command_line import RnnTasks
+from tests.helpers.studies import plan_file
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
 NAMES = [run.name for run in PLAN.runs()]

@@ -7,8 +7,9 @@ from pathlib import Path
 from rnn_tasks.runs.files import CONFIG, SUMMARY
 from rnn_tasks.studies.plan_file import read_plan
 from rnn_tasks.studies.queue import RUN_NAME, RunQueue
-from tests.conftest import RnnTasks
-from tests.studies.test_worker import plan_file, start, wait_until
+from tests.helpers.command_line import RnnTasks
+from tests.helpers.processes import wait_until
+from tests.helpers.studies import plan_file, start_worker
 
 STUDY = Path("lightning_logs/studies/tiny")
 
@@ -39,8 +40,8 @@ def test_study_killed_five_times_equals_undisturbed_one(rnn_tasks: RnnTasks) -> 
     plan_file(budget={"steps": 30})
     kills = 0
     for reached in kill_conditions():
-        worker = start()
-        wait_until(lambda reached=reached, worker=worker: reached() or worker.poll() is not None, seconds=180)
+        worker = start_worker()
+        wait_until(lambda reached=reached, worker=worker: reached() or worker.poll() is not None)
         worker.send_signal(signal.SIGKILL)
         kills += worker.wait() == -signal.SIGKILL
     assert kills == 5
@@ -49,7 +50,7 @@ def test_study_killed_five_times_equals_undisturbed_one(rnn_tasks: RnnTasks) -> 
     assert sorted(p.name for p in (STUDY / "runs").iterdir() if p.is_dir()) == ["qr-seed0", "rnn-seed0"]
     killed = table()
     Path("lightning_logs").rename("killed")
-    workers = [start(), start()]
+    workers = [start_worker(), start_worker()]
     assert [worker.wait(timeout=180) for worker in workers] == [0, 0]
     assert done() == ["qr-seed0", "rnn-seed0"]
     assert table() == killed

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
-from rnn_tasks.studies.queue import ATTEMPT, FROM_SCRATCH, REASON, RUN_NAME, TRANSIENT, RunQueue, RunState
+from rnn_tasks.studies.queue import ATTEMPT, FROM_SCRATCH, REASON, RUN_NAME, TRANSIENT, RunQueue, RunState, Timing
 from rnn_tasks.studies.storage import WORKER, without_password
 from rnn_tasks.studies.worker_id import is_alive_here, is_dead, start_time
 
@@ -144,7 +144,7 @@ def interrupted(trial: optuna.Trial, run: PlannedRun) -> float:
     raise KeyboardInterrupt
 
 
-def test_unclaimed_trial_of_dead_worker_is_released(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unclaimed_trial_of_dead_worker_is_released(url: str) -> None:
     queue = RunQueue(PLAN, url)
     queue.enqueue_missing()
     with pytest.warns(UserWarning, match="Heartbeat"):
@@ -153,13 +153,12 @@ def test_unclaimed_trial_of_dead_worker_is_released(url: str, monkeypatch: pytes
     queue.file_lock = None  # as with a database that has row locks: a worker may be claiming the trial
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.RUNNING
-    monkeypatch.setattr("rnn_tasks.studies.queue.GRACE", -1)
+    queue.timing = Timing(grace=-1)
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.FAIL
     with pytest.warns(UserWarning, match="Heartbeat"):
         trial = queue.study.ask()
-    monkeypatch.undo()
-    queue.file_lock = lock
+    queue.timing, queue.file_lock = Timing(), lock
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.FAIL
     queue.enqueue_missing()

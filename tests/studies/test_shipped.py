@@ -12,7 +12,7 @@ from rnn_tasks.studies.published import SomeRuns
 from rnn_tasks.studies.report import SUMMARY, write_study
 from rnn_tasks.studies.table import read_runs, run_names
 from rnn_tasks.studies.worker import work_on
-from tests.conftest import RnnTasks
+from tests.helpers.command_line import RnnTasks
 
 LARGE = [name for name in study_names() if "large" in yaml.safe_load((STUDIES / f"{name}.yaml").read_text())]
 

@@ -3,15 +3,10 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from rnn_tasks.report.page import NUMBERS, PAGE
 from rnn_tasks.studies.outcome import Failure
@@ -20,27 +15,9 @@ from rnn_tasks.studies.plan_file import read_plan
 from rnn_tasks.studies.progress import Progress
 from rnn_tasks.studies.queue import RunQueue, RunState
 from rnn_tasks.studies.worker import Worker
-from tests.conftest import RnnTasks
-
-TINY: dict[str, Any] = {
-    "about": "A tiny study.",
-    "configs": "echo",
-    "set": {
-        "trainer.val_check_interval": 2,
-        "data.batch_size": 4,
-        "data.val_sequences": 9,
-        "data.test_sequences": 9,
-        "model.core.hidden_size": 8,
-    },
-    "axes": {"network": {"rnn": {"configs": "models/rnn"}, "qr": {"configs": "models/qr_rnn"}}},
-    "seeds": [0],
-    "budget": {"steps": 4},
-}
-
-
-def plan_file(**changes: Any) -> str:
-    Path("tiny.yaml").write_text(yaml.safe_dump({**TINY, **changes}, sort_keys=False))
-    return "tiny.yaml"
+from tests.helpers.command_line import RnnTasks
+from tests.helpers.processes import wait_until
+from tests.helpers.studies import plan_file, start_worker
 
 
 def states() -> dict[str, RunState]:
@@ -111,18 +88,6 @@ def test_retry_from_scratch_keeps_the_failed_folder(tmp_path: Path, monkeypatch:
     assert (tmp_path / "rnn-seed0.failed1/config.yaml").read_text() == "first"
 
 
-def start(*arguments: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "rnn_tasks", "study", "run", "tiny.yaml", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_until(condition: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def processes_in(folder: Path) -> list[str]:
     """Return the IDs of the other processes whose working directory is a folder."""
     pids = []
@@ -135,7 +100,7 @@ def processes_in(folder: Path) -> list[str]:
 
 def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
     plan_file(budget={"steps": 100_000})
-    worker = start()
+    worker = start_worker()
     runs = Path("lightning_logs/studies/tiny/runs")
     wait_until(lambda: list(runs.glob("*/config.yaml")))
     worker.send_signal(signal.SIGINT)

@@ -12,14 +12,9 @@ from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import ElmanGrammar
 from rnn_tasks.texts.grammar import ELMAN
 
-SMALL = {"batch_size": 3, "sequence_length": 20, "epoch_length": 5, "val_characters": 400, "test_characters": 500}
+SMALL = {"batch_size": 3, "sequence_length": 20, "epoch_length": 5, "val_characters": 400, "test_characters": 500,
+         "baseline_characters": 20_000}  # fmt: skip
 CORPUS = {"num_sentences": 600, "seed": 42, "batch_size": 1, "sequence_length": 25, "eval_batch_size": 1}
-
-
-@pytest.fixture(autouse=True)
-def small_ngram(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count the n-gram of an endless stream on few characters, to save time."""
-    monkeypatch.setattr("rnn_tasks.tasks.elman_grammar.NGRAM_CHARACTERS", 20_000)
 
 
 def endless(**arguments: Any) -> ElmanGrammar:

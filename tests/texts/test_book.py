@@ -1,7 +1,7 @@
 import gc
 import hashlib
+import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,22 +16,29 @@ import pytest
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.texts import book as module
-from rnn_tasks.texts.book import download, read_book
+from tests.helpers.processes import free_port
 
 STAND_IN = b"The Time Machine,\r\nby nobody\r\n"
 READ = "The Time Machine,\nby nobody\n"
+SHA1 = hashlib.sha1(STAND_IN).hexdigest()
+URL = "URL_OF_THE_STAND_IN"
+"""The environment variable with the address of the stand-in, for :func:`read_book` and :func:`download` below."""
+
+
+def read_book(path: str | None = None) -> str:
+    return module.read_book(path, os.environ[URL], SHA1)
+
+
+def download() -> Path:
+    return module.download(os.environ[URL], SHA1)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Replace the book by a stand-in, without a copy, a cache or a network."""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        port = closed.getsockname()[1]
     monkeypatch.delenv("RNN_TASKS_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{port}/timemachine.txt")
-    monkeypatch.setattr(module, "SHA1", hashlib.sha1(STAND_IN).hexdigest())
+    monkeypatch.setenv(URL, f"http://127.0.0.1:{free_port()}/timemachine.txt")
     monkeypatch.setattr("pooch.os_cache", lambda project: tmp_path / "cache" / project)
     return tmp_path / "cache" / "rnn_tasks"
 
@@ -62,7 +69,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{server.server_port}/timemachine.txt")
+        monkeypatch.setenv(URL, f"http://127.0.0.1:{server.server_port}/timemachine.txt")
         thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield host
@@ -131,7 +138,7 @@ def test_another_edition_is_read_with_a_note(tmp_path: Path, capsys: pytest.Capt
     assert read_book(str(tmp_path)) == "The Chronic Argonauts"
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == f"note: {file} is not the edition of the published results (its SHA-1 is not {module.SHA1})\n"
+    assert printed.err == f"note: {file} is not the edition of the published results (its SHA-1 is not {SHA1})\n"
 
 
 def test_binary_copy_raises(tmp_path: Path) -> None:
@@ -175,8 +182,8 @@ def test_two_threads_download_the_book_once(host: Host, monkeypatch: pytest.Monk
 
 def test_two_processes_download_the_book_once_and_silently(host: Host, cache: Path) -> None:
     script = "import sys, pooch; from rnn_tasks.texts import book; pooch.os_cache = lambda _: sys.argv[1];"
-    script += "book.URL, book.SHA1 = sys.argv[2:]; print(book.read_book(), end='')"
-    command = [sys.executable, "-c", script, str(cache), module.URL, module.SHA1]
+    script += "print(book.read_book(None, *sys.argv[2:]), end='')"
+    command = [sys.executable, "-c", script, str(cache), os.environ[URL], SHA1]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "12"]
     assert [process.communicate() for process in processes] == [(READ, ""), (READ, "")]
     assert len(host.requests) == 1
@@ -215,7 +222,7 @@ def test_wrong_download_raises_and_is_not_kept(broken: dict[str, Any], host: Hos
         setattr(host, name, value)
     message = download_error()
     assert len(host.requests) == 1
-    for text in (module.URL, module.SHA1, "--data.path", "RNN_TASKS_DATA"):
+    for text in (os.environ[URL], SHA1, "--data.path", "RNN_TASKS_DATA"):
         assert text in message
     assert "\n" not in message
     assert {file.name for file in cache.iterdir()} <= {".timemachine.txt.lock"}
@@ -225,7 +232,7 @@ def test_wrong_download_raises_and_is_not_kept(broken: dict[str, Any], host: Hos
 
 def test_missing_network_raises_and_names_the_options() -> None:
     message = download_error()
-    for text in (module.URL, module.SHA1, "--data.path", "RNN_TASKS_DATA"):
+    for text in (os.environ[URL], SHA1, "--data.path", "RNN_TASKS_DATA"):
         assert text in message
     assert "\n" not in message
 

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
+from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, Orthogonal, ScratchGRU
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
 from rnn_tasks.runs.logger import RunLogger
 from rnn_tasks.tasks import Echo, ElmanGrammar, Task
@@ -76,6 +76,15 @@ def echo() -> Echo:
 
 def grammar() -> ElmanGrammar:
     return ElmanGrammar(num_sentences=40, batch_size=3, sequence_length=12, eval_batch_size=2)
+
+
+def small_task() -> Echo:
+    return Echo(delay=1, sequence_length=5, min_eval_length=5, max_eval_length=6, alphabet_size=3, batch_size=8)
+
+
+def small_model(core: Callable[[int], Core] | None = None) -> SequenceTagger:
+    core = core or partial(Elman, hidden_size=12, recurrent_init=Orthogonal())
+    return SequenceTagger(core, small_task().spec, partial(torch.optim.Adam, lr=0.05))
 
 
 def task_layer_pairs(names: Iterable[str]) -> list[tuple[Callable[[], Task], str]]:
