@@ -30,7 +30,7 @@ def seeded() -> None:
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a text of about 17,000 characters to use instead of the book: lines of words from few syllables."""
+    """Write a text of about 54,000 characters to use instead of the book: lines of words from few syllables."""
     draw = random.Random(0)
     words = ["".join(draw.choices(["ti", "me", "tra", "vel", "ler", "o", "bscu", "re"], k=3)) for _ in range(300)]
     lines = [" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(700)]

@@ -49,7 +49,8 @@ def after_training(folder: Path, make: Callable[[], Any], core: Any, watched: bo
     """All that training has changed: weights, optimizer, random numbers, and what is known of the running text."""
     task = make()
     model = model_for(task, core)
-    run = trainer(*(all_of_them() if watched else []), folder=folder, **options)
+    steps = {"max_steps": 5, "val_check_interval": 3}
+    run = trainer(*(all_of_them() if watched else []), folder=folder, **{**steps, **options})
     run.fit(model, task)
     carried = getattr(model, "carried", {}).get("train")
     return model.state_dict(), run.optimizers[0].state_dict()["state"], torch.get_rng_state(), carried, model.training

@@ -38,7 +38,8 @@ def test_no_config_is_left_out() -> None:
     ],
 )
 def test_every_network_can_be_watched(rnn_tasks: RnnTasks, task: str, model: str, left_out: set[str]) -> None:
-    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", "--config", "watch", *small(task))
+    options = [*small(task), "--trainer.val_check_interval=4"]
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", "--config", "watch", *options)
     assert (said.status, said.err) == (0, "")
     assert {line.split()[0] for line in said.out.splitlines() if line.endswith("left out")} == left_out
     assert Path(f"lightning_logs/{task}/version_0/snapshots.pt").is_file()

@@ -167,7 +167,7 @@ def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(
     words = [*ECHO, "--trainer.max_steps=8", *saving, *more]
     assert rnn_tasks(*words).status == 0
     whole = without_clock(state(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((1, 3, 4, 7) if not more else (2, 5), start=1):
+    for run, killed_at in enumerate((1, 3, 7) if not more else (5,), start=1):
 
         def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:
@@ -192,10 +192,11 @@ def test_a_run_on_text_that_is_killed_in_the_middle_of_an_epoch_ends_with_the_sa
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
     words = ["fit", "--config", task, *small(task), "--trainer.max_steps=10", "--model.dropout=0.4", *saving]
+    words += ["--trainer.val_check_interval=5"]
     words += ["--data.epoch_length=7"] if task == "elman_grammar" else ["--data.batch_size=500"]  # 7 batches
     assert rnn_tasks(*words).status == 0
     whole = without_clock(state(Path(f"lightning_logs/{task}/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((2, 5, 9), start=1):
+    for run, killed_at in enumerate((5, 9), start=1):
 
         def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:

@@ -1,3 +1,4 @@
+import io
 import json
 import math
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from rnn_tasks.plots.style import NARROW
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES
 from rnn_tasks.runs.files import write_atomically
@@ -31,12 +33,25 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnn_tasks.report.page.drawn", empty)
 
 
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw each picture once and coarsely, for tests of what can be drawn."""
+
+    def sketch(picture: Picture) -> tuple[dict[str, bytes], bytes]:
+        picture.draw(NARROW).savefig(io.BytesIO(), dpi=20)
+        return {f"{PICTURES}/{picture.name}.svg": b"<svg/>"}, b"<svg/>"
+
+    monkeypatch.setattr("rnn_tasks.report.page.drawn", sketch)
+
+
 def numbers(folder: str | Path) -> dict[str, object]:
     found: dict[str, object] = json.loads((Path(folder) / NUMBERS).read_text())
     return found
 
 
-@pytest.mark.parametrize("task", ["copy", "variable_delay_echo", "elman_grammar"])
+@pytest.mark.parametrize(
+    "task", ["copy", *(pytest.param(task, marks=pytest.mark.slow) for task in ("variable_delay_echo", "elman_grammar"))]
+)
 def test_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
     said = trained("analyze", task)
     folder = Path("lightning_logs") / task / "version_0" / "report"
@@ -68,13 +83,17 @@ def test_runs_side_by_side(rnn_tasks: RnnTasks) -> None:
     assert "no SnapshotRecorder" not in Path("both", PAGE).read_text()
 
 
-def test_the_same_report_twice_is_the_same(trained: RnnTasks) -> None:
+@pytest.mark.parametrize("pictures", ["undrawn", pytest.param("", marks=pytest.mark.slow)])
+def test_the_same_report_twice_is_the_same(trained: RnnTasks, request: pytest.FixtureRequest, pictures: str) -> None:
+    if pictures:
+        request.getfixturevalue(pictures)
     for name in ("one", "two"):
         assert trained("analyze", "echo", "--output", name).status == 0
     for path in Path("one").rglob("*.*"):
         assert path.read_bytes() == (Path("two") / path.relative_to("one")).read_bytes(), path
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_layer_of_ones_own(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
     (tmp_path / "their_layer.py").write_text(
         "import torch\n"
@@ -129,8 +148,18 @@ def change_checkpoints(run: Path, change: Callable[[dict[str, Any]], None]) -> N
         torch.save(checkpoint, path)
 
 
-@pytest.mark.parametrize("factor", [float("nan"), 1e30, 0.0])
-@pytest.mark.parametrize("task", ["copy", "elman_grammar"])
+@pytest.mark.usefixtures("sketched")
+@pytest.mark.parametrize(
+    ("task", "factor"),
+    [
+        ("copy", math.nan),
+        pytest.param("copy", 1e30, marks=pytest.mark.slow),
+        pytest.param("copy", 0.0, marks=pytest.mark.slow),
+        pytest.param("elman_grammar", math.nan, marks=pytest.mark.slow),
+        pytest.param("elman_grammar", 1e30, marks=pytest.mark.slow),
+        ("elman_grammar", 0.0),
+    ],
+)
 def test_a_network_that_has_diverged_or_is_dead_is_shown_as_far_as_it_can(
     trained: RnnTasks, task: str, factor: float
 ) -> None:
@@ -189,6 +218,7 @@ def test_data_that_has_changed_is_not_shown_to_the_network(trained: RnnTasks) ->
     assert "accuracy_by_delay" not in page_of("echo")
 
 
+@pytest.mark.slow
 def test_a_text_of_formulas_and_long_words(rnn_tasks: RnnTasks, recwarn: pytest.WarningsRecorder) -> None:
     text = "$x^$ costs US$5-$10 $\\undefined{$ \N{CJK UNIFIED IDEOGRAPH-4E00} <script>alert(1)</script> " + "w" * 150
     Path("odd.txt").write_text(f"{text} " * 60)

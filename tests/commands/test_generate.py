@@ -18,6 +18,7 @@ def test_the_prefix_and_what_the_network_writes_after_it(trained: RnnTasks) -> N
     assert said.err == ""
 
 
+@pytest.mark.slow
 def test_a_fresh_process_writes_the_same(trained: RnnTasks) -> None:
     words = ["generate", "elman_grammar", "--temperature", "1", "--length", "50", "--seed", "9"]
     command = [sys.executable, "-m", "rnn_tasks", *words]

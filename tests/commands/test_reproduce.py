@@ -79,6 +79,7 @@ def trained_runs(out: str) -> list[str]:
     return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
 
 
+@pytest.mark.slow
 def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, reproduce_tiny: RnnTasks) -> None:
     said = reproduce_tiny("--jobs", "2")
     assert (said.status, said.err) == (0, "")
@@ -108,6 +109,7 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, reproduce_tiny: R
     assert rnn_tasks("respond", "echo", "abc").status == 2  # these are nobody's newest run
 
 
+@pytest.mark.slow
 def test_failed_run_is_a_row_with_its_reason(reproduce_tiny: RnnTasks, presets: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
     presets.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))

@@ -1,13 +1,13 @@
 from pathlib import Path
 
 from rnn_tasks.report.blocks import Picture, Table
-from rnn_tasks.report.hidden_states import hidden_states_section
+from rnn_tasks.report.hidden_states import hidden_states_section, next_characters
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunPlace
 from rnn_tasks.tasks import Copy, ElmanGrammar
 from tests.helpers.report_runs import made, network_of
 
-GRAMMAR = ElmanGrammar(test_characters=6000)
+GRAMMAR = ElmanGrammar(test_characters=6000, baseline_characters=20_000)
 
 
 def test_the_section_of_a_run_on_the_grammar(trained_logs: Path) -> None:
@@ -38,8 +38,8 @@ def test_section_of_two_runs_shares_what_they_read() -> None:
     titles = [field.get_title(loc="left") for field in picture.draw(7).axes]
     assert titles[:3] == ["A: one", "B: two", "the grammar"]
     other = ElmanGrammar(test_characters=6000, seed=3)
-    apart = hidden_states_section([made(GRAMMAR, "A: one"), made(other, "B: two")])
-    assert [b.name for b in apart.blocks if isinstance(b, Picture)][-2:] == ["next_character_1", "next_character_2"]
+    apart, _ = next_characters([made(GRAMMAR, "A: one"), made(other, "B: two")], [])
+    assert [block.name for block in apart if isinstance(block, Picture)] == ["next_character_1", "next_character_2"]
 
 
 def test_what_cannot_be_shown_is_said() -> None:

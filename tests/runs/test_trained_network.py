@@ -245,6 +245,7 @@ def test_network_class_of_an_unknown_model_is_refused(name: str) -> None:
         network_class_of(name)
 
 
+@pytest.mark.slow
 def test_load_network_needs_no_lightning(trained: RnnTasks) -> None:
     tasks = ("variable_delay_echo", "time_machine")
     program = (

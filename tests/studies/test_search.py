@@ -92,6 +92,7 @@ def test_drawn_values_are_within_bounds_and_options(tmp_path: Path) -> None:
     assert RANGES["rate"].variant(0.0123456).name == "0.01235"
 
 
+@pytest.mark.slow
 def test_tpe_improves_with_results(tmp_path: Path) -> None:
     plan = search("tpe", 40)
     with closing(RunQueue(plan, url(tmp_path))) as queue:

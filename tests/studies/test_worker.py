@@ -24,6 +24,7 @@ def states() -> dict[str, RunState]:
     return RunQueue(read_plan("tiny.yaml"), "sqlite:///lightning_logs/studies/tiny/study.db").states()
 
 
+@pytest.mark.slow
 def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     path = plan_file()
     said = rnn_tasks("study", "run", path, "--jobs", "2")
@@ -47,6 +48,7 @@ def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     assert rnn_tasks("respond", "echo", "abc").status == 2  # a run of a study is nobody's newest run
 
 
+@pytest.mark.slow
 def test_failed_runs_are_rows_and_stop_no_others(rnn_tasks: RnnTasks) -> None:
     axes = {
         "network": {
@@ -98,6 +100,7 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
     plan_file(budget={"steps": 100_000})
     worker = start_worker()

@@ -180,6 +180,7 @@ def test_two_that_want_it_at_once_fetch_it_once(host: Host, monkeypatch: pytest.
     assert len(host.requests) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_it_once_and_say_nothing(host: Host, cache: Path) -> None:
     script = "import sys, pooch; from rnn_tasks.texts import book; pooch.os_cache = lambda _: sys.argv[1];"
     script += "print(book.book(None, *sys.argv[2:]), end='')"
