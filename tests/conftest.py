@@ -14,6 +14,7 @@ from rnn_tasks.commands import main
 from rnn_tasks.texts.book import NAME, VARIABLE
 from tests.helpers import rotation
 from tests.helpers.command_line import CommandResult, RnnTasks, run_command, small
+from tests.helpers.configs import TASKS
 
 
 def pytest_configure() -> None:
@@ -72,7 +73,7 @@ def trained_logs(tmp_path_factory: pytest.TempPathFactory, stand_in: Path) -> Pa
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["rnn-tasks"])
         patch.setenv(VARIABLE, str(stand_in))
-        for task in ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar"):
+        for task in TASKS:
             main(["fit", "--config", task, *small(task)])
     return folder / "lightning_logs"
 

@@ -5,6 +5,7 @@ import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import rnn_tasks
@@ -64,10 +65,16 @@ def imported(node: ast.AST, path: Path) -> Iterator[str]:
                 yield full if full in FILES else base
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def arrows(module: str, top_level_only: bool = False) -> set[str]:
     """The modules of the package that a module imports."""
     path = FILES[module]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parse(path)
     nodes = tree.body if top_level_only else list(ast.walk(tree))
     return {name for node in nodes for name in imported(node, path)}
 
@@ -121,7 +128,7 @@ def test_the_root_holds_only_its_few_files() -> None:
 def test_training_starts_without_what_pictures_need() -> None:
     for module in FILES:
         if room_of(module) in {"callbacks", "plots", "cli", "models", "networks", "runs", "tasks", "cores", "spec"}:
-            body = ast.parse(FILES[module].read_text(encoding="utf-8")).body
+            body = parse(FILES[module]).body
             names = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
             names |= {str(node.module) for node in body if isinstance(node, ast.ImportFrom)}
             assert not {name.split(".")[0] for name in names} & HEAVY, module

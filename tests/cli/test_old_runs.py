@@ -31,7 +31,7 @@ def to_0_1_0(run: Path) -> None:
     ("task", "command"),
     [
         ("variable_delay_echo", ("respond", "abacaba", "--delay", "3")),
-        ("elman_grammar", ("generate", "--length", "20")),
+        pytest.param("elman_grammar", ("generate", "--length", "20"), marks=pytest.mark.slow),
     ],
 )
 def test_old_run_is_answered_analysed_and_resumed(trained: RnnTasks, task: str, command: tuple[str, ...]) -> None:

@@ -157,7 +157,7 @@ def change_checkpoints(run: Path, change: Callable[[dict[str, Any]], None]) -> N
         pytest.param("copy", 0.0, marks=pytest.mark.slow),
         pytest.param("elman_grammar", math.nan, marks=pytest.mark.slow),
         pytest.param("elman_grammar", 1e30, marks=pytest.mark.slow),
-        ("elman_grammar", 0.0),
+        pytest.param("elman_grammar", 0.0, marks=pytest.mark.slow),
     ],
 )
 def test_a_network_that_has_diverged_or_is_dead_is_shown_as_far_as_it_can(
@@ -231,6 +231,7 @@ def test_a_text_of_formulas_and_long_words(rnn_tasks: RnnTasks, recwarn: pytest.
     assert [str(warning.message) for warning in recwarn if warning.category is UserWarning] == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_text_without_words(rnn_tasks: RnnTasks) -> None:
     Path("odd.txt").write_text("abcab" * 600)

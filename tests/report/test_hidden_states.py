@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 from rnn_tasks.report.blocks import Picture, Table
 from rnn_tasks.report.hidden_states import hidden_states_section, next_characters
@@ -8,6 +9,14 @@ from rnn_tasks.tasks import Copy, ElmanGrammar
 from tests.helpers.report_runs import made, network_of
 
 GRAMMAR = ElmanGrammar(test_characters=6000, baseline_characters=20_000)
+
+
+def writing(**parts: Any) -> dict[str, Any]:
+    """Return networks that write the same few words at once, since samples of 1,500 characters take a second each."""
+    networks: dict[str, Any] = {"network": network_of(GRAMMAR), "untrained": network_of(GRAMMAR), **parts}
+    for network in networks.values():
+        network.generate = lambda *_, **__: "the boy see a cat"
+    return networks
 
 
 def test_the_section_of_a_run_on_the_grammar(trained_logs: Path) -> None:
@@ -29,7 +38,7 @@ def test_a_task_without_a_text_has_no_words() -> None:
 
 
 def test_section_of_two_runs_shares_what_they_read() -> None:
-    section = hidden_states_section([made(GRAMMAR, "A: one"), made(GRAMMAR, "B: two")])
+    section = hidden_states_section([made(GRAMMAR, "A: one", **writing()), made(GRAMMAR, "B: two", **writing())])
     names = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert names[:5] == ["trajectory_a", "trajectory_b", "units", "words_a", "words_b"]
     assert names[-1] == "next_character"
@@ -43,9 +52,8 @@ def test_section_of_two_runs_shares_what_they_read() -> None:
 
 
 def test_what_cannot_be_shown_is_said() -> None:
-    section = hidden_states_section(
-        [made(GRAMMAR, "A: one", network=network_of(GRAMMAR, 1), untrained=network_of(GRAMMAR, 1))]
-    )
+    one_unit = {"network": network_of(GRAMMAR, 1), "untrained": network_of(GRAMMAR, 1)}
+    section = hidden_states_section([made(GRAMMAR, "A: one", **writing(**one_unit))])
     assert any(line.startswith("trajectory of the hidden state: ") for line in section.missing)
     assert "trajectory" not in [block.name for block in section.blocks if isinstance(block, Picture)]
     assert hidden_states_section([made(Copy(test_sequences=20), batch=None)]).blocks == []

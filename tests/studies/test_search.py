@@ -56,7 +56,7 @@ def drawn(done: Sequence[PlannedRun]) -> list[tuple[str, ...]]:
     return [(run.name, *run.group) for run in done]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", [pytest.param("random", marks=pytest.mark.slow), "tpe"])
 def test_same_seed_draws_same_values_after_interruption(tmp_path: Path, sampler: str) -> None:
     plan, interrupted = search(sampler), tmp_path / "interrupted"
     interrupted.mkdir()
