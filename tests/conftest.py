@@ -1,4 +1,7 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share.
+
+Torch and the tasks are imported inside fixtures: xdist's main process runs no test and need not wait for them.
+"""
 
 import os
 import random
@@ -8,13 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from rnn_tasks.commands import main
 from rnn_tasks.texts.book import NAME, VARIABLE
 from tests.helpers import rotation
 from tests.helpers.command_line import CommandResult, RnnTasks, run_command, small
-from tests.helpers.configs import TASKS
 
 
 def pytest_configure() -> None:
@@ -25,6 +26,8 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Seed torch, so that weights do not depend on earlier tests; use one thread, since tests run at the same time."""
+    import torch
+
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
@@ -68,6 +71,8 @@ def rnn_tasks(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> RnnTa
 @pytest.fixture(scope="session")
 def trained_logs(tmp_path_factory: pytest.TempPathFactory, stand_in: Path) -> Path:
     """Train a small run of each task once; tests copy the runs and do not change them."""
+    from tests.helpers.configs import TASKS
+
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -61,8 +61,13 @@ def after_training(folder: Path, make: Callable[[], Any], core: Any, watched: bo
     [
         (grammar, GATED, {"gradient_clip_val": 0.1}),
         # validates in the middle of an accumulation
-        (grammar, CORES["LSTM"], {"accumulate_grad_batches": 2, "max_steps": 2, "val_check_interval": 1}),
-        (echo, GATED, {"precision": "bf16-mixed", "num_sanity_val_steps": 1}),
+        pytest.param(
+            grammar,
+            CORES["LSTM"],
+            {"accumulate_grad_batches": 2, "max_steps": 2, "val_check_interval": 1},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(echo, GATED, {"precision": "bf16-mixed", "num_sanity_val_steps": 1}, marks=pytest.mark.slow),
         (echo, partial(Foreign, hidden_size=4, layer=Noise), {"inference_mode": False}),
     ],
     ids=["text with dropout", "accumulation", "bf16-mixed", "a layer that draws"],

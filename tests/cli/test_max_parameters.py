@@ -24,7 +24,7 @@ def section(core: str, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("core", "most"),
-    [("Elman", 20_001), ("RNN", 500), ("GRU", 500), ("LSTM", 500), ("ScratchGRU", 700)],
+    [("Elman", 20_001), ("GRU", 500), ("LSTM", 500), ("ScratchGRU", 700)],
 )
 def test_the_size_is_the_largest_that_fits(core: str, most: int) -> None:
     size = hidden_size_within(section(core), SPEC, most)

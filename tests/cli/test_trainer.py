@@ -159,22 +159,23 @@ DROPOUT = ("--model.core", "LSTM", "--model.core.num_layers", "2", "--model.core
 
 
 @pytest.mark.parametrize(
-    "more",
+    ("more", "kills"),
     [
-        pytest.param((), id="plain"),
-        pytest.param(("--constraint", "Reorthogonalize"), id="qr", marks=pytest.mark.slow),
-        pytest.param(DROPOUT, id="dropout", marks=pytest.mark.slow),
+        pytest.param((), (1, 4), id="plain"),
+        pytest.param((), (3, 7), id="plain, others", marks=pytest.mark.slow),
+        pytest.param(("--constraint", "Reorthogonalize"), (2, 5), id="qr", marks=pytest.mark.slow),
+        pytest.param(DROPOUT, (2, 5), id="dropout", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_that_is_resumed_ends_with_the_same_bits(
-    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], kills: tuple[int, int]
 ) -> None:
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
     words = [*ECHO, "--trainer.max_steps=8", *saving, *more]
     assert rnn_tasks(*words).status == 0
     whole = without_clock(state(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((1, 3, 4, 7) if not more else (2, 5), start=1):
+    for run, killed_at in enumerate(kills, start=1):
 
         def kill(self: RunSummary, trainer: Any, *rest: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:
@@ -334,7 +335,9 @@ class Leaky(nn.Module):
 """
 
 
-@pytest.mark.parametrize("task", ["copy", "echo", "variable_delay_echo"])
+@pytest.mark.parametrize(
+    "task", ["echo", *(pytest.param(task, marks=pytest.mark.slow) for task in ("copy", "variable_delay_echo"))]
+)
 def test_a_layer_of_another_package_is_named_only_in_yaml(rnn_tasks: RnnTasks, task: str) -> None:
     Path(f"another_{task}.py").write_text(LAYER)
     layer = {"layer": f"another_{task}.Leaky", "options": {"leak": 0.25}}
@@ -350,10 +353,10 @@ def test_a_layer_of_another_package_is_named_only_in_yaml(rnn_tasks: RnnTasks, t
 @pytest.mark.parametrize(
     "options",
     [
-        ["--trainer.precision", "bf16-mixed"],
         ["--trainer.accumulate_grad_batches", "3"],
-        ["--trainer.gradient_clip_val", "0.1"],
-        ["--trainer.profiler", "simple"],
+        pytest.param(["--trainer.precision", "bf16-mixed"], marks=pytest.mark.slow),
+        pytest.param(["--trainer.gradient_clip_val", "0.1"], marks=pytest.mark.slow),
+        pytest.param(["--trainer.profiler", "simple"], marks=pytest.mark.slow),
     ],
 )
 def test_lightning_s_options_work_with_the_qr_callback(rnn_tasks: RnnTasks, options: list[str]) -> None:

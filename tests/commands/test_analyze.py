@@ -69,7 +69,8 @@ def test_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_runs_side_by_side(rnn_tasks: RnnTasks) -> None:
     for model in ("rnn", "gru"):
-        said = rnn_tasks("fit", "--config", "echo", "--config", f"models/{model}", "--config", "watch", *small("echo"))
+        configs = ["--config", "echo", "--config", f"models/{model}", "--config", "watch"]
+        said = rnn_tasks("fit", *configs, *small("echo"), "--trainer.val_check_interval=4")
         assert said.status == 0
     runs = [f"lightning_logs/echo/version_{index}" for index in range(2)]
     said = rnn_tasks("analyze", *runs)
