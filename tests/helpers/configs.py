@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from rnn_tasks import cores, models, tasks
@@ -61,6 +62,4 @@ def short_name(section: Mapping[str, Any]) -> str:
 
 def class_named(name: str) -> Any:
     """Return the layer, model, task or optimizer of a name."""
-    import torch
-
     return next(getattr(module, name) for module in (cores, models, tasks, torch.optim) if hasattr(module, name))
