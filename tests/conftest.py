@@ -1,4 +1,7 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share.
+
+Torch and the tasks are imported inside fixtures: xdist's main process runs no test and need not wait for them.
+"""
 
 import os
 import random
@@ -8,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from rnn_tasks.commands import main
 from rnn_tasks.texts.book import FILE_NAME, PATH_VARIABLE
@@ -24,13 +26,15 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Seed torch, so that weights do not depend on earlier tests; use one thread, since tests run at the same time."""
+    import torch
+
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a text of about 17,000 characters to use instead of the book: lines of words from few syllables."""
+    """Write a text of about 54,000 characters to use instead of the book: lines of words from few syllables."""
     draw = random.Random(0)
     words = ["".join(draw.choices(["ti", "me", "tra", "vel", "ler", "o", "bscu", "re"], k=3)) for _ in range(300)]
     lines = [" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(700)]
@@ -67,12 +71,14 @@ def rnn_tasks(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> RnnTa
 @pytest.fixture(scope="session")
 def trained_logs(tmp_path_factory: pytest.TempPathFactory, stand_in: Path) -> Path:
     """Train a small run of each task once; tests copy the runs and do not change them."""
+    from tests.helpers.configs import TASKS
+
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", ["rnn-tasks"])
         patch.setenv(PATH_VARIABLE, str(stand_in))
-        for task in ("copy", "echo", "variable_delay_echo", "time_machine", "elman_grammar"):
+        for task in TASKS:
             main(["fit", "--config", task, *small(task)])
     return folder / "lightning_logs"
 

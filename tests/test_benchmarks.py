@@ -181,6 +181,7 @@ def test_constrained_step_learns_and_stays_orthogonal(constraint: str) -> None:
     torch.testing.assert_close(weight.T @ weight, torch.eye(8), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_step_seconds_measures_each_contestant_each_round() -> None:
     seconds = step_seconds("copy", block=2, rounds=4)
     assert {name: len(rounds) for name, rounds in seconds.items()} == {"fit": 4, "plain loop": 4, "batches": 4}

@@ -5,6 +5,7 @@ import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import rnn_tasks
@@ -64,10 +65,16 @@ def imported(node: ast.AST, path: Path) -> Iterator[str]:
                 yield full if full in FILES else base
 
 
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports_of(module: str, top_level_only: bool = False) -> set[str]:
     """Return the modules of the package that a module imports."""
     path = FILES[module]
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parse(path)
     nodes = tree.body if top_level_only else list(ast.walk(tree))
     return {name for node in nodes for name in imported(node, path)}
 
@@ -136,7 +143,7 @@ def test_training_does_not_import_plotting_packages() -> None:
             "cores",
             "spec",
         }:
-            body = ast.parse(FILES[module].read_text(encoding="utf-8")).body
+            body = parse(FILES[module]).body
             names = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
             names |= {str(node.module) for node in body if isinstance(node, ast.ImportFrom)}
             assert not {name.split(".")[0] for name in names} & HEAVY, module

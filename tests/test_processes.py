@@ -16,6 +16,8 @@ import torch
 from tests.helpers.command_line import SMALL, small
 from tests.helpers.processes import finish, start
 
+pytestmark = pytest.mark.slow
+
 SPY = """
 import torch
 from lightning.pytorch import Callback

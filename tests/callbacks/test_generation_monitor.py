@@ -17,7 +17,9 @@ from rnn_tasks.tasks import ElmanGrammar
 
 def train(folder: Path, *monitors: GenerationMonitor) -> LanguageModel:
     torch.manual_seed(0)
-    task = ElmanGrammar(batch_size=2, sequence_length=6, val_characters=40, test_characters=40)
+    task = ElmanGrammar(
+        batch_size=2, sequence_length=6, val_characters=40, test_characters=40, baseline_characters=2000
+    )
     model = LanguageModel(partial(GRU, hidden_size=5), task.spec, partial(torch.optim.Adam, lr=0.1), dropout=0.2)
     trainer = Trainer(
         max_steps=4,

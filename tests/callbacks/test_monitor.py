@@ -59,7 +59,8 @@ def after_training(folder: Path, make: Callable[[], Any], core: Any, monitored: 
     """Train, and return all that training changes: weights, optimizer, random numbers, carried state and mode."""
     task = make()
     model = model_for(task, core)
-    run = trainer(*(all_monitors() if monitored else []), folder=folder, **options)
+    steps = {"max_steps": 5, "val_check_interval": 3}
+    run = trainer(*(all_monitors() if monitored else []), folder=folder, **{**steps, **options})
     run.fit(model, task)
     carried = getattr(model, "carried", {}).get("train")
     return model.state_dict(), run.optimizers[0].state_dict()["state"], torch.get_rng_state(), carried, model.training
@@ -70,8 +71,13 @@ def after_training(folder: Path, make: Callable[[], Any], core: Any, monitored: 
     [
         (grammar, GATED, {"gradient_clip_val": 0.1}),
         # Validations take place between accumulated batches.
-        (grammar, CORES["LSTM"], {"accumulate_grad_batches": 2, "max_steps": 2, "val_check_interval": 1}),
-        (echo, GATED, {"precision": "bf16-mixed", "num_sanity_val_steps": 1}),
+        pytest.param(
+            grammar,
+            CORES["LSTM"],
+            {"accumulate_grad_batches": 2, "max_steps": 2, "val_check_interval": 1},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(echo, GATED, {"precision": "bf16-mixed", "num_sanity_val_steps": 1}, marks=pytest.mark.slow),
         (echo, partial(Foreign, hidden_size=4, layer=NoisyGRU), {"inference_mode": False}),
     ],
     ids=["text with dropout", "accumulation", "bf16-mixed", "layer with random numbers"],

@@ -31,7 +31,7 @@ def to_0_1_0(run: Path) -> None:
     ("task", "command"),
     [
         ("variable_delay_echo", ("respond", "abacaba", "--delay", "3")),
-        ("elman_grammar", ("generate", "--length", "20")),
+        pytest.param("elman_grammar", ("generate", "--length", "20"), marks=pytest.mark.slow),
     ],
 )
 def test_commands_accept_a_run_of_version_0_1_0(trained: RnnTasks, task: str, command: tuple[str, ...]) -> None:

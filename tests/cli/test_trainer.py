@@ -161,16 +161,24 @@ class Killed(BaseException):
 DROPOUT = ("--model.core", "LSTM", "--model.core.num_layers", "2", "--model.core.dropout", "0.5")
 
 
-@pytest.mark.parametrize("options", [(), ("--constraint", "Reorthogonalize"), DROPOUT], ids=["plain", "qr", "dropout"])
+@pytest.mark.parametrize(
+    ("options", "kills"),
+    [
+        pytest.param((), (1, 4), id="plain"),
+        pytest.param((), (3, 7), id="plain, others", marks=pytest.mark.slow),
+        pytest.param(("--constraint", "Reorthogonalize"), (2, 5), id="qr", marks=pytest.mark.slow),
+        pytest.param(DROPOUT, (2, 5), id="dropout", marks=pytest.mark.slow),
+    ],
+)
 def test_resumed_run_equals_an_uninterrupted_run(
-    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], kills: tuple[int, int]
 ) -> None:
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
     arguments = [*FIT_ECHO, "--trainer.max_steps=8", *saving, *options]
     assert rnn_tasks(*arguments).status == 0
     whole = without_clock(load(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((1, 3, 4, 7) if not options else (2, 5), start=1):
+    for run, killed_at in enumerate(kills, start=1):
 
         def kill(self: RunSummary, trainer: Any, *args: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:
@@ -188,17 +196,18 @@ def test_resumed_run_equals_an_uninterrupted_run(
         assert not Path(f"lightning_logs/echo/version_{run + 1}").exists()
 
 
-@pytest.mark.parametrize("task", ["time_machine", "elman_grammar"])
+@pytest.mark.parametrize("task", [pytest.param("time_machine", marks=pytest.mark.slow), "elman_grammar"])
 def test_resumed_run_on_text_equals_an_uninterrupted_run(
     rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
     saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
     arguments = ["fit", "--config", task, *small(task), "--trainer.max_steps=10", "--model.dropout=0.4", *saving]
+    arguments += ["--trainer.val_check_interval=5"]
     arguments += ["--data.epoch_length=7"] if task == "elman_grammar" else ["--data.batch_size=500"]  # 7 batches
     assert rnn_tasks(*arguments).status == 0
     whole = without_clock(load(Path(f"lightning_logs/{task}/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((2, 5, 9), start=1):
+    for run, killed_at in enumerate((2, 5, 9) if task == "time_machine" else (5, 9), start=1):
 
         def kill(self: RunSummary, trainer: Any, *args: Any, step: int = killed_at) -> None:
             if trainer.global_step == step:
@@ -329,7 +338,9 @@ class Leaky(nn.Module):
 """
 
 
-@pytest.mark.parametrize("task", ["copy", "echo", "variable_delay_echo"])
+@pytest.mark.parametrize(
+    "task", ["echo", *(pytest.param(task, marks=pytest.mark.slow) for task in ("copy", "variable_delay_echo"))]
+)
 def test_foreign_layer_needs_only_yaml(rnn_tasks: RnnTasks, task: str) -> None:
     Path(f"another_{task}.py").write_text(LAYER)
     layer = {"layer": f"another_{task}.Leaky", "options": {"leak": 0.25}}
@@ -345,10 +356,10 @@ def test_foreign_layer_needs_only_yaml(rnn_tasks: RnnTasks, task: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ["--trainer.precision", "bf16-mixed"],
         ["--trainer.accumulate_grad_batches", "3"],
-        ["--trainer.gradient_clip_val", "0.1"],
-        ["--trainer.profiler", "simple"],
+        pytest.param(["--trainer.precision", "bf16-mixed"], marks=pytest.mark.slow),
+        pytest.param(["--trainer.gradient_clip_val", "0.1"], marks=pytest.mark.slow),
+        pytest.param(["--trainer.profiler", "simple"], marks=pytest.mark.slow),
     ],
 )
 def test_trainer_options_work_with_reorthogonalize(rnn_tasks: RnnTasks, options: list[str]) -> None:

@@ -1,3 +1,4 @@
+import io
 import json
 import math
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from rnn_tasks.plots.style import NARROW
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.page import NUMBERS, PAGE, PICTURES
 from rnn_tasks.runs.files import write_atomically
@@ -31,12 +33,25 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnn_tasks.report.page.drawn", empty)
 
 
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw each picture once and coarsely, for tests of what can be drawn."""
+
+    def sketch(picture: Picture) -> tuple[dict[str, bytes], bytes]:
+        picture.draw(NARROW).savefig(io.BytesIO(), dpi=20)
+        return {f"{PICTURES}/{picture.name}.svg": b"<svg/>"}, b"<svg/>"
+
+    monkeypatch.setattr("rnn_tasks.report.page.drawn", sketch)
+
+
 def numbers(folder: str | Path) -> dict[str, object]:
     contents: dict[str, object] = json.loads((Path(folder) / NUMBERS).read_text())
     return contents
 
 
-@pytest.mark.parametrize("task", ["copy", "variable_delay_echo", "elman_grammar"])
+@pytest.mark.parametrize(
+    "task", ["copy", *(pytest.param(task, marks=pytest.mark.slow) for task in ("variable_delay_echo", "elman_grammar"))]
+)
 def test_analyze_writes_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
     result = trained("analyze", task)
     folder = Path("lightning_logs") / task / "version_0" / "report"
@@ -53,9 +68,8 @@ def test_analyze_writes_a_report_of_a_run(trained: RnnTasks, task: str) -> None:
 @pytest.mark.usefixtures("no_pictures")
 def test_analyze_compares_runs(rnn_tasks: RnnTasks) -> None:
     for model in ("rnn", "gru"):
-        result = rnn_tasks(
-            "fit", "--config", "echo", "--config", f"models/{model}", "--config", "watch", *small("echo")
-        )
+        configs = ["--config", "echo", "--config", f"models/{model}", "--config", "watch"]
+        result = rnn_tasks("fit", *configs, *small("echo"), "--trainer.val_check_interval=4")
         assert result.status == 0
     runs = [f"lightning_logs/echo/version_{index}" for index in range(2)]
     result = rnn_tasks("analyze", *runs)
@@ -68,13 +82,17 @@ def test_analyze_compares_runs(rnn_tasks: RnnTasks) -> None:
     assert "no SnapshotRecorder" not in Path("both", PAGE).read_text()
 
 
-def test_analyze_is_deterministic(trained: RnnTasks) -> None:
+@pytest.mark.parametrize("pictures", ["no_pictures", pytest.param("", marks=pytest.mark.slow)])
+def test_analyze_is_deterministic(trained: RnnTasks, request: pytest.FixtureRequest, pictures: str) -> None:
+    if pictures:
+        request.getfixturevalue(pictures)
     for name in ("one", "two"):
         assert trained("analyze", "echo", "--output", name).status == 0
     for path in Path("one").rglob("*.*"):
         assert path.read_bytes() == (Path("two") / path.relative_to("one")).read_bytes(), path
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_analyze_shows_a_foreign_layer(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
     (tmp_path / "their_layer.py").write_text(
         "import torch\n"
@@ -129,8 +147,18 @@ def edit_checkpoints(run: Path, change: Callable[[dict[str, Any]], None]) -> Non
         torch.save(checkpoint, path)
 
 
-@pytest.mark.parametrize("factor", [float("nan"), 1e30, 0.0])
-@pytest.mark.parametrize("task", ["copy", "elman_grammar"])
+@pytest.mark.usefixtures("sketched")
+@pytest.mark.parametrize(
+    ("task", "factor"),
+    [
+        ("copy", math.nan),
+        pytest.param("copy", 1e30, marks=pytest.mark.slow),
+        pytest.param("copy", 0.0, marks=pytest.mark.slow),
+        pytest.param("elman_grammar", math.nan, marks=pytest.mark.slow),
+        pytest.param("elman_grammar", 1e30, marks=pytest.mark.slow),
+        pytest.param("elman_grammar", 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_analyze_shows_a_diverged_or_dead_network(trained: RnnTasks, task: str, factor: float) -> None:
     def multiply(checkpoint: dict[str, Any]) -> None:
         for weight in checkpoint["state_dict"].values():
@@ -185,6 +213,7 @@ def test_analyze_skips_changed_data(trained: RnnTasks) -> None:
     assert "accuracy_by_delay" not in page_of("echo")
 
 
+@pytest.mark.slow
 def test_analyze_escapes_special_characters_of_a_text(rnn_tasks: RnnTasks, recwarn: pytest.WarningsRecorder) -> None:
     text = "$x^$ costs US$5-$10 $\\undefined{$ \N{CJK UNIFIED IDEOGRAPH-4E00} <script>alert(1)</script> " + "w" * 150
     Path("odd.txt").write_text(f"{text} " * 60)
@@ -197,6 +226,7 @@ def test_analyze_escapes_special_characters_of_a_text(rnn_tasks: RnnTasks, recwa
     assert [str(warning.message) for warning in recwarn if warning.category is UserWarning] == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_analyze_shows_a_text_without_words(rnn_tasks: RnnTasks) -> None:
     Path("odd.txt").write_text("abcab" * 600)

@@ -18,6 +18,7 @@ def test_generate_prints_the_prefix_and_its_continuation(trained: RnnTasks) -> N
     assert result.err == ""
 
 
+@pytest.mark.slow
 def test_generate_is_equal_in_a_new_process(trained: RnnTasks) -> None:
     arguments = ["generate", "elman_grammar", "--temperature", "1", "--length", "50", "--seed", "9"]
     command = [sys.executable, "-m", "rnn_tasks", *arguments]

@@ -79,6 +79,7 @@ def trained_runs(out: str) -> list[str]:
     return re.findall(r"^([a-z]+-seed\d): ", out, re.M)
 
 
+@pytest.mark.slow
 def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Path) -> None:
     result = rnn_tasks("reproduce", "--jobs", "2")
     assert (result.status, result.err) == (0, "")
@@ -108,6 +109,7 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Pat
     assert rnn_tasks("respond", "echo", "abc").status == 2  # these runs do not count as the newest run of a task
 
 
+@pytest.mark.slow
 def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, results_file: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
     results_file.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))

@@ -22,7 +22,8 @@ SMALL_TEXT = [*SHORT, "--data.batch_size=4", "--data.sequence_length=8", "--mode
 SMALL_TEXT += ["--trainer.limit_val_batches=3", "--trainer.limit_test_batches=3"]
 """Options for a recipe that reads a text."""
 
-SMALL_GRAMMAR = [*SMALL_TEXT, "--data.baseline_characters=20000"]
+SMALL_GRAMMAR = [*SMALL_TEXT, "--data.val_characters=2000"]
+SMALL_GRAMMAR += ["--data.test_characters=20000", "--data.baseline_characters=20000"]
 """Options for a recipe that reads an endless text."""
 
 

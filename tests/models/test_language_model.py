@@ -48,7 +48,7 @@ def trainer(*callbacks: Callback, **options: Any) -> Trainer:
 
 def grammar(**options: Any) -> ElmanGrammar:
     settings = {"batch_size": 3, "sequence_length": 10, "epoch_length": 4, "val_characters": 90, "test_characters": 90}
-    return ElmanGrammar(**{**settings, "eval_batch_size": 3, **options})
+    return ElmanGrammar(**{**settings, "eval_batch_size": 3, "baseline_characters": 2000, **options})
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

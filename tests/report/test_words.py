@@ -30,7 +30,7 @@ from rnn_tasks.tasks import Copy, ElmanGrammar, TimeMachine
 from rnn_tasks.texts.grammar import ELMAN
 from tests.helpers.report_runs import make_run, small_network
 
-GRAMMAR = ElmanGrammar(test_characters=20_000)
+GRAMMAR = ElmanGrammar(test_characters=20_000, baseline_characters=20_000)
 
 
 @pytest.fixture(scope="module")

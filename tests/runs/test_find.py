@@ -5,6 +5,7 @@ import pytest
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.find import best_checkpoint, config_hash, find_run, read_config
 from tests.helpers.command_line import RnnTasks
+from tests.helpers.configs import TASKS
 
 
 @pytest.fixture
@@ -29,9 +30,7 @@ def test_find_run_returns_the_highest_version(tmp_path: Path) -> None:
 
 
 def test_find_run_lists_the_tasks_that_have_runs(run: Path) -> None:
-    with pytest.raises(
-        UsageError, match="there are runs of copy, echo, elman_grammar, time_machine, variable_delay_echo"
-    ):
+    with pytest.raises(UsageError, match=f"there are runs of {', '.join(TASKS)}"):
         find_run("ecko")
     with pytest.raises(UsageError, match="there is no checkpoint"):
         find_run("nothing.ckpt")

@@ -245,6 +245,7 @@ def test_network_class_of_rejects_an_unknown_model(name: str) -> None:
         network_class_of(name)
 
 
+@pytest.mark.slow
 def test_load_network_does_not_import_lightning(trained: RnnTasks) -> None:
     tasks = ("variable_delay_echo", "time_machine")
     program = (

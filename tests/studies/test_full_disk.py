@@ -66,6 +66,7 @@ def no_room_for_databases() -> Iterator[None]:
         sqlalchemy.event.remove(sqlalchemy.Engine, "connect", limit)
 
 
+@pytest.mark.slow
 def test_run_without_disk_space_is_retried(disk: Disk, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'study.db'}"
     disk.full_for = {NAMES[1]}
@@ -78,6 +79,7 @@ def test_run_without_disk_space_is_retried(disk: Disk, tmp_path: Path) -> None:
     assert sorted(disk.trained) == sorted(NAMES)
 
 
+@pytest.mark.slow
 def test_full_database_is_one_line_and_loses_nothing(disk: Disk, rnn_tasks: RnnTasks) -> None:
     path = plan_file()
     with closing(RunQueue(read_plan(path), "sqlite:///study.db")) as queue:
@@ -94,6 +96,7 @@ def test_full_database_is_one_line_and_loses_nothing(disk: Disk, rnn_tasks: RnnT
     assert sorted(disk.trained) == ["qr-seed0", "rnn-seed0"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
 def test_run_on_full_disk_fails_until_space_is_freed(rnn_tasks: RnnTasks) -> None:
     path = plan_file(axes={"network": {"rnn": {"configs": "models/rnn"}}})

@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from rnn_tasks.runs.files import CONFIG, SUMMARY
 from rnn_tasks.studies.plan_file import read_plan
 from rnn_tasks.studies.queue import RUN_NAME, RunQueue
 from tests.helpers.command_line import RnnTasks
 from tests.helpers.processes import wait_until
 from tests.helpers.studies import plan_file, start_worker
+
+pytestmark = pytest.mark.slow
 
 STUDY = Path("lightning_logs/studies/tiny")
 

@@ -12,6 +12,8 @@ from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RESULT, RUN_NAME, RunQueue, RunState
 from tests.studies.fake_workers import KILLED, TOGETHER, TRAINED
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

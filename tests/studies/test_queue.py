@@ -62,6 +62,7 @@ def test_run_queued_by_two_workers_is_done_once(url: str) -> None:
     assert sorted(name for name in done if name) == sorted(NAMES)
 
 
+@pytest.mark.slow
 def test_concurrent_threads_do_each_run_once(url: str) -> None:
     plan = replace(PLAN, seeds=tuple(range(10)))
     RunQueue(plan, url).enqueue_missing()

@@ -56,7 +56,7 @@ def drawn(done: Sequence[PlannedRun]) -> list[tuple[str, ...]]:
     return [(run.name, *run.group) for run in done]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("sampler", [pytest.param("random", marks=pytest.mark.slow), "tpe"])
 def test_same_seed_draws_same_values_after_interruption(tmp_path: Path, sampler: str) -> None:
     plan, interrupted = search(sampler), tmp_path / "interrupted"
     interrupted.mkdir()
@@ -92,6 +92,7 @@ def test_drawn_values_are_within_bounds_and_options(tmp_path: Path) -> None:
     assert RANGES["rate"].variant(0.0123456).name == "0.01235"
 
 
+@pytest.mark.slow
 def test_tpe_improves_with_results(tmp_path: Path) -> None:
     plan = search("tpe", 40)
     with closing(RunQueue(plan, url(tmp_path))) as queue:

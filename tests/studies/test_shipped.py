@@ -13,6 +13,7 @@ from rnn_tasks.studies.report import SUMMARY, write_study
 from rnn_tasks.studies.table import read_runs, run_names
 from rnn_tasks.studies.worker import work_on
 from tests.helpers.command_line import RnnTasks
+from tests.helpers.rotation import rotating
 
 LARGE = [name for name in study_names() if "large" in yaml.safe_load((STUDIES / f"{name}.yaml").read_text())]
 
@@ -45,9 +46,10 @@ def test_large_setting_takes_longer(name: str) -> None:
     assert large.name != small.name
 
 
-@pytest.mark.parametrize(
-    ("name", "number"), [(name, number) for name in study_names() for number in range(len(first_of_each_variant(name)))]
-)
+VARIANTS = [(name, number) for name in study_names() for number in range(len(first_of_each_variant(name)))]
+
+
+@pytest.mark.parametrize(("name", "number"), rotating(VARIANTS, lambda variant: f"{variant[0]}-{variant[1]}"))
 def test_arguments_of_each_variant_are_accepted(name: str, number: int, rnn_tasks: RnnTasks) -> None:
     plan, run = read_plan(name), first_of_each_variant(name)[number]
     Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(run)))
@@ -56,6 +58,7 @@ def test_arguments_of_each_variant_are_accepted(name: str, number: int, rnn_task
     assert "class_path: rnn_tasks.models" in result.out
 
 
+@pytest.mark.slow
 def test_four_runs_of_large_grid_are_done_and_drawn(tmp_path: Path) -> None:
     large = read_plan("time_machine_grid", large=True)
     assert len(large.runs()) == 100

@@ -24,6 +24,7 @@ def states() -> dict[str, RunState]:
     return RunQueue(read_plan("tiny.yaml"), "sqlite:///lightning_logs/studies/tiny/study.db").states()
 
 
+@pytest.mark.slow
 def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     path = plan_file()
     result = rnn_tasks("study", "run", path, "--jobs", "2")
@@ -47,6 +48,7 @@ def test_study_runs_once_and_writes_its_report(rnn_tasks: RnnTasks) -> None:
     assert rnn_tasks("respond", "echo", "abc").status == 2  # runs of a study do not count as the newest run of a task
 
 
+@pytest.mark.slow
 def test_failed_runs_are_rows_and_stop_no_others(rnn_tasks: RnnTasks) -> None:
     axes = {
         "network": {
@@ -98,6 +100,7 @@ def processes_in(folder: Path) -> list[str]:
     return pids
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
     plan_file(budget={"steps": 100_000})
     worker = start_worker()

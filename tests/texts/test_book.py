@@ -180,6 +180,7 @@ def test_two_threads_download_the_book_once(host: Host, monkeypatch: pytest.Monk
     assert len(host.requests) == 1
 
 
+@pytest.mark.slow
 def test_two_processes_download_the_book_once_and_silently(host: Host, cache: Path) -> None:
     script = "import sys, pooch; from rnn_tasks.texts import book; pooch.os_cache = lambda _: sys.argv[1];"
     script += "print(book.read_book(None, *sys.argv[2:]), end='')"
