@@ -39,7 +39,7 @@ EXPECTED_TYPE = re.compile(r"Expected (?:a )?<class '([\w.]+)'>")
 VALUE = re.compile(r"(?:Got|Given) value: (?!Namespace|NestedArg|\{)(.*?)(?:\. Got value: .*)?$", re.MULTILINE)
 TYPE_NAMES = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string", "list": "a list"}
 REWORDED = {
-    re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)"): r"must be one of \1; got \2",
+    re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)"): r"must be one of \1, got \2",
     re.compile(r"Expected a dot import path string:"): "no such class:",
     re.compile(r"Option ('.*?') is not accepted"): r"unknown option \1",
 }

@@ -204,7 +204,7 @@ def scored_step(scored: Tensor, step: int) -> Tensor:
     """
     fewest = int(scored.sum(1).min())
     if not -fewest <= step < fewest:
-        raise UsageError(f"step must index the scored steps of every sequence, and one has only {fewest}; got {step}")
+        raise UsageError(f"step must index the scored steps of every sequence, and one has only {fewest}, got {step}")
     return torch.stack([row.nonzero()[step, 0] for row in scored])
 
 

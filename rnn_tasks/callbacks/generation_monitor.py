@@ -48,7 +48,7 @@ class GenerationMonitor(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not hasattr(pl_module, "generate"):
-            raise UsageError(f"GenerationMonitor needs a model that generates text; got {type(pl_module).__name__}")
+            raise UsageError(f"GenerationMonitor needs a model that generates text, got {type(pl_module).__name__}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:

@@ -61,7 +61,7 @@ def hint(message: str, options: Iterable[str]) -> str:
         candidates = {name for value in classes for name in inspect.signature(value).parameters}
     elif match := re.search(r"no such class: ([\w.]+)", message):
         candidates = set(exported())
-    elif match := re.search(r"must be one of '.*'; got (\w+)$", message):
+    elif match := re.search(r"must be one of '.*', got (\w+)$", message):
         candidates = set(re.findall(r"'(\w+)'", message.partition("must be one of")[2]))
         renamed = LAYOUTS
     elif match := re.search(r"invalid choice: '(\w+)'", message):

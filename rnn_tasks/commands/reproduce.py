@@ -29,7 +29,7 @@ def reproduce(arguments: list[str], file: Path | None = None) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="retry failed runs from scratch")
     parser.add_argument("--list", action="store_true", help="list the results and their costs, and exit")
     options = parser.parse_args(arguments)
-    require(options.jobs >= 1, f"jobs must be at least 1; got {options.jobs}")
+    require(options.jobs >= 1, f"jobs must be at least 1, got {options.jobs}")
     require(not (options.all and options.name), "give either names or --all")
 
     from rnn_tasks.studies.published import lines_of

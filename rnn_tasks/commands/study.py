@@ -49,7 +49,7 @@ def study(arguments: list[str]) -> None:
         return
     plan = read_plan(options.name, options.large)
     if options.action == "run":
-        require(options.jobs >= 1, f"jobs must be at least 1; got {options.jobs}")
+        require(options.jobs >= 1, f"jobs must be at least 1, got {options.jobs}")
     folder = FOLDER / plan.name
     database = folder / "study.db"
     if options.action == "report" and options.storage is None and not database.is_file():

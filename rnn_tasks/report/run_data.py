@@ -257,7 +257,7 @@ def evaluation_batch(task: Task) -> Batch:
     """
     if isinstance(task, LanguageTask):
         symbols = task.symbols("test")[: TEXT_ROWS * TEXT_LENGTH + 1]
-        require(len(symbols) > 8 * 16, f"a report needs a test text of at least 129 characters; got {len(symbols)}")
+        require(len(symbols) > 8 * 16, f"a report needs a test text of at least 129 characters, got {len(symbols)}")
         length = min(TEXT_LENGTH, (len(symbols) - 1) // 8)
         return cut_rows(symbols, length)
     parts: list[Batch] = []

@@ -187,13 +187,13 @@ def search_from(values: Mapping[str, Any], where: str) -> Search | None:
         return None
     check_section(section, SEARCH_KEYS, where)
     search = Search(section.get("sampler", "tpe"), section.get("runs", 40), section.get("objective", "loss"))
-    require(search.sampler in SAMPLERS, f"{where}: sampler must be {' or '.join(SAMPLERS)}; got {search.sampler}")
+    require(search.sampler in SAMPLERS, f"{where}: sampler must be {' or '.join(SAMPLERS)}, got {search.sampler}")
     require(
-        search.objective in OBJECTIVES, f"{where}: objective must be {' or '.join(OBJECTIVES)}; got {search.objective}"
+        search.objective in OBJECTIVES, f"{where}: objective must be {' or '.join(OBJECTIVES)}, got {search.objective}"
     )
     require(
         type(search.runs) is int and 0 < search.runs < 10_000,
-        f"{where}: runs must be a whole number from 1 to 9,999; got {search.runs}",
+        f"{where}: runs must be a whole number from 1 to 9,999, got {search.runs}",
     )
     require(len(values.get("seeds", [0])) == 1, f"{where}: a search has a single seed; give seeds: [0]")
     steps = (values.get("budget") or {}).get("steps")

@@ -65,8 +65,8 @@ def cost_from(section: Any, where: str) -> RunCost:
     """
     check_section(section, RUN_KEYS, where)
     minutes, seeds, slow = section.get("minutes"), section.get("seeds", [0]), section.get("slow", False)
-    require(is_number(minutes) and minutes > 0, f"{where}: minutes must be a number above 0; got {minutes}")
-    require(isinstance(slow, bool), f"{where}: slow must be true or false; got {slow}")
+    require(is_number(minutes) and minutes > 0, f"{where}: minutes must be a number above 0, got {minutes}")
+    require(isinstance(slow, bool), f"{where}: slow must be true or false, got {slow}")
     valid = isinstance(seeds, list) and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
     require(valid and len(set(seeds)) == len(seeds), f"{where}: seeds must be whole numbers of at least 0, each once")
     return RunCost(float(minutes), tuple(seeds), slow)
@@ -94,9 +94,9 @@ def result_from(section: Any, name: str, runs: Collection[str], where: str) -> P
         f"{where}: published must be a number, or a list of the least and the greatest",
     )
     require(
-        is_number(tolerance) and tolerance >= 0, f"{where}: tolerance must be a number of at least 0; got {tolerance}"
+        is_number(tolerance) and tolerance >= 0, f"{where}: tolerance must be a number of at least 0, got {tolerance}"
     )
-    require(type(decimals) is int and 0 <= decimals <= 9, f"{where}: decimals must be in 0..9; got {decimals}")
+    require(type(decimals) is int and 0 <= decimals <= 9, f"{where}: decimals must be in 0..9, got {decimals}")
     for key in ("what", "source", kind):
         require(isinstance(section.get(key), str) and bool(section[key]), f"{where}: {key} must be a non-empty text")
     return PublishedResult(

@@ -412,7 +412,7 @@ def test_gradient_by_lag_keeps_tiny_single_precision_values() -> None:
 def test_gradient_by_lag_raises_for_a_missing_scored_step(step: int) -> None:
     batch = BATCH._replace(targets=BATCH.targets.clone())
     batch.targets[1, :4] = NOT_SCORED
-    with pytest.raises(UsageError, match=f"one has only 3; got {step}"):
+    with pytest.raises(UsageError, match=f"one has only 3, got {step}"):
         gradient_by_lag(tagger(), batch, step)
 
 

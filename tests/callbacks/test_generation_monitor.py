@@ -76,5 +76,5 @@ def test_generation_monitor_raises_for_values_outside_bounds(option: dict[str, A
 
 
 def test_generation_monitor_raises_without_generate(fit: Any) -> None:
-    with pytest.raises(UsageError, match="needs a model that generates text; got SequenceTagger"):
+    with pytest.raises(UsageError, match="needs a model that generates text, got SequenceTagger"):
         fit(GenerationMonitor())

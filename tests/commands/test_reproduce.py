@@ -59,12 +59,12 @@ def results_file(working_folder: Path) -> Path:
 
 
 @pytest.fixture
-def reproduce_tiny(presets: Path, capsys: pytest.CaptureFixture[str]) -> RnnTasks:
+def reproduce_tiny(results_file: Path, capsys: pytest.CaptureFixture[str]) -> RnnTasks:
     """Return the command ``reproduce`` with the tiny results instead of the shipped ones."""
 
     def command(arguments: list[str]) -> None:
         with one_line_errors():
-            reproduce(arguments, presets)
+            reproduce(arguments, results_file)
 
     return lambda *arguments: run_command(command, [*arguments], capsys)
 
@@ -80,8 +80,8 @@ def trained_runs(out: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Path) -> None:
-    result = rnn_tasks("reproduce", "--jobs", "2")
+def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, reproduce_tiny: RnnTasks) -> None:
+    result = reproduce_tiny("--jobs", "2")
     assert (result.status, result.err) == (0, "")
     assert sorted(trained_runs(result.out)) == ["quick-seed0", "quick-seed1"]
     expected = {"quick_steps": "within", "quick_loss": "outside", "quick_norm": "within"}
@@ -98,39 +98,39 @@ def test_reproduce_does_only_missing_runs(rnn_tasks: RnnTasks, results_file: Pat
     runs = FOLDER / "runs"
     first = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert sorted(first) == ["quick-seed0", "quick-seed1"]
-    result = rnn_tasks("reproduce", "slow_loss")
+    result = reproduce_tiny("slow_loss")
     assert trained_runs(result.out) == ["slow-seed0"]
     assert "quick_loss" not in result.out  # only the named results are printed
     assert verdicts() == {**expected, "slow_loss": "within"}  # but all results are written
     again = {path.name: (path / "summary.json").stat().st_mtime_ns for path in runs.iterdir() if path.is_dir()}
     assert {name: again[name] for name in first} == first
-    result = rnn_tasks("reproduce", "--all")
+    result = reproduce_tiny("--all")
     assert trained_runs(result.out) == []
     assert rnn_tasks("respond", "echo", "abc").status == 2  # these runs do not count as the newest run of a task
 
 
 @pytest.mark.slow
-def test_failed_run_is_a_row_with_its_reason(rnn_tasks: RnnTasks, results_file: Path) -> None:
+def test_failed_run_is_a_row_with_its_reason(reproduce_tiny: RnnTasks, results_file: Path) -> None:
     wrong = {"configs": "echo", "set": {"data.dealy": 3}, "minutes": 1, "slow": True}
     results_file.write_text(yaml.safe_dump({**TINY, "runs": {**TINY["runs"], "slow": wrong}}, sort_keys=False))
-    result = rnn_tasks("reproduce", "slow")
+    result = reproduce_tiny("slow")
     assert result.status == 1
     assert verdicts() == {**dict.fromkeys(TINY["results"], "not run"), "slow_loss": "failed"}
     assert re.search(r"- slow_loss: failed: .*did you mean", result.out)
     results_file.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    assert rnn_tasks("reproduce", "slow").status == 1
-    result = rnn_tasks("reproduce", "slow", "--retry-failed")
+    assert reproduce_tiny("slow").status == 1
+    result = reproduce_tiny("slow", "--retry-failed")
     assert (result.status, trained_runs(result.out)) == (0, ["slow-seed0"])
     assert verdicts()["slow_loss"] == "within"
 
 
-def test_list_prints_results_and_their_costs(rnn_tasks: RnnTasks, results_file: Path) -> None:
-    lines = rnn_tasks("reproduce", "--list").out.splitlines()
+def test_list_prints_results_and_their_costs(reproduce_tiny: RnnTasks) -> None:
+    lines = reproduce_tiny("--list").out.splitlines()
     assert len(lines) == len(TINY["results"]) + 1
     assert lines[0] == "quick_steps  it: 4  a book  2 minutes (quick)"
     assert lines[-2].endswith("2 minutes (slow), with --all or by name")
     assert lines[-1] == "about 1 min with --jobs 2 on two cores, without the slow runs"
-    assert len(rnn_tasks("reproduce", "--list", "quick_loss").out.splitlines()) == 2
+    assert len(reproduce_tiny("--list", "quick_loss").out.splitlines()) == 2
     assert not FOLDER.exists()
 
 
@@ -214,12 +214,12 @@ def test_ngram_equals_the_baseline_of_a_run(rnn_tasks: RnnTasks) -> None:
 
 
 def test_result_is_not_run_without_the_book(
-    rnn_tasks: RnnTasks, results_file: Path, monkeypatch: pytest.MonkeyPatch
+    reproduce_tiny: RnnTasks, results_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RNN_TASKS_DATA", "nowhere")
     counted = {"what": "it", "function": "ngram_of_windows", "published": 5, "tolerance": 1, "source": "a book"}
     results_file.write_text(yaml.safe_dump({**TINY, "results": {"counted": counted}}))
-    result = rnn_tasks("reproduce")
+    result = reproduce_tiny()
     assert (result.status, verdicts()) == (0, {"counted": "not run"})
     assert "nowhere" in result.out
 
