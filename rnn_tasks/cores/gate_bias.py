@@ -45,16 +45,23 @@ class GateBiases(GateBias):
 
 @dataclass(frozen=True)
 class Chrono(GateBias):
-    """Gates that start with memories of ``1..max_delay`` steps (Tallec and Ollivier 2018).
+    """Biases with which the units of a gated layer start with memories of 2 to ``max_delay`` steps.
+
+    For each unit, u is drawn uniformly from ``[1, max_delay - 1]``. The gate that keeps the state (an LSTM's forget
+    gate; a GRU's update gate, which keeps the state at 1 in torch's convention) starts with the bias log(u). While only
+    the bias acts, the unit keeps u / (1 + u) of its state per step, so its time constant is 1 + u steps. The input gate
+    of an LSTM starts with -log(u). The other gates keep their biases. The draws come from torch's global generator.
+
+    Source: C. Tallec and Y. Ollivier, "Can recurrent neural networks warp time?", 2018, https://arxiv.org/abs/1804.11188.
 
     Args:
-        max_delay: The longest dependency that is expected, steps, ``> 2``.
+        max_delay: The longest dependency of the task in steps, ``> 2``; T_max in the paper.
     """
 
     max_delay: float
 
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
-        """Return ``log(u)``, u uniform in ``1..max_delay - 1``, for the gate that keeps, its negative for the input."""
+        """Return log(u) for the gate that keeps the state and, in an LSTM, -log(u) for the input gate."""
         if self.max_delay <= 2:
             raise UsageError(f"max_delay must be above 2, got {self.max_delay}")
         keep = torch.empty(hidden_size).uniform_(1, self.max_delay - 1).log()
@@ -62,4 +69,4 @@ class Chrono(GateBias):
             return {"forget": keep, "input": -keep}
         if "update" in gates:
             return {"update": keep}
-        raise UsageError("chrono biases need a forget or an update gate")
+        raise UsageError(f"chrono biases need a forget or an update gate; this layer's gates are {', '.join(gates)}")

@@ -1,10 +1,11 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from rnn_tasks.cores import GRU, LSTM, Chrono, GateBiases, Normal
+from rnn_tasks.cores import GRU, LSTM, Chrono, GateBiases, Normal, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.cores.stacked import Stacked
 from rnn_tasks.errors import UsageError
 
@@ -74,19 +75,40 @@ def test_chrono_lstm_remembers_for_up_to_max_delay_steps(max_delay: float) -> No
     torch.testing.assert_close(torch.sigmoid(total_bias(core)[:300]), 1 - kept)
 
 
-def test_chrono_does_not_touch_the_other_gates() -> None:
+@pytest.mark.parametrize(
+    ("layer", "changed"),
+    [
+        (GRU, {"update"}),
+        (ScratchGRU, {"update"}),
+        (UpdateOnlyGRU, {"update"}),
+        (LSTM, {"forget", "input"}),
+        (ScratchLSTM, {"forget", "input"}),
+    ],
+)
+def test_chrono_changes_only_the_gates_it_names(layer: Callable[..., Stacked], changed: set[str]) -> None:
     torch.manual_seed(1)
-    plain = LSTM(1, 5)
+    plain = layer(1, 5)
     torch.manual_seed(1)
-    chrono = LSTM(1, 5, gate_bias=Chrono(10))
-    torch.testing.assert_close(total_bias(chrono)[10:], total_bias(plain)[10:], atol=0, rtol=0)
+    chrono = layer(1, 5, gate_bias=Chrono(10))
+    before, after = (total_bias(core).split(5) for core in (plain, chrono))
+    pairs = zip(plain.gates, before, after, strict=True)
+    assert {gate for gate, old, new in pairs if not torch.equal(old, new)} == changed
     for name in ("weight_ih_l0", "weight_hh_l0"):
         torch.testing.assert_close(chrono.get_parameter(name), plain.get_parameter(name), atol=0, rtol=0)
 
 
+def test_chrono_draws_the_same_biases_for_the_same_seed() -> None:
+    drawn = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        drawn.append(Chrono(10).values(GRU_GATES, 8)["update"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
 def test_chrono_needs_a_gate_that_keeps() -> None:
-    with pytest.raises(UsageError, match="a forget or an update gate"):
-        Chrono(10).values(("hidden",), 3)
+    with pytest.raises(UsageError, match="a forget or an update gate; this layer's gates are reset, new"):
+        ResetOnlyGRU(1, 3, gate_bias=Chrono(10))
 
 
 def test_a_max_delay_of_2_is_refused() -> None:
