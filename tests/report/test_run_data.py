@@ -64,7 +64,7 @@ def test_untrained_network_has_the_seed_of_its_run(echo: RunPlace) -> None:
 
 def test_names_of_runs_side_by_side(trained_logs: Path) -> None:
     places = [RunPlace(trained_logs / task / "version_0") for task in ("echo", "variable_delay_echo")]
-    assert labels(places) == ["A: Elman", "B: Elman"]
+    assert labels(places) == ["A: Elman, Orthogonal start", "B: Elman, Orthogonal start"]
     section = {"init_args": {"core": {"class_path": "rnn_tasks.cores.Elman", "init_args": {}}}}
     assert network_of({"model": section, "constraint": {"class_path": "a.Reorthogonalize"}}) == "Elman, Reorthogonalize"
     foreign = {"class_path": "Foreign", "init_args": {"layer": "my.MyLayer", "freeze_recurrent": True}}
