@@ -163,14 +163,16 @@ def run_labels(places: Sequence[RunLocation]) -> list[str]:
 
 
 def short_core(config: dict[str, Any]) -> str:
-    """Return the names of the layer and the constraint of a run."""
+    """Return the names of the layer and the constraint of a run; without a constraint, the start of the matrix."""
     core = section(section(config["model"], "init_args"), "core")
     options = section(core, "init_args")
     name = str(options.get("layer") or core.get("class_path", "network")).rpartition(".")[2]
     constraint = constraint_of(config) or (options.get("orthogonal_map") or "")
     if options.get("freeze_recurrent"):
         constraint = "frozen"
-    return f"{name}, {constraint}" if constraint else name
+    start = section(options, "recurrent_init").get("class_path", "").rpartition(".")[2]
+    detail = constraint or (f"{start} start" if start else "")
+    return f"{name}, {detail}" if detail else name
 
 
 def load_run(place: RunLocation, label: str) -> RunData:

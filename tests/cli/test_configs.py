@@ -126,12 +126,27 @@ def test_an_overlay_has_a_file_of_its_own_for_all_texts(rnn_tasks: RnnTasks) -> 
     assert yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]["class_path"] == "torch.optim.SGD"
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_an_overlay_leaves_nothing_of_the_optimizer_that_it_replaces(rnn_tasks: RnnTasks, task: str) -> None:
-    said = rnn_tasks("fit", "--config", task, "--config", "models/rnn", "--print_config")
-    optimizer = yaml.safe_load(said.out)["model"]["init_args"]["optimizer"]
-    assert optimizer["class_path"] == "torch.optim.Adam"
-    assert optimizer["init_args"]["weight_decay"] == 0
+@pytest.mark.parametrize("task", ["copy", "echo", "variable_delay_echo"])
+@pytest.mark.parametrize("model", ["rnn", "scratch_rnn", "ortho_init"])
+def test_tanh_overlay_keeps_the_rates_of_the_recipe(rnn_tasks: RnnTasks, task: str, model: str) -> None:
+    printed = [
+        yaml.safe_load(rnn_tasks("fit", "--config", task, *overlay, "--print_config").out)["model"]["init_args"]
+        for overlay in ([], ["--config", f"models/{model}"])
+    ]
+    for name in ("optimizer", "schedule", "recurrent_lr_factor", "input_lr_factor"):
+        assert printed[0][name] == printed[1][name]
+
+
+@pytest.mark.parametrize("task", ["copy", "echo", "variable_delay_echo"])
+@pytest.mark.parametrize("model", ["gru", "lstm_chrono", "scratch_lstm", "update_only_gru"])
+def test_gated_overlay_has_one_rate_and_torchs_start(rnn_tasks: RnnTasks, task: str, model: str) -> None:
+    said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", "--print_config")
+    printed = yaml.safe_load(said.out)["model"]["init_args"]
+    core = printed["core"]["init_args"]
+    assert (printed["recurrent_lr_factor"], printed["input_lr_factor"], printed["schedule"]) == (1.0, 1.0, None)
+    assert printed["optimizer"]["init_args"]["betas"] == [0.9, 0.999]
+    assert (core["recurrent_init"], core["input_scale"]) == (None, 1.0)
+    assert (core["gate_bias"] is not None) == model.endswith("_chrono")
 
 
 def test_later_configs_and_then_options_win(rnn_tasks: RnnTasks, tmp_path: Path) -> None:

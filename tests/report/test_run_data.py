@@ -62,9 +62,9 @@ def test_untrained_network_depends_only_on_the_seed(echo: RunLocation) -> None:
         assert torch.equal(weight, two.untrained.state_dict()[name])
 
 
-def test_run_labels_name_layer_and_constraint(trained_logs: Path) -> None:
+def test_run_labels_name_layer_and_constraint_or_start(trained_logs: Path) -> None:
     places = [RunLocation(trained_logs / task / "version_0") for task in ("echo", "variable_delay_echo")]
-    assert run_labels(places) == ["A: Elman", "B: Elman"]
+    assert run_labels(places) == ["A: Elman, Orthogonal start", "B: Elman, Orthogonal start"]
     section = {"init_args": {"core": {"class_path": "rnn_tasks.cores.Elman", "init_args": {}}}}
     assert short_core({"model": section, "constraint": {"class_path": "a.Reorthogonalize"}}) == "Elman, Reorthogonalize"
     foreign = {"class_path": "Foreign", "init_args": {"layer": "my.MyLayer", "freeze_recurrent": True}}
