@@ -24,7 +24,7 @@ def test_overview_names_the_runs(echo: RunLocation) -> None:
     runs = load_runs([echo, echo])
     table = write.overview(runs)
     rows = {row[0]: row[1:] for row in table.rows}
-    assert table.columns == ["", "A: Elman", "B: Elman"]
+    assert table.columns == ["", "A: Elman, Orthogonal start", "B: Elman, Orthogonal start"]
     assert rows["run folder"] == ["version_0"] * 2
     assert rows["optimizer steps"] == ["4", "4"]
     assert rows["units"] == ["8", "8"]
