@@ -249,7 +249,8 @@ def _jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Te
         _, state = core(inputs.repeat_interleave(size, 0)[:, None], unflatten_state(copies, like))
         after = flatten_state(state, len(copies)).view(batch_size, size, size)
         (rows,) = torch.autograd.grad(after.diagonal(dim1=1, dim2=2).sum(), copies, materialize_grads=True)
-    return rows.view(batch_size, size, size), after[:, 0].detach()
+    # Before version 2.7, torch's materialized zeros require a gradient.
+    return rows.detach().view(batch_size, size, size), after[:, 0].detach()
 
 
 def _jacobians(core: Core, inputs: Tensor, flat: Tensor | None) -> Iterator[Tensor]:
