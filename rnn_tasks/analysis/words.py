@@ -293,7 +293,7 @@ def accuracy_by_position(predicted: Values, symbols: Values, vocabulary: Vocabul
     last_space = np.maximum.accumulate(np.where(is_space, time, -1), axis=1)
     position = (time - last_space - 1)[:, 1:]
     in_word = ~is_space[:, 1:] & (last_space[:, 1:] >= 0)
-    require(bool(in_word.any()), "no character of a word has white space before it")
+    require(bool(in_word.any()), "the text has no whole word: no white space is followed by another character")
     # Spaces that follow a letter of a whole word.
     after_word = is_space[:, 1:] & ~is_space[:, :-1] & (last_space[:, :-1] >= 0)
     num_spaces = int(after_word.sum())

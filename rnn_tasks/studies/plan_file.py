@@ -121,14 +121,14 @@ def check_current_names(plan: Plan, path: str) -> None:
     variants = [variant for variants in plan.axes.values() for variant in variants]
     for name in (*plan.configs, *(name for variant in variants for name in variant.configs)):
         current = None if Path(name).is_file() else current_config_name(name)
-        require(current is None, f"{path}: there is no config {name}: it is called {current} now")
+        require(current is None, f"{path}: there is no config {name}; it was renamed to {current}")
     settings = [*plan.options.items(), *(option for variant in variants for option in variant.options.items())]
     for option, value in (*settings, *(leaf for variant in variants for leaf in dotted(variant.overlay))):
         section, _, name = option.rpartition(".")
         current = OPTIONS.get(name) if section.startswith("model") else None
-        require(current is None, f"{path}: there is no option {option}: it is called {section}.{current} now")
+        require(current is None, f"{path}: there is no option {option}; it was renamed to {section}.{current}")
         layout = LAYOUTS.get(str(value)) if section.startswith("data") and name == "layout" else None
-        require(layout is None, f"{path}: there is no layout {value}: it is called {layout} now")
+        require(layout is None, f"{path}: there is no layout {value}; it was renamed to {layout}")
 
 
 def dotted(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -230,7 +230,7 @@ def test_accuracy_by_position_counts_spaces_after_words() -> None:
     without_spaces = accuracy_by_position(vocabulary.encode("aaa")[None], vocabulary.encode(" ab")[None], vocabulary)
     assert np.isnan(without_spaces.space)
     assert without_spaces.letters.share.tolist() == [1, 0]
-    with pytest.raises(UsageError, match="no character of a word has white space before it"):
+    with pytest.raises(UsageError, match="no whole word"):
         accuracy_by_position(vocabulary.encode("aaa")[None], vocabulary.encode("ab ")[None], vocabulary)
     with pytest.raises(UsageError, match=r"predicted must have the shape \(1, 7\), got \(1, 6\)"):
         accuracy_by_position(symbols[:, 1:], symbols, vocabulary)

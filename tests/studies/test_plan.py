@@ -99,14 +99,14 @@ OLD_LAYOUT = {"data": {"init_args": {"layout": "seed"}}}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"configs": "seeds/copy_rnn"}, "no config seeds/copy_rnn: it is called published/copy_rnn now"),
-        ({"axes": {"a": {"x": {"configs": "seeds/echo_gru"}}}}, "it is called published/echo_gru now"),
+        ({"configs": "seeds/copy_rnn"}, "no config seeds/copy_rnn; it was renamed to published/copy_rnn"),
+        ({"axes": {"a": {"x": {"configs": "seeds/echo_gru"}}}}, "it was renamed to published/echo_gru"),
         (
             {"set": {"model.quiet_blank": True}},
-            "no option model.quiet_blank: it is called model.zero_blank_weights now",
+            "no option model.quiet_blank; it was renamed to model.zero_blank_weights",
         ),
-        ({"axes": {"a": {"x": {"overlay": OLD_LAYOUT}}}}, "no layout seed: it is called plain now"),
-        ({"axes": {"a": {"option": "data.layout", "values": ["recall", "seed"]}}}, "it is called plain now"),
+        ({"axes": {"a": {"x": {"overlay": OLD_LAYOUT}}}}, "no layout seed; it was renamed to plain"),
+        ({"axes": {"a": {"option": "data.layout", "values": ["recall", "seed"]}}}, "it was renamed to plain"),
     ],
 )
 def test_old_name_is_reported_with_the_new_one(tmp_path: Path, change: dict[str, Any], message: str) -> None:
