@@ -1,7 +1,9 @@
 """A tiny study, and processes that do its runs."""
 
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,4 +42,6 @@ def start_worker(*arguments: str) -> "subprocess.Popen[bytes]":
         *arguments: More arguments of ``rnn-tasks study run``.
     """
     command = [sys.executable, "-m", "rnn_tasks", "study", "run", "tiny.yaml", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # A shell starts background jobs with SIGINT ignored, and their processes inherit this.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=heed)
