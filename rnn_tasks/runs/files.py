@@ -15,6 +15,8 @@ SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+LOCK = ".lock"
+JOB = ".slurm_job"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
