@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rnn_tasks.cores import State
+from rnn_tasks.cores.bounds import finite
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
@@ -69,7 +70,7 @@ class RecurrentModel(LightningModule, ABC):
     ) -> None:
         super().__init__()
         for name, factor in {"recurrent_lr_factor": recurrent_lr_factor, "input_lr_factor": input_lr_factor}.items():
-            require(factor >= 0, f"{name} must be at least 0, got {factor}")
+            require(finite(factor, name) >= 0, f"{name} must be at least 0, got {factor}")
         if schedule is not None and lr_scheduler is not None:
             raise UsageError("set model.schedule (over optimizer steps) or model.lr_scheduler (over epochs), not both")
         self.network = network
