@@ -75,7 +75,7 @@ class Reorthogonalize(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.after_each_step.detach()
-        averaging = callbacks_of(trainer, StochasticWeightAveraging) or callbacks_of(trainer, WeightAveraging)
+        averaging = [*callbacks_of(trainer, StochasticWeightAveraging), *callbacks_of(trainer, WeightAveraging)]
         if averaging:
             raise UsageError(
                 f"{type(averaging[0]).__name__} cannot be used with Reorthogonalize, since an average of orthogonal "

@@ -27,6 +27,7 @@ class ThroughputMonitor(Callback):
         require(every_n_logs >= 1, f"every_n_logs must be at least 1, got {every_n_logs}")
         self.every_n_logs = every_n_logs
         self.paused_at: float | None = None
+        self.scored_steps: Tensor | int = 0
         self._start(0)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,4 +65,4 @@ class ThroughputMonitor(Callback):
         self.measured_at = step
         self.started = perf_counter()
         self.sequences = 0
-        self.scored_steps: Tensor | int = 0
+        self.scored_steps = 0

@@ -147,7 +147,7 @@ def test_lr_scheduler_is_passed_to_lightning_unchanged() -> None:
     [
         ({"optimizer": partial(SGD, lr=-1.0)}, "model.optimizer: Invalid learning rate: -1.0"),
         ({"optimizer": partial(Adam, betas=(1.5, 0.9))}, "model.optimizer: Invalid beta parameter at index 0: 1.5"),
-        ({"optimizer": partial(Adam, betas=(0.5,))}, "model.optimizer: "),
+        ({"optimizer": partial(Adam, betas=())}, "model.optimizer: "),  # type: ignore[arg-type]
         ({"optimizer": partial(Adam, weight_decay=-1.0)}, "model.optimizer: Invalid weight_decay value: -1.0"),
         ({"optimizer": LBFGS}, "model.optimizer: LBFGS doesn't support per-parameter options"),
         ({"schedule": partial(WarmupLinear, warmup=2.0)}, "model.schedule: warmup must be at least 0 and below 1"),
@@ -249,6 +249,7 @@ class ChangeRate(Callback):
     """Sets the learning rate before training, as LearningRateFinder does: also of all groups of the optimizer."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, RecurrentModel)
         pl_module.lr = 0.25
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = 0.25
