@@ -7,6 +7,7 @@ from rnn_tasks.callbacks.gate_monitor import GateMonitor
 from rnn_tasks.callbacks.generation_monitor import GenerationMonitor
 from rnn_tasks.callbacks.gradient_lag_monitor import GradientLagMonitor
 from rnn_tasks.callbacks.gradient_norm_monitor import GradientNormMonitor
+from rnn_tasks.callbacks.prediction_writer import PredictionWriter
 from rnn_tasks.callbacks.progress import Progress
 from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
 from rnn_tasks.callbacks.run_summary import RunSummary
@@ -28,6 +29,7 @@ __all__ = [
     "GradientLagMonitor",
     "GradientNormMonitor",
     "LastCheckpoint",
+    "PredictionWriter",
     "Progress",
     "Reorthogonalize",
     "RunSummary",
