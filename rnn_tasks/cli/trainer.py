@@ -17,8 +17,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import rnn_tasks.callbacks  # noqa: F401  # YAML can name classes of imported modules without their path
 from rnn_tasks.cli.max_parameters import hidden_size_within
-from rnn_tasks.cli.parser import ConfigByName, Parser
-from rnn_tasks.cli.shipped import CONFIGS, shipped_names
+from rnn_tasks.cli.parser import Parser
+from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
@@ -82,8 +82,7 @@ class CLI(LightningCLI):
         """Return a parser that accepts configs by name."""
         parser = Parser(**kwargs)
         parser.commands = self.commands
-        names = ", ".join(shipped_names())
-        parser.add_argument("-c", "--config", action=ConfigByName, help=f"Path of a YAML file, or one of: {names}.")
+        parser.add_config_argument()
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
