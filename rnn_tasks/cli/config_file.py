@@ -1,5 +1,6 @@
 """Reading a config: plain YAML, checked before the parser sees it."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: i
         return mapping
 
 
-# The parser keeps a date as a string too.
+# Like the parser's loader: a date is a string, and 1e-3 is a number although it has no point.
 UniqueKeyLoader.add_constructor("tag:yaml.org,2002:timestamp", UniqueKeyLoader.construct_yaml_str)
+EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$")
+UniqueKeyLoader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+0123456789"))
 
 
 def read_config_file(path: Path) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What a later config changes: the file that an overlay adds for a task, and the arguments of a replaced class."""
 
-import pydoc
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
+from rnn_tasks.cli.checks import locate
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.shipped import CONFIGS
 
@@ -100,4 +100,4 @@ def is_same_class(path: str, name: str) -> bool:
     """
     if path.rpartition(".")[2] != name.rpartition(".")[2]:
         return False
-    return "." not in name or path == name or pydoc.locate(path) is pydoc.locate(name)
+    return "." not in name or path == name or locate(path) is locate(name)

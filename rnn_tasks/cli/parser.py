@@ -1,7 +1,6 @@
 """The command-line parser: configs by name, and error messages of one line."""
 
 import argparse
-import difflib
 import inspect
 import json
 import re
@@ -11,11 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+import torch
 import yaml
 from docstring_parser import DocstringStyle
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from rnn_tasks.cli.checks import CLASS_KEYS, check_nulls, check_sections, locate, suggestion
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import drop_replaced_arguments, is_published, task_file
 from rnn_tasks.cli.shipped import shipped, shipped_names
@@ -47,39 +49,57 @@ def option_names(parser: argparse.ArgumentParser) -> set[str]:
     return names
 
 
-def hint(message: str, options: Iterable[str]) -> str:
+def hint(text: str, options: Iterable[str], message: str = "") -> str:
     """Return a suggestion for the misspelt name in an error message; an empty string if there is none.
 
     Args:
-        message: A result of :func:`brief`.
+        text: A result of :func:`brief`.
         options: The names of the parser's options.
+        message: The message of the parser that ``text`` abbreviates.
 
     Example:
         >>> hint("Subcommand 'fit' does not accept option 'trainer.max_step'", ["trainer.max_steps"])
         "; did you mean 'trainer.max_steps'?"
     """
     renamed = OPTIONS
-    if match := re.search(r"unknown option '(\w+)'", message):
-        classes = [value for value in exported().values() if inspect.isclass(value)]
-        candidates = {name for value in classes for name in inspect.signature(value).parameters}
-    elif match := re.search(r"no such class: ([\w.]+)", message):
-        candidates = set(exported())
-    elif match := re.search(r"must be one of '.*', got (\w+)$", message):
-        candidates = set(re.findall(r"'(\w+)'", message.partition("must be one of")[2]))
+    if match := re.search(r"unknown option '([\w+]+)'", text):
+        parameters = parameters_of_rejecting_class(message)
+        candidates = [*parameters, *CLASS_KEYS]
+        if match[1] not in renamed and not suggestion(match[1], candidates) and parameters:
+            return f"; the options are {', '.join(parameters)}"
+    elif match := re.search(r"no such class: ([\w.]+)", text):
+        candidates = [*exported(), *OPTIMIZERS]
+    elif match := re.search(r"must be one of '.*', got (\w+)$", text):
+        candidates = re.findall(r"'(\w+)'", text.partition("must be one of")[2])
         renamed = LAYOUTS
-    elif match := re.search(r"invalid choice: '(\w+)'", message):
-        candidates = set(re.findall(r"'(\w+)'", message.partition("choose from")[2]))
-    elif match := re.search(r"(?:option '|unrecognized arguments: --)([\w.]+)", message):
-        candidates = set(options)
-    elif (match := re.search(r"unrecognized arguments: ([\w/]+)$", message)) and match[1] in shipped_names():
+    elif match := re.search(r"invalid choice: '(\w+)'", text):
+        candidates = re.findall(r"'(\w+)'", text.partition("choose from")[2])
+    elif match := re.search(r"(?:option '|unrecognized arguments: --)([\w.]+)", text):
+        candidates = list(options)
+    elif (match := re.search(r"unrecognized arguments: ([\w/]+)$", text)) and match[1] in shipped_names():
         return f"; did you mean '--config {match[1]}'?"
     else:
         return ""
     name = match[1]
-    if name in renamed:
-        return f"; it was renamed to {renamed[name]!r}"
-    similar = difflib.get_close_matches(name, candidates, n=1)
-    return f"; did you mean {similar[0]!r}?" if similar else ""
+    return f"; it was renamed to {renamed[name]!r}" if name in renamed else suggestion(name, candidates)
+
+
+OPTIMIZERS = [name for name, value in vars(torch.optim).items() if inspect.isclass(value)]
+
+
+def parameters_of_rejecting_class(message: str) -> list[str]:
+    """Return the names of the parameters of the class that does not accept an option, according to the parser.
+
+    Args:
+        message: The message of the parser.
+    """
+    rejected = re.search(r"Option '\S+' is not accepted(?:\. Got value: Namespace\(.*?class_path='([\w.]+)')?", message)
+    if rejected is None:
+        return []
+    before = re.findall(r"Problem with given class_path '([\w.]+)'", message[: rejected.start()])
+    kind = locate(rejected[1] or (before[-1] if before else ""))
+    names = list(inspect.signature(kind).parameters) if inspect.isclass(kind) else []
+    return [name for name in names if name not in ("input_size", "spec", "params", "defaults")]
 
 
 class Parser(LightningArgumentParser):
@@ -101,9 +121,14 @@ class Parser(LightningArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None, **kwargs: Any) -> Any:  # type: ignore[override]
         """Parse arguments; before each option, drop the arguments of a class that the option replaces."""
-        if self.reads_configs and args is not None:
-            args = with_drops(args)
-        return super().parse_args(args, namespace, **kwargs)
+        if not self.reads_configs or args is None:
+            return super().parse_args(args, namespace, **kwargs)
+        config = super().parse_args(with_drops(args), namespace, **kwargs)
+        try:
+            check_nulls(config, {"trainer": Trainer})
+        except UsageError as error:
+            self.error(str(error))
+        return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print an error in one line and exit with status 2."""
@@ -117,7 +142,7 @@ class Parser(LightningArgumentParser):
         elif re.search(r"arguments are required: \w+\.", text):
             text = re.sub(r" \w+\.", " --", text) + "; name a task, for instance --config echo"
         else:
-            text += hint(text, option_names(self))
+            text += hint(text, option_names(self), message)
         self.exit(2, f"{self.prog.split(' ')[0]}: error: {text}\n")
 
     def add_subcommands(self, required: bool = True, dest: str = "subcommand", **kwargs: Any) -> Any:
@@ -197,6 +222,8 @@ class ConfigByName(ActionConfigFile):
         earlier = [Path(str(config)) for config in namespace.get("config") or [] if config]
         try:
             contents = read_config_file(path)
+            if parser.reads_configs:
+                check_sections(contents, option_names(parser))
             published = any(is_published(config) for config in earlier)
             added = None if published else task_file(path, contents, namespace)
             stored = config_of_old_run(path)
@@ -218,10 +245,9 @@ def config_hint(name: str) -> str:
     """
     if current := current_config_name(name):
         return f"; it was renamed to {current}"
-    similar = difflib.get_close_matches(name, shipped_names(), n=1)
-    if similar:
-        return f"; did you mean {similar[0]!r}?"
-    return f": give the path of a YAML file, or one of {', '.join(shipped_names())}"
+    return (
+        suggestion(name, shipped_names()) or f": give the path of a YAML file, or one of {', '.join(shipped_names())}"
+    )
 
 
 def config_of_old_run(path: Path) -> str | None:
