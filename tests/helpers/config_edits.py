@@ -5,13 +5,13 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from rnn_tasks.cli.exit_status import one_line_errors
-from rnn_tasks.cli.trainer import CLI
 from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.cli.trainer import CLI
 from tests.helpers.configs import MODELS, PUBLISHED, TASKS
 
 KINDS = ("misspelt", "removed", "retyped", "duplicated", "out_of_range")
@@ -52,7 +52,7 @@ class PreparedCLI(CLI):
     The parser is made once, since this takes longer than parsing.
     """
 
-    made: dict[str, Any] = {}
+    made: ClassVar[dict[str, Any]] = {}
 
     def setup_parser(self, *arguments: Any) -> None:
         """Make the parser, or use the parser that an earlier object made."""
