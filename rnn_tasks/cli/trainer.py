@@ -24,8 +24,8 @@ from rnn_tasks.callbacks import RunSummary
 from rnn_tasks.callbacks._hooks import callbacks_of
 from rnn_tasks.cli.completion import as_list, complete_callbacks, complete_loggers, complete_plugins
 from rnn_tasks.cli.max_parameters import hidden_size_within
-from rnn_tasks.cli.parser import ConfigByName, Parser
-from rnn_tasks.cli.shipped import CONFIGS, shipped_names
+from rnn_tasks.cli.parser import Parser
+from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief, require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
@@ -96,8 +96,7 @@ class CLI(LightningCLI):
         """Return a parser that accepts configs by name."""
         parser = Parser(**kwargs)
         parser.commands = self.commands
-        names = ", ".join(shipped_names())
-        parser.add_argument("-c", "--config", action=ConfigByName, help=f"Path of a YAML file, or one of: {names}.")
+        parser.add_config_argument()
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
