@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from rnn_tasks import __version__
 from rnn_tasks.callbacks._hooks import callbacks_of, network_of
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
-from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, read_summary, write_atomically
-from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
+from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
 from rnn_tasks.runs.summary_text import closing_lines
 from rnn_tasks.spec import Baseline, Batch
@@ -76,10 +77,9 @@ def baseline_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
 class RunSummary(Callback):
     """Writes ``summary.json`` into the run folder and prints the closing lines.
 
-    The summary is written when training ends, diverges or is interrupted. The callback also saves the last weights as
-    ``checkpoints/last.ckpt``, and finally writes hyperparameters and metrics to TensorBoard's page HPARAMS. Steps,
-    seconds and sequences include those before a resumption. The command line tests a run after training; then the
-    closing lines are printed after the test.
+    The summary is written when training ends, diverges or is interrupted. Finally the loggers receive the number of
+    steps, and TensorBoard's page HPARAMS the settings and metrics. Steps, seconds and sequences include those before a
+    resumption. The command line tests a run after training; then the closing lines are printed after the test.
 
     Args:
         quiet: Whether to print no closing lines.
@@ -99,10 +99,12 @@ class RunSummary(Callback):
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
+        self.is_trained = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if isinstance(trainer.logger, RunLogger) and trainer.is_global_zero:
-            trainer.logger.log_charts(CHARTS)
+        self.is_trained = False
+        for logger in run_loggers(trainer):
+            logger.log_charts(CHARTS)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.resumed_at = perf_counter()
@@ -128,24 +130,27 @@ class RunSummary(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop_clock()
         self._remember(trainer, "train_epoch")
+        self.is_trained = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # This hook is also called for a resumed run that has nothing left to train.
         folder = run_folder(trainer)
         if folder is not None:
-            trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)
             self._write(trainer, pl_module, folder, stop_reason(trainer))
         if folder is None or run_record(trainer) is None:  # no test follows
-            self._close(trainer, folder)
+            self.close(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.state.fn != "fit" or not isinstance(
-            exception, DivergedError | InterruptedRunError | KeyboardInterrupt
+            exception, DivergedError | InterruptedRunError | KeyboardInterrupt | SIGTERMException
         ):
             return
         self._stop_clock()
         folder = run_folder(trainer)
         if folder is not None:
             stopped = "diverged" if isinstance(exception, DivergedError) else "interrupted"
-            self._write(trainer, pl_module, folder, stopped)
-        self._close(trainer, folder)
+            self._write(trainer, pl_module, folder, stop_reason(trainer) if self.is_trained else stopped)
+        self.close(trainer)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._remember(trainer, "test")
@@ -160,7 +165,7 @@ class RunSummary(Callback):
             solved = summary["solved_at"] is not None and task.solved(self.metrics, "test")
             summary["verdict"] = verdict(solved, self.metrics["test/loss"], task.baseline_on("test"))
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
-        self._close(trainer, folder)
+        self.close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         running = perf_counter() - self.resumed_at if self.resumed_at else 0.0
@@ -234,20 +239,29 @@ class RunSummary(Callback):
         if not self.quiet and trainer.is_global_zero:
             print("\n".join(f"{name:28}{value:.4f}" for name, value in self.metrics.items()), flush=True)
 
-    def _close(self, trainer: Trainer, folder: Path | None) -> None:
+    def close(self, trainer: Trainer) -> None:
+        """Give the loggers the result, and print the closing lines. Call this on every rank."""
+        folder = run_folder(trainer)
         if not trainer.is_global_zero or folder is None or not (folder / SUMMARY).is_file():
             return
         summary = read_summary(folder)
         record = run_record(trainer)
-        if isinstance(trainer.logger, RunLogger) and record is not None:
+        if record is not None:
             steps = {"run/steps": summary["steps"], "run/solved_at": summary["solved_at"]}
-            trainer.logger.log_metrics(
-                {name: value for name, value in steps.items() if value is not None}, summary["steps"]
-            )
-            names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
-            trainer.logger.log_result(record.hyperparameters, [*names, *steps])
+            known = {name: value for name, value in steps.items() if value is not None}
+            for logger in trainer.loggers:  # reports find these numbers in the summary
+                if not isinstance(logger, CurveLogger):
+                    logger.log_metrics(known, summary["steps"])
+            for logger in run_loggers(trainer):
+                names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
+                logger.log_result(record.hyperparameters, [*names, *steps])
         if not self.quiet:
             print(closing_lines(summary, folder), flush=True)
+
+
+def run_loggers(trainer: Trainer) -> list[RunLogger]:
+    """Return the TensorBoard loggers of a run; empty on all ranks but rank zero."""
+    return [logger for logger in trainer.loggers if isinstance(logger, RunLogger) and trainer.is_global_zero]
 
 
 def stop_reason(trainer: Trainer) -> str:
