@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, RunQueue, RunState
+from rnn_tasks.studies.queue import OPENING, RunQueue, RunState
+from rnn_tasks.studies.rows import DRAWN, REASON, RESULT, is_number
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
 
@@ -22,30 +23,41 @@ VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "p
 TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
 """Types of numeric columns; columns of metrics are float."""
 
+CHANGED = "was done with other settings:"
+"""How the reason of a run begins that was done before its settings changed."""
+
 NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions"]
 """Columns that ``runs.csv`` omits: the objective of a search, three mappings, and the text of a language model."""
 
 
-def read_runs(plan: Plan, url: str) -> pd.DataFrame:
+def read_runs(plan: Plan, url: str, opening: float = OPENING) -> pd.DataFrame:
     """Return the runs of a study as a table, see :func:`runs_table`.
+
+    A run that was done with other settings than those of the plan is pending; its reason names the settings.
 
     Args:
         plan: The study.
         url: The URL of its database.
+        opening: Seconds during which opening the database is tried again.
 
     Raises:
         UsageError: The database cannot be opened, or fails.
     """
-    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url)) as queue:
-        return runs_table(plan, queue.states(), queue.results())
+    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url, opening=opening)) as queue:
+        states, results = queue.states(), queue.results()
+        for name, settings in queue.changed().items():
+            states[name] = RunState.PENDING
+            drawn = results.get(name, {}).get(DRAWN, {})
+            results[name] = {DRAWN: drawn, REASON: f"{CHANGED} {', '.join(settings)}"}
+        return runs_table(plan, states, results)
 
 
 def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the runs of a study as a table, one row per run in the order of the plan.
 
     The index holds the name of the run, the variant of each axis, and the seed. The columns are ``state``, ``VALUES``,
-    the metrics by name, ``reason`` (empty unless the run failed), and ``NOT_IN_CSV``. If a run lacks a value, the value
-    is missing; a mapping is then empty.
+    the metrics by name, ``reason`` (why the run failed or must be done again, else empty), and ``NOT_IN_CSV``. If a run
+    lacks a value, the value is missing; a mapping is then empty.
 
     Args:
         plan: The study.
@@ -53,11 +65,13 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
         results: The trial attributes of each run that is done or failed, by the name of the run.
     """
     index, records, metrics = [], [], set[str]()
+    columns = {"state", *VALUES, "reason", *NOT_IN_CSV}
     for run in plan.runs():
         attributes = results.get(run.name, {})
         drawn = plan.with_values(run, attributes.get(DRAWN, {}))
         result = attributes.get(RESULT, {})
-        measured = {k: v for k, v in (result.get("metrics") or {}).items() if isinstance(v, int | float)}
+        values = (result.get("metrics") or {}).items()
+        measured = {name: value for name, value in values if is_number(value) and name not in columns}
         metrics |= measured.keys()
         index.append((run.name, *drawn.group, run.seed))
         records.append(
@@ -69,7 +83,7 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
                 "objective": objective_of(plan, result),
                 "baseline": result.get("baseline") or {},
                 "curves": result.get("curves") or {},
-                "sample": str(result.get("sample", "")),
+                "sample": result.get("sample") or "",
                 "versions": result.get("versions") or {},
             }
         )

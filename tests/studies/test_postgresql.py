@@ -9,7 +9,8 @@ import pytest
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.queue import RESULT, RUN_NAME, RunQueue, RunState
+from rnn_tasks.studies.queue import RunQueue, RunState
+from rnn_tasks.studies.rows import RESULT, RUN_NAME
 from tests.studies.fake_workers import KILLED, TOGETHER, TRAINED
 
 pytestmark = pytest.mark.slow

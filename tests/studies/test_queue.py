@@ -11,8 +11,9 @@ from optuna.trial import TrialState
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
-from rnn_tasks.studies.queue import ATTEMPT, FROM_SCRATCH, REASON, RUN_NAME, TRANSIENT, RunQueue, RunState, Timing
-from rnn_tasks.studies.storage import WORKER, without_password
+from rnn_tasks.studies.queue import RunQueue, RunState, Timing
+from rnn_tasks.studies.rows import ATTEMPT, FROM_SCRATCH, REASON, RUN_NAME, TRANSIENT, WORKER
+from rnn_tasks.studies.storage import without_password
 from rnn_tasks.studies.worker_id import is_alive_here, is_dead, start_time
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
@@ -91,8 +92,7 @@ def test_run_of_dead_worker_is_repeated(url: str) -> None:
     queue.enqueue_missing()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    with pytest.warns(UserWarning, match="Heartbeat"):  # outside of optimize, so that the trial stays open
-        trial = queue.study.ask()
+    trial = queue.study.ask()
     run = queue.claim(trial)
     assert run is not None
     assert queue.states()[run.name] is RunState.RUNNING
@@ -148,8 +148,7 @@ def interrupted(trial: optuna.Trial, run: PlannedRun) -> float:
 def test_unclaimed_trial_of_dead_worker_is_released(url: str) -> None:
     queue = RunQueue(PLAN, url)
     queue.enqueue_missing()
-    with pytest.warns(UserWarning, match="Heartbeat"):
-        trial = queue.study.ask()
+    trial = queue.study.ask()
     lock = queue.file_lock
     queue.file_lock = None  # as with a database that has row locks: a worker may be claiming the trial
     queue.release_dead()
@@ -157,8 +156,7 @@ def test_unclaimed_trial_of_dead_worker_is_released(url: str) -> None:
     queue.timing = Timing(grace=-1)
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.FAIL
-    with pytest.warns(UserWarning, match="Heartbeat"):
-        trial = queue.study.ask()
+    trial = queue.study.ask()
     queue.timing, queue.file_lock = Timing(), lock
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.FAIL
