@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rnn_tasks.printable import printable
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunQueue, RunState, unfinished
 from rnn_tasks.studies.ranking import best_so_far
@@ -74,14 +75,14 @@ class Progress:
             say("; ".join([*parts, best] if best else parts))
 
 
-def say(line: str) -> None:
-    """Print a line at once; if nobody reads the output any longer, this line and all later lines are lost.
+def say(text: str) -> None:
+    """Print text at once; if nobody reads the output any longer, this text and all later text is lost.
 
     Args:
-        line: The line.
+        text: The text; characters that a terminal would obey are escaped.
     """
     try:
-        print(line, flush=True)
+        print(printable(text, keep="\n"), flush=True)
     except OSError:
         with contextlib.suppress(OSError, ValueError):  # no file behind the output, as in a notebook
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

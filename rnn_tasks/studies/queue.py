@@ -283,7 +283,9 @@ class RunQueue:
             return
         except optuna.TrialPruned:
             pass
-        except StorageInternalError:  # nothing can be told to the database
+        except StorageInternalError:
+            with contextlib.suppress(StorageInternalError):  # one try: the database has failed for long, or is full
+                self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
             raise
         except BaseException as error:
             state, problem = TrialState.FAIL, error

@@ -5,12 +5,15 @@ In medians of steps to solve, an unsolved run counts as more than the steps that
 
 import contextlib
 import math
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
+from rnn_tasks.printable import printable
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import OPENING, RunQueue, RunState
 from rnn_tasks.studies.rows import DRAWN, REASON, RESULT, is_number
@@ -23,7 +26,10 @@ VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "p
 TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
 """Types of numeric columns; columns of metrics are float."""
 
-CHANGED = "was done with other settings:"
+NUMBERS = re.compile(r"\s*([-+]?(\d+\.?\d*|\.\d+|inf|nan)(e[-+]?\d+)?\s*)+", re.IGNORECASE)
+"""Matches one or more numbers with spaces between them."""
+
+CHANGED = "done with other settings:"
 """How the reason of a run begins that was done before its settings changed."""
 
 NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions"]
@@ -44,12 +50,21 @@ def read_runs(plan: Plan, url: str, opening: float = OPENING) -> pd.DataFrame:
         UsageError: The database cannot be opened, or fails.
     """
     with translate_database_errors(url), contextlib.closing(RunQueue(plan, url, opening=opening)) as queue:
-        states, results = queue.states(), queue.results()
-        for name, settings in queue.changed().items():
-            states[name] = RunState.PENDING
-            drawn = results.get(name, {}).get(DRAWN, {})
-            results[name] = {DRAWN: drawn, REASON: f"{CHANGED} {', '.join(settings)}"}
-        return runs_table(plan, states, results)
+        return runs_in(queue)
+
+
+def runs_in(queue: RunQueue) -> pd.DataFrame:
+    """Return the runs of a study as a table, see :func:`read_runs`.
+
+    Args:
+        queue: The queue of the study.
+    """
+    states, results = queue.states(), queue.results()
+    for name, settings in queue.changed().items():
+        states[name] = RunState.PENDING
+        drawn = results.get(name, {}).get(DRAWN, {})
+        results[name] = {DRAWN: drawn, REASON: f"{CHANGED} {', '.join(settings)}"}
+    return runs_table(queue.plan, states, results)
 
 
 def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -253,8 +268,18 @@ def as_markdown(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
         |---|
         | 1 |
     """
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in body)])
+    rows = [" | ".join(map(markdown_text, cells)) for cells in (columns, *body)]
+    return "\n".join([f"| {rows[0]} |", "|" + "---|" * len(columns), *(f"| {cells} |" for cells in rows[1:])])
+
+
+def markdown_text(text: str) -> str:
+    r"""Return a text with escapes, so that Markdown shows the text as it is: no borders of tables, HTML or images.
+
+    Example:
+        >>> print(markdown_text("tanh|relu <b>"))
+        tanh\|relu \<b>
+    """
+    return re.sub(r"[\\|<]|(?<=\])\(", r"\\\g<0>", printable(" ".join(text.split("\n"))))
 
 
 def as_csv(runs: pd.DataFrame) -> str:
@@ -263,4 +288,30 @@ def as_csv(runs: pd.DataFrame) -> str:
     Args:
         runs: The runs of a study.
     """
-    return str(runs.drop(columns=NOT_IN_CSV).to_csv(lineterminator="\n"))
+    kept = runs.drop(columns=NOT_IN_CSV)
+    entries = [tuple(map(csv_cell, entry)) for entry in kept.index]
+    kept.index = pd.MultiIndex.from_tuples(entries, names=[csv_cell(name) for name in kept.index.names])
+    return csv_text(kept)
+
+
+def csv_text(table: pd.DataFrame, index: bool = True) -> str:
+    """Return a table as CSV in which no cell is a formula for a spreadsheet.
+
+    Args:
+        table: The table.
+        index: Whether to include the index, whose cells must be safe already.
+    """
+    safe = table.set_axis([csv_cell(name) for name in table.columns], axis="columns")
+    safe = safe.apply(lambda column: column if is_numeric_dtype(column) else column.map(csv_cell))
+    return str(safe.to_csv(index=index, lineterminator="\n"))
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a value for a cell of a CSV; a text that a spreadsheet would compute begins with an apostrophe.
+
+    Example:
+        >>> csv_cell("=1+2"), csv_cell("-0.5"), csv_cell("a = b"), csv_cell(-1)
+        ("'=1+2", '-0.5', 'a = b', -1)
+    """
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula and not NUMBERS.fullmatch(value) else value
