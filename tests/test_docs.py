@@ -84,12 +84,11 @@ def test_copy_delays_table_equals_its_runs() -> None:
             text = f"{step}" if solved else f"> {step}"
             steps[run["method"], int(run["delay"])].append((step + (0 if solved else 10_000), text))
             assert not solved or float(run["test/accuracy"]) >= 0.99
-            assert run["stopped"] == "accuracy" or run["steps"] == "400"
     rows = rows_of("| method | delay 1 |", DOCS / "copy_delays.md")
     delays = (1, 50, 100, 200, 500, 1000, 2000)
     for row in rows:
         method, cells = row[0].strip("`"), row[1:]
-        assert cells == [shown(steps.pop((method, delay))) for delay in delays], method
+        assert cells == [shown(steps.pop((method, delay), [(0, "not run")])) for delay in delays], method
     assert not steps
 
 
