@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -362,6 +363,15 @@ def one_line(error: Exception) -> Exception:
     return error
 
 
+def report_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Print the traceback of an error that ended a thread, unless a file cannot be written.
+
+    TensorBoard writes in a thread, and raises such an error again when the next value is logged.
+    """
+    if not issubclass(error.exc_type, OSError):
+        threading.__excepthook__(error)
+
+
 def require_no_stray_checkpoint(folder: Path) -> None:
     """Fail if Lightning would load a checkpoint of a SLURM job that the user has not named.
 
@@ -409,6 +419,7 @@ def run_trainer(
         commands: Commands that are not the trainer's, with their descriptions, for the help.
         folder: Folder of the new run; None for the next free one of the task.
     """
+    threading.excepthook = report_thread_error
     # Hide advertisements, and messages that repeat the closing lines.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -75,7 +75,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint with :func:`read_tensors`, without paths of unknown files in the states of callbacks.
 
-        Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of checkpoints directly in the folder of the file or in one of :attr:`folders`.
+        Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of
+        checkpoints directly in the folder of the file or in one of :attr:`folders`.
 
         Args:
             path: The file.
