@@ -133,8 +133,8 @@ def optimizer_problem(
     own = checkpoint.get("rnn_tasks")
     names = own.get("optimizers") if isinstance(own, dict) else None
     classes = [type(optimizer).__name__ for optimizer in optimizers]
-    if names is not None and names != classes:
-        return f"it holds the state of another optimizer: {names} instead of {classes}"
+    if isinstance(names, list) and names != classes:
+        return f"it holds the state of another optimizer: {', '.join(map(str, names))} instead of {', '.join(classes)}"
     for optimizer, state in zip(optimizers, states, strict=True):
         name = type(optimizer).__name__
         missing = optimizer.defaults.keys() - set.intersection(*(set(group) for group in state["param_groups"]))
@@ -154,29 +154,36 @@ def can_step(optimizer: Optimizer, state: dict[str, Any], is_trained: bool) -> b
     """Return whether an optimizer can continue from a state. The optimizer and its parameters stay unchanged.
 
     Args:
-        optimizer: The optimizer.
+        optimizer: The optimizer. One that cannot step in a copy, such as LBFGS, is not tried.
         state: The state.
         is_trained: Whether the optimizer has made a step, after which an optimizer with a state has a state.
     """
+    try:
+        trial_step(copy.deepcopy(optimizer))
+    except Exception:
+        return True
     trial = copy.deepcopy(optimizer)
     try:
         trial.load_state_dict(copy.deepcopy(state))
         before = {parameter: set(values) for parameter, values in trial.state.items() if values}
-        for group in trial.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = torch.zeros_like(parameter)
-        parameters = [parameter for group in trial.param_groups for parameter in group["params"]]
-        finite = [parameter for parameter in parameters if parameter.isfinite().all()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial.step(lambda: 0.0)
+        finite = trial_step(trial)
     except Exception:  # each optimizer raises other types of exceptions
         return False
-    if not all(bool(parameter.isfinite().all()) for parameter in finite):
-        return False
     if not before:
-        return not is_trained or not any(trial.state.values())
-    return all(set(trial.state[parameter]) == names for parameter, names in before.items())
+        return finite and not (is_trained and any(trial.state.values()))
+    return finite and all(set(trial.state[parameter]) == names for parameter, names in before.items())
+
+
+def trial_step(optimizer: Optimizer) -> bool:
+    """Make a step with gradients of zero; return whether parameters that were finite are finite afterwards."""
+    parameters: list[Tensor] = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    finite = [parameter for parameter in parameters if parameter.isfinite().all()]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optimizer.step(lambda: 0.0)
+    return all(bool(parameter.isfinite().all()) for parameter in finite)
 
 
 def is_like(expected: Any, value: Any) -> bool:
