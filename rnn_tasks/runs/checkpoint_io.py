@@ -135,10 +135,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return False
         try:
             path = Path(text).resolve()
-        except (OSError, ValueError, RuntimeError):  # not a valid path
+            known = {*self.folders, *(folder.resolve() for folder in more_folders)}
+            return path in known or (path.parent in known and path.suffix == SUFFIX and not path.is_dir())
+        except (OSError, ValueError, RuntimeError):  # no system accepts this path
             return False
-        known = {*self.folders, *(folder.resolve() for folder in more_folders)}
-        return path in known or (path.parent in known and path.suffix == SUFFIX and not path.is_dir())
 
 
 def with_paths(states: dict[str, Any], change: Callable[[str, Any], Any]) -> dict[str, Any]:
