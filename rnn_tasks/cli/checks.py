@@ -14,6 +14,9 @@ from rnn_tasks.errors import UsageError, shown
 CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 """The keys of a section that names a class."""
 
+MAX_SEED = 2**32 - 1
+"""The largest seed that NumPy accepts."""
+
 
 def check_sections(config: Mapping[Any, Any], options: Collection[str]) -> None:
     """Check the sections of a config, and the keys of sections that name a class.
@@ -76,6 +79,19 @@ def suggestion(name: str, names: Collection[str]) -> str:
     """
     similar = difflib.get_close_matches(name, set(names) - {name}, n=1, cutoff=0.7)
     return f"; did you mean {similar[0]!r}?" if similar else ""
+
+
+def check_seed(seed: object) -> None:
+    """Check the seed of a run.
+
+    Args:
+        seed: The value of ``seed_everything``.
+
+    Raises:
+        UsageError: The seed is a number out of NumPy's bounds.
+    """
+    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed_everything must be at least 0 and at most {MAX_SEED}, got {seed}")
 
 
 def check_nulls(config: Namespace, groups: Mapping[str, object]) -> None:
