@@ -50,8 +50,8 @@ EXTREMES = (
 class PreparedCLI(CLI):
     """The command ``fit`` up to the training: it checks the data and builds the optimizer, but takes no step.
 
-    The parser is made once, since this takes longer than parsing. It does not read the callbacks of ``base.yaml``, whose
-    parsing takes longer than the parsing of all other settings.
+    The parser is made once, since this takes longer than parsing. It does not read ``base.yaml``, whose callbacks
+    take longer to parse than all other settings.
     """
 
     made: ClassVar[dict[str, Any]] = {}
