@@ -17,6 +17,7 @@ from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
+from rnn_tasks.tasks import Task
 
 
 class LanguageModel(RecurrentModel):
@@ -126,6 +127,12 @@ class LanguageModel(RecurrentModel):
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
         """Return a text that continues a prefix, see :meth:`rnn_tasks.networks.LanguageNetwork.generate`."""
         return self.network.generate(prefix, length, temperature, seed)
+
+    def setup(self, stage: str) -> None:
+        """Check that the characters of the task are those of the network, or encode its texts for this network."""
+        task = getattr(self.trainer, "datamodule", None)
+        if isinstance(task, Task):
+            task.adapt_to(self.spec, for_training=stage == "fit")
 
     def on_train_start(self) -> None:
         """Restore the training state of a resumed run; discard the state of an earlier fit."""
