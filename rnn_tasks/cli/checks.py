@@ -1,8 +1,8 @@
 """Checks of a config that the parser does not make, or whose errors nobody would understand."""
 
 import difflib
+import importlib
 import inspect
-import pydoc
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -143,9 +143,10 @@ def locate(path: str) -> object:
     Args:
         path: The path, such as ``torch.optim.Adam``.
     """
+    module, _, name = path.rpartition(".")
     try:
-        return pydoc.locate(path)
-    except pydoc.ErrorDuringImport:
+        return getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
         return None
 
 

@@ -72,6 +72,30 @@ class PreparedCLI(CLI):
         self.model.configure_optimizers()
 
 
+class ParsingCLI(PreparedCLI):
+    """The command ``fit`` up to the creation of its objects."""
+
+    def instantiate_classes(self) -> None:
+        """Create nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def parse(*arguments: str) -> dict[str, Any]:
+    """Return the configuration of ``rnn-tasks fit``, with the default values of all classes except the callbacks.
+
+    Args:
+        arguments: The arguments after ``fit``.
+
+    Raises:
+        SystemExit: The arguments or the configs are refused.
+    """
+    with one_line_errors():
+        config: dict[str, Any] = ParsingCLI(args=["fit", *arguments]).section.as_dict()
+    return config
+
+
 def prepare(arguments: list[str]) -> None:
     """Run ``rnn-tasks`` with these arguments up to the training.
 
