@@ -105,6 +105,11 @@ class CLI(LightningCLI):
         parser.add_config_argument()
         return parser
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the option for the seed; Lightning's help says that true draws a seed, which it does not."""
+        help_text = "Seed, 0 to 4294967295; true: the environment variable PL_GLOBAL_SEED, or 0; false: no seed."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=help_text)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the trainer's, and link the task's spec to the model."""
         help_text = "Callback that constrains the recurrent weights, such as Reorthogonalize, or null."
