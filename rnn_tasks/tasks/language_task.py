@@ -120,7 +120,7 @@ class LanguageTask(Task):
         network, text = spec.vocabulary, self.vocabulary
         require(network is not None, "the network was not trained on text: use it with the task that it was trained on")
         assert network is not None
-        if network.characters == text.characters:
+        if network == self._network_vocabulary or network.characters == text.characters:
             return self.spec
         new, missing = network.unknown(text.characters), text.unknown(network.characters)
         if for_training:
