@@ -140,6 +140,12 @@ class LanguageTask(Task):
         return self.spec
 
     @property
+    def layout(self) -> list[Any]:
+        """The values that determine the position of each row of each training batch in the text."""
+        rows, batches = self.batch_size * self.world[1], self.train_dataloader().length
+        return [rows, self.sequence_length, batches, self.sampling, self.random_offset, self.seed]
+
+    @property
     def fingerprint(self) -> str | None:
         """A hash of the training and validation texts; None if the options of the task determine the texts."""
         texts = hashlib.sha256()
