@@ -150,7 +150,9 @@ class LanguageTask(Task):
         """A hash of the training and validation texts; None if the options of the task determine the texts."""
         texts = hashlib.sha256()
         for split in ("train", "val"):
-            texts.update(self.symbols(split).numpy().tobytes())
+            symbols = self.symbols(split).numpy()
+            texts.update(f"{split} {len(symbols)} ".encode())
+            texts.update(symbols.tobytes())
         return texts.hexdigest()
 
     def state_dict(self) -> dict[str, Any]:
