@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core, RecurrentInit, State
 from rnn_tasks.cores.state import map_state
+from rnn_tasks.errors import require
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.networks import LanguageNetwork
@@ -45,7 +46,7 @@ class LanguageModel(RecurrentModel):
         lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
 
     Raises:
-        UsageError: A value is outside its bounds.
+        UsageError: A value is outside its bounds, or the task has no text.
 
     Example:
         >>> from functools import partial
@@ -74,6 +75,10 @@ class LanguageModel(RecurrentModel):
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
+        require(
+            spec.vocabulary is not None,
+            "LanguageModel needs a task on text, such as TimeMachine; for the other tasks set model: SequenceTagger",
+        )
         super().__init__(
             self.network_class(
                 core,
