@@ -115,6 +115,9 @@ def test_analyze_shows_a_foreign_layer(rnn_tasks: RnnTasks, tmp_path: Path) -> N
     arguments = [word for word in small("echo") if "hidden_size" not in word]
     assert rnn_tasks("fit", "--config", "echo", "--config", "own.yaml", *arguments).status == 0
     result = rnn_tasks("analyze", "echo")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "--trust" in result.err
+    result = rnn_tasks("analyze", "echo", "--trust")
     assert (result.status, result.err) == (0, "")
     page = Path("lightning_logs/echo/version_0/report", PAGE).read_text()
     assert "Not shown:" in page
