@@ -69,7 +69,7 @@ def test_usage_error_is_one_line_and_creates_no_run(rnn_tasks: RnnTasks, argumen
     ("text", "message"),
     [
         ("data: {init_args: {dealy: 3}}", "did you mean 'delay'?"),
-        ("trainr: {max_steps: 3}", "did you mean 'trainer.max_steps'?"),
+        ("trainr: {max_steps: 3}", "did you mean 'trainer'?"),
         ("trainer: {callbacks: [{class_path: StopAtAcuracy}]}", "did you mean 'StopAtAccuracy'?"),
         ("model: {class_path: os.system}", "model"),
         ("a: [b", "mine.yaml is not valid YAML: line 2: "),
