@@ -54,13 +54,13 @@ def test_progress_of_a_short_validation_is_not_shown(train: Any, capsys: pytest.
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["validate", "test"])
-def test_progress_of_validate_and_test_is_shown(train: Any, capsys: pytest.CaptureFixture[str], command: str) -> None:
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_progress_of_other_commands_is_shown(train: Any, capsys: pytest.CaptureFixture[str], command: str) -> None:
     trainer, model = train(progress(), steps=1)
     capsys.readouterr()
-    getattr(trainer, command)(model, trainer.datamodule, verbose=False)
+    getattr(trainer, command)(model, trainer.datamodule)
     first = capsys.readouterr().out.splitlines()[0]
-    assert first.startswith("echo  validation 1/" if command == "validate" else "echo  test 1/")
+    assert first.startswith({"validate": "echo  validation 1/"}.get(command, f"echo  {command} 1/"))
 
 
 @pytest.mark.parametrize("closed", ["closed", "lost", "none"])

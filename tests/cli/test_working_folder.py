@@ -1,4 +1,5 @@
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
@@ -10,6 +11,7 @@ import pytest
 import rnn_tasks
 from rnn_tasks.cli.search_path import leave_working_folder
 from rnn_tasks.cli.working_folder import (
+    LARGEST_CONFIG,
     allow_modules_of_run,
     allow_named_modules,
     imported_names,
@@ -65,12 +67,14 @@ def test_module_names_are_found_in_arguments_and_configs(folder: Path, arguments
         ["--config", "echo", "--trainer.max_steps=4", "--data.delay", "2.5", "--trainer.callbacks+=Timer"],
         ["--config", "missing.yaml", "--data.path", "some text.txt", "--output=../own.layer"],
         ["--config", "damaged.yaml"],
+        ["--data.path", "data.json"],
         ["--x=[[[" + 5000 * "[", "--y=*unknown"],
         [],
     ],
 )
 def test_module_names_ignore_other_values(folder: Path, arguments: list[str]) -> None:
     (folder / "damaged.yaml").write_bytes(b"\xff a: [own_layer.Layer")
+    (folder / "data.json").write_text(f"[own_layer.Layer, {'x' * LARGEST_CONFIG}]")
     assert module_names(arguments) == set()
 
 
@@ -124,11 +128,13 @@ def test_earlier_working_folder_is_forgotten(folder: Path, monkeypatch: pytest.M
     assert imported("own_layer") is None
 
 
-def test_leave_working_folder_removes_it_from_the_path(folder: Path) -> None:
+def test_leave_working_folder_removes_it_from_the_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = list(sys.path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "/elsewhere", str(folder)]))
     sys.path[:] = ["", *other, str(folder), ".", str(folder / "missing" / "..")]
     leave_working_folder()
     assert sys.path == [*other, str(folder / "missing" / "..")]  # not a folder for Python
+    assert os.environ["PYTHONPATH"] == "/elsewhere"
 
 
 def test_working_folder_with_the_package_stays_last(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +144,11 @@ def test_working_folder_with_the_package_stays_last(folder: Path, monkeypatch: p
     (folder / "own_stranger.py").write_text("")
     monkeypatch.setattr(rnn_tasks, "__file__", str(folder / "rnn_tasks/__init__.py"))
     sys.path.insert(0, str(folder))
+    monkeypatch.setenv("PYTHONPATH", "")
     leave_working_folder()
     restrict_working_folder()
     allow_named_modules(["fit", "--model.core=own_layer.Layer"])
-    assert sys.path[-1] == str(folder)
+    assert sys.path[-1] == os.environ["PYTHONPATH"] == str(folder)
     assert sys.path.count(str(folder)) == 1
     found = {name: PathFinder.find_spec(name, [str(folder)]) for name in ("rnn_tasks", "own_layer", "own_stranger")}
     assert [name for name, spec in found.items() if spec is not None] == ["rnn_tasks", "own_layer"]
