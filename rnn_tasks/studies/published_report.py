@@ -24,10 +24,10 @@ from rnn_tasks.studies.worker import work_on
 COLUMNS = ["result", "what", "published", "ours", "difference", "tolerance", "verdict", "source"]
 
 CAPTION = (
-    'Published: a value or a range; where the source begins with "not published", it is our own count, or our run of '
-    "published code. Ours: the median over seeds, with the range; without a range, the value of seed 0. Difference: "
-    "ours minus the published value, or minus the nearer end of the published range. Tolerances were set from the "
-    "spread of earlier seeds."
+    'Published: a value or a range; where the source begins with "not published", it is our own count, our run of '
+    "published code, or what an exercise requires. Ours: the median over seeds, with the range; without a range, the "
+    "value of seed 0. Difference: ours minus the published value, or minus the nearer end of the published range. "
+    "Tolerances were set from the spread of earlier seeds, so they are not independent of our results."
 )
 
 
