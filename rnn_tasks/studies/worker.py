@@ -46,7 +46,7 @@ class InterruptedStudyError(Exception):
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Raise an InterruptedRunError at SIGTERM and SIGHUP, as Python does for Ctrl-C.
+    """Raise an InterruptedRunError at SIGTERM, SIGHUP, and SIGUSR1 (which SLURM may send), as Python does for Ctrl-C.
 
     A signal that was ignored before, as by ``nohup``, stays so. Handlers can be set only in the main thread.
     """
@@ -251,9 +251,7 @@ class Worker:
         """
         if (folder / CONFIG).is_file():
             return ["resume", str(folder)]
-        settings = {"save_dir": self.folder.parent, "name": self.folder.name, "version": run.name}
-        logger = [f"--trainer.logger.init_args.{name}={value}" for name, value in settings.items()]
-        return [*self.plan.arguments(run, self.write_overlay(run)), *logger]
+        return self.plan.arguments(run, self.write_overlay(run))
 
     def write_overlay(self, run: PlannedRun) -> list[str]:
         """Write the overlay of a run to a file, and return a list with its path; empty without an overlay."""
@@ -281,7 +279,7 @@ class Worker:
         log = folder.with_suffix(f"{folder.suffix}.log")
         with log.open("ab") as output:
             size_before = output.tell()
-        process = run_process.start(arguments, log)
+        process = run_process.start(arguments, folder, log)
         while (status := run_process.exit_status(process)) is None:
             if self.stop.wait(0.02):
                 self.end(process)
