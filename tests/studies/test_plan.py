@@ -181,6 +181,11 @@ def test_other_values_of_an_axis_are_not_numbers(tmp_path: Path, value: object) 
     assert numeric_axis(plan) is None
 
 
+def test_key_that_occurs_twice_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="line 3"):
+        read_plan(written(tmp_path, "configs: echo\naxes: {a: {option: b, values: [1]}}\nconfigs: copy\n"))
+
+
 def test_infinite_budget_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="must be numbers above 0"):
         read_plan(written(tmp_path, {**SMALL, "budget": {"minutes": math.inf}}))
