@@ -7,6 +7,7 @@ import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import lightning
@@ -42,6 +43,9 @@ __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
 
 LIGHTNING = Path(lightning.__file__).parent
 """The folder of Lightning's code."""
+
+
+SPAWN = "processes that are started by spawn cannot receive the run: use --trainer.strategy ddp or ddp_fork"
 
 
 class CLI(LightningCLI):
@@ -157,6 +161,8 @@ class CLI(LightningCLI):
                 "trainer.barebones cannot be used, because a run could save neither its state nor its result: switch "
                 "off single parts, for instance with --trainer.enable_progress_bar false"
             )
+        if str(options.strategy).startswith("ddp_spawn"):
+            raise UsageError(SPAWN)
         trains = self.subcommand == "fit"
         checkpoints = trains and options.enable_checkpointing is not False
         callbacks = as_list(options.callbacks)
@@ -348,6 +354,8 @@ def one_line(error: Exception) -> Exception:
         error: An exception; an exception that was raised elsewhere is returned unchanged.
     """
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, TypeError | AttributeError | PicklingError) and "pickle" in str(error):
+        return UsageError(SPAWN)
     on_purpose = isinstance(error, MisconfigurationException | ValueError | RuntimeError | ModuleNotFoundError)
     if on_purpose and frames and LIGHTNING in Path(frames[-1].filename).parents:
         return UsageError(brief(str(error)))
