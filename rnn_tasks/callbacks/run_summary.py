@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from torch import Tensor
 
 from rnn_tasks import __version__
 from rnn_tasks.callbacks._hooks import callbacks_of, network_of
@@ -22,10 +21,8 @@ from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
 from rnn_tasks.runs.summary_text import closing_lines
+from rnn_tasks.runs.verdict import verdict
 from rnn_tasks.spec import Baseline, Batch
-
-LEARNING_SHARE = 0.95
-"""The verdict is ``learning`` if the loss is below this share of the baseline's loss."""
 
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """Metrics on TensorBoard's page HPARAMS."""
@@ -39,26 +36,6 @@ CHARTS = {
     "perplexity": ["train_epoch/perplexity", "val/perplexity", "val/baseline_perplexity"],
 }
 """Curves that TensorBoard draws together in one chart on its page CUSTOM SCALARS."""
-
-
-def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
-    """Return ``solved``, ``learning`` or ``at_baseline``; None if the loss was never measured.
-
-    Args:
-        solved: Whether the task's criterion for solved is met.
-        loss: Mean loss over the scored steps, in nats; None if it was never measured.
-        baseline: The score of a predictor that has learnt nothing.
-
-    Example:
-        >>> verdict(False, 2.0, Baseline(loss=3.0, accuracy=0.1))
-        'learning'
-    """
-    if solved:
-        return "solved"
-    if loss is None:
-        return None
-    threshold = LEARNING_SHARE * baseline.loss if baseline.learning_loss is None else baseline.learning_loss
-    return "learning" if loss < threshold else "at_baseline"
 
 
 def baseline_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
@@ -87,7 +64,6 @@ class RunSummary(Callback):
     Attributes:
         sequences: The number of training sequences so far, over all processes.
         time_steps: The time steps of these sequences.
-        scored_steps: The scored steps of the sequences since this process started.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -95,7 +71,6 @@ class RunSummary(Callback):
         self.solved_at: int | None = None
         self.sequences = 0
         self.time_steps = 0
-        self.scored_steps: Tensor | int = 0
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
@@ -114,7 +89,6 @@ class RunSummary(Callback):
     ) -> None:
         self.sequences += batch.num_sequences * trainer.world_size
         self.time_steps += batch.targets.numel() * trainer.world_size
-        self.scored_steps = self.scored_steps + batch.scored.sum() * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -163,7 +137,7 @@ class RunSummary(Callback):
             task = trainer.datamodule  # type: ignore[attr-defined]
             summary["metrics"] |= self.metrics
             solved = summary["solved_at"] is not None and task.solved(self.metrics, "test")
-            summary["verdict"] = verdict(solved, self.metrics["test/loss"], task.baseline_on("test"))
+            summary["verdict"] = self._verdict(pl_module, task, "test", solved)
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
         self.close(trainer)
 
@@ -197,6 +171,11 @@ class RunSummary(Callback):
             if name.startswith(f"{stage}/") and name.removeprefix(f"{stage}/") not in CONSTANT_METRICS
         }
 
+    def _verdict(self, model: LightningModule, task: Any, stage: str, solved: bool) -> str | None:
+        loss, accuracy = (self.metrics.get(f"{stage}/{name}") for name in ("loss", "accuracy"))
+        memory_steps = getattr(model, "memory_steps", {}).get(stage, 0)
+        return verdict(solved, loss, task.baseline_on(stage), accuracy, memory_steps)
+
     def _write(self, trainer: Trainer, pl_module: LightningModule, folder: Path, stopped: str) -> None:
         if not trainer.is_global_zero:
             return
@@ -218,11 +197,10 @@ class RunSummary(Callback):
             "stopped": stopped,
         }
         if task is not None:
-            solved = task.solved(self.metrics)
             summary["verdict"] = (
                 "diverged"
                 if stopped == "diverged"
-                else verdict(solved, self.metrics.get("val/loss"), task.baseline_on("val"))
+                else self._verdict(pl_module, task, "val", task.solved(self.metrics))
             )
             vocabulary, codec = task.spec.vocabulary, task.spec.codec
             summary["baseline"] = baseline_values(task.baseline_on("test"), vocabulary is not None)

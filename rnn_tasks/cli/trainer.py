@@ -20,8 +20,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from rnn_tasks.callbacks import RunSummary
+from rnn_tasks.callbacks import PredictionWriter, RunSummary
 from rnn_tasks.callbacks._hooks import callbacks_of
+from rnn_tasks.callbacks._restore import check_callbacks
 from rnn_tasks.cli.completion import as_list, complete_callbacks, complete_loggers, complete_plugins
 from rnn_tasks.cli.max_parameters import hidden_size_within
 from rnn_tasks.cli.parser import Parser
@@ -29,7 +30,7 @@ from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief, require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
-from rnn_tasks.runs.checkpoints import read_checkpoint
+from rnn_tasks.runs.checkpoints import read_checkpoint, training_state_problem
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LAST, LOCK, read_summary
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version, is_rank_zero
@@ -137,10 +138,11 @@ class CLI(LightningCLI):
             super().instantiate_classes()
             if self.section.get("max_parameters") is not None:
                 self.fill_hidden_size()
-        except (ValueError, ArgumentError, MisconfigurationException) as error:
+        except (ValueError, OverflowError, ImportError, ArgumentError, MisconfigurationException) as error:
             raise UsageError(brief(str(error))) from error
-        except RuntimeError as error:
-            raise one_line(error) from error
+        except (RuntimeError, MemoryError) as error:  # sizes that do not fit into memory, among others
+            raise UsageError(brief(str(error)) or "out of memory") from error
+        check_callbacks(self.trainer)
         constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
@@ -150,6 +152,11 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Create the trainer; only ``fit`` writes files."""
         options = self.config_init[str(self.subcommand)].trainer
+        if options.barebones:
+            raise UsageError(
+                "trainer.barebones cannot be used, because a run could save neither its state nor its result: switch "
+                "off single parts, for instance with --trainer.enable_progress_bar false"
+            )
         trains = self.subcommand == "fit"
         checkpoints = trains and options.enable_checkpointing is not False
         callbacks = as_list(options.callbacks)
@@ -273,10 +280,8 @@ class CLI(LightningCLI):
             raise UsageError(
                 f"{path} does not fit this network: its model has other options; use the config.yaml of its run"
             ) from error
-        if for_training and not {"loops", "optimizer_states", "pytorch-lightning_version"} <= checkpoint.keys():
-            raise UsageError(
-                f"training cannot continue from {path}: it holds weights, but no state of the optimizer and loops"
-            )
+        if for_training and (problem := training_state_problem(checkpoint)) is not None:
+            raise UsageError(f"training cannot continue from {path}: {problem}")
 
     def before_validate(self) -> None:
         """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
@@ -288,7 +293,15 @@ class CLI(LightningCLI):
         if "verbose" in config:
             config["verbose"] = False  # RunSummary prints the metrics
 
-    before_test = before_predict = before_validate
+    before_test = before_validate
+
+    def before_predict(self) -> None:
+        """Write the answers into the run folder of the checkpoint, or else into the working folder."""
+        checkpoint = self.config_init["predict"]["ckpt_path"]
+        folder = Path(checkpoint).absolute().parent if checkpoint else Path()
+        writer = PredictionWriter(folder.parent if folder.name == CHECKPOINTS else Path())
+        self.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+        self.before_validate()
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
@@ -393,8 +406,8 @@ def run_trainer(
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning uses a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
-    if resumed is not None:
-        # These arguments are not those of the process, and the run is meant to find its own checkpoints.
+    # A resumed run is meant to find its own checkpoints.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    if resumed is not None:  # the arguments are not those of the process
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
-        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     return CLI(resumed, args, only_test, commands, folder)

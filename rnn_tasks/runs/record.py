@@ -1,6 +1,8 @@
 """The folder of a trainer's run, and the config of a run of the command line."""
 
+import warnings
 from collections.abc import Mapping
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,12 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rnn_tasks.runs.files import CONFIG, JOB, write_atomically
 from rnn_tasks.runs.find import config_hash
 from rnn_tasks.runs.hyperparameters import hyperparameters
+
+UNKNOWN = "Unable to serialize instance"
+"""What jsonargparse writes before a value whose type it does not know."""
+
+# A member of an enumeration in a config, such as an argument of Lightning's Timer.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
 
 
 def run_folder(trainer: Trainer) -> Path | None:
@@ -54,8 +62,12 @@ class RunRecord(SaveConfigCallback):
     @cached_property
     def text(self) -> str:
         """The whole configuration as YAML, the text of config.yaml."""
-        # The configuration was validated when it was parsed.
-        return str(self.parser.dump(self.config, skip_unset=False, skip_link_targets=True, skip_validation=True))
+        with warnings.catch_warnings():
+            # jsonargparse marks a device, and a text where a function is allowed too, in this way.
+            warnings.filterwarnings("ignore", rf"\s*{UNKNOWN}", UserWarning)
+            # The configuration was validated when it was parsed.
+            text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=True, skip_validation=True)
+        return str(text).replace(f"{UNKNOWN} ", "")
 
     @cached_property
     def values(self) -> Mapping[str, Any]:
