@@ -1,5 +1,6 @@
 """Callbacks that change the weights or the run, and callbacks that only measure (``...Monitor``, ``...Recorder``)."""
 
+from rnn_tasks.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from rnn_tasks.callbacks.eigenvalue_monitor import EigenvalueMonitor
 from rnn_tasks.callbacks.exact_resume import ExactResume
 from rnn_tasks.callbacks.gate_monitor import GateMonitor
@@ -20,12 +21,14 @@ from rnn_tasks.callbacks.stop_on_signal import StopOnSignal
 from rnn_tasks.callbacks.throughput_monitor import ThroughputMonitor
 
 __all__ = [
+    "BestCheckpoint",
     "EigenvalueMonitor",
     "ExactResume",
     "GateMonitor",
     "GenerationMonitor",
     "GradientLagMonitor",
     "GradientNormMonitor",
+    "LastCheckpoint",
     "PredictionWriter",
     "Progress",
     "Reorthogonalize",

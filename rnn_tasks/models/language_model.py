@@ -11,11 +11,13 @@ from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core, RecurrentInit, State
 from rnn_tasks.cores.state import map_state
+from rnn_tasks.errors import require
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
+from rnn_tasks.tasks import Task
 
 
 class LanguageModel(RecurrentModel):
@@ -43,7 +45,7 @@ class LanguageModel(RecurrentModel):
         lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
 
     Raises:
-        UsageError: A value is outside its bounds.
+        UsageError: A value is outside its bounds, or the task has no text.
 
     Example:
         >>> from functools import partial
@@ -72,6 +74,10 @@ class LanguageModel(RecurrentModel):
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
+        require(
+            spec.vocabulary is not None,
+            "LanguageModel needs a task on text, such as TimeMachine; for the other tasks set model: SequenceTagger",
+        )
         super().__init__(
             self.network_class(
                 core,
@@ -121,6 +127,12 @@ class LanguageModel(RecurrentModel):
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:
         """Return a text that continues a prefix, see :meth:`rnn_tasks.networks.LanguageNetwork.generate`."""
         return self.network.generate(prefix, length, temperature, seed)
+
+    def setup(self, stage: str) -> None:
+        """Check that the characters of the task are those of the network, or encode its texts for this network."""
+        task = getattr(self.trainer, "datamodule", None)
+        if isinstance(task, Task):
+            task.adapt_to(self.spec, for_training=stage == "fit")
 
     def on_train_start(self) -> None:
         """Restore the training state of a resumed run; discard the state of an earlier fit."""

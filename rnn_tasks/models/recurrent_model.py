@@ -214,6 +214,7 @@ class RecurrentModel(LightningModule, ABC):
         checkpoint[CHECKPOINT_KEY] = {
             "spec": self.spec.to_dict(),
             "config": None if record is None else record.model_hash,
+            "optimizers": [type(optimizer).__name__ for optimizer in self.trainer.optimizers],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -12,10 +12,11 @@ import rnn_tasks.tasks  # noqa: F401  # jsonargparse resolves short class names 
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_snapshots
 from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
+from rnn_tasks.runs.curves import Curve, read_curves
 from rnn_tasks.runs.files import SUMMARY, read_summary
 from rnn_tasks.runs.find import RunLocation, best_checkpoint, read_config
-from rnn_tasks.runs.tensorboard_log import Curve, read_curves
 from rnn_tasks.runs.trained_network import build_network, load_network
+from rnn_tasks.runs.trust import require_known_classes
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.spec.batch import joined
 from rnn_tasks.tasks import Task
@@ -135,16 +136,18 @@ def section(config: dict[str, Any], name: str) -> dict[str, Any]:
     return value or {}
 
 
-def load_runs(places: Sequence[RunLocation]) -> list[RunData]:
+def load_runs(places: Sequence[RunLocation], trust: bool = False) -> list[RunData]:
     """Load the runs of a report.
 
     Args:
         places: The run folders or checkpoints, at least one.
+        trust: Whether the config of a run may name classes of other packages, see
+            :func:`rnn_tasks.runs.trained_network.load_network`.
 
     Raises:
-        UsageError: A run is broken, or the runs are of different tasks.
+        UsageError: A run is broken or needs trust, or the runs are of different tasks.
     """
-    runs = [load_run(place, label) for place, label in zip(places, run_labels(places), strict=True)]
+    runs = [load_run(place, label, trust) for place, label in zip(places, run_labels(places), strict=True)]
     tasks = sorted({str(section(run.config, "data").get("class_path")) for run in runs})
     require(len(tasks) == 1, f"a report compares runs of one task, not of {', '.join(tasks)}")
     return runs
@@ -175,15 +178,16 @@ def short_core(config: dict[str, Any]) -> str:
     return f"{name}, {detail}" if detail else name
 
 
-def load_run(place: RunLocation, label: str) -> RunData:
+def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     """Load a run.
 
     Args:
         place: The run folder or a checkpoint.
         label: The label of the run.
+        trust: As for :func:`load_runs`.
 
     Raises:
-        UsageError: The run is broken or has no checkpoint.
+        UsageError: The run is broken, has no checkpoint, or needs trust.
     """
     missing: list[str] = []
     config = read_config(place.folder)
@@ -191,7 +195,9 @@ def load_run(place: RunLocation, label: str) -> RunData:
         section(config, name)
     seed = config.get("seed_everything") or 0
     require(type(seed) is int and seed >= 0, "config.yaml is damaged: seed_everything is not a number")
-    network = load_network(place)
+    if not trust:
+        require_known_classes(config, place.folder)
+    network = load_network(place, trust)
     summary = read_summary(place.folder)
     if not summary:
         missing.append(f"verdict and test results: the run has no {SUMMARY} yet; resume the run to complete it")

@@ -92,7 +92,7 @@ def overview(runs: Sequence[RunData]) -> Table:
         ["units", *(f"{run.network.core.hidden_size:,}" for run in runs)],
         ["parameters", *(f"{sum(p.numel() for p in run.network.parameters()):,}" for run in runs)],
         ["optimizer steps", *(summary_cell(run, "steps") for run in runs)],
-        ["solved at step", *(summary_cell(run, "solved_at") for run in runs)],
+        ["validation solved at step", *(summary_cell(run, "solved_at") for run in runs)],
         ["seed", *(summary_cell(run, "seed") for run in runs)],
         ["run folder", *(run.folder.resolve().name for run in runs)],
         ["checkpoint", *(run.checkpoint.name for run in runs)],

@@ -2,23 +2,37 @@
 
 import json
 import os
-from collections.abc import Mapping
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.old_names import current_metrics
+from rnn_tasks.runs.summary_text import STOPPED, VERDICTS
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+LOCK = ".lock"
+JOB = ".slurm_job"
+
+SCRATCH_NAME = re.compile(r"\..+\.(yaml|json|pt|ckpt)\.([0-9a-f]{16}|\d+)")
+"""Names of scratch files: a dot, the name of the file, and a random number; in version 0.1.0 the process number."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file atomically: after a killed process or a full disk, the old file is unchanged.
+    """Write a file atomically: readers see the old file or the new one, also after a killed process or a full disk.
+
+    The content is written into a new file of the same folder, which then gets the name. Several processes may write the
+    same file at the same time.
 
     Args:
         path: The file; its folder must exist.
@@ -27,18 +41,57 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: The file cannot be written; nothing has changed.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with scratch.open("wb") as file:
+        with scratch.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(path)
+        replace(scratch, path)
     except BaseException as error:
         scratch.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename = str(path)
         raise
+    with suppress(OSError):  # not every system can open a folder; without this, a power cut may undo the renaming
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file, and replace the target. Windows refuses while another process reads the target, so try again.
+
+    Args:
+        source: The file.
+        target: The new path.
+
+    Raises:
+        OSError: The file cannot be renamed.
+    """
+    for pause in (0.01, 0.03, 0.1, 0.3):
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    source.replace(target)
+
+
+def remove_scratch_files(folder: Path) -> None:
+    """Remove the scratch files of :func:`write_atomically` that killed processes left in a run folder.
+
+    Call this only while no other process writes the run.
+
+    Args:
+        folder: The run folder; nothing happens if it does not exist.
+    """
+    for path in (*folder.glob(".*"), *(folder / CHECKPOINTS).glob(".*")):
+        if SCRATCH_NAME.fullmatch(path.name) and path.is_file():
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -96,7 +149,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
         return {}
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged; delete it and resume the run, which writes it again") from error
     if not isinstance(summary, dict) or not is_valid_summary(summary):
         raise UsageError(f"{path} is damaged; delete it and resume the run, which writes it again")
@@ -105,18 +158,92 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 def is_valid_summary(summary: dict[str, Any]) -> bool:
     """Return whether a summary has the keys that its readers use, with values of the right types."""
-
-    def is_record(value: Any) -> bool:
-        return isinstance(value, dict) and all(isinstance(v, int | float | str | dict) for v in value.values())
-
-    baseline = summary.get("baseline", {"loss": 1.0})
-    return (
-        {"metrics", "stopped", "steps"} <= summary.keys()
-        and is_record(summary["metrics"])
-        and isinstance(summary["steps"], int)
-        and isinstance(summary.get("verdict"), str | None)
-        and isinstance(summary.get("solved_at"), int | None)
-        and is_record(baseline)
-        and isinstance(baseline.get("loss"), int | float)
-        and baseline["loss"] > 0
+    checks = SUMMARY_VALUES | OPTIONAL_SUMMARY_VALUES
+    if not SUMMARY_VALUES.keys() <= summary.keys():
+        return False
+    if not all(checks[name](value) for name, value in summary.items() if name in checks):
+        return False
+    metrics, baseline = current_metrics(summary["metrics"]), summary.get("baseline", {})
+    needed = METRICS.get(summary["model"])
+    if needed is None or summary["task"] is None:  # a user's model may have other metrics
+        return True
+    stages = [stage for stage in ("val", "test") if f"{stage}/loss" in metrics]
+    return all(f"{stage}/{name}" in metrics for stage in stages for name in needed) and (
+        not stages or ("perplexity" in baseline if "perplexity" in needed else "loss" in baseline)
     )
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a value of a summary is a string."""
+    return isinstance(value, str)
+
+
+def is_text_or_null(value: Any) -> bool:
+    """Return whether a value of a summary is a string or null."""
+    return value is None or isinstance(value, str)
+
+
+def is_count(value: Any) -> bool:
+    """Return whether a value of a summary is an integer that is at least 0 and below 2^63."""
+    return type(value) is int and 0 <= value < 2**63
+
+
+def is_count_or_null(value: Any) -> bool:
+    """Return whether a value of a summary is null or an integer that is at least 0 and below 2^63."""
+    return value is None or is_count(value)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value of a summary is a number, which may be NaN or infinite."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+
+
+def is_record_of(is_valid: Callable[[Any], bool], value: Any) -> bool:
+    """Return whether a value of a summary is a dictionary whose values pass a check."""
+    return isinstance(value, dict) and all(map(is_valid, value.values()))
+
+
+def is_baseline(value: Any) -> bool:
+    """Return whether a value of a summary is a baseline; that of a text may hold a second one for the validation."""
+    return isinstance(value, dict) and all(
+        isinstance(part, dict)
+        and is_number(part.get("loss"))
+        and part["loss"] > 0
+        and is_number(part.get("accuracy"))
+        and is_text(part.get("name", ""))
+        and ("name" in part or "perplexity" not in part)
+        and all(is_number(part[name]) for name in ("perplexity", "learning_loss", "floor") if name in part)
+        and ("perplexity" in part) == ("perplexity" in value)
+        for part in (value, value.get("val", value))
+    )
+
+
+SUMMARY_VALUES: dict[str, Callable[[Any], bool]] = {
+    "task": is_text_or_null,
+    "model": is_text,
+    "core": is_text,
+    "parameters": is_count,
+    "steps": is_count,
+    "solved_at": is_count_or_null,
+    "sequences": is_count,
+    "time_steps": is_count,
+    "seconds": is_number,
+    "stopped": lambda value: is_text(value) and value in STOPPED,
+    "metrics": partial(is_record_of, is_number),
+}
+"""The keys of every ``summary.json``, and the check of each value."""
+
+OPTIONAL_SUMMARY_VALUES: dict[str, Callable[[Any], bool]] = {
+    "seed": is_count_or_null,
+    "verdict": lambda value: value is None or (is_text(value) and value in VERDICTS),
+    "baseline": is_baseline,
+    "example": is_text_or_null,
+    "versions": partial(is_record_of, is_text),
+}
+"""The other keys of ``summary.json``, and the check of each value."""
+
+METRICS = {
+    "SequenceTagger": ("accuracy", "worst_accuracy", "exact_match"),
+    "LanguageModel": ("perplexity", "bits_per_character"),
+}
+"""The metrics of each evaluation besides the loss, by the class name of the model."""

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
-from torch import Tensor
+from torch import Tensor, nn
 
-from rnn_tasks.errors import UsageError, brief
+from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, read_config, read_stored_config
+from rnn_tasks.runs.trust import require_known_classes
 from rnn_tasks.spec import TaskSpec
 
 CHECKPOINT_KEY = "rnn_tasks"
@@ -82,27 +83,76 @@ def read_weights(location: RunLocation) -> TrainedWeights:
         spec, weights = TaskSpec.from_dict(stored["spec"]), current_names(checkpoint["state_dict"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(mismatch) from error
+    require(is_valid_spec(spec), f"{mismatch}: the sizes and strings of its task are damaged")
     return TrainedWeights(section, spec, weights, mismatch)
 
 
-def load_network(location: RunLocation) -> Network:
+def is_valid_spec(spec: TaskSpec) -> bool:
+    """Return whether all values of a spec have the right types and fit each other.
+
+    Args:
+        spec: The spec, read from a file.
+    """
+    sizes = (spec.input_size, spec.output_size, spec.num_conditions)
+    if not all(type(size) is int and size >= least for size, least in zip(sizes, (1, 1, 0), strict=True)):
+        return False
+    if spec.blank is not None and not (type(spec.blank) is int and 0 <= spec.blank < spec.input_size):
+        return False
+    vocabulary = spec.vocabulary
+    if vocabulary is not None and not (
+        isinstance(vocabulary.characters, str)
+        and isinstance(vocabulary.prefix, str)
+        and spec.output_size <= len(vocabulary) <= spec.input_size
+    ):
+        return False
+    return spec.codec is None or spec.codec.fits(*sizes)
+
+
+def load_network(location: RunLocation, trust: bool = False) -> Network:
     """Build the network of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
         location: The run; if no checkpoint is given, its best, or else its last one.
+        trust: Whether config.yaml may name classes of packages other than rnn_tasks, torch and lightning, and so may
+            execute any code.
 
     Returns:
         The network, on the CPU, in evaluation mode.
 
     Raises:
-        UsageError: A file is missing or damaged, or the checkpoint does not belong to the config.
+        UsageError: A file is missing or damaged, the checkpoint does not belong to the config, or the config names a
+            class of another package and is not trusted.
     """
     section, spec, weights, mismatch = read_weights(location)
+    if not trust:
+        require_known_classes({"model": section}, location.folder)
     with mismatch_errors(location, mismatch):
         network = build_network(section, spec)
         parts = {name.removeprefix("network."): weights[name] for name in weights if name.startswith("network.")}
-        network.load_state_dict(parts)
+        load_weights(network, parts)
+    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
+        raise UsageError(f"the weights of {location.checkpoint or best_checkpoint(location.folder)} are not finite")
     return network
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights into a module, as its method ``load_state_dict``, which would ignore the imaginary part of weights.
+
+    Args:
+        module: The module.
+        weights: The weights by name.
+
+    Raises:
+        RuntimeError: Names, shapes or types of the weights are not those of the module.
+    """
+    for name, expected in module.state_dict().items():
+        weight = weights.get(name)
+        if isinstance(weight, Tensor) and (weight.is_complex(), weight.is_floating_point()) != (
+            expected.is_complex(),
+            expected.is_floating_point(),
+        ):
+            raise RuntimeError(f"{name} has the type {weight.dtype} instead of {expected.dtype}")
+    module.load_state_dict(weights)
 
 
 @contextmanager

@@ -55,6 +55,30 @@ class Codec:
     conditional: bool = False
     num_letters: int = 0
 
+    def fits(self, input_size: int, output_size: int, num_conditions: int) -> bool:
+        """Return whether all fields have the right types, and symbols that a network knows.
+
+        Args:
+            input_size: Number of input symbols of the network.
+            output_size: Number of output symbols of the network.
+            num_conditions: Number of conditions of the network.
+        """
+        cue = self.cue if isinstance(self.cue, tuple) else (None,)
+        numbers = (self.answer_per_letter, self.min_delay, self.max_delay, self.num_letters)
+        return (
+            isinstance(self.symbols, str)
+            and isinstance(self.letters, str)
+            and len(self.symbols) >= max(input_size, output_size)
+            and len(self.letters) > 0
+            and all(letter in self.symbols[:input_size] for letter in self.letters)
+            and all(isinstance(part, Repeat) and all(type(value) is int for value in part) for part in cue)
+            and all(0 <= part.symbol < input_size for part in self.cue)
+            and all(type(number) is int and number >= 0 for number in numbers)
+            and self.min_delay <= self.max_delay
+            and type(self.conditional) is bool
+            and (not self.conditional or self.max_delay < num_conditions)
+        )
+
     def delay(self, delay: int | None) -> int:
         """Return the delay to use; None means the task's only delay.
 

@@ -1,10 +1,13 @@
 """Train one run of a study in a child process, which ends when its worker ends."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,6 +23,15 @@ START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_met
 CONTEXT: Any = multiprocessing.get_context(START_METHOD)
 """Runs are forked from a process that has done all imports, since imports take longer than many runs."""
 
+LOCK = threading.Lock()
+"""Held by the thread that starts a process or asks for its exit status: multiprocessing reads a status only once."""
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""With this variable, a Python process does not import files of its working folder in place of installed modules."""
+
+GROUP_SIGNALS = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+"""Signals that a system may send to all processes of a study at once. The worker passes them on to its runs."""
+
 
 def start(arguments: Sequence[str], log: Path) -> BaseProcess:
     """Start a process that trains a run.
@@ -32,10 +44,58 @@ def start(arguments: Sequence[str], log: Path) -> BaseProcess:
         The process.
     """
     CONTEXT.set_forkserver_preload([__name__, "rnn_tasks.cli.trainer"])
-    values = (list(arguments), str(log), os.getcwd(), dict(os.environ))
+    values = (list(arguments), str(log), os.getcwd(), {**os.environ, SAFE_PATH: "1"})
     process: BaseProcess = CONTEXT.Process(target=train, args=values)
-    process.start()
+    with LOCK, safe_path(), blocked_signals():
+        process.start()
     return process
+
+
+def exit_status(process: BaseProcess) -> int | None:
+    """Return the exit status of a process; None while the process runs."""
+    with LOCK:
+        return process.exitcode
+
+
+def kill(process: BaseProcess) -> None:
+    """Kill a process and the processes that it has started, such as those of a distributed training.
+
+    Args:
+        process: A process from :func:`start`.
+    """
+    if process.pid is not None and hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # all have ended
+            os.killpg(process.pid, signal.SIGKILL)
+    with LOCK:
+        process.kill()
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Set ``SAFE_PATH`` for the processes that are started meanwhile."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
+
+
+@contextlib.contextmanager
+def blocked_signals() -> Iterator[None]:
+    """Block ``GROUP_SIGNALS`` in the processes that are started meanwhile: the server that forks the runs must stay."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # Python starts it first, and then unblocks SIGTERM
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def train(arguments: list[str], log: str, folder: str, environment: Mapping[str, str]) -> None:
@@ -50,25 +110,32 @@ def train(arguments: list[str], log: str, folder: str, environment: Mapping[str,
     Raises:
         SystemExit: With the exit status of ``rnn-tasks``, if the run fails.
     """
-    os.setsid()  # the worker handles Ctrl-C
+    if hasattr(os, "setsid"):
+        os.setsid()  # the worker handles Ctrl-C
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     threading.Thread(target=end_with_worker, daemon=True).start()
     os.chdir(folder)
-    if folder not in sys.path:
-        sys.path.append(folder)  # the user's own layers may be in the working directory
     os.environ.clear()
     os.environ.update(environment)
     output, nothing = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666), os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
     sys.argv = ["rnn-tasks"]  # LightningCLI warns if it gets arguments and sys.argv has others
-    sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w", buffering=1) for number in (1, 2))
+    sys.stdout, sys.stderr = (
+        os.fdopen(os.dup(number), "w", buffering=1, encoding="utf-8", errors="backslashreplace") for number in (1, 2)
+    )
+    # The user's own layers may be in the working directory; it comes last, so that it replaces no installed module.
+    sys.path[:] = [*(path for path in sys.path if path not in ("", folder)), folder]
     with one_line_errors():
         fit_or_resume(arguments)
 
 
 def end_with_worker() -> None:
-    """Exit at once when the worker has ended."""
+    """Exit at once when the worker has ended, with all processes that this one has started."""
     worker = multiprocessing.parent_process()
     if worker is not None:
         wait([worker.sentinel])
+        if hasattr(os, "killpg"):
+            os.killpg(os.getpgid(0), signal.SIGKILL)
         os._exit(WORKER_GONE)

@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 
 from rnn_tasks.studies.plan import Plan, Variant
-from rnn_tasks.studies.queue import REASON, RESULT, RunState
+from rnn_tasks.studies.queue import RunState
+from rnn_tasks.studies.rows import REASON, RESULT
 from rnn_tasks.studies.table import (
     as_csv,
     as_markdown,

@@ -87,7 +87,7 @@ def test_retry_from_scratch_keeps_the_failed_folder(tmp_path: Path, monkeypatch:
         (folder / "config.yaml").write_text(content)
         worker.train_or_resume(run, scratch_attempt=1)
     assert [arguments[0] for arguments in commands] == ["fit", "resume"]  # the second call is after a kill
-    assert (tmp_path / "rnn-seed0.failed1/config.yaml").read_text() == "first"
+    assert (tmp_path / "rnn-seed0.earlier1/config.yaml").read_text() == "first"
 
 
 def processes_in(folder: Path) -> list[str]:

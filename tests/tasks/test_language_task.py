@@ -2,18 +2,17 @@ import math
 import random
 from collections import Counter, defaultdict
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import LanguageTask
 from rnn_tasks.tasks.language_task import SAMPLINGS, Sampling, cut
+from tests.helpers.trainers import trainer_of_rank
 
 # Characters, rows and steps: with and without remainder, with rows of minimal length, with one row, with one step.
 SHAPES = [(25, 2, 4), (26, 2, 4), (57, 3, 5), (200, 4, 7), (31, 1, 10), (40, 30, 1), (9, 1, 1), (12, 5, 1)]
@@ -61,9 +60,7 @@ def markov_text(size: int, seed: int) -> str:
 
 def on_rank(task: LanguageTask, rank: int = 0, world_size: int = 1, trained_batches: int = 0) -> LanguageTask:
     """Attach a trainer of this rank to the task."""
-    progress = SimpleNamespace(total=SimpleNamespace(ready=trained_batches))
-    fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
-    task.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=world_size, fit_loop=fit_loop))
+    task.trainer = trainer_of_rank(rank, world_size, trained_batches)
     return task
 
 
