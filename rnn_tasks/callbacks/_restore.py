@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from rnn_tasks.callbacks._hooks import callbacks_of
+from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize, require_no_averaging
 from rnn_tasks.errors import UsageError
 
 
@@ -25,8 +26,10 @@ def check_callbacks(trainer: Trainer) -> None:
         trainer: The trainer, before it trains.
 
     Raises:
-        UsageError: There is a BatchSizeFinder.
+        UsageError: There is a BatchSizeFinder, or a constraint together with a callback that averages the weights.
     """
+    if callbacks_of(trainer, Reorthogonalize):
+        require_no_averaging(trainer)
     if callbacks_of(trainer, BatchSizeFinder):
         raise UsageError(
             "BatchSizeFinder cannot be used: the batch size would depend on the free memory, so the run could be "
