@@ -74,14 +74,10 @@ class ResumableCheckpoint(Checkpoint):
         total.ready = total.started = total.completed
 
 
-def ends_step(trainer: Trainer, batch_idx: int) -> bool:
-    """Return whether the optimizer has stepped after this training batch.
-
-    Args:
-        trainer: The trainer.
-        batch_idx: Index of the batch in its epoch.
-    """
-    return (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
+def ends_step(trainer: Trainer) -> bool:
+    """Return whether the optimizer has stepped after the current training batch, so that no gradient is pending."""
+    batches: int = trainer.fit_loop.batch_idx + 1
+    return batches % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
 
 
 def validation_follows(trainer: Trainer) -> bool:
@@ -119,7 +115,7 @@ class LastCheckpoint(ResumableCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        if not ends_step(trainer, batch_idx):
+        if not ends_step(trainer):
             return
         step = trainer.global_step
         if step % self.every_n_steps == 0 or step + 1 == trainer.max_steps:
@@ -132,7 +128,7 @@ class LastCheckpoint(ResumableCheckpoint):
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         super().on_validation_start(trainer, pl_module)
-        if self.is_due and not is_last_step(trainer):
+        if self.is_due and ends_step(trainer) and not is_last_step(trainer):
             self.save(trainer)
             self.is_due = False
 

@@ -26,7 +26,8 @@ class StopOnSignal(ResumableCheckpoint):
 
     The signals are SIGTERM, SIGHUP and SIGINT (Ctrl-C). A signal that the process ignores stays ignored. The saved
     state lies between two optimizer steps, so the run is resumed exactly. In a validation the run stops after the
-    current batch, and the resumed run repeats the validation. A second SIGTERM or Ctrl-C stops immediately, without
+    current batch, and the resumed run repeats the validation; if the validation lies between the batches whose
+    gradients are accumulated, the run stops after their step. A second SIGTERM or Ctrl-C stops immediately, without
     saving. A signal in the last step ends the run after its training, before the test.
 
     In a job of SLURM, SIGUSR1 also saves the state, and puts the job into the queue again.
@@ -90,7 +91,7 @@ class StopOnSignal(ResumableCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        if not ends_step(trainer, batch_idx) or not self.must_stop(trainer):
+        if not ends_step(trainer) or not self.must_stop(trainer):
             return
         # The run stops later: in the validation, after the first step of the next epoch, or after its training.
         if trainer.is_last_batch or validation_follows(trainer) or is_last_step(trainer):
@@ -105,7 +106,9 @@ class StopOnSignal(ResumableCheckpoint):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        if trainer.state.fn == "fit" and not trainer.sanity_checking and self.must_stop(trainer):
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not ends_step(trainer):
+            return
+        if self.must_stop(trainer):
             if not is_last_step(trainer):
                 self.save(trainer)
             self.stop(trainer)

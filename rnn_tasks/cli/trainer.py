@@ -406,8 +406,8 @@ def run_trainer(
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning uses a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
-    if resumed is not None:
-        # These arguments are not those of the process, and the run is meant to find its own checkpoints.
+    # A resumed run is meant to find its own checkpoints.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    if resumed is not None:  # the arguments are not those of the process
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
-        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     return CLI(resumed, args, only_test, commands, folder)
