@@ -3,10 +3,12 @@
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import lightning
@@ -42,6 +44,9 @@ __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
 
 LIGHTNING = Path(lightning.__file__).parent
 """The folder of Lightning's code."""
+
+
+SPAWN = "processes that are started by spawn cannot receive the run: use --trainer.strategy ddp or ddp_fork"
 
 
 class CLI(LightningCLI):
@@ -100,6 +105,11 @@ class CLI(LightningCLI):
         parser.add_config_argument()
         return parser
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the option for the seed; Lightning's help says that true draws a seed, which it does not."""
+        help_text = "Seed, 0 to 4294967295; true: the environment variable PL_GLOBAL_SEED, or 0; false: no seed."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=help_text)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the trainer's, and link the task's spec to the model."""
         help_text = "Callback that constrains the recurrent weights, such as Reorthogonalize, or null."
@@ -157,6 +167,8 @@ class CLI(LightningCLI):
                 "trainer.barebones cannot be used, because a run could save neither its state nor its result: switch "
                 "off single parts, for instance with --trainer.enable_progress_bar false"
             )
+        if str(options.strategy).startswith("ddp_spawn"):
+            raise UsageError(SPAWN)
         trains = self.subcommand == "fit"
         checkpoints = trains and options.enable_checkpointing is not False
         callbacks = as_list(options.callbacks)
@@ -348,10 +360,21 @@ def one_line(error: Exception) -> Exception:
         error: An exception; an exception that was raised elsewhere is returned unchanged.
     """
     frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, TypeError | AttributeError | PicklingError) and "pickle" in str(error):
+        return UsageError(SPAWN)
     on_purpose = isinstance(error, MisconfigurationException | ValueError | RuntimeError | ModuleNotFoundError)
     if on_purpose and frames and LIGHTNING in Path(frames[-1].filename).parents:
         return UsageError(brief(str(error)))
     return error
+
+
+def report_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Print the traceback of an error that ended a thread, unless a file cannot be written.
+
+    TensorBoard writes in a thread, and raises such an error again when the next value is logged.
+    """
+    if not issubclass(error.exc_type, OSError):
+        threading.__excepthook__(error)
 
 
 def require_no_stray_checkpoint(folder: Path) -> None:
@@ -401,6 +424,7 @@ def run_trainer(
         commands: Commands that are not the trainer's, with their descriptions, for the help.
         folder: Folder of the new run; None for the next free one of the task.
     """
+    threading.excepthook = report_thread_error
     # Hide advertisements, and messages that repeat the closing lines.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.shipped import CONFIGS
-from rnn_tasks.errors import UsageError, require
+from rnn_tasks.errors import require
 from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
 from rnn_tasks.studies.rows import is_finite
@@ -45,13 +46,18 @@ def read_plan(name: str, large: bool = False) -> Plan:
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file.
 
+    PyYAML reads 1e-3 as text. It stays text here, since it names the runs in databases of version 0.1.0.
+
     Raises:
-        UsageError: The file is not valid YAML.
+        UsageError: The file cannot be read, is not valid YAML, or has a key twice in one section.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML") from error
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        values = {}
+    if isinstance(values, dict):
+        read_config_file(path)
+    return values
 
 
 def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
