@@ -447,7 +447,7 @@ def run_trainer(
     # A resumed run is meant to find its own checkpoints.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
     # OnExceptionCheckpoint and LearningRateFinder have checkpoints of their own.
-    for message in (r"`\.fit\(ckpt_path=", "The dirpath has changed from"):
+    for message in (r"`?\.fit\(ckpt_path=", "The dirpath has changed from"):
         warnings.filterwarnings("ignore", message, UserWarning)
     if resumed is not None:  # the arguments are not those of the process
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
