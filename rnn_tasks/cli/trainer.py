@@ -335,6 +335,8 @@ class CLI(LightningCLI):
                     f"training cannot continue from {checkpoint}: it was saved with other options or by another "
                     "version, or is damaged"
                 ) from error
+            if isinstance(error, OSError) and error.errno and not error.filename and record is not None:
+                error.filename = str(record.folder)  # TensorBoard does not say which file it cannot write
             raise one_line(error) from error
         finally:
             if self.lock is not None:
