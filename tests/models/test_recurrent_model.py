@@ -356,7 +356,7 @@ def fit_of_echo(model: SequenceTagger, task: Echo, *callbacks: Callback, max_ste
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # by the compiler
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # of torch's compiler
 @pytest.mark.parametrize("core", ["Elman", "GRU", "LSTM"])
 def test_compiled_network_trains_as_the_network(core: str) -> None:
     task = Echo(delay=1, sequence_length=6, alphabet_size=3, batch_size=4, val_sequences=9)
