@@ -1,6 +1,7 @@
 """A table of all options of the trainer: each one works, or is refused with one line."""
 
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,21 @@ from tests.helpers.option_runs import (
     summary,
 )
 from tests.helpers.processes import finish, start
+
+
+class PrintMessages(logging.Handler):
+    """Prints the messages of Lightning, whose own handler writes to the stream that was open when it was imported."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage())
+
+
+@pytest.fixture(autouse=True)
+def printed_messages() -> Iterator[None]:
+    handler, logger = PrintMessages(), logging.getLogger("lightning.pytorch")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
 
 
 @pytest.fixture(autouse=True)
