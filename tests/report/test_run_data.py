@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -162,3 +163,17 @@ def test_attempt_appends_a_line_when_a_function_fails() -> None:
     assert attempt(missing, "gates", lambda: 3) == 3
     assert attempt(missing, "gates", fail) is None
     assert missing == ["gates: this layer does not support it (no: such thing)"]
+
+
+def test_load_runs_uses_the_seed_that_lightning_chose(echo: RunLocation, tmp_path: Path) -> None:
+    folder = copied(echo, tmp_path)
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(yaml.safe_dump({**config, "seed_everything": True}))
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, "seed": 5}))
+    (run,) = load_runs([RunLocation(folder)])
+    assert isinstance(run.task, Echo)
+    assert run.task.seed == 5
+    (folder / CONFIG).write_text(yaml.safe_dump({**config, "seed_everything": 2**70}))
+    with pytest.raises(UsageError, match="seed_everything is not a number"):
+        load_runs([RunLocation(folder)])
