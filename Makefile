@@ -7,6 +7,14 @@ STUDY =
 ARGS =
 PYTHON ?=
 
+define newline
+
+
+endef
+# The values are texts: make runs nothing in them, and $(call quoted,TEXT) is one word for the shell.
+$(foreach name,TASK MODEL RUN STUDY ARGS PYTHON,$(eval override $(name) := $$(subst $$(newline), ,$$(value $(name)))))
+quoted = '$(subst ','\'',$(1))'
+
 TASKS = $(sort $(filter-out base watch,$(patsubst configs/%.yaml,%,$(wildcard configs/*.yaml))))
 RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(wildcard configs/*/*.yaml))))
 STUDIES = $(sort $(patsubst configs/studies/%.yaml,%,$(wildcard configs/studies/*.yaml)))
@@ -17,7 +25,10 @@ one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(erro
 	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1)))$(patsubst seeds/%,; it was renamed to published/%,$(filter seeds/%,$($(1)))),$(1)= is missing); choose one of: $(strip $(2))))
 
 # exec, here and below: the program receives signals directly.
-SETUP = @exec sh tools/install.sh '$(PYTHON)'
+SETUP = @exec sh tools/install.sh $(call quoted,$(strip $(PYTHON)))
+
+# $(call with_args,TEXT) PROGRAM: run a program, with the words of a text as its last arguments.
+with_args = @exec env ARGS=$(call quoted,$(1)) .venv/bin/python -I tools/with_args.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install train resume analyze study reproduce board test test-all coverage check bench clean
@@ -39,46 +50,46 @@ train:  ## train a network: TASK=echo [MODEL=gru] [ARGS=...]
 	$(call one_of,TASK,$(TASKS) $(RECIPES))
 	$(if $(strip $(MODEL)),$(call one_of,MODEL,$(MODELS)))
 	$(SETUP)
-	@exec .venv/bin/rnn-tasks fit --config $(TASK) $(if $(strip $(MODEL)),--config models/$(strip $(MODEL))) $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks fit --config $(call quoted,$(strip $(TASK))) $(if $(strip $(MODEL)),--config $(call quoted,models/$(strip $(MODEL))))
 
 resume:  ## continue the newest run of a task: TASK=echo
 	$(if $(strip $(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
-	@exec .venv/bin/rnn-tasks resume '$(strip $(TASK))' $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks resume $(call quoted,$(strip $(TASK)))
 
 analyze:  ## write an HTML report of trained networks: TASK=echo, or RUN="FOLDER [FOLDER]" ARGS="--output FOLDER"
 	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
-	@exec .venv/bin/rnn-tasks analyze $(or $(strip $(RUN)),'$(strip $(TASK))') $(ARGS)
+	$(call with_args,$(or $(RUN),$(TASK)) $(ARGS)) .venv/bin/rnn-tasks analyze
 
 study:  ## compare many runs: STUDY=copy_constraints [ARGS="--jobs 2"]
 	$(call one_of,STUDY,$(STUDIES))
 	$(SETUP)
-	@exec .venv/bin/rnn-tasks study run $(STUDY) $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks study run $(call quoted,$(strip $(STUDY)))
 
 reproduce:  ## compare published results with ours, in 25 minutes: [ARGS="--all"]
 	$(SETUP)
-	@exec .venv/bin/rnn-tasks reproduce --jobs 2 $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks reproduce --jobs 2
 
 board:  ## show all runs in TensorBoard
 	$(SETUP)
-	@exec .venv/bin/tensorboard --logdir lightning_logs $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/tensorboard --logdir lightning_logs
 
 # The marker slow is for tests of other processes, of whole studies, of PostgreSQL, of the set-up and of wheels, and for
 # nine tenths of the shipped configs: each day another tenth of them is in the fast tests.
 test:  ## run the fast tests, in two minutes: [ARGS="-k echo"]
 	$(SETUP)
-	@exec .venv/bin/python -m pytest -n 2 -m 'not slow' $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/python -m pytest -n 2 -m 'not slow'
 
 test-all:  ## run all tests, the slow ones too: [ARGS="-m slow"]
 	$(SETUP)
-	@exec .venv/bin/python -m pytest -n 2 $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/python -m pytest -n 2
 
 # A separate target, since measuring coverage doubles the time of the tests.
 # With ARGS, which may select some of the tests, the coverage has no lower bound.
 coverage:  ## run all tests, and show the lines that they do not run
 	$(SETUP)
-	@exec .venv/bin/python -m pytest -n 2 --cov $(if $(strip $(ARGS)),--cov-fail-under=0) $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/python -m pytest -n 2 --cov $(if $(strip $(ARGS)),--cov-fail-under=0)
 
 check:  ## check format, lint and types
 	$(SETUP)
@@ -88,7 +99,7 @@ check:  ## check format, lint and types
 
 bench:  ## measure speed, and compare with other packages: [ARGS="--quick"]
 	$(SETUP)
-	@exec .venv/bin/python -m benchmarks $(ARGS)
+	$(call with_args,$(ARGS)) .venv/bin/python -m benchmarks
 
 clean:  ## remove .venv, caches and build files; keep all runs
 	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist

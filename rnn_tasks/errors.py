@@ -36,12 +36,32 @@ PARSER_NOISE = re.compile(
 PARSER_DETAIL = re.compile(r"Type \S+.*?callable class: |\.* Got value: (Namespace|NestedArg|\{).*")
 PARSER_KEY = re.compile(r'Parser key "(.*?)"')
 EXPECTED_TYPE = re.compile(r"Expected (?:a )?<class '([\w.]+)'>")
+NO_CLASS = re.compile(r"Not a valid subclass of (\w+)")
 VALUE = re.compile(r"(?:Got|Given) value: (?!Namespace|NestedArg|\{)(.*?)(?:\. Got value: .*)?$", re.MULTILINE)
-TYPE_NAMES = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string", "list": "a list"}
+TYPE_NAMES = {
+    "int": "an integer",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a string",
+    "list": "a list",
+    "tuple": "a list",
+    "collections.abc.Iterable": "a list",
+    "dict": "a section",
+}
 REWORDED = {
     re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)"): r"must be one of \1, got \2",
+    re.compile(r"Expected a typing\.Literal\[(.*?)\]$"): r"must be one of \1, got ''",
+    re.compile(r"Expected a tuple with (\d+) elements\. Got value: (.*?)(\. Got value: .*)?$"): (
+        r"must be a list of \1 values, got \2"
+    ),
     re.compile(r"Expected a dot import path string:"): "no such class:",
-    re.compile(r"Option ('.*?') is not accepted"): r"unknown option \1",
+    re.compile(r"No module named \S+\. Got value: (.*)"): r"no such class: \1",
+    re.compile(r"Expected '(.*?)' to be a subclass of <class '(\w+)'>"): r"\1 is not a \2",
+    re.compile(r"Expected an import path or a subclass spec, but got (.*?)(\. Got value: .*)?$"): (
+        r"must be the name of a class, or a section with class_path; got \1"
+    ),
+    re.compile(r"Dict must include a class_path.*"): "the section needs class_path, the name of a class",
+    re.compile(r"Option '([\w+]*)\S*' is not accepted"): r"unknown option '\1'",
 }
 """Phrases of the parser, and the phrases that replace them."""
 
@@ -66,9 +86,25 @@ def brief(message: str) -> str:
             problems.append(text)
     types = {*EXPECTED_TYPE.findall(message)} - {"NoneType"}
     types -= {"int"} if "float" in types else set()
+    value = VALUE.search(message)
+    got = "" if value is None else f", got {value[1] or repr('')}"
     # A learning rate may also be an object of a class, but a number is what a user means.
     if types and (not problems or {"int", "float"} & types):
-        value = VALUE.search(message)
-        expected = " or ".join(sorted(TYPE_NAMES.get(name, name) for name in types))
-        problems = [f"must be {expected}" + (f", got {value[1]}" if value else "")]
+        expected = " or ".join(sorted({TYPE_NAMES.get(name, name) for name in types}))
+        problems = [f"must be {expected}{got}"]
+    elif not problems and (kind := NO_CLASS.search(message)):
+        problems = [f"must be a {kind[1]}, that is the name of a class or a section with class_path{got}"]
     return ": ".join(filter(None, [".".join(keys), *dict.fromkeys(problems)]))
+
+
+def shown(value: object) -> str:
+    """Return a value of a config as a message shows it: as YAML writes it, and at most 60 characters.
+
+    Example:
+        >>> shown(None), shown(True), shown("a"), shown([1, 2])
+        ('null', 'true', "'a'", '[1, 2]')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -49,9 +49,12 @@ TABLE = {
     "_actions": Use(
         "cli/parser.py", lambda: Parser(), "the names of the options, to suggest one for a misspelt option"
     ),
-    "_accelerator_connector": Use(
-        "callbacks/stop_on_signal.py", a_trainer, "tells whether Lightning handles the signals of a SLURM job"
+    "_should_check_val_fx": Use(
+        "callbacks/checkpoints.py",
+        lambda: a_trainer().fit_loop.epoch_loop,
+        "tells whether a validation follows a step, before which no state can be saved that resumes exactly",
     ),
+    "_data_fetcher": Use("callbacks/checkpoints.py", lambda: a_trainer().fit_loop, "the argument of the method above"),
     "_get_file_writer": Use(
         "runs/logger.py", lambda: SummaryWriter, "writes all scalars of a step as one event, thirty times as fast"
     ),

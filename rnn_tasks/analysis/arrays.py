@@ -25,7 +25,7 @@ def floats(values: Values, name: str, ndim: int) -> Floats:
     Raises:
         UsageError: Another number of dimensions, or a value that is not finite.
     """
-    array = values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
+    array = values.detach().cpu().double().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
     require(array.ndim == ndim, f"{name} must have {ndim} dimensions, got the shape {array.shape}")
     require(bool(np.isfinite(array).all()), f"{name} must be finite: the network has diverged")
     return array

@@ -160,7 +160,7 @@ def scalar_input(encodings: Tensor, seed: int) -> ScalarInput:
         (tensor([0.2500, 0.2500, 0.2500, 0.2500]), 0.0, 0.75)
     """
     require(encodings.ndim == 2, f"encodings must be (symbols, features), got the shape {tuple(encodings.shape)}")
-    precise = encodings.detach().double().cpu()
+    precise = encodings.detach().cpu().double()
     offset = precise.mean(dim=0)
     differences = precise - offset
     length = differences.square().sum(dim=1).mean().sqrt()

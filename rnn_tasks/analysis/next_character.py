@@ -49,5 +49,5 @@ def next_character_distributions(network: LanguageNetwork, prefix: str) -> Distr
     require(bool(prefix), "prefix must have at least one character, got an empty text")
     with evaluation_mode(network):
         logits, _ = network(vocabulary.encode(prefix)[None].to(network.device))
-    probabilities = logits[0].double().softmax(dim=-1)
+    probabilities = logits[0].cpu().double().softmax(dim=-1)
     return Distributions((UNKNOWN, *vocabulary.characters), floats(probabilities, "probabilities", 2))

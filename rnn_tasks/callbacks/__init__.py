@@ -1,11 +1,13 @@
 """Callbacks that change the weights or the run, and callbacks that only measure (``...Monitor``, ``...Recorder``)."""
 
+from rnn_tasks.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from rnn_tasks.callbacks.eigenvalue_monitor import EigenvalueMonitor
 from rnn_tasks.callbacks.exact_resume import ExactResume
 from rnn_tasks.callbacks.gate_monitor import GateMonitor
 from rnn_tasks.callbacks.generation_monitor import GenerationMonitor
 from rnn_tasks.callbacks.gradient_lag_monitor import GradientLagMonitor
 from rnn_tasks.callbacks.gradient_norm_monitor import GradientNormMonitor
+from rnn_tasks.callbacks.prediction_writer import PredictionWriter
 from rnn_tasks.callbacks.progress import Progress
 from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
 from rnn_tasks.callbacks.run_summary import RunSummary
@@ -19,12 +21,15 @@ from rnn_tasks.callbacks.stop_on_signal import StopOnSignal
 from rnn_tasks.callbacks.throughput_monitor import ThroughputMonitor
 
 __all__ = [
+    "BestCheckpoint",
     "EigenvalueMonitor",
     "ExactResume",
     "GateMonitor",
     "GenerationMonitor",
     "GradientLagMonitor",
     "GradientNormMonitor",
+    "LastCheckpoint",
+    "PredictionWriter",
     "Progress",
     "Reorthogonalize",
     "RunSummary",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
@@ -31,6 +32,16 @@ def callbacks_of(trainer: Trainer, callback_class: type[CallbackT]) -> list[Call
     return [callback for callback in callbacks if isinstance(callback, callback_class)]
 
 
+def warn_skipped(callback: Callback, error: NotImplementedError) -> None:
+    """Warn that a callback measures nothing from now on, because this device and the CPU lack an operation.
+
+    Args:
+        callback: The callback.
+        error: torch's error.
+    """
+    rank_zero_warn(f"{type(callback).__name__} is skipped: {str(error).strip().partition(chr(10))[0]}")
+
+
 class AfterEachStep:
     """Calls a function once after each optimizer step, also with accumulated gradients and mixed precision.
 
@@ -48,6 +59,7 @@ class AfterEachStep:
         def hook(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
             self.function()
 
+        self.detach()  # an interrupted fit has left its hooks
         self.handles = [optimizer.register_step_post_hook(hook) for optimizer in trainer.optimizers]
 
     def detach(self) -> None:

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.callbacks._hooks import network_of
+from rnn_tasks.callbacks._hooks import network_of, warn_skipped
 from rnn_tasks.cores import Core
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
@@ -238,8 +238,13 @@ class Monitor(Callback, ABC):
         network = network_of(model)
         if not trainer.is_global_zero or self.sequences is None or network is None or not is_finite(model):
             return {}
-        with observing(model):
-            return self.measure(network, self.sequences, trainer.global_step)
+        try:
+            with observing(model):
+                return self.measure(network, self.sequences, trainer.global_step)
+        except NotImplementedError as error:
+            warn_skipped(self, error)
+            self.sequences = None
+            return {}
 
     def _show(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and self.sequences is not None:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
+from rnn_tasks.callbacks._monitor import tensorboard_writers
+from rnn_tasks.callbacks.progress import Progress
 from rnn_tasks.errors import UsageError
 
 
@@ -54,12 +55,11 @@ class GenerationMonitor(Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
             return
         self.validations += 1
-        logger = trainer.logger if self.validations % self.every_n_validations == 0 else None
-        writer = logger.experiment if isinstance(logger, TensorBoardLogger) else None
+        writers = tensorboard_writers(trainer) if self.validations % self.every_n_validations == 0 else []
         every = self.print_every_n_validations
-        if writer is not None or (every and self.validations % every == 0):
+        if writers or (every and self.validations % every == 0):
             greedy, sampled = self.samples(pl_module)
-            if writer is not None:
+            for writer in writers:
                 block = f"temperature 0\n{greedy}\n\ntemperature {self.temperature}\n{sampled}"
                 writer.add_text("samples", f"```\n{block}\n```", trainer.global_step)
             if every and self.validations % every == 0:
@@ -77,7 +77,8 @@ class GenerationMonitor(Callback):
     def _print(self, trainer: Trainer, text: str) -> None:
         self.printed_at = trainer.global_step
         bar = trainer.progress_bar_callback
-        if bar is not None:
-            bar.print(
-                f"sample at step {trainer.global_step:,}: {text!r}", markup=False, highlight=False, soft_wrap=True
-            )
+        line = f"sample at step {trainer.global_step:,}: {text!r}"
+        if isinstance(bar, Progress):
+            bar.print(line, markup=False, highlight=False, soft_wrap=True)
+        elif bar is not None:  # the bars of Lightning take only the text
+            bar.print(line)

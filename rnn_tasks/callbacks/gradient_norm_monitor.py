@@ -45,6 +45,9 @@ class GradientNormMonitor(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.parameters = dict((network_of(pl_module) or pl_module).named_parameters())
+        self.values = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.after_each_step.attach(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -1,13 +1,16 @@
 """Keep the recurrent matrices orthogonal by QR decomposition after optimizer steps."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from rnn_tasks.callbacks._hooks import AfterEachStep, recurrent_weights
+from rnn_tasks.callbacks._hooks import AfterEachStep, callbacks_of, recurrent_weights
+from rnn_tasks.cores.linalg import with_cpu_fallback
 from rnn_tasks.errors import UsageError
 
 MAX_CHOLESKY_DISTANCE = 0.75
@@ -36,10 +39,10 @@ def orthogonal_factor(weight: Tensor) -> Tensor:
     distance = torch.dist(product, torch.eye(len(product), dtype=product.dtype, device=product.device))
     projected: Tensor
     if distance < MAX_CHOLESKY_DISTANCE:
-        upper = torch.linalg.cholesky(product, upper=True)
-        projected = torch.linalg.solve_triangular(upper, precise, upper=True, left=False)
+        upper = with_cpu_fallback(partial(torch.linalg.cholesky, upper=True), product)
+        projected = with_cpu_fallback(partial(torch.linalg.solve_triangular, upper=True, left=False), upper, precise)
     else:
-        q, r = torch.linalg.qr(precise)
+        q, r = with_cpu_fallback(torch.linalg.qr, precise)
         # sign() would turn the column of a zero on the diagonal into zeros.
         projected = q * torch.where(r.diagonal() < 0, -1.0, 1.0)
     return projected.to(weight.dtype)
@@ -55,7 +58,8 @@ class Reorthogonalize(Callback):
         every_n_steps: Optimizer steps between projections, ``>= 1``.
 
     Raises:
-        UsageError: A value outside its bounds, a model without recurrent matrices, or a layer with a parametrization.
+        UsageError: A value outside its bounds, a model without recurrent matrices, a layer with a parametrization, or a
+            callback that averages weights, since an average of orthogonal matrices is not orthogonal.
 
     References:
         Retraction by QR: P.-A. Absil, R. Mahony and R. Sepulchre, "Optimization Algorithms on Matrix Manifolds" (2008).
@@ -70,6 +74,8 @@ class Reorthogonalize(Callback):
         self.after_each_step = AfterEachStep(self.count)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.after_each_step.detach()
+        require_no_averaging(trainer)
         self.weights = recurrent_weights(pl_module)
         if not self.weights:
             raise UsageError(f"Reorthogonalize found no recurrent weight in {type(pl_module).__name__}")
@@ -81,9 +87,10 @@ class Reorthogonalize(Callback):
         if not trainer.ckpt_path:
             self.project()
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Monitors attach earlier, in on_fit_start, so that they see the weights before the projection.
-        self.after_each_step.attach(trainer)
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        # Monitors attach earlier, in on_train_start, so that they see the weights before the projection.
+        if not self.after_each_step.handles:
+            self.after_each_step.attach(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.after_each_step.detach()
@@ -106,3 +113,21 @@ class Reorthogonalize(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.steps = state_dict["steps"]
+
+
+def require_no_averaging(trainer: Trainer) -> None:
+    """Fail if a callback averages the weights, since an average of orthogonal matrices is not orthogonal.
+
+    Args:
+        trainer: A trainer with a :class:`Reorthogonalize`.
+
+    Raises:
+        UsageError: There is such a callback.
+    """
+    averaging = [*callbacks_of(trainer, StochasticWeightAveraging), *callbacks_of(trainer, WeightAveraging)]
+    if averaging:
+        raise UsageError(
+            f"{type(averaging[0]).__name__} cannot be used with Reorthogonalize, since an average of orthogonal "
+            "matrices is not orthogonal: remove one of them, or use --constraint null with "
+            "--model.core.orthogonal_map matrix_exp"
+        )

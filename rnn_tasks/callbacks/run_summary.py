@@ -11,20 +11,18 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Timer
-from torch import Tensor
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from rnn_tasks import __version__
 from rnn_tasks.callbacks._hooks import callbacks_of, network_of
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
-from rnn_tasks.runs.files import CHECKPOINTS, LAST, SUMMARY, read_summary, write_atomically
-from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
+from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
 from rnn_tasks.runs.summary_text import closing_lines
+from rnn_tasks.runs.verdict import verdict
 from rnn_tasks.spec import Baseline, Batch
-
-LEARNING_SHARE = 0.95
-"""The verdict is ``learning`` if the loss is below this share of the baseline's loss."""
 
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """Metrics on TensorBoard's page HPARAMS."""
@@ -38,26 +36,6 @@ CHARTS = {
     "perplexity": ["train_epoch/perplexity", "val/perplexity", "val/baseline_perplexity"],
 }
 """Curves that TensorBoard draws together in one chart on its page CUSTOM SCALARS."""
-
-
-def verdict(solved: bool, loss: float | None, baseline: Baseline) -> str | None:
-    """Return ``solved``, ``learning`` or ``at_baseline``; None if the loss was never measured.
-
-    Args:
-        solved: Whether the task's criterion for solved is met.
-        loss: Mean loss over the scored steps, in nats; None if it was never measured.
-        baseline: The score of a predictor that has learnt nothing.
-
-    Example:
-        >>> verdict(False, 2.0, Baseline(loss=3.0, accuracy=0.1))
-        'learning'
-    """
-    if solved:
-        return "solved"
-    if loss is None:
-        return None
-    threshold = LEARNING_SHARE * baseline.loss if baseline.learning_loss is None else baseline.learning_loss
-    return "learning" if loss < threshold else "at_baseline"
 
 
 def baseline_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
@@ -76,10 +54,9 @@ def baseline_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
 class RunSummary(Callback):
     """Writes ``summary.json`` into the run folder and prints the closing lines.
 
-    The summary is written when training ends, diverges or is interrupted. The callback also saves the last weights as
-    ``checkpoints/last.ckpt``, and finally writes hyperparameters and metrics to TensorBoard's page HPARAMS. Steps,
-    seconds and sequences include those before a resumption. The command line tests a run after training; then the
-    closing lines are printed after the test.
+    The summary is written when training ends, diverges or is interrupted. Finally the loggers receive the number of
+    steps, and TensorBoard's page HPARAMS the settings and metrics. Steps, seconds and sequences include those before a
+    resumption. The command line tests a run after training; then the closing lines are printed after the test.
 
     Args:
         quiet: Whether to print no closing lines.
@@ -87,7 +64,6 @@ class RunSummary(Callback):
     Attributes:
         sequences: The number of training sequences so far, over all processes.
         time_steps: The time steps of these sequences.
-        scored_steps: The scored steps of the sequences since this process started.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -95,14 +71,15 @@ class RunSummary(Callback):
         self.solved_at: int | None = None
         self.sequences = 0
         self.time_steps = 0
-        self.scored_steps: Tensor | int = 0
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
+        self.is_trained = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if isinstance(trainer.logger, RunLogger) and trainer.is_global_zero:
-            trainer.logger.log_charts(CHARTS)
+        self.is_trained = False
+        for logger in run_loggers(trainer):
+            logger.log_charts(CHARTS)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.resumed_at = perf_counter()
@@ -112,7 +89,6 @@ class RunSummary(Callback):
     ) -> None:
         self.sequences += batch.num_sequences * trainer.world_size
         self.time_steps += batch.targets.numel() * trainer.world_size
-        self.scored_steps = self.scored_steps + batch.scored.sum() * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -128,24 +104,27 @@ class RunSummary(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop_clock()
         self._remember(trainer, "train_epoch")
+        self.is_trained = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # This hook is also called for a resumed run that has nothing left to train.
         folder = run_folder(trainer)
         if folder is not None:
-            trainer.save_checkpoint(folder / CHECKPOINTS / LAST, weights_only=False)
             self._write(trainer, pl_module, folder, stop_reason(trainer))
         if folder is None or run_record(trainer) is None:  # no test follows
-            self._close(trainer, folder)
+            self.close(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if trainer.state.fn != "fit" or not isinstance(
-            exception, DivergedError | InterruptedRunError | KeyboardInterrupt
+            exception, DivergedError | InterruptedRunError | KeyboardInterrupt | SIGTERMException
         ):
             return
         self._stop_clock()
         folder = run_folder(trainer)
         if folder is not None:
             stopped = "diverged" if isinstance(exception, DivergedError) else "interrupted"
-            self._write(trainer, pl_module, folder, stopped)
-        self._close(trainer, folder)
+            self._write(trainer, pl_module, folder, stop_reason(trainer) if self.is_trained else stopped)
+        self.close(trainer)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._remember(trainer, "test")
@@ -158,9 +137,9 @@ class RunSummary(Callback):
             task = trainer.datamodule  # type: ignore[attr-defined]
             summary["metrics"] |= self.metrics
             solved = summary["solved_at"] is not None and task.solved(self.metrics, "test")
-            summary["verdict"] = verdict(solved, self.metrics["test/loss"], task.baseline_on("test"))
+            summary["verdict"] = self._verdict(pl_module, task, "test", solved)
             write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
-        self._close(trainer, folder)
+        self.close(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         running = perf_counter() - self.resumed_at if self.resumed_at else 0.0
@@ -192,6 +171,11 @@ class RunSummary(Callback):
             if name.startswith(f"{stage}/") and name.removeprefix(f"{stage}/") not in CONSTANT_METRICS
         }
 
+    def _verdict(self, model: LightningModule, task: Any, stage: str, solved: bool) -> str | None:
+        loss, accuracy = (self.metrics.get(f"{stage}/{name}") for name in ("loss", "accuracy"))
+        memory_steps = getattr(model, "memory_steps", {}).get(stage, 0)
+        return verdict(solved, loss, task.baseline_on(stage), accuracy, memory_steps)
+
     def _write(self, trainer: Trainer, pl_module: LightningModule, folder: Path, stopped: str) -> None:
         if not trainer.is_global_zero:
             return
@@ -213,11 +197,10 @@ class RunSummary(Callback):
             "stopped": stopped,
         }
         if task is not None:
-            solved = task.solved(self.metrics)
             summary["verdict"] = (
                 "diverged"
                 if stopped == "diverged"
-                else verdict(solved, self.metrics.get("val/loss"), task.baseline_on("val"))
+                else self._verdict(pl_module, task, "val", task.solved(self.metrics))
             )
             vocabulary, codec = task.spec.vocabulary, task.spec.codec
             summary["baseline"] = baseline_values(task.baseline_on("test"), vocabulary is not None)
@@ -234,20 +217,29 @@ class RunSummary(Callback):
         if not self.quiet and trainer.is_global_zero:
             print("\n".join(f"{name:28}{value:.4f}" for name, value in self.metrics.items()), flush=True)
 
-    def _close(self, trainer: Trainer, folder: Path | None) -> None:
+    def close(self, trainer: Trainer) -> None:
+        """Give the loggers the result, and print the closing lines. Call this on every rank."""
+        folder = run_folder(trainer)
         if not trainer.is_global_zero or folder is None or not (folder / SUMMARY).is_file():
             return
         summary = read_summary(folder)
         record = run_record(trainer)
-        if isinstance(trainer.logger, RunLogger) and record is not None:
+        if record is not None:
             steps = {"run/steps": summary["steps"], "run/solved_at": summary["solved_at"]}
-            trainer.logger.log_metrics(
-                {name: value for name, value in steps.items() if value is not None}, summary["steps"]
-            )
-            names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
-            trainer.logger.log_result(record.hyperparameters, [*names, *steps])
+            known = {name: value for name, value in steps.items() if value is not None}
+            for logger in trainer.loggers:  # reports find these numbers in the summary
+                if not isinstance(logger, CurveLogger):
+                    logger.log_metrics(known, summary["steps"])
+            for logger in run_loggers(trainer):
+                names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
+                logger.log_result(record.hyperparameters, [*names, *steps])
         if not self.quiet:
             print(closing_lines(summary, folder), flush=True)
+
+
+def run_loggers(trainer: Trainer) -> list[RunLogger]:
+    """Return the TensorBoard loggers of a run; empty on all ranks but rank zero."""
+    return [logger for logger in trainer.loggers if isinstance(logger, RunLogger) and trainer.is_global_zero]
 
 
 def stop_reason(trainer: Trainer) -> str:

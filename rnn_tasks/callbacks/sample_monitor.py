@@ -2,9 +2,10 @@
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
+from rnn_tasks.callbacks._monitor import tensorboard_writers
 from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.logger import CurveLogger
 from rnn_tasks.spec import Batch
 
 
@@ -39,8 +40,9 @@ class SampleMonitor(Callback):
     @torch.no_grad()
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         task = getattr(trainer, "datamodule", None)
-        logger = trainer.logger
-        if trainer.sanity_checking or self.batch is None or not isinstance(logger, TensorBoardLogger) or task is None:
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, CurveLogger)]
+        writers = tensorboard_writers(trainer)
+        if trainer.sanity_checking or self.batch is None or not (writers or loggers) or task is None:
             return
         is_due = self.validations % self.every_n_validations == 0
         self.validations += 1
@@ -49,4 +51,7 @@ class SampleMonitor(Callback):
             texts = task.show(self.batch, answers)
             if texts:
                 block = "\n\n".join(texts)
-                logger.experiment.add_text("samples", f"```\n{block}\n```", trainer.global_step)
+                for writer in writers:
+                    writer.add_text("samples", f"```\n{block}\n```", trainer.global_step)
+                for logger in loggers:
+                    logger.log_text("samples", block, trainer.global_step)

@@ -4,7 +4,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from rnn_tasks.callbacks._hooks import AfterEachStep, recurrent_weights
+from rnn_tasks.callbacks._hooks import AfterEachStep, recurrent_weights, warn_skipped
+from rnn_tasks.cores.linalg import with_cpu_fallback
 from rnn_tasks.errors import require
 from rnn_tasks.models.step_log import log_step, logged_steps
 
@@ -30,12 +31,13 @@ def spectrum(weight: Tensor, radius: bool = True) -> dict[str, Tensor]:
     if not product.isfinite().all():  # the network has diverged
         names = ("spectral_norm", "orthogonality_error", *(("spectral_radius",) if radius else ()))
         return dict.fromkeys(names, torch.tensor(torch.nan))
+    squares = with_cpu_fallback(torch.linalg.eigvalsh, product)  # of the singular values; faster than svdvals
     values = {
-        "spectral_norm": torch.linalg.eigvalsh(product)[-1].clamp(min=0).sqrt(),  # faster than svdvals
+        "spectral_norm": squares[-1].clamp(min=0).sqrt(),
         "orthogonality_error": (product - torch.eye(len(weight), device=weight.device)).abs().max(),
     }
     if radius:
-        values["spectral_radius"] = torch.linalg.eigvals(weight).abs().max()
+        values["spectral_radius"] = with_cpu_fallback(torch.linalg.eigvals, weight).abs().max()
     return values
 
 
@@ -66,7 +68,9 @@ class SpectralNormMonitor(Callback):
         self.after_each_step = AfterEachStep(self.copy_weights)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.module, self.trainer = pl_module, trainer
+        self.module, self.trainer, self.optimizer_weights = pl_module, trainer, {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.after_each_step.attach(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -91,13 +95,22 @@ class SpectralNormMonitor(Callback):
     ) -> None:
         if not self.optimizer_weights:
             return
+        try:
+            values = self._measure(recurrent_weights(pl_module))
+        except NotImplementedError as error:
+            warn_skipped(self, error)
+            self.after_each_step.detach()
+            values = {}
+        self.optimizer_weights = {}
+        log_step(pl_module, values, trainer.global_step - 1)
+
+    def _measure(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
-        for name, weight in recurrent_weights(pl_module).items():
+        for name, weight in weights.items():
             values |= {f"{quantity}/{name}": value for quantity, value in spectrum(weight, self.with_radius).items()}
             before = self.optimizer_weights[name]
             if not torch.equal(before, weight.detach()):
                 values |= {
                     f"{key}_before_projection/{name}": value for key, value in spectrum(before, radius=False).items()
                 }
-        self.optimizer_weights = {}
-        log_step(pl_module, values, trainer.global_step - 1)
+        return values

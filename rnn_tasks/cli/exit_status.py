@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError
+from rnn_tasks.printable import printable
 
 NOT_WRITABLE = {
     errno.ENOSPC: "free some space",
@@ -24,9 +25,21 @@ NOT_WRITABLE = {
 """What a user can do when a file cannot be written, by the number of the system error."""
 
 
+NO_MEMORY = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")
+"""Phrases of torch's RuntimeError for a tensor that is too large."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an exception of Python, NumPy or torch says that the memory is too small."""
+    is_torch = type(error).__name__ == "OutOfMemoryError" or any(phrase in str(error) for phrase in NO_MEMORY)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and is_torch)
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Report an exception of the block as one line on standard error and an exit status.
+
+    An exception that this package does not expect, for instance of a user's own class, is raised with its traceback.
 
     Raises:
         SystemExit: With status 2 for a usage error, 1 for a failure, 128 plus the number of a signal.
@@ -42,8 +55,13 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         exit_with(128 + signal.SIGINT)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         exit_with(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        exit_with(1, f"not enough memory ({str(error) or 'MemoryError'}); use smaller sizes, such as --data.batch_size")
+    except ModuleNotFoundError as error:
+        exit_with(1, f"{error}; install it, or leave out what needs it (RNN_TASKS_DEBUG=1 shows what does)")
     except OSError as error:
         advice = NOT_WRITABLE.get(error.errno or 0)
         if advice is None:
@@ -68,7 +86,7 @@ def exit_with(status: int, message: object = "") -> NoReturn:
     """
     if os.environ.get("RNN_TASKS_DEBUG") and message:
         raise  # the exception that is being handled
-    text = " ".join(str(message).split())
+    text = printable(" ".join(str(message).split()))
     if text:
         print(f"rnn-tasks: error: {text}", file=sys.stderr)
     sys.exit(status)

@@ -50,11 +50,12 @@ def resume_run(name: str, options: Sequence[str] = ()) -> FinishedRun | None:
     return None
 
 
-def fit_or_resume(arguments: Sequence[str]) -> None:
+def fit_or_resume(arguments: Sequence[str], folder: Path | None = None) -> None:
     """Run the command ``fit`` or ``resume``.
 
     Args:
         arguments: The arguments of ``rnn-tasks``: ``fit`` and its options, or ``resume``, a run and options of ``fit``.
+        folder: The run folder of ``fit``; None for the next free one of the task.
 
     Raises:
         UsageError: See :func:`resume_run`.
@@ -67,4 +68,4 @@ def fit_or_resume(arguments: Sequence[str]) -> None:
     with slow_import():
         from rnn_tasks.cli.trainer import run_trainer
 
-    run_trainer(list(arguments))
+    run_trainer(list(arguments), folder=folder)

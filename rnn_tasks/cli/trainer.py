@@ -3,34 +3,50 @@
 import logging
 import signal
 import sys
+import threading
+import traceback
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
+import lightning
 import torch
+from filelock import FileLock, Timeout
 from jsonargparse import ArgumentError, Namespace
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-import rnn_tasks.callbacks  # noqa: F401  # YAML can name classes of imported modules without their path
+from rnn_tasks.callbacks import PredictionWriter, RunSummary
+from rnn_tasks.callbacks._hooks import callbacks_of
+from rnn_tasks.callbacks._restore import check_callbacks
+from rnn_tasks.cli.completion import as_list, complete_callbacks, complete_loggers, complete_plugins
 from rnn_tasks.cli.max_parameters import hidden_size_within
-from rnn_tasks.cli.parser import ConfigByName, Parser
-from rnn_tasks.cli.shipped import CONFIGS, shipped_names
-from rnn_tasks.errors import InterruptedRunError, UsageError, brief
+from rnn_tasks.cli.parser import Parser
+from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief, require
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
-from rnn_tasks.runs.checkpoints import read_checkpoint
-from rnn_tasks.runs.files import CHECKPOINTS, LAST
+from rnn_tasks.runs.checkpoints import read_checkpoint, training_state_problem
+from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LAST, LOCK, read_summary
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
-from rnn_tasks.runs.logger import RunLogger
-from rnn_tasks.runs.record import RunRecord, run_folder, run_record
+from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version, is_rank_zero
+from rnn_tasks.runs.record import RunRecord, run_record
 from rnn_tasks.runs.trained_network import current_names
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
+
+LIGHTNING = Path(lightning.__file__).parent
+"""The folder of Lightning's code."""
+
+
+SPAWN = "processes that are started by spawn cannot receive the run: use --trainer.strategy ddp or ddp_fork"
 
 
 class CLI(LightningCLI):
@@ -41,6 +57,7 @@ class CLI(LightningCLI):
         args: Arguments of the command line; those of the process if None.
         only_test: Only test the run, which has been trained already.
         commands: Commands that are not the trainer's, with their descriptions, for the help.
+        folder: Folder of the new run; None for the next free one of the task.
     """
 
     def __init__(
@@ -49,9 +66,12 @@ class CLI(LightningCLI):
         args: list[str] | None = None,
         only_test: bool = False,
         commands: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.commands = commands or {}
-        self.resumed = resumed
+        self.resumed = None if resumed is None else resumed.absolute()
+        self.folder = folder
+        self.lock: FileLock | None = None
         self.only_test = only_test
         self.requested = (sys.argv[1:] if args is None else args)[:1]
         defaults = {name: {"default_config_files": [str(CONFIGS / "base.yaml")]} for name in self.subcommands()}
@@ -82,9 +102,13 @@ class CLI(LightningCLI):
         """Return a parser that accepts configs by name."""
         parser = Parser(**kwargs)
         parser.commands = self.commands
-        names = ", ".join(shipped_names())
-        parser.add_argument("-c", "--config", action=ConfigByName, help=f"Path of a YAML file, or one of: {names}.")
+        parser.add_config_argument()
         return parser
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the option for the seed; Lightning's help says that true draws a seed, which it does not."""
+        help_text = "Seed, 0 to 4294967295; true: the environment variable PL_GLOBAL_SEED, or 0; false: no seed."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=help_text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the trainer's, and link the task's spec to the model."""
@@ -106,7 +130,7 @@ class CLI(LightningCLI):
         return section
 
     def before_instantiate_classes(self) -> None:
-        """Set the number of threads and, for a resumed run, the run folder."""
+        """Set the number of threads; check that the checkpoint exists."""
         threads = self.section.get("num_threads")
         if threads is not None:
             if threads < 1:
@@ -115,20 +139,8 @@ class CLI(LightningCLI):
         checkpoint = self.section.get("ckpt_path")
         if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
             raise UsageError(f"there is no checkpoint {checkpoint}")
-        trainer = self.section.trainer
-        if self.subcommand != "fit":  # write no files
-            callbacks = as_list(trainer.callbacks)
-            trainer.callbacks = [callback for callback in callbacks if not has_class(callback, "ModelCheckpoint")]
-            trainer.enable_checkpointing = False
+        if self.subcommand != "fit":
             self.save_config_callback = None
-        logger = trainer.get("logger")
-        if has_class(logger, RunLogger.__name__):
-            if self.subcommand != "fit":
-                trainer.logger = False
-            elif self.resumed is not None:
-                folder = self.resumed.absolute()
-                logger.init_args.save_dir = str(folder.parent.parent)
-                logger.init_args.name, logger.init_args.version = folder.parent.name, folder.name
 
     def instantiate_classes(self) -> None:
         """Create the objects of the configuration; report a value that a class rejects as a usage error."""
@@ -136,16 +148,37 @@ class CLI(LightningCLI):
             super().instantiate_classes()
             if self.section.get("max_parameters") is not None:
                 self.fill_hidden_size()
-        except (ValueError, ArgumentError, MisconfigurationException) as error:
+        except (ValueError, OverflowError, ImportError, ArgumentError, MisconfigurationException) as error:
             raise UsageError(brief(str(error))) from error
+        except (RuntimeError, MemoryError) as error:  # sizes that do not fit into memory, among others
+            raise UsageError(brief(str(error)) or "out of memory") from error
+        check_callbacks(self.trainer)
         constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
         if getattr(self.datamodule, "seed", 0) is None:
             self.datamodule.seed = int(self.section.get("seed_everything") or 0)
-        for logger in self.trainer.loggers:
-            if isinstance(logger, RunLogger):
-                logger.set_default_name(self.datamodule.name)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Create the trainer; only ``fit`` writes files."""
+        options = self.config_init[str(self.subcommand)].trainer
+        if options.barebones:
+            raise UsageError(
+                "trainer.barebones cannot be used, because a run could save neither its state nor its result: switch "
+                "off single parts, for instance with --trainer.enable_progress_bar false"
+            )
+        if str(options.strategy).startswith("ddp_spawn"):
+            raise UsageError(SPAWN)
+        trains = self.subcommand == "fit"
+        checkpoints = trains and options.enable_checkpointing is not False
+        callbacks = as_list(options.callbacks)
+        return super().instantiate_trainer(
+            callbacks=complete_callbacks(callbacks, checkpoints, options.enable_progress_bar is not False),
+            logger=complete_loggers(options.logger) if trains else False,
+            plugins=complete_plugins(options.plugins),
+            enable_checkpointing=checkpoints,
+            **kwargs,
+        )
 
     def fill_hidden_size(self) -> None:
         """Set the largest hidden size within ``max_parameters`` in the configuration, and create its objects again."""
@@ -162,23 +195,85 @@ class CLI(LightningCLI):
         """Create the run folder; load the last checkpoint of a resumed run."""
         self.datamodule.trainer = self.trainer  # gives the task the number of processes
         self.datamodule.check()
+        # The weights of a checkpoint are loaded in the precision of the run, without rounding.
+        self.trainer.precision_plugin.convert_module(self.model)
+        config = self.config_init["fit"]
+        record = run_record(self.trainer)
+        if record is not None:
+            if self.resumed is None and SLURMEnvironment.detect():
+                self.resumed = run_of_job(self.runs_folder(), record)
+            if self.resumed is not None:
+                self.load_last(self.resumed, record)
+        if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
+            self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
+        if config["ckpt_path"] is None:
+            require_no_stray_checkpoint(Path(self.trainer.default_root_dir))
+        elif Path(config["ckpt_path"]).is_file():
+            self.load_weights(Path(config["ckpt_path"]), for_training=True)
+        if record is not None and is_rank_zero():
+            self.use_folder(record, self.resumed or self.new_folder())
+
+    def runs_folder(self) -> Path:
+        """Return the folder of the task's runs."""
+        save_dir, name, _ = self.logger_options()
+        root = save_dir or self.section.trainer.get("default_root_dir") or LOGS
+        return Path(root).absolute() / (name or self.datamodule.name)
+
+    def logger_options(self) -> tuple[str | None, str | None, str | None]:
+        """Return the options of the first RunLogger: the folder of all runs, and the names of the task and the run."""
+        loggers = [logger for logger in self.trainer.loggers if isinstance(logger, RunLogger)]
+        return loggers[0].options if loggers else (None, None, None)
+
+    def new_folder(self) -> Path:
+        """Create the folder of a new run.
+
+        Raises:
+            UsageError: The requested folder has a run already.
+        """
+        runs, version = self.runs_folder(), self.logger_options()[2]
+        folder = self.folder or runs / (version or claim_version(runs))
+        require(
+            not (folder / CONFIG).is_file(),
+            f"{folder} has a run already: resume it, or choose another trainer.logger.init_args.version",
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder.absolute()
+
+    def use_folder(self, record: RunRecord, folder: Path) -> None:
+        """Let the run, its loggers and its checkpoints use a run folder, which other processes then cannot use.
+
+        Raises:
+            UsageError: Another process uses the folder.
+        """
+        self.lock = FileLock(folder / LOCK)
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(f"another process trains the run {folder}: wait until it ends, or stop it") from error
+        record.folder = folder
         for logger in self.trainer.loggers:
             if isinstance(logger, RunLogger):
-                _ = logger.version  # claim the folder before other processes start, so that all of them use it
-        config = self.config_init["fit"]
-        if config["ckpt_path"] and Path(config["ckpt_path"]).is_file():
-            self.load_weights(Path(config["ckpt_path"]), for_training=True)
-        record = run_record(self.trainer)
-        if self.resumed is not None and record is not None:
-            if record.model_hash != config_hash(read_config(self.resumed)["model"]):
-                raise UsageError(
-                    "the model of a resumed run cannot be changed: omit the options that begin with --model, "
-                    "or train from scratch with rnn-tasks fit"
-                )
-            last = self.resumed / CHECKPOINTS / LAST
-            if last.is_file():
-                self.load_weights(last, for_training=True)
-                config["ckpt_path"] = str(last)
+                logger.use_folder(folder)
+            elif isinstance(logger, CurveLogger):
+                logger.folder = folder
+        for callback in self.trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(folder / CHECKPOINTS)
+
+    def load_last(self, folder: Path, record: RunRecord) -> None:
+        """Let a resumed run start from its last checkpoint.
+
+        Raises:
+            UsageError: The model of the run has changed.
+        """
+        if record.model_hash != config_hash(read_config(folder)["model"]):
+            raise UsageError(
+                "the model of a resumed run cannot be changed: omit the options that begin with --model, "
+                "or train from scratch with rnn-tasks fit"
+            )
+        last = folder / CHECKPOINTS / LAST
+        if last.is_file():
+            self.config_init["fit"]["ckpt_path"] = str(last)
 
     def load_weights(self, path: Path, for_training: bool = False) -> None:
         """Load the weights of a checkpoint; report a checkpoint that does not fit before the trainer reads it.
@@ -197,51 +292,120 @@ class CLI(LightningCLI):
             raise UsageError(
                 f"{path} does not fit this network: its model has other options; use the config.yaml of its run"
             ) from error
-        if for_training and not {"loops", "optimizer_states", "pytorch-lightning_version"} <= checkpoint.keys():
-            raise UsageError(
-                f"training cannot continue from {path}: it holds weights, but no state of the optimizer and loops"
-            )
+        if for_training and (problem := training_state_problem(checkpoint)) is not None:
+            raise UsageError(f"training cannot continue from {path}: {problem}")
 
     def before_validate(self) -> None:
         """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
         config = self.config_init[str(self.subcommand)]
+        require_no_stray_checkpoint(Path(self.trainer.default_root_dir))
         if config["ckpt_path"]:
             self.load_weights(Path(config["ckpt_path"]))
             config["ckpt_path"] = None
         if "verbose" in config:
             config["verbose"] = False  # RunSummary prints the metrics
 
-    before_test = before_predict = before_validate
+    before_test = before_validate
+
+    def before_predict(self) -> None:
+        """Write the answers into the run folder of the checkpoint, or else into the working folder."""
+        checkpoint = self.config_init["predict"]["ckpt_path"]
+        folder = Path(checkpoint).absolute().parent if checkpoint else Path()
+        writer = PredictionWriter(folder.parent if folder.name == CHECKPOINTS else Path())
+        self.trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+        self.before_validate()
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if self.only_test:
-            self.before_fit()
-            self.after_fit()
-            return
         try:
-            super()._run_subcommand(subcommand)
+            if self.only_test:
+                self.before_fit()
+                self.after_fit()
+            else:
+                super()._run_subcommand(subcommand)  # also calls before_fit and after_fit
         except SIGTERMException as error:  # Lightning would exit with status 0
             raise InterruptedRunError(signal.SIGTERM) from error
+        except (DivergedError, InterruptedRunError, UsageError):
+            raise
+        except Exception as error:
+            record = run_record(self.trainer)
+            has_begun = record is None or record.started
+            checkpoint = self.config_init[subcommand].get("ckpt_path")
+            if checkpoint and not has_begun and not isinstance(error, OSError | MisconfigurationException):
+                raise UsageError(
+                    f"training cannot continue from {checkpoint}: it was saved with other options or by another "
+                    "version, or is damaged"
+                ) from error
+            raise one_line(error) from error
+        finally:
+            if self.lock is not None:
+                self.lock.release()
 
     def after_fit(self) -> None:
         """Test the best weights."""
-        folder = run_folder(self.trainer)
-        if folder is None:
+        record = run_record(self.trainer)
+        if record is None or record.folder is None:
             return
-        self.load_weights(best_checkpoint(folder))
+        if self.trainer.checkpoint_callbacks or self.only_test:
+            self.load_weights(best_checkpoint(record.folder))
+        if self.trainer.limit_test_batches == 0:
+            for summary in callbacks_of(self.trainer, RunSummary):
+                summary.close(self.trainer)
         self.trainer.test(self.model, self.datamodule, verbose=False)
 
 
-def as_list(value: Any) -> list[Any]:
-    """Return a list as it is, an empty list for None, and any other value in a list."""
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def one_line(error: Exception) -> Exception:
+    """Return an error that Lightning raises on purpose, such as for a metric that does not exist, as a usage error.
+
+    Args:
+        error: An exception; an exception that was raised elsewhere is returned unchanged.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, TypeError | AttributeError | PicklingError) and "pickle" in str(error):
+        return UsageError(SPAWN)
+    on_purpose = isinstance(error, MisconfigurationException | ValueError | RuntimeError | ModuleNotFoundError)
+    if on_purpose and frames and LIGHTNING in Path(frames[-1].filename).parents:
+        return UsageError(brief(str(error)))
+    return error
 
 
-def has_class(value: Any, name: str) -> bool:
-    """Return whether a part of the configuration is an object of this class."""
-    return str(getattr(value, "class_path", "")).rpartition(".")[2] == name
+def report_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Print the traceback of an error that ended a thread, unless a file cannot be written.
+
+    TensorBoard writes in a thread, and raises such an error again when the next value is logged.
+    """
+    if not issubclass(error.exc_type, OSError):
+        threading.__excepthook__(error)
+
+
+def require_no_stray_checkpoint(folder: Path) -> None:
+    """Fail if Lightning would load a checkpoint of a SLURM job that the user has not named.
+
+    Args:
+        folder: The folder in which Lightning looks for it, ``trainer.default_root_dir``.
+
+    Raises:
+        UsageError: There is such a checkpoint.
+    """
+    if SLURMEnvironment.detect():
+        for path in sorted(folder.glob("hpc_ckpt_*.ckpt")):
+            raise UsageError(f"in a SLURM job Lightning would load {path}: move it, or set trainer.default_root_dir")
+
+
+def run_of_job(runs: Path, record: RunRecord) -> Path | None:
+    """Return the folder of an interrupted run of the same SLURM job with the same config; None without one.
+
+    Args:
+        runs: The folder of the task's runs.
+        record: The record of the new run.
+    """
+    job = str(SLURMEnvironment.job_id())
+    for marker in runs.glob(f"*/{JOB}"):
+        folder = marker.parent
+        same_config = (folder / CONFIG).is_file() and (folder / CONFIG).read_text(encoding="utf-8") == record.text
+        if marker.read_text() == job and same_config and read_summary(folder).get("stopped") in (None, "interrupted"):
+            print(f"this SLURM job continues its run {folder}", flush=True)
+            return folder
+    return None
 
 
 def run_trainer(
@@ -249,6 +413,7 @@ def run_trainer(
     resumed: Path | None = None,
     only_test: bool = False,
     commands: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> CLI:
     """Run a command of the trainer.
 
@@ -257,14 +422,16 @@ def run_trainer(
         resumed: Folder of the run to resume.
         only_test: Only test the resumed run, which has been trained already.
         commands: Commands that are not the trainer's, with their descriptions, for the help.
+        folder: Folder of the new run; None for the next free one of the task.
     """
+    threading.excepthook = report_thread_error
     # Hide advertisements, and messages that repeat the closing lines.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning uses a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
-    if resumed is not None:
-        # These arguments are not those of the process, and the run is meant to find its own checkpoints.
+    # A resumed run is meant to find its own checkpoints.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    if resumed is not None:  # the arguments are not those of the process
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
-        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
-    return CLI(resumed, args, only_test, commands)
+    return CLI(resumed, args, only_test, commands, folder)

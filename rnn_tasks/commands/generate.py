@@ -4,10 +4,13 @@ import sys
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError
+from rnn_tasks.printable import printable
 
 
 def generate(arguments: list[str]) -> None:
-    """Print a prefix and its continuation by the network, or the vocabulary of the network.
+    r"""Print a prefix and its continuation by the network, or the vocabulary of the network.
+
+    On a terminal, control characters are printed as escapes, such as ``\x1b``.
 
     Args:
         arguments: The arguments after ``generate``.
@@ -27,13 +30,18 @@ def generate(arguments: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     parser.add_argument("--vocabulary", action="store_true", help="print the vocabulary of the network and exit")
+    parser.add_trust()
     options = parser.parse_args(arguments)
 
+    from rnn_tasks.cli.working_folder import allow_modules_of_run
     from rnn_tasks.networks import LanguageNetwork
     from rnn_tasks.runs.find import find_run
     from rnn_tasks.runs.trained_network import load_network
 
-    network = load_network(find_run(options.run))
+    run = find_run(options.run)
+    if options.trust:
+        allow_modules_of_run(run.folder)
+    network = load_network(run, options.trust)
     if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
         raise UsageError("this network was not trained on text; use rnn-tasks respond")
     vocabulary = network.spec.vocabulary
@@ -45,4 +53,5 @@ def generate(arguments: list[str]) -> None:
     if unknown:
         characters = " ".join(map(repr, unknown))
         print(f"note: not in the vocabulary of this network, read as <unk>: {characters}", file=sys.stderr)
-    print(network.generate(prefix, options.length, options.temperature, options.seed))
+    text = network.generate(prefix, options.length, options.temperature, options.seed)
+    print(printable(text, keep="\n\t") if sys.stdout.isatty() else text)

@@ -41,12 +41,13 @@ def reproduce(arguments: list[str], file: Path | None = None) -> None:
         print("\n".join(lines_of(published, chosen)))
         return
 
+    from rnn_tasks.studies.progress import say
     from rnn_tasks.studies.published_report import reproduce_results
 
     folder = FOLDER / NAME
     folder.mkdir(parents=True, exist_ok=True)
     shown = chosen if options.name else published.results
     outcome = reproduce_results(published, chosen, shown, folder, options.jobs, options.retry_failed)
-    print(f"{outcome.text}\n\nopen {outcome.page}")
+    say(f"{outcome.text}\n\nopen {outcome.page}")
     if not outcome.all_done:
         sys.exit(1)

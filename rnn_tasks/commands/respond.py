@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError
+from rnn_tasks.printable import printable
 
 BLANK, DOT = " ", "·"
+MOST_LINES, MOST_SYMBOLS = 1000, 100_000
+"""Largest numbers of lines, and of symbols in several lines, that are answered together."""
 
 
 def respond(arguments: list[str]) -> None:
@@ -28,13 +30,18 @@ def respond(arguments: list[str]) -> None:
     parser.add_argument(
         "--delay", type=int, help="delay of the answer, for networks that were trained on several delays"
     )
+    parser.add_trust()
     options = parser.parse_args(arguments)
 
+    from rnn_tasks.cli.working_folder import allow_modules_of_run
     from rnn_tasks.networks import TaggerNetwork
     from rnn_tasks.runs.find import find_run
     from rnn_tasks.runs.trained_network import load_network
 
-    network = load_network(find_run(options.run))
+    run = find_run(options.run)
+    if options.trust:
+        allow_modules_of_run(run.folder)
+    network = load_network(run, options.trust)
     codec = network.spec.codec
     if network.spec.vocabulary is not None:
         raise UsageError("this network was trained on text; use rnn-tasks generate")
@@ -42,7 +49,8 @@ def respond(arguments: list[str]) -> None:
         raise UsageError("this network's task has no strings to respond to")
     expected = codec.num_letters
     terminal = sys.stdout.isatty()
-    for chunk in chunks(options.text or lines(), 1 if not options.text and sys.stdin.isatty() else 1000):
+    is_dialogue = not options.text and sys.stdin is not None and sys.stdin.isatty()
+    for chunk in chunks(options.text or lines(), 1 if is_dialogue else MOST_LINES, MOST_SYMBOLS):
         other = next((text for text in chunk if expected and text and len(text) != expected), None)
         if other is not None:
             print(f"note: trained on strings of {expected} symbols, {other!r} has {len(other)}", file=sys.stderr)
@@ -50,22 +58,36 @@ def respond(arguments: list[str]) -> None:
         answers = iter(network.respond([text for text in chunk if text], options.delay) if any(chunk) else [])
         for text in chunk:
             answer = next(answers) if text else ""
-            print(answer.replace(BLANK, DOT) if terminal else answer)
+            print(printable(answer.replace(BLANK, DOT)) if terminal else answer)
 
 
 def lines() -> Iterator[str]:
-    """Yield the lines of standard input, without their line ends."""
-    for line in sys.stdin:
-        yield line.rstrip("\r\n")
+    """Yield the lines of standard input, without their line ends.
+
+    Raises:
+        UsageError: The input is not text.
+    """
+    try:
+        for line in sys.stdin or ():
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"standard input is not valid {error.encoding}: {error.reason}") from error
 
 
-def chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Yield the texts in lists of at most ``size``.
+def chunks(texts: Iterable[str], most_texts: int, most_symbols: int) -> Iterator[list[str]]:
+    """Yield the texts in lists of at most ``most_texts``; a list ends when it has ``most_symbols`` symbols.
 
     Example:
-        >>> list(chunks("abc", 2))
-        [['a', 'b'], ['c']]
+        >>> list(chunks(["a", "b", "c", "defg", "h"], 2, 4))
+        [['a', 'b'], ['c', 'defg'], ['h']]
     """
-    rest = iter(texts)
-    while chunk := list(islice(rest, size)):
+    chunk: list[str] = []
+    symbols = 0
+    for text in texts:
+        chunk.append(text)
+        symbols += len(text)
+        if len(chunk) == most_texts or symbols >= most_symbols:
+            yield chunk
+            chunk, symbols = [], 0
+    if chunk:
         yield chunk

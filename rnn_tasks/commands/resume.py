@@ -1,6 +1,7 @@
 """``rnn-tasks resume``: continue an interrupted run in its own folder."""
 
 from rnn_tasks.cli.resume import resume_run
+from rnn_tasks.cli.working_folder import allow_named_modules
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.runs.summary_text import closing_lines
 
@@ -20,6 +21,7 @@ def resume(arguments: list[str]) -> None:
     )
     parser.add_argument("run", help="run folder, checkpoint, or task name (its newest run)")
     parsed, options = parser.parse_known_args(arguments)
+    allow_named_modules(["resume", parsed.run, *options])
     finished = resume_run(parsed.run, options)
     if finished is not None:
         print(closing_lines(finished.summary, finished.folder))

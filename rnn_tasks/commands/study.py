@@ -57,15 +57,18 @@ def study(arguments: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     url = options.storage or f"sqlite:///{database}"
 
+    from rnn_tasks.studies.progress import say
+    from rnn_tasks.studies.queue import OPENING, TIMING
     from rnn_tasks.studies.report import SUMMARY, write_study
     from rnn_tasks.studies.table import read_runs
     from rnn_tasks.studies.worker import work_on
 
-    all_done = True
+    all_done, opening = True, OPENING
     if options.action == "run":
+        opening = TIMING.patience
         all_done = work_on(plan, url, folder / "runs", options.jobs, options.retry_failed)
     command = f"rnn-tasks study run {options.name}{' --large' if options.large else ''}"
-    page = write_study(plan, read_runs(plan, url), folder / "report", command)
-    print(f"{(page.parent / SUMMARY).read_text()}\nopen {page}")
+    page = write_study(plan, read_runs(plan, url, opening), folder / "report", command)
+    say(f"{(page.parent / SUMMARY).read_text(encoding='utf-8')}\nopen {page}")
     if not all_done:
         sys.exit(1)

@@ -1,11 +1,20 @@
 """Checks of arguments: a value outside its bounds raises a UsageError, which a user sees as one line."""
 
+import math
+
 from rnn_tasks.errors import UsageError
 
 
+def finite(value: float, name: str) -> float:
+    """Return ``value`` if it is a finite number."""
+    if not math.isfinite(value):
+        raise UsageError(f"{name} must be a finite number, got {value}")
+    return value
+
+
 def positive(value: float, name: str) -> float:
-    """Return ``value`` if it is above 0."""
-    if value <= 0:
+    """Return ``value`` if it is above 0 and finite."""
+    if finite(value, name) <= 0:
         raise UsageError(f"{name} must be above 0, got {value}")
     return value
 

@@ -6,10 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
-from rnn_tasks.cores.orthogonal_maps import OrthogonalMap
+from rnn_tasks.cores.orthogonal_maps import OrthogonalMap, OrthogonalMapName
 from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, needs_step_graph
 from rnn_tasks.cores.state import State
@@ -70,7 +69,7 @@ class Elman(Unrolled):
         activation: Activation = "tanh",
         recurrent_init: RecurrentInit | None = None,
         input_scale: float = 1.0,
-        orthogonal_map: Literal["matrix_exp", "cayley", "householder"] | None = None,
+        orthogonal_map: OrthogonalMapName | None = None,
         num_layers: int = 1,
         dropout: float = 0.0,
         input_init: RecurrentInit | None = None,
@@ -96,10 +95,7 @@ class Elman(Unrolled):
         if orthogonal_map:
             for layer in range(num_layers):
                 name = f"weight_hh_l{layer}"
-                if orthogonal_map == "cayley":
-                    parametrizations.orthogonal(self, name, orthogonal_map)
-                else:
-                    register_parametrization(self, name, OrthogonalMap(orthogonal_map))
+                register_parametrization(self, name, OrthogonalMap(orthogonal_map))
 
     def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """Return ``f(U x_t + b + W h_{t-1} + c)``."""

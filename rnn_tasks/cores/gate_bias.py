@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rnn_tasks.cores.bounds import finite
 from rnn_tasks.errors import UsageError
 
 
@@ -40,7 +41,9 @@ class GateBiases(GateBias):
         for gate in self.biases:
             if gate not in gates:
                 raise UsageError(f"this layer has no gate {gate!r}; its gates are {', '.join(gates)}")
-        return {gate: torch.full((hidden_size,), float(bias)) for gate, bias in self.biases.items()}
+        return {
+            gate: torch.full((hidden_size,), finite(bias, f"the bias of {gate}")) for gate, bias in self.biases.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Chrono(GateBias):
 
     def values(self, gates: tuple[str, ...], hidden_size: int) -> dict[str, Tensor]:
         """Return log(u) for the gate that keeps the state and, in an LSTM, -log(u) for the input gate."""
-        if self.max_delay <= 2:
+        if finite(self.max_delay, "max_delay") <= 2:
             raise UsageError(f"max_delay must be above 2, got {self.max_delay}")
         keep = torch.empty(hidden_size).uniform_(1, self.max_delay - 1).log()
         if "forget" in gates:

@@ -1,10 +1,15 @@
 """Maps from a free matrix to an orthogonal matrix: torch's maps with faster gradients."""
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from rnn_tasks.cores.linalg import with_cpu_fallback
+
+OrthogonalMapName = Literal["matrix_exp", "cayley", "householder"]
 
 ROOT = math.sqrt(177)
 X3 = 2 / 3
@@ -75,10 +80,27 @@ def product_of_reflections(free: Tensor) -> Tensor:
     identity = torch.eye(len(free), dtype=free.dtype, device=free.device)
     vectors = free.tril(-1) + identity
     inner = vectors.mT @ vectors
-    product: Tensor = identity - vectors @ torch.linalg.solve_triangular(
-        inner.triu(1) + torch.diag(inner.diagonal() / 2), vectors.mT, upper=True
-    )
+    upper = inner.triu(1) + torch.diag(inner.diagonal() / 2)
+    solution = with_cpu_fallback(partial(torch.linalg.solve_triangular, upper=True), upper, vectors.mT)
+    product: Tensor = identity - vectors @ solution
     return product * free.detach().diagonal().sign()
+
+
+def cayley_transform(matrix: Tensor) -> Tensor:
+    """Return the Cayley transform of a skew-symmetric matrix, ``(I - A/2)^-1 (I + A/2)``, an orthogonal matrix.
+
+    Args:
+        matrix: A, ``(n, n)``, single or double precision, with ``matrix.T == -matrix``.
+
+    Example:
+        >>> cayley_transform(torch.tensor([[0.0, -2.0], [2.0, 0.0]])).abs()
+        tensor([[0., 1.],
+                [1., 0.]])
+    """
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    left, right = torch.add(identity, matrix, alpha=-0.5), torch.add(identity, matrix, alpha=0.5)
+    solution: Tensor = with_cpu_fallback(torch.linalg.solve, left, right)
+    return solution
 
 
 class OrthogonalMap(nn.Module):
@@ -89,7 +111,8 @@ class OrthogonalMap(nn.Module):
     :func:`torch.nn.utils.parametrizations.orthogonal`.
 
     Args:
-        name: ``matrix_exp``, the exponential of ``L - L'`` where L is the lower triangle of X, or ``householder``.
+        name: ``matrix_exp``, the exponential of ``L - L'`` where L is the lower triangle of X, ``cayley``, its Cayley
+            transform, or ``householder``.
 
     Attributes:
         base: The initial matrix, orthogonal, ``(n, n)``.
@@ -97,7 +120,7 @@ class OrthogonalMap(nn.Module):
 
     base: Tensor
 
-    def __init__(self, name: Literal["matrix_exp", "householder"]) -> None:
+    def __init__(self, name: OrthogonalMapName) -> None:
         super().__init__()
         self.name = name
         self.register_buffer("base", None)
@@ -108,7 +131,8 @@ class OrthogonalMap(nn.Module):
             if self.name == "householder":
                 return self.base @ product_of_reflections(free)
             lower = free.tril()
-            return self.base @ skew_exponential(lower - lower.mT)
+            function = cayley_transform if self.name == "cayley" else skew_exponential
+            return self.base @ function(lower - lower.mT)
 
     @torch.no_grad()
     def right_inverse(self, weight: Tensor) -> Tensor:
@@ -124,6 +148,6 @@ class OrthogonalMap(nn.Module):
         if torch.allclose(weight.mT @ weight, identity, atol=10 * len(weight) * torch.finfo(weight.dtype).eps):
             self.base = weight.clone()
         else:
-            orthogonal, triangular = torch.linalg.qr(weight)
+            orthogonal, triangular = with_cpu_fallback(torch.linalg.qr, weight)
             self.base = orthogonal * triangular.diagonal().sign()
         return torch.diag(weight.new_full((len(weight),), -1.0))  # torch, too, has -1 on the diagonal and +0 elsewhere

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rnn_tasks.cores.bounds import positive
+from rnn_tasks.cores.bounds import finite, positive
 from rnn_tasks.errors import UsageError
 
 
@@ -115,7 +115,7 @@ class Identity(RecurrentInit):
     def fill(self, weight: Tensor) -> None:
         """Fill with the scaled identity."""
         nn.init.eye_(square(weight, self))
-        weight.mul_(self.scale)
+        weight.mul_(finite(self.scale, "scale"))
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core, RecurrentInit, State
 from rnn_tasks.cores.state import map_state
+from rnn_tasks.errors import require
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
+from rnn_tasks.tasks import LanguageTask, Task
+from rnn_tasks.tasks.task import notify
 
 
 class LanguageModel(RecurrentModel):
@@ -23,7 +26,7 @@ class LanguageModel(RecurrentModel):
 
     If a batch continues the previous batch, the network starts from the previous state, detached from its graph;
     otherwise from zero. Training, validation and test have separate states. Checkpoints hold the state of training, so
-    that a resumed run continues in the middle of a text.
+    that a resumed run continues in the middle of a text, unless an option that determines the rows has changed.
 
     Metrics of each stage: ``loss`` (nats per character), ``perplexity`` (``exp(loss)``), ``bits_per_character``
     (``loss / ln 2``) and ``accuracy``, all computed from sums over characters. The stage ``train`` is one batch;
@@ -43,7 +46,7 @@ class LanguageModel(RecurrentModel):
         lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
 
     Raises:
-        UsageError: A value is outside its bounds.
+        UsageError: A value is outside its bounds, or the task has no text.
 
     Example:
         >>> from functools import partial
@@ -72,6 +75,10 @@ class LanguageModel(RecurrentModel):
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
+        require(
+            spec.vocabulary is not None,
+            "LanguageModel needs a task on text, such as TimeMachine; for the other tasks set model: SequenceTagger",
+        )
         super().__init__(
             self.network_class(
                 core,
@@ -122,6 +129,12 @@ class LanguageModel(RecurrentModel):
         """Return a text that continues a prefix, see :meth:`rnn_tasks.networks.LanguageNetwork.generate`."""
         return self.network.generate(prefix, length, temperature, seed)
 
+    def setup(self, stage: str) -> None:
+        """Check that the characters of the task are those of the network, or encode its texts for this network."""
+        task = getattr(self.trainer, "datamodule", None)
+        if isinstance(task, Task):
+            task.adapt_to(self.spec, for_training=stage == "fit")
+
     def on_train_start(self) -> None:
         """Restore the training state of a resumed run; discard the state of an earlier fit."""
         restored, self.restored = self.restored, None
@@ -130,8 +143,12 @@ class LanguageModel(RecurrentModel):
         self.epoch_sums = torch.zeros(2, dtype=dtype, device=self.device)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         if restored is not None and self.trainer.ckpt_path and len(restored["train"]) == world_size:
-            self.carried["train"] = map_state(restored["train"][rank], lambda values: values.to(self.device))
             self.epoch_sums.copy_(restored["sums"][rank])
+            layout = self._layout()
+            if restored.get("layout", layout) == layout:
+                self.carried["train"] = map_state(restored["train"][rank], lambda values: values.to(self.device))
+            else:
+                notify("the rows of the text are other ones than before: the network starts from a state of zeros")
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss over all characters of the epoch."""
@@ -150,13 +167,17 @@ class LanguageModel(RecurrentModel):
             processes = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(processes, this_process)
         states, sums = zip(*processes, strict=True)
-        checkpoint[CHECKPOINT_KEY] |= {"train": list(states), "sums": list(sums)}
+        checkpoint[CHECKPOINT_KEY] |= {"train": list(states), "sums": list(sums), "layout": self._layout()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the training state of the checkpoint until training starts."""
         super().on_load_checkpoint(checkpoint)
         stored = checkpoint.get(CHECKPOINT_KEY, {})
         self.restored = stored if "train" in stored else None
+
+    def _layout(self) -> list[Any] | None:
+        task = getattr(self.trainer, "datamodule", None)
+        return task.layout if isinstance(task, LanguageTask) else None
 
 
 def per_character(loss: float) -> dict[str, float]:

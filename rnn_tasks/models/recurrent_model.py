@@ -1,17 +1,21 @@
 """The base class of models: losses and scores, optimizer with separate learning rates, contents of checkpoints."""
 
+import math
+import sys
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from rnn_tasks.cores import State
+from rnn_tasks.cores.bounds import finite
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.models.scores import Scores
@@ -36,14 +40,21 @@ class RecurrentModel(LightningModule, ABC):
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
         schedule: Function that builds a schedule over optimizer steps; None for a constant rate.
-        lr_scheduler: Function that builds a schedule of torch over epochs; give either this or ``schedule``.
+        lr_scheduler: Function that builds a schedule of torch, which steps after each epoch, or after each validation
+            if an epoch never ends; a ReduceLROnPlateau always steps after each validation. Give either this or
+            ``schedule``.
 
     Attributes:
         network: The network.
         spec: Sizes of the task, and the conversion of its symbols to strings.
+        lr: The learning rate before the factors. A callback may set it until training starts. Lightning's
+            LearningRateFinder sets it after a test with the same rate for all parameters.
+        memory_steps: The number of scored memory steps in the last evaluation of each stage (``train``, ``val``,
+            ``test``), over all processes.
 
     Raises:
-        UsageError: A factor is negative, or both kinds of schedule are given.
+        UsageError: A factor is negative, the optimizer or the schedule rejects its arguments, or both kinds of schedule
+            are given.
     """
 
     network: Network
@@ -59,7 +70,7 @@ class RecurrentModel(LightningModule, ABC):
     ) -> None:
         super().__init__()
         for name, factor in {"recurrent_lr_factor": recurrent_lr_factor, "input_lr_factor": input_lr_factor}.items():
-            require(factor >= 0, f"{name} must be at least 0, got {factor}")
+            require(finite(factor, name) >= 0, f"{name} must be at least 0, got {factor}")
         if schedule is not None and lr_scheduler is not None:
             raise UsageError("set model.schedule (over optimizer steps) or model.lr_scheduler (over epochs), not both")
         self.network = network
@@ -71,6 +82,13 @@ class RecurrentModel(LightningModule, ABC):
         self.lr_factors = {"recurrent": recurrent_lr_factor, "input": input_lr_factor, "rest": 1.0}
         self.make_schedule = schedule
         self.make_lr_scheduler = lr_scheduler
+        self.memory_steps: dict[str, int] = {}
+        self.lr = self.configured_lr = self._check_optimizer()
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The recurrent layer, which Lightning's BackboneFinetuning freezes for the first epochs."""
+        return self.network.core
 
     def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
         """Return logits and the last state, see :meth:`rnn_tasks.networks.Network.forward`."""
@@ -127,8 +145,10 @@ class RecurrentModel(LightningModule, ABC):
         return self.logits(batch, "predict").argmax(-1)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation scores."""
-        self._log_scores("val")
+        """Log the validation scores; step the schedules that count validations."""
+        values = self._log_scores("val")
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            self._step_lr_scheduler(values)
 
     def on_test_epoch_end(self) -> None:
         """Log the test scores."""
@@ -154,13 +174,17 @@ class RecurrentModel(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Return the optimizer, with a learning rate for each parameter group, and the schedule."""
         optimizer = self.make_optimizer(self.parameter_groups())
+        self.configured_lr = self.lr
         for group in optimizer.param_groups:
-            group["lr"] *= self.lr_factors[group["name"]]
+            group["lr"] = self.lr * self.lr_factors[group["name"]]
         if self.make_lr_scheduler is not None:
             scheduler = self.make_lr_scheduler(optimizer)
-            # Lightning's ReduceLROnPlateau has the name of the metric that it monitors; other schedules monitor none.
-            monitor = {"monitor": scheduler.monitor} if isinstance(scheduler, ReduceLROnPlateau) else {}
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **monitor}}
+            if not isinstance(scheduler, ReduceLROnPlateau):
+                return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+            # Lightning would step it after the checkpoint of the validation was saved, so a run could not be resumed
+            # exactly. With this frequency Lightning never steps it; on_validation_epoch_end does.
+            never = {"interval": "step", "frequency": sys.maxsize, "monitor": monitored(scheduler)}
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **never}}
         if self.make_schedule is None:
             return optimizer
         total_steps = self.trainer.max_steps
@@ -171,12 +195,26 @@ class RecurrentModel(LightningModule, ABC):
             )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_fit_start(self) -> None:
+        """Build the optimizer again if a callback, such as LearningRateFinder, has set another learning rate."""
+        if self.lr != self.configured_lr:
+            self.trainer.strategy.setup_optimizers(self.trainer)
+
+    def on_train_epoch_start(self) -> None:
+        """Fail early if the learning rate would never change although it has a schedule."""
+        if self.make_lr_scheduler is not None and self._epoch_never_ends() and not self.trainer.enable_validation:
+            raise UsageError(
+                "model.lr_scheduler steps after each epoch or validation, but this run has neither: use "
+                "model.schedule, or set trainer.limit_train_batches to the batches of an epoch"
+            )
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the spec of the task and the hash of the model's config, which loading the network needs."""
         record = run_record(self.trainer)
         checkpoint[CHECKPOINT_KEY] = {
             "spec": self.spec.to_dict(),
             "config": None if record is None else record.model_hash,
+            "optimizers": [type(optimizer).__name__ for optimizer in self.trainer.optimizers],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -186,10 +224,49 @@ class RecurrentModel(LightningModule, ABC):
     def _update_scores(self, stage: str, total: Tensor, logits: Tensor, batch: Batch) -> None:
         self.stage_scores(stage).update(total, logits.argmax(-1), batch)
 
-    def _log_scores(self, stage: str) -> None:
-        """Log the scores of a stage and its baseline, and reset the scores."""
+    def _check_optimizer(self) -> float:
+        """Build the optimizer and the schedule once, so that wrong arguments are reported early; return the rate."""
+        part = "optimizer"
+        try:
+            optimizer = self.make_optimizer(self.parameter_groups())
+            rate: float = optimizer.param_groups[0]["lr"]
+            if self.make_schedule is not None:
+                part = "schedule"
+                self.make_schedule(optimizer, 1)
+            if self.make_lr_scheduler is not None:
+                part = "lr_scheduler"
+                scheduler = self.make_lr_scheduler(optimizer)
+                if isinstance(scheduler, ReduceLROnPlateau):
+                    monitored(scheduler)
+        except Exception as error:  # an optimizer or a schedule of another package may raise anything
+            raise UsageError(f"model.{part}: {error}") from error
+        return rate
+
+    def _epoch_never_ends(self) -> bool:
+        return self.trainer.num_training_batches == math.inf
+
+    def _step_lr_scheduler(self, values: Mapping[str, float]) -> None:
+        """Step the schedule of torch after a validation, if it counts validations.
+
+        Args:
+            values: The metrics of the validation by name.
+        """
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler: Any = config.scheduler
+            if isinstance(scheduler, ReduceLROnPlateau):
+                name = monitored(scheduler)
+                if name not in values:
+                    raise UsageError(f"model.lr_scheduler: no metric {name}; set monitor to one of {', '.join(values)}")
+                scheduler.step(values[name])
+            elif config.interval == "epoch" and self._epoch_never_ends():
+                scheduler.step()
+
+    def _log_scores(self, stage: str) -> dict[str, float]:
+        """Log the scores of a stage and its baseline, and reset the scores; return the logged values by name."""
         scores = self.stage_scores(stage)
-        values = self.measures(scores.compute())
+        computed = scores.compute()
+        self.memory_steps[stage] = int(computed.pop("memory_steps"))
+        values = self.measures(computed)
         scores.reset()
         if stage == "train":
             values = {name: value for name, value in values.items() if not name.startswith("accuracy_at/")}
@@ -205,3 +282,15 @@ class RecurrentModel(LightningModule, ABC):
             log_step(self, values, self.global_step)
         else:  # the scores already cover all processes; sync_dist only avoids a warning of Lightning
             self.log_dict(values, batch_size=1, sync_dist=True)
+        return values
+
+
+def monitored(scheduler: ReduceLROnPlateau) -> str:
+    """Return the metric of a validation that a schedule monitors; ``val/loss`` for a class of torch, which names none.
+
+    Raises:
+        UsageError: The metric is not a metric of the validation.
+    """
+    name = str(getattr(scheduler, "monitor", "val/loss"))
+    require(name.startswith("val/"), f"monitor must be a metric of the validation, such as val/loss; got {name}")
+    return name

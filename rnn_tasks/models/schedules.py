@@ -3,6 +3,7 @@
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from rnn_tasks.cores.bounds import positive
 from rnn_tasks.errors import UsageError
 
 
@@ -63,6 +64,5 @@ class Milestones(Schedule):
     needs_total_steps = False
 
     def __init__(self, optimizer: Optimizer, total_steps: int, steps: list[int], gamma: float = 0.1) -> None:
-        if gamma <= 0:
-            raise UsageError(f"gamma must be above 0, got {gamma}")
+        positive(gamma, "gamma")
         super().__init__(optimizer, lambda step: gamma ** sum(step >= milestone for milestone in steps))

@@ -88,7 +88,10 @@ class Scores(Metric):
             self.memory_steps = self.memory_steps + memory_steps.sum()
 
     def compute(self) -> dict[str, float]:
-        """Return the scores by name; ``accuracy_at/<condition>`` is the accuracy of one condition."""
+        """Return the scores by name, and the number of memory steps as ``memory_steps``.
+
+        ``accuracy_at/<condition>`` is the accuracy of one condition.
+        """
         correct, memory_steps = self.correct.tolist(), self.memory_steps.tolist()
         by_condition = {
             condition: part / steps
@@ -100,6 +103,7 @@ class Scores(Metric):
             "accuracy": ratio(sum(correct), sum(memory_steps)),
             "worst_accuracy": min(by_condition.values(), default=0.0),
             "exact_match": ratio(self.exact_matches.item(), self.sequences.item()),
+            "memory_steps": sum(memory_steps),
         }
         if self.num_conditions:
             scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in by_condition.items()}

@@ -7,6 +7,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch.optim import Optimizer
 
 from rnn_tasks.cores import Core
+from rnn_tasks.errors import require
 from rnn_tasks.models.recurrent_model import RecurrentModel
 from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.networks import TaggerNetwork
@@ -32,11 +33,12 @@ class SequenceTagger(RecurrentModel):
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
         schedule: Schedule of the learning rate over optimizer steps; None for a constant rate.
-        lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
+        lr_scheduler: Schedule of torch, which steps after each epoch, or after each validation if an epoch never ends;
+            a ReduceLROnPlateau always steps after each validation. Give either this or ``schedule``.
 
     Raises:
-        UsageError: A value is outside its bounds, or ``zero_blank_weights`` is set and the input weights of the layer
-            are unknown.
+        UsageError: A value is outside its bounds, the task is on text, or ``zero_blank_weights`` is set and the input
+            weights of the layer are unknown.
 
     Example:
         >>> from functools import partial
@@ -64,6 +66,10 @@ class SequenceTagger(RecurrentModel):
         schedule: Callable[[Optimizer, int], Schedule] | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
+        require(
+            spec.vocabulary is None,
+            "SequenceTagger needs a task on sequences; for a task on text set model: LanguageModel",
+        )
         super().__init__(
             self.network_class(
                 core,

@@ -15,6 +15,8 @@ from rnn_tasks.networks.network import Network, linear_readout
 from rnn_tasks.spec import NOT_SCORED, TaskSpec
 
 ConditionAt = Literal["input", "readout", "both"]
+RESPOND_STEPS = 100_000
+"""Largest number of time steps, over all sequences with their padding, that ``respond`` computes at a time."""
 
 
 class TaggerNetwork(Network):
@@ -114,10 +116,36 @@ class TaggerNetwork(Network):
         if codec is None:
             raise UsageError("this network's task has no strings to respond to")
         strings = [texts] if isinstance(texts, str) else list(texts)
-        batch = codec.encode(strings, delay)
-        on_device = batch.to(self.device)
-        with evaluation_mode(self):
-            symbols = self(on_device.inputs, on_device.condition)[0].argmax(-1).cpu()
-        answers = codec.decode(symbols.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
-        answers = [answer[:length] for answer, length in zip(answers, codec.lengths(strings, delay), strict=True)]
+        lengths = codec.lengths(strings, delay)
+        answers = [""] * len(strings)
+        for group in groups_of_similar_length(lengths, RESPOND_STEPS):
+            batch = codec.encode([strings[index] for index in group], delay)
+            on_device = batch.to(self.device)
+            with evaluation_mode(self):
+                symbols = self(on_device.inputs, on_device.condition)[0].argmax(-1).cpu()
+            decoded = codec.decode(symbols.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
+            for index, answer in zip(group, decoded, strict=True):
+                answers[index] = answer[: lengths[index]]
         return answers[0] if isinstance(texts, str) else answers
+
+
+def groups_of_similar_length(lengths: Sequence[int], most_steps: int) -> list[list[int]]:
+    """Return the indices of sequences in groups that need at most ``most_steps`` steps when padded to equal lengths.
+
+    Args:
+        lengths: The length of each sequence in steps.
+        most_steps: The largest number of steps of a group; a longer sequence is alone in its group.
+
+    Returns:
+        The groups, in the order of the lengths; one empty group if there are no sequences.
+
+    Example:
+        >>> groups_of_similar_length([3, 40, 1, 2], 6)
+        [[2, 3], [0], [1]]
+    """
+    groups: list[list[int]] = [[]]
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups[-1] and (len(groups[-1]) + 1) * lengths[index] > most_steps:
+            groups.append([])
+        groups[-1].append(index)
+    return groups

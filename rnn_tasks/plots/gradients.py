@@ -19,7 +19,7 @@ from rnn_tasks.plots.style import (
     name_axes,
     panels,
 )
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

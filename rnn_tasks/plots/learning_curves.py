@@ -17,7 +17,7 @@ from rnn_tasks.plots.style import (
     name_axes,
     panels,
 )
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 from rnn_tasks.spec import Baseline
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnn_tasks.plots.style import BASELINE, LINES, integer_ticks, legend_below, level, logarithmic, name_axes, panels
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,7 +9,7 @@ from rnn_tasks.analysis import gradient_by_lag
 from rnn_tasks.errors import require
 from rnn_tasks.plots.gradients import ByLag, Clipping, GradientMap
 from rnn_tasks.report.run_data import RunData, in_double_precision
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 
 GRADIENT_SEQUENCES = 16
 BEFORE, AFTER = "gradient_norm/before_clipping", "gradient_norm/after_clipping"

@@ -95,8 +95,11 @@ def verdict(run: RunData, found: Results) -> str:
         sentences.append(f"The {stage} accuracy is {metrics['accuracy']:.2%} at the steps that need memory")
         sentences.append(f"({reference.name}: {reference.accuracy:.2%}).")
         sentences.append(f"The {stage} loss is {metrics['loss'] / reference.loss:.1%} of the baseline loss.")
-    if run.summary.get("solved_at") is not None:
-        sentences.append(f"The run was first validated as solved at step {run.summary['solved_at']:,}.")
+    solved_at = run.summary.get("solved_at")
+    if solved_at is not None and run.summary.get("verdict") == "solved":
+        sentences.append(f"The run was first validated as solved at step {solved_at:,}.")
+    elif solved_at is not None:
+        sentences.append(f"A validation was solved, first at step {solved_at:,}, but the final result is not.")
     return " ".join(sentences)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rnn_tasks.plots.learning_curves import LearningRun
 from rnn_tasks.report.answers import is_text
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 from rnn_tasks.spec import Baseline
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")

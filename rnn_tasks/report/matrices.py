@@ -11,7 +11,7 @@ from rnn_tasks.errors import require
 from rnn_tasks.plots.matrices import QUANTITIES, Spectrum
 from rnn_tasks.plots.style import LINES
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 
 
 def spectra(run: RunData) -> list[Spectrum]:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnn_tasks.plots.images import as_png, as_svg
 from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.printable import printable
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.json_values import plain
 from rnn_tasks.runs.files import write_all
@@ -51,9 +51,15 @@ def write_page(
     return folder / PAGE
 
 
+def safe_text(value: object) -> object:
+    """Return a value as a page shows it: a text without control characters, any other value unchanged."""
+    return printable(value, keep="\n\t") if type(value) is str else value  # safe HTML is of a class below str
+
+
 ENVIRONMENT = Environment(
     loader=PackageLoader("rnn_tasks.report"),
     autoescape=True,
+    finalize=safe_text,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -94,12 +100,10 @@ def drawn(picture: Picture) -> tuple[dict[str, bytes], bytes]:
     Args:
         picture: The picture.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box is drawn instead
-        figure = picture.draw(WIDE)
-        svg = as_svg(figure)
-        stem = f"{PICTURES}/{picture.name}"
-        return {f"{stem}.svg": svg, f"{stem}.png": as_png(figure)}, as_svg(picture.draw(NARROW))
+    figure = picture.draw(WIDE)
+    svg = as_svg(figure)
+    stem = f"{PICTURES}/{picture.name}"
+    return {f"{stem}.svg": svg, f"{stem}.png": as_png(figure)}, as_svg(picture.draw(NARROW))
 
 
 def data_url(svg: bytes) -> str:

@@ -12,9 +12,9 @@ import rnn_tasks.tasks  # noqa: F401  # jsonargparse resolves short class names 
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_snapshots
 from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
+from rnn_tasks.runs.curves import Curve, read_curves
 from rnn_tasks.runs.files import SUMMARY, read_summary
 from rnn_tasks.runs.find import RunLocation, best_checkpoint, read_config
-from rnn_tasks.runs.tensorboard_log import Curve, read_curves
 from rnn_tasks.runs.trained_network import build_network, load_network
 from rnn_tasks.runs.trust import require_known_classes
 from rnn_tasks.spec import Batch, TaskSpec

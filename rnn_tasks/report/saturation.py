@@ -9,7 +9,7 @@ from rnn_tasks.errors import require
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.saturation import Saturation
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 from rnn_tasks.spec import Batch
 
 THRESHOLD = 0.95

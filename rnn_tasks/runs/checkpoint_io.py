@@ -12,7 +12,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_warn
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.runs.checkpoints import read_checkpoint
+from rnn_tasks.runs.checkpoints import read_tensors
 from rnn_tasks.runs.files import write_atomically
 
 SUFFIX = ".ckpt"
@@ -73,9 +73,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint with :func:`read_checkpoint`, without paths of unknown files in the states of callbacks.
+        """Read a checkpoint with :func:`read_tensors`, without paths of unknown files in the states of callbacks.
 
-        A state keeps the paths of checkpoints directly in the folder of the file or in one of :attr:`folders`.
+        Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of
+        checkpoints directly in the folder of the file or in one of :attr:`folders`.
 
         Args:
             path: The file.
@@ -83,9 +84,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             weights_only: Not used; only tensors and plain values are read.
 
         Raises:
-            UsageError: The file is missing, damaged, or not the checkpoint of a model.
+            UsageError: The file is missing, damaged, or holds other objects.
         """
-        contents = read_checkpoint(Path(path))
+        contents: dict[str, Any] = read_tensors(Path(path))
         folder = Path(path).absolute().parent
 
         def known_paths(name: str, state: Any) -> Any:
@@ -96,7 +97,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             rank_zero_warn(f"{path}: paths outside its folder are ignored in the state of the callback {name}")
             return without(state, unknown)
 
-        if isinstance(contents.get("callbacks"), dict):
+        if isinstance(contents, dict) and isinstance(contents.get("callbacks"), dict):
             contents["callbacks"] = with_paths(contents["callbacks"], known_paths)
         return contents
 

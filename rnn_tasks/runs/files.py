@@ -21,6 +21,8 @@ SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 BEST = "best.ckpt"
 LAST = "last.ckpt"
+LOCK = ".lock"
+JOB = ".slurm_job"
 
 SCRATCH_NAME = re.compile(r"\..+\.(yaml|json|pt|ckpt)\.([0-9a-f]{16}|\d+)")
 """Names of scratch files: a dot, the name of the file, and a random number; in version 0.1.0 the process number."""

@@ -12,6 +12,9 @@ LAYOUTS = {"seed": "plain"}
 METRICS = {"sequence_accuracy": "exact_match"}
 """Metrics, without the prefix of their stage."""
 
+CHECKPOINTS = {"best": "BestCheckpoint", "last": "LastCheckpoint"}
+"""Callbacks that save a checkpoint, by the name of its file; in version 0.1.0 they were ModelCheckpoints."""
+
 CONFIG_FOLDERS = {"seeds": "published"}
 """Folders of the shipped configs."""
 
@@ -33,7 +36,27 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
             if section == "data" and isinstance(arguments.get("layout"), str):
                 arguments["layout"] = LAYOUTS.get(arguments["layout"], arguments["layout"])
             current[section] = {**current[section], "init_args": arguments}
+    trainer = current.get("trainer")
+    if isinstance(trainer, dict) and isinstance(trainer.get("callbacks"), list):
+        current["trainer"] = {**trainer, "callbacks": [current_callback(entry) for entry in trainer["callbacks"]]}
     return current
+
+
+def current_callback(entry: Any) -> Any:
+    """Return the entry of a callback in a config; the two ModelCheckpoints of version 0.1.0 have their own classes now.
+
+    Args:
+        entry: An entry of the list ``trainer.callbacks``.
+
+    Example:
+        >>> current_callback({"class_path": "ModelCheckpoint", "init_args": {"filename": "last", "dirpath": None}})
+        {'class_path': 'rnn_tasks.callbacks.LastCheckpoint'}
+    """
+    if not isinstance(entry, dict) or not str(entry.get("class_path")).endswith("ModelCheckpoint"):
+        return entry
+    arguments = entry.get("init_args")
+    name = arguments.get("filename") if isinstance(arguments, dict) and not arguments.get("dirpath") else None
+    return {"class_path": f"rnn_tasks.callbacks.{CHECKPOINTS[name]}"} if name in CHECKPOINTS else entry
 
 
 def current_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:

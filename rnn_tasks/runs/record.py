@@ -1,22 +1,41 @@
 """The folder of a trainer's run, and the config of a run of the command line."""
 
+import warnings
 from collections.abc import Mapping
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from rnn_tasks.runs.files import CONFIG, write_atomically
+from rnn_tasks.runs.files import CONFIG, JOB, write_atomically
 from rnn_tasks.runs.find import config_hash
 from rnn_tasks.runs.hyperparameters import hyperparameters
 
+UNKNOWN = "Unable to serialize instance"
+"""What jsonargparse writes before a value whose type it does not know."""
+
+# A member of an enumeration in a config, such as an argument of Lightning's Timer.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
+
 
 def run_folder(trainer: Trainer) -> Path | None:
-    """Return the run folder, equal on all ranks; None if the run writes no files. Call this on every rank."""
-    if not trainer.loggers or trainer.fast_dev_run or trainer.log_dir is None:  # type: ignore[attr-defined]
+    """Return the run folder, equal on all ranks; None if the run writes no files. Call this on every rank.
+
+    On the command line the folder belongs to the run. In Python it is the folder of the trainer's first logger, if this
+    logger has a folder for each run.
+    """
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return None
+    record = run_record(trainer)
+    if record is not None:
+        return record.folder
+    if not isinstance(trainer.logger, TensorBoardLogger | CSVLogger) or trainer.log_dir is None:
         return None
     return Path(trainer.log_dir)
 
@@ -28,16 +47,27 @@ def run_record(trainer: Trainer) -> "RunRecord | None":
 
 
 class RunRecord(SaveConfigCallback):
-    """The config of a run, written once into the folder of a new run, and read by callbacks and the model.
+    """The folder and the config of a run. The config is written once, and read by callbacks and the model.
 
     A run with a record is tested after its training.
+
+    Attributes:
+        folder: The run folder; on all ranks, once the trainer has started its processes.
+        started: Whether training has begun.
     """
+
+    folder: Path | None = None
+    started = False
 
     @cached_property
     def text(self) -> str:
         """The whole configuration as YAML, the text of config.yaml."""
-        # The configuration was validated when it was parsed.
-        return str(self.parser.dump(self.config, skip_unset=False, skip_link_targets=True, skip_validation=True))
+        with warnings.catch_warnings():
+            # jsonargparse marks a device, and a text where a function is allowed too, in this way.
+            warnings.filterwarnings("ignore", rf"\s*{UNKNOWN}", UserWarning)
+            # The configuration was validated when it was parsed.
+            text = self.parser.dump(self.config, skip_unset=False, skip_link_targets=True, skip_validation=True)
+        return str(text).replace(f"{UNKNOWN} ", "")
 
     @cached_property
     def values(self) -> Mapping[str, Any]:
@@ -56,8 +86,25 @@ class RunRecord(SaveConfigCallback):
         return hyperparameters(self.values)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        folder = run_folder(trainer)
-        if stage != "fit" or folder is None or not trainer.is_global_zero or (folder / CONFIG).is_file():
+        self.folder = trainer.strategy.broadcast(self.folder)
+        if stage != "fit" or self.folder is None or not trainer.is_global_zero:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG, self.text)
+        self.write_config()
+        if SLURMEnvironment.detect():
+            (self.folder / JOB).write_text(str(SLURMEnvironment.job_id()))
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.hyperparameters)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = True
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Write the config again if somebody has removed it: a checkpoint without its config is of no use."""
+        if trainer.is_global_zero:
+            self.write_config()
+
+    def write_config(self) -> None:
+        """Write the config into the run folder, unless it is there."""
+        if self.folder is not None and not (self.folder / CONFIG).is_file():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / CONFIG, self.text)

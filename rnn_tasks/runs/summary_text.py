@@ -1,22 +1,29 @@
 """The closing lines of a run."""
 
+import math
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rnn_tasks.printable import printable
+from rnn_tasks.runs.verdict import SOLVED_ACCURACY
+
 VERDICTS = {
     "solved": "solved",
     "learning": "learning (better than the baseline, not solved)",
     "at_baseline": "at baseline (no better than guessing)",
+    "worse_than_baseline": "worse than the baseline: try a smaller --model.optimizer.lr, or train longer",
     "diverged": "diverged (the loss or a weight is not finite)",
 }
 VERDICTS_ON_TEXT = {
     "solved": "solved (better than the best n-gram)",
     "learning": "learning (better than character frequencies, not better than the best n-gram)",
     "at_baseline": "at baseline (no better than character frequencies)",
+    "worse_than_baseline": "worse than character frequencies: try a smaller --model.optimizer.lr, or train longer",
 }
 STOPPED = {
     "accuracy": "stopped: accuracy reached",
@@ -37,11 +44,13 @@ def command() -> str:
     installed = shutil.which("rnn-tasks")
     if installed is not None and Path(installed).resolve() == called.resolve():
         return "rnn-tasks"
-    return os.path.relpath(called)
+    return shlex.quote(os.path.relpath(called))
 
 
 def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     """Return the closing lines of a run: verdict, metrics and baselines, training, network, folder and next commands.
+
+    Characters that a terminal would obey are escaped, see :func:`rnn_tasks.printable.printable`.
 
     Args:
         summary: The contents of summary.json.
@@ -51,11 +60,16 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     stage = "test" if "test/loss" in metrics else "val"
     path = os.path.relpath(folder)
     is_text = "perplexity" in baseline
-    verdict = (VERDICTS | VERDICTS_ON_TEXT if is_text else VERDICTS).get(summary.get("verdict") or "")
+    name = summary.get("verdict") or ""
+    verdict = (VERDICTS | VERDICTS_ON_TEXT if is_text else VERDICTS).get(name)
     rows: dict[str, str] = {}
     if f"{stage}/loss" in metrics:
         rows |= text_metric_rows(metrics, baseline, stage) if is_text else metric_rows(metrics, baseline, stage)
-    solved = f", solved at step {summary['solved_at']:,}" if summary["solved_at"] is not None else ""
+    solved = ""
+    if summary["solved_at"] is not None and name == "solved":
+        solved = f", solved at step {summary['solved_at']:,}"
+    elif summary["solved_at"] is not None:
+        rows["solved"] = only_validation_solved(summary, stage)
     training = f"{summary['steps']:,} steps{solved}, {summary['sequences']:,} sequences, {summary['seconds']:.1f} s"
     if is_text and summary["seconds"]:
         training += f" ({summary['time_steps'] / summary['seconds']:,.0f} characters/s)"
@@ -63,10 +77,31 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     rows["network"] = f"{summary['core']}, {summary['parameters']:,} parameters"
     rows["run"] = path
     rows["next"] = next_step(summary, path)
-    rows["report"] = f"{command()} analyze {path}"
+    rows["report"] = f"{command()} analyze {shlex.quote(path)}"
     width = max(map(len, rows))
-    lines = [f"  {name:{width}}  {text}" for name, text in rows.items()]
-    return "\n".join([f"{summary['task']}: {verdict or 'no verdict yet (not validated)'}", *lines])
+    lines = [f"{summary['task']}: {verdict or 'no verdict yet (not validated)'}"]
+    lines += [f"  {name:{width}}  {text}" for name, text in rows.items()]
+    return "\n".join(map(printable, lines))
+
+
+def only_validation_solved(summary: Mapping[str, Any], stage: str) -> str:
+    """Return why a run is not solved although one of its validations was.
+
+    Args:
+        summary: The contents of summary.json, with a step ``solved_at``.
+        stage: The stage of the final metrics: ``test``, or ``val`` for the last validation.
+    """
+    metrics, baseline = summary["metrics"], summary.get("baseline", {})
+    step = f"in validation at step {summary['solved_at']:,}"
+    if summary.get("verdict") == "diverged":
+        return f"{step}, before the run diverged"
+    final = "in the test" if stage == "test" else "in the last validation"
+    if "perplexity" in baseline:
+        return f"{step}, but not {final}: the best n-gram is better"
+    accuracy = metrics.get(f"{stage}/worst_accuracy", math.nan)
+    if accuracy < SOLVED_ACCURACY:
+        return f"{step} (accuracy {SOLVED_ACCURACY} reached), but not {final} ({accuracy:.4f})"
+    return f"{step}, but not {final}"
 
 
 def metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> dict[str, str]:
@@ -103,14 +138,38 @@ def next_step(summary: Mapping[str, Any], path: str) -> str:
         summary: The contents of summary.json.
         path: The path of the run folder.
     """
+    quoted = shlex.quote(path)
     if summary["stopped"] == "interrupted":
-        return f"{command()} resume {path}"
-    if summary["stopped"] == "diverged":
+        return f"{command()} resume {quoted}"
+    if "diverged" in (summary["stopped"], summary.get("verdict")):
         return "train again with a smaller --model.optimizer.lr or --trainer.gradient_clip_val"
+    longer = f"{command()} resume {quoted} --trainer.max_steps {2 * summary['steps']}"
+    if summary.get("verdict") == "worse_than_baseline":
+        other = "train again with a smaller --model.optimizer.lr"
+        return f"{other}, or longer: {longer}" if summary["stopped"] == "steps" else other
     if summary.get("verdict") == "at_baseline" and summary["stopped"] == "steps":
-        return f"{command()} resume {path} --trainer.max_steps {2 * summary['steps']}"
-    if summary.get("example") and "perplexity" in summary.get("baseline", {}):
-        return f"{command()} generate {path} {summary['example']}"
+        return longer
     if summary.get("example"):
-        return f"{command()} respond {path} {summary['example']}"
+        is_text = "perplexity" in summary.get("baseline", {})
+        return f"{command()} {'generate' if is_text else 'respond'} {quoted} {example(summary)}".rstrip()
     return "tensorboard --logdir lightning_logs"
+
+
+def example(summary: Mapping[str, Any]) -> str:
+    """Return the example arguments of a summary, quoted anew, so that a shell takes them for arguments only.
+
+    Args:
+        summary: The contents of summary.json, perhaps of a stranger.
+
+    Returns:
+        The arguments; empty if they are not valid or cannot be printed.
+
+    Example:
+        >>> example({"example": "abc; rm -r folder"})
+        "'abc;' rm -r folder"
+    """
+    try:
+        arguments = shlex.join(shlex.split(str(summary["example"])))
+    except ValueError:
+        return ""
+    return arguments if printable(arguments) == arguments else ""

@@ -34,6 +34,41 @@ class TaskSpec:
             values["codec"]["cue"] = [list(part) for part in self.codec.cue]
         return values
 
+    def difference_from(self, network: "TaskSpec") -> str | None:
+        """Return in what a network was trained on other symbols than those of this task.
+
+        Delays and numbers of letters may differ. The network may know more conditions than the task has.
+
+        Args:
+            network: The spec from which the network was built.
+
+        Returns:
+            The first difference, such as ``letters 'abc', not 'ab'``; None if the symbols mean the same.
+
+        Example:
+            >>> TaskSpec(3, 3, codec=Codec(" ab", "ab")).difference_from(TaskSpec(4, 4, codec=Codec(" abc", "abc")))
+            "letters 'abc', not 'ab'"
+        """
+        if (self.vocabulary is None) != (network.vocabulary is None):
+            return "symbols, not characters" if network.vocabulary is None else "characters of a text, not symbols"
+        if self.codec is not None and network.codec is not None:
+            codec, other = self.codec, network.codec
+            if codec.letters != other.letters:
+                return f"letters {other.letters!r}, not {codec.letters!r}"
+            if codec.conditional != other.conditional:
+                return "receives the delay" if other.conditional else "does not receive the delay"
+            timing = (codec.symbols, codec.cue, codec.answer_per_letter)
+            if timing != (other.symbols, other.cue, other.answer_per_letter):
+                return "another layout of the inputs after the letters"
+        elif self.codec != network.codec:
+            return "symbols without letters" if network.codec is None else f"letters {network.codec.letters!r}"
+        for name in ("input_size", "output_size", "blank"):
+            if getattr(self, name) != getattr(network, name):
+                return f"{name} {getattr(network, name)}, not {getattr(self, name)}"
+        if self.num_conditions > network.num_conditions:
+            return f"{network.num_conditions} delays, not {self.num_conditions}"
+        return None
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TaskSpec":
         """Return the spec of plain values, the inverse of :meth:`to_dict`.

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from rnn_tasks.cli.exit_status import NOT_WRITABLE
 from rnn_tasks.errors import UsageError
+from rnn_tasks.runs.curves import read_log
 from rnn_tasks.runs.files import read_summary
-from rnn_tasks.runs.tensorboard_log import read_log
 from rnn_tasks.studies.storage import NO_ROOM
 
 KEPT = (

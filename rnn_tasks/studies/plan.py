@@ -161,10 +161,10 @@ class Plan:
         named = {axis: {variant.name: variant for variant in variants} for axis, variants in self.axes.items()}
 
         def variant(axis: str) -> Variant:
-            if axis not in values:
-                return Variant("")
-            value = values[axis]
-            return self.ranges[axis].variant(value) if axis in self.ranges else named[axis].get(value, Variant(value))
+            value = values.get(axis)
+            if axis in self.ranges:
+                return Variant("") if value is None or isinstance(value, str) else self.ranges[axis].variant(value)
+            return Variant("") if value is None else named[axis].get(value, Variant(str(value)))
 
         return replace(run, variants={axis: variant(axis) for axis in self.axes})
 
@@ -175,14 +175,12 @@ class Plan:
             merged = merge(merged, variant.overlay)
         return merged
 
-    def arguments(self, run: PlannedRun, overlay: Sequence[str] = ()) -> list[str]:
-        """Return the arguments of ``rnn-tasks`` that train a run, without the arguments that set its folder.
+    def configs_of(self, run: PlannedRun) -> tuple[str, ...]:
+        """Return the names or paths of a run's configs, in the order in which they are read."""
+        return (*self.configs, *(name for variant in run.variants.values() for name in variant.configs))
 
-        Args:
-            run: The run.
-            overlay: The path of a file with the :meth:`overlay` of the run; empty without an overlay.
-        """
-        configs = [*self.configs, *(name for variant in run.variants.values() for name in variant.configs), *overlay]
+    def options_of(self, run: PlannedRun) -> dict[str, Any]:
+        """Return the values of a run's options by dotted name."""
         options = dict(self.options)
         for variant in run.variants.values():
             options |= variant.options
@@ -192,7 +190,16 @@ class Plan:
             options["trainer.max_time"] = as_time(self.minutes)
         if self.max_parameters is not None:
             options["max_parameters"] = self.max_parameters
-        options["seed_everything"] = run.seed
+        return {**options, "seed_everything": run.seed}
+
+    def arguments(self, run: PlannedRun, overlay: Sequence[str] = ()) -> list[str]:
+        """Return the arguments of ``rnn-tasks`` that train a run, without the arguments that set its folder.
+
+        Args:
+            run: The run.
+            overlay: The path of a file with the :meth:`overlay` of the run; empty without an overlay.
+        """
+        configs, options = [*self.configs_of(run), *overlay], self.options_of(run)
         arguments = ["fit", *(argument for name in configs for argument in ("--config", name))]
         return [*arguments, *(f"--{name}={as_argument(value)}" for name, value in options.items())]
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.shipped import CONFIGS
-from rnn_tasks.errors import UsageError, require
+from rnn_tasks.errors import require
 from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
+from rnn_tasks.studies.rows import is_finite
 
 STUDIES = CONFIGS / "studies"
 KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}
@@ -44,13 +46,18 @@ def read_plan(name: str, large: bool = False) -> Plan:
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file.
 
+    PyYAML reads 1e-3 as text. It stays text here, since it names the runs in databases of version 0.1.0.
+
     Raises:
-        UsageError: The file is not valid YAML.
+        UsageError: The file cannot be read, is not valid YAML, or has a key twice in one section.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML") from error
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        values = {}
+    if isinstance(values, dict):
+        read_config_file(path)
+    return values
 
 
 def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
@@ -86,7 +93,7 @@ def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
     ranges = {axis: range_from(section, f"{path}: axes: {axis}") for axis, section in sections.items()}
     numbers = (values.get("minutes"), *budget.values())
     require(
-        all(number is None or (type(number) in (int, float) and number > 0) for number in numbers),
+        all(number is None or (is_finite(number) and number > 0) for number in numbers),
         f"{path}: minutes and the budget must be numbers above 0",
     )
     plan = Plan(
@@ -212,7 +219,7 @@ def range_from(section: Mapping[str, Any], where: str) -> Range:
     low, high, log = number_from(section["low"]), number_from(section.get("high")), section.get("log", False)
     require("option" in section, f"{where}: option must name the option that takes the value")
     require(
-        math.isfinite(low) and math.isfinite(high) and low < high,
+        is_finite(low) and is_finite(high) and low < high,
         f"{where}: low and high must be numbers, low below high",
     )
     require(
@@ -248,11 +255,19 @@ def variants_from(section: Any, where: str) -> tuple[Variant, ...]:
         values = section.get("values")
         require(isinstance(values, list) and bool(values), f"{where}: values must be a list")
         option = str(section.get("option"))
-        return tuple(
-            Variant(str(value), options={option: value}, value=value if isinstance(value, int | float) else None)
-            for value in values
-        )
+        return tuple(variant_of_value(option, value) for value in values)
     return tuple(variant_from(parts or {}, str(name), f"{where}: {name}") for name, parts in section.items())
+
+
+def variant_of_value(option: str, value: Any) -> Variant:
+    """Return the variant that sets an option to a value, with the value as its name.
+
+    Args:
+        option: The dotted name of the option.
+        value: The value. YAML reads 1e-3 as text, which is a number here too.
+    """
+    number = number_from(value)
+    return Variant(str(value), options={option: value}, value=number if is_finite(number) else None)
 
 
 def variant_from(section: Any, name: str, where: str) -> Variant:

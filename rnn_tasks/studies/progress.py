@@ -1,9 +1,10 @@
 """Print the progress of a study."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rnn_tasks.printable import printable
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunQueue, RunState, unfinished
 from rnn_tasks.studies.ranking import best_so_far
@@ -25,13 +26,21 @@ class Progress:
         self.results: dict[str, Mapping[str, Any]] = {}
         self.lock = threading.Lock()
 
-    def begin(self, queue: RunQueue) -> None:
-        """Print the numbers of runs that are to do, done and failed."""
+    def begin(self, queue: RunQueue, changed: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Print the numbers of runs that are to do, done and failed.
+
+        Args:
+            queue: The queue of the study.
+            changed: The names of the settings that have changed since a run was done, by the name of the run.
+        """
         states = [*queue.states().values()]
         failed = states.count(RunState.FAILED)
         failures = f", {failed} failed (retry with --retry-failed)" if failed else ""
         counts = f"{unfinished(states)} of {len(states)} runs to do, {states.count(RunState.DONE)} already done"
-        print(f"{self.plan.name}: {counts}{failures}", flush=True)
+        say(f"{self.plan.name}: {counts}{failures}")
+        if changed:
+            settings = ", ".join(sorted({name for names in changed.values() for name in names}))
+            say(f"to do again, since settings have changed ({settings}): {', '.join(changed)}")
 
     def end_run(
         self, name: str, state: RunState, attributes: Mapping[str, Any], queue: RunQueue, outcome: str, seconds: float
@@ -60,7 +69,12 @@ class Progress:
                 f"{as_hours(left)} left",
             ]
             best = best_so_far(self.plan, runs_table(self.plan, states, results))
-            print("; ".join([*parts, best] if best else parts), flush=True)
+            say("; ".join([*parts, best] if best else parts))
+
+
+def say(text: str) -> None:
+    """Print text at once, with escapes for characters that a terminal would obey."""
+    print(printable(text, keep="\n"), flush=True)
 
 
 def as_hours(seconds: float) -> str:

@@ -16,17 +16,18 @@ from rnn_tasks.report.page import write_page
 from rnn_tasks.runs.files import write_all
 from rnn_tasks.studies.published import Comparison, Published, PublishedResult, Verdict
 from rnn_tasks.studies.published_values import compare_with_runs
+from rnn_tasks.studies.queue import TIMING
 from rnn_tasks.studies.report import RUNS, counts_line, failures_section
-from rnn_tasks.studies.table import as_csv, as_markdown, read_runs, summary_table
+from rnn_tasks.studies.table import as_csv, as_markdown, csv_text, markdown_text, read_runs, summary_table
 from rnn_tasks.studies.worker import work_on
 
 COLUMNS = ["result", "what", "published", "ours", "difference", "tolerance", "verdict", "source"]
 
 CAPTION = (
-    'Published: a value or a range; where the source begins with "not published", it is our own count, or our run of '
-    "published code. Ours: the median over seeds, with the range; without a range, the value of seed 0. Difference: "
-    "ours minus the published value, or minus the nearer end of the published range. Tolerances were set from the "
-    "spread of earlier seeds."
+    'Published: a value or a range; where the source begins with "not published", it is our own count, our run of '
+    "published code, or what an exercise requires. Ours: the median over seeds, with the range; without a range, the "
+    "value of seed 0. Difference: ours minus the published value, or minus the nearer end of the published range. "
+    "Tolerances were set from the spread of earlier seeds, so they are not independent of our results."
 )
 
 
@@ -69,7 +70,7 @@ def reproduce_results(
     url = f"sqlite:///{folder / 'study.db'}"
     names = {result.run for result in chosen if result.run is not None}
     all_done = not names or work_on(published.plan(names), url, folder / "runs", jobs, retry_failed)
-    runs = read_runs(published.plan(published.costs), url)
+    runs = read_runs(published.plan(published.costs), url, TIMING.patience)
     comparisons = [compare_with_runs(result, published, runs, folder / "runs") for result in published.results]
     page = write_results(published, comparisons, runs, folder / "report")
     return Reproduction(as_text([one for one in comparisons if one.result in shown]), page, all_done)
@@ -121,7 +122,7 @@ def as_text(comparisons: Sequence[Comparison]) -> str:
     Args:
         comparisons: The results.
     """
-    notes = [f"- {names}: {verdict}: {note}" for names, verdict, note in notes_of(comparisons)]
+    notes = [f"- {names}: {verdict}: {markdown_text(note)}" for names, verdict, note in notes_of(comparisons)]
     return "\n".join([as_markdown(*table_of(comparisons)), "", CAPTION, "", count_of(comparisons), "", *notes]).rstrip()
 
 
@@ -147,7 +148,7 @@ def results_csv(comparisons: Sequence[Comparison]) -> str:
         }
         for one in comparisons
     ]
-    return str(pd.DataFrame(records, dtype=object).to_csv(index=False, lineterminator="\n"))
+    return csv_text(pd.DataFrame(records, dtype=object), index=False)
 
 
 def write_results(published: Published, comparisons: Sequence[Comparison], runs: pd.DataFrame, folder: Path) -> Path:
@@ -185,5 +186,5 @@ def write_results(published: Published, comparisons: Sequence[Comparison], runs:
     page = write_page(folder, "Published results", lead, sections, {})
     text = f"# Published results\n\n{about}\n\n{as_text(comparisons)}\n\n{facts}\n"
     files = {"results.csv": results_csv(comparisons), "results.md": text, RUNS: as_csv(runs)}
-    write_all(folder, {name: content.encode() for name, content in files.items()})
+    write_all(folder, {name: content.encode(errors="backslashreplace") for name, content in files.items()})
     return page

@@ -10,9 +10,9 @@ import pandas as pd
 from rnn_tasks.analysis.memory import memory_capacity
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.runs.curves import read_curves
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import RunLocation
-from rnn_tasks.runs.tensorboard_log import read_curves
 from rnn_tasks.runs.trained_network import load_network
 from rnn_tasks.studies.published import Comparison, Published, PublishedResult, Verdict, compare
 from rnn_tasks.studies.queue import RunState

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from rnn_tasks import __version__
+from rnn_tasks.printable import printable
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.page import write_page
 from rnn_tasks.runs.files import write_all
@@ -16,7 +17,17 @@ from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_sol
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
-from rnn_tasks.studies.table import as_csv, as_markdown, groups_of, solved, steps_table, summary_table
+from rnn_tasks.studies.table import (
+    CHANGED,
+    as_csv,
+    as_markdown,
+    groups_of,
+    markdown_text,
+    run_names,
+    solved,
+    steps_table,
+    summary_table,
+)
 
 RUNS, SUMMARY = "runs.csv", "summary.md"
 
@@ -84,9 +95,12 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
     ]
     page = write_page(folder, plan.name, lead, sections, {"plan": {"name": plan.name, "about": plan.about}})
     blocks = [block for block in (*steps, *sections[1].blocks, *samples.blocks) if isinstance(block, Table)]
-    tables = "\n\n".join(f"{as_markdown(block.columns, block.rows)}\n\n{block.caption}" for block in blocks)
-    text = f"# {plan.name}\n\n{plan.about}\n\n{tables}\n\n{counts}\n\n{versions}\n\n    {command}\n"
-    write_all(folder, {RUNS: as_csv(runs).encode(), SUMMARY: text.encode()})
+    tables = "\n\n".join(
+        f"{as_markdown(block.columns, block.rows)}\n\n{markdown_text(block.caption)}" for block in blocks
+    )
+    name, about, counted, used = map(markdown_text, (plan.name, plan.about, counts, versions))
+    text = f"# {name}\n\n{about}\n\n{tables}\n\n{counted}\n\n{used}\n\n    {printable(command)}\n"
+    write_all(folder, {RUNS: as_csv(runs).encode(errors="backslashreplace"), SUMMARY: text.encode()})
     return page
 
 
@@ -100,9 +114,13 @@ def versions_line(runs: pd.DataFrame) -> str:
 
 
 def counts_line(runs: pd.DataFrame) -> str:
-    """Return the number of runs in each state."""
+    """Return the number of runs in each state, and which runs must be done again because their settings changed."""
     counts = {state.value: (runs["state"] == state.value).sum() for state in RunState}
-    return f"{len(runs)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + "."
+    line = f"{len(runs)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count) + "."
+    pending = runs[runs["state"] == RunState.PENDING.value]
+    changed = pending[pending["reason"].str.startswith(CHANGED)]
+    notes = [f" To do again: {', '.join(run_names(of))} ({reason})." for reason, of in changed.groupby("reason")]
+    return line + "".join(notes)
 
 
 def samples_section(runs: pd.DataFrame) -> Section:

@@ -10,6 +10,7 @@ from optuna.trial import Trial
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, Search
+from rnn_tasks.studies.rows import is_finite
 
 
 def sampler_of(search: Search, seed: int, number: int) -> BaseSampler:
@@ -68,8 +69,8 @@ def objective_of(plan: Plan, result: Mapping[str, Any]) -> float:
         plan: The study.
         result: The result of the run.
     """
-    loss = (result.get("metrics") or {}).get("val/loss")
-    loss = float(loss) if isinstance(loss, int | float) and math.isfinite(loss) else math.inf
+    value = (result.get("metrics") or {}).get("val/loss")
+    loss = float(value) if is_finite(value) else math.inf
     if plan.search is None or plan.search.objective == "loss":
         return loss
     if result.get("solved_at") is not None:

@@ -1,4 +1,4 @@
-"""Create the database of a study, and translate its errors."""
+"""Create the database of a study, and tell its errors apart."""
 
 import contextlib
 import errno
@@ -8,27 +8,23 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.worker_id import is_alive_here
-
-WORKER = "worker"
-"""The attribute of a trial that holds the identity of its worker."""
 
 NO_ROOM = re.compile("is full|no space|quota|file too large|disk i/o", re.IGNORECASE)
 """Matches the messages of systems and databases that have no room left."""
 
+DRIVER = "its driver is not installed; PostgreSQL's comes with pip install 'rnn-tasks[postgresql]'"
 
-class Storage(RDBStorage):
-    """A database that never fails the runs of a living worker on this machine, even if its heartbeats stopped."""
 
-    def record_heartbeat(self, trial_id: int) -> None:
-        with contextlib.suppress(StorageInternalError):  # the next heartbeat follows
-            super().record_heartbeat(trial_id)
+def open_storage(url: str) -> RDBStorage:
+    """Open a database, and create its tables if it has none. Connections that the server has closed are replaced.
 
-    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        stale = super()._get_stale_trial_ids(study_id)
-        return [number for number in stale if not is_alive_here(str(self.get_trial_user_attrs(number).get(WORKER, "")))]
+    Args:
+        url: The URL of the database, in the form of SQLAlchemy.
+    """
+    return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
 
 
 def create_sqlite(database: Path) -> None:
@@ -39,8 +35,24 @@ def create_sqlite(database: Path) -> None:
     """
     scratch = database.with_name(f".{database.name}.new")
     scratch.unlink(missing_ok=True)
-    Storage(f"sqlite:///{scratch}").engine.dispose()
+    open_storage(f"sqlite:///{scratch}").engine.dispose()
     scratch.replace(database)
+
+
+def is_temporary(error: BaseException, url: str) -> bool:
+    """Return whether a database may answer again: its server restarts, or another process has locked its file.
+
+    Args:
+        error: An error of the database.
+        url: The URL of the database.
+    """
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if NO_ROOM.search(str(cause)):
+        return False
+    if url.startswith("sqlite"):
+        return isinstance(cause, OperationalError) and "locked" in str(cause)
+    lost = isinstance(cause, DBAPIError) and cause.connection_invalidated
+    return lost or isinstance(cause, OperationalError | InterfaceError)
 
 
 @contextlib.contextmanager
@@ -56,7 +68,7 @@ def translate_database_errors(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except StorageInternalError as error:
+    except (StorageInternalError, DBAPIError) as error:
         text = first_line(error)
         if NO_ROOM.search(text):
             raise OSError(errno.ENOSPC, text, without_password(url)) from error
@@ -66,9 +78,15 @@ def translate_database_errors(url: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of a database error, without the SQL statement."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return (str(cause).strip() or type(error).__name__).splitlines()[0][:200]
+    """Return the first line of a database error, without the SQL statement.
+
+    If the driver of the database is missing, the line says how to install it.
+    """
+    wrapped = isinstance(error, StorageInternalError | ImportError)
+    cause = (error.__cause__ if wrapped else None) or error
+    if isinstance(cause, ModuleNotFoundError) and cause.name in ("psycopg", "psycopg2"):
+        return DRIVER
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0][:200]
 
 
 def without_password(url: str) -> str:

@@ -5,14 +5,18 @@ In medians of steps to solve, an unsolved run counts as more than the steps that
 
 import contextlib
 import math
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
+from rnn_tasks.printable import printable
 from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.queue import DRAWN, REASON, RESULT, RunQueue, RunState
+from rnn_tasks.studies.queue import OPENING, RunQueue, RunState
+from rnn_tasks.studies.rows import DRAWN, REASON, RESULT, is_number
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
 
@@ -22,30 +26,54 @@ VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "p
 TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
 """Types of numeric columns; columns of metrics are float."""
 
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+|inf|nan)(e[-+]?\d+)?"
+NUMBERS = re.compile(rf"\s*{NUMBER}(\s+{NUMBER})*\s*", re.IGNORECASE)
+"""Matches one or more numbers with spaces between them."""
+
+CHANGED = "done with other settings:"
+"""How the reason of a run begins that was done before its settings changed."""
+
 NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions"]
 """Columns that ``runs.csv`` omits: the objective of a search, three mappings, and the text of a language model."""
 
 
-def read_runs(plan: Plan, url: str) -> pd.DataFrame:
+def read_runs(plan: Plan, url: str, opening: float = OPENING) -> pd.DataFrame:
     """Return the runs of a study as a table, see :func:`runs_table`.
+
+    A run that was done with other settings than those of the plan is pending; its reason names the settings.
 
     Args:
         plan: The study.
         url: The URL of its database.
+        opening: Seconds during which opening the database is tried again.
 
     Raises:
         UsageError: The database cannot be opened, or fails.
     """
-    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url)) as queue:
-        return runs_table(plan, queue.states(), queue.results())
+    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url, opening=opening)) as queue:
+        return runs_in(queue)
+
+
+def runs_in(queue: RunQueue) -> pd.DataFrame:
+    """Return the runs of a study as a table, see :func:`read_runs`.
+
+    Args:
+        queue: The queue of the study.
+    """
+    states, results = queue.states(), queue.results()
+    for name, settings in queue.changed().items():
+        states[name] = RunState.PENDING
+        drawn = results.get(name, {}).get(DRAWN, {})
+        results[name] = {DRAWN: drawn, REASON: f"{CHANGED} {', '.join(settings)}"}
+    return runs_table(queue.plan, states, results)
 
 
 def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the runs of a study as a table, one row per run in the order of the plan.
 
     The index holds the name of the run, the variant of each axis, and the seed. The columns are ``state``, ``VALUES``,
-    the metrics by name, ``reason`` (empty unless the run failed), and ``NOT_IN_CSV``. If a run lacks a value, the value
-    is missing; a mapping is then empty.
+    the metrics by name, ``reason`` (why the run failed or must be done again, else empty), and ``NOT_IN_CSV``. If a run
+    lacks a value, the value is missing; a mapping is then empty.
 
     Args:
         plan: The study.
@@ -53,11 +81,13 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
         results: The trial attributes of each run that is done or failed, by the name of the run.
     """
     index, records, metrics = [], [], set[str]()
+    columns = {"state", *VALUES, "reason", *NOT_IN_CSV}
     for run in plan.runs():
         attributes = results.get(run.name, {})
         drawn = plan.with_values(run, attributes.get(DRAWN, {}))
         result = attributes.get(RESULT, {})
-        measured = {k: v for k, v in (result.get("metrics") or {}).items() if isinstance(v, int | float)}
+        values = (result.get("metrics") or {}).items()
+        measured = {name: value for name, value in values if is_number(value) and name not in columns}
         metrics |= measured.keys()
         index.append((run.name, *drawn.group, run.seed))
         records.append(
@@ -69,7 +99,7 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
                 "objective": objective_of(plan, result),
                 "baseline": result.get("baseline") or {},
                 "curves": result.get("curves") or {},
-                "sample": str(result.get("sample", "")),
+                "sample": result.get("sample") or "",
                 "versions": result.get("versions") or {},
             }
         )
@@ -239,8 +269,18 @@ def as_markdown(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
         |---|
         | 1 |
     """
-    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in body)])
+    rows = [" | ".join(map(markdown_text, cells)) for cells in (columns, *body)]
+    return "\n".join([f"| {rows[0]} |", "|" + "---|" * len(columns), *(f"| {cells} |" for cells in rows[1:])])
+
+
+def markdown_text(text: str) -> str:
+    r"""Return a text with escapes, so that Markdown shows the text as it is: no borders of tables, HTML or images.
+
+    Example:
+        >>> print(markdown_text("tanh|relu <b>"))
+        tanh\|relu \<b>
+    """
+    return printable(re.sub(r"[\\|<]|(?<=\])\(", r"\\\g<0>", text.replace("\n", " ")))
 
 
 def as_csv(runs: pd.DataFrame) -> str:
@@ -249,4 +289,30 @@ def as_csv(runs: pd.DataFrame) -> str:
     Args:
         runs: The runs of a study.
     """
-    return str(runs.drop(columns=NOT_IN_CSV).to_csv(lineterminator="\n"))
+    kept = runs.drop(columns=NOT_IN_CSV)
+    entries = [tuple(map(csv_cell, entry)) for entry in kept.index]
+    kept.index = pd.MultiIndex.from_tuples(entries, names=[csv_cell(name) for name in kept.index.names])
+    return csv_text(kept)
+
+
+def csv_text(table: pd.DataFrame, index: bool = True) -> str:
+    """Return a table as CSV in which no cell is a formula for a spreadsheet.
+
+    Args:
+        table: The table.
+        index: Whether to include the index, whose cells must be safe already.
+    """
+    safe = table.set_axis([csv_cell(name) for name in table.columns], axis="columns")
+    safe = safe.apply(lambda column: column if is_numeric_dtype(column) else column.map(csv_cell))
+    return str(safe.to_csv(index=index, lineterminator="\n"))
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a value for a cell of a CSV; a text that a spreadsheet would compute begins with an apostrophe.
+
+    Example:
+        >>> csv_cell("=1+2"), csv_cell("-0.5"), csv_cell("a = b"), csv_cell(-1)
+        ("'=1+2", '-0.5', 'a = b', -1)
+    """
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula and not NUMBERS.fullmatch(value) else value

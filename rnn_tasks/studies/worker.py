@@ -1,27 +1,39 @@
 """Do the runs of a study with parallel workers; each run has its own process."""
 
 import contextlib
+import multiprocessing
 import shutil
+import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
 
 import optuna
 import yaml
 from filelock import FileLock, Timeout
 
+from rnn_tasks.errors import InterruptedRunError
 from rnn_tasks.runs.files import CONFIG, write_atomically
 from rnn_tasks.studies import run_process
 from rnn_tasks.studies.outcome import Failure, exit_failure, has_ended, result_of, write_failure
 from rnn_tasks.studies.plan import Plan, PlannedRun
-from rnn_tasks.studies.progress import Progress
-from rnn_tasks.studies.queue import FROM_SCRATCH, REASON, RESULT, TIMING, TRANSIENT, RunQueue, RunState, Timing
+from rnn_tasks.studies.progress import Progress, say
+from rnn_tasks.studies.queue import TIMING, RunQueue, RunState, Timing
+from rnn_tasks.studies.rows import FROM_SCRATCH, REASON, RESULT, TRANSIENT, attempt_of
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
 
 ROOM = 1 << 16
 """Number of bytes that are written to check whether the disk is full."""
+
+SLURM_SIGNAL = getattr(signal, "SIGUSR1", None)
+"""The signal with which SLURM can announce the end of a job; it ends a study as SIGTERM does."""
 
 
 class RunFailedError(Exception):
@@ -32,10 +44,31 @@ class InterruptedStudyError(Exception):
     """The study was interrupted; the current run is resumed later."""
 
 
-def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = False) -> bool:
+@contextlib.contextmanager
+def signals_interrupt() -> Iterator[None]:
+    """Raise an InterruptedRunError at SIGTERM, SIGHUP and ``SLURM_SIGNAL``, as Python does for Ctrl-C.
+
+    A signal that was ignored before, as by ``nohup``, stays so. Handlers can be set only in the main thread.
+    """
+
+    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+        raise InterruptedRunError(signal.SIGTERM if signum == SLURM_SIGNAL else signum)
+
+    previous = {}
+    if threading.current_thread() is threading.main_thread():
+        heeded = [signum for signum in run_process.GROUP_SIGNALS if signal.getsignal(signum) != signal.SIG_IGN]
+        previous = {signum: signal.signal(signum, interrupt) for signum in heeded}
+    try:
+        yield
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = False, timing: Timing = TIMING) -> bool:
     """Do all pending runs, and wait for the runs of other workers.
 
-    Runs that failed for a transient reason are retried.
+    Runs whose settings have changed are done again. Runs that failed for a transient reason are retried.
 
     Args:
         plan: The study.
@@ -43,6 +76,7 @@ def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = 
         folder: The folder of the run folders.
         jobs: The number of runs at a time.
         retry_failed: Whether to retry the other failed runs too, from scratch.
+        timing: The times of the workers.
 
     Returns:
         Whether every run is done, and none has failed.
@@ -50,22 +84,46 @@ def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = 
     Raises:
         UsageError: The database cannot be opened, or fails.
         OSError: The database has no room.
+        InterruptedRunError: The study was interrupted by SIGTERM or SIGHUP; its runs have saved their state.
     """
     progress, stop = Progress(plan, jobs), threading.Event()
-    with translate_database_errors(url), contextlib.closing(RunQueue(plan, url)) as queue:
+    with (
+        signals_interrupt(),
+        translate_database_errors(url),
+        contextlib.closing(RunQueue(plan, url, timing)) as queue,
+    ):
         queue.release_dead()
+        changed = queue.redo_changed()
         queue.retry(retry_failed)
         queue.enqueue_missing()
-        progress.begin(queue)
+        progress.begin(queue, changed)
         with ThreadPoolExecutor(jobs) as pool:
-            workers = [pool.submit(Worker(plan, url, folder, progress, stop).work) for _ in range(jobs)]
+            workers = [pool.submit(Worker(plan, url, folder, progress, stop, timing).work) for _ in range(jobs)]
             try:
                 for worker in as_completed(workers):
                     worker.result()
-            except BaseException:
+            except BaseException as error:
                 stop.set()
+                if isinstance(error, KeyboardInterrupt | InterruptedRunError):
+                    end_runs(workers, timing.saving)
                 raise
-        return all(state is RunState.DONE for state in queue.states().values())
+        return all(state is RunState.DONE for state in queue.states().values()) and not queue.changed()
+
+
+def end_runs(workers: Sequence["Future[None]"], seconds: float) -> None:
+    """Wait until interrupted runs have saved their state; kill the runs after another signal.
+
+    Args:
+        workers: The workers, which have been told to stop.
+        seconds: The time that each run has for saving its state.
+    """
+    if multiprocessing.active_children():
+        say(f"interrupted: each run saves its state, for at most {seconds:g} seconds; interrupt again to kill the runs")
+    try:
+        wait(workers)
+    except (KeyboardInterrupt, InterruptedRunError):
+        for process in multiprocessing.active_children():
+            run_process.kill(process)
 
 
 class Worker:
@@ -94,7 +152,8 @@ class Worker:
 
     def work(self) -> None:
         """Do runs until all are done or failed, including the runs of workers that die meanwhile."""
-        with contextlib.closing(RunQueue(self.plan, self.url, self.timing)) as self.queue:
+        timing, patience = self.timing, self.timing.patience
+        with contextlib.closing(RunQueue(self.plan, self.url, timing, self.stop, patience)) as self.queue:
             while not self.stop.is_set():
                 self.queue.release_dead()
                 self.queue.enqueue_missing()
@@ -123,21 +182,21 @@ class Worker:
         """
         start = time.monotonic()
         try:
-            failure = self.train_or_resume(run, trial.user_attrs.get(FROM_SCRATCH, 0))
+            failure = self.train_or_resume(run, attempt_of(trial.user_attrs, FROM_SCRATCH))
             result = result_of(self.folder / run.name)
         except OSError as error:
             failure, result = write_failure(error), {}
         if failure is None and not result:
             failure = Failure("the run ended without a summary")
-        if result:
-            trial.set_user_attr(RESULT, result)
+        attributes: dict[str, Any] = {RESULT: result} if result else {}
         if failure is None:
             state, outcome = RunState.DONE, f"{result.get('verdict')} after {result['steps']:,} steps"
         else:
             state, outcome = RunState.FAILED, failure.reason
-            if failure.transient:
-                trial.set_user_attr(TRANSIENT, True)
-            trial.set_user_attr(REASON, failure.reason)
+            attributes |= {TRANSIENT: True} if failure.transient else {}
+            attributes[REASON] = failure.reason
+        for name, value in attributes.items():
+            self.queue.patiently(partial(trial.set_user_attr, name, value))
         self.progress.end_run(run.name, state, trial.user_attrs, self.queue, outcome, time.monotonic() - start)
         if failure is None:
             return objective_of(self.plan, result)
@@ -159,7 +218,7 @@ class Worker:
         lock = FileLock(self.folder / f".{run.name}.lock")
         try:
             with lock.acquire(timeout=60):  # a run whose worker was killed needs time to end
-                earlier = self.folder / f"{run.name}.failed{scratch_attempt}"
+                earlier = self.folder / f"{run.name}.earlier{scratch_attempt}"
                 if scratch_attempt and folder.exists() and not earlier.exists():
                     folder.rename(earlier)
                 arguments = self.arguments(run, folder)
@@ -172,6 +231,18 @@ class Worker:
         except Timeout:
             return Failure("another process is still training in the folder of the run", transient=True)
 
+    def end(self, process: BaseProcess) -> None:
+        """End a run: let it save its state, and kill it if that takes too long.
+
+        Args:
+            process: The process of the run.
+        """
+        deadline = time.monotonic() + self.timing.saving
+        process.terminate()
+        while run_process.exit_status(process) is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run_process.kill(process)
+
     def arguments(self, run: PlannedRun, folder: Path) -> list[str]:
         """Return the arguments of ``rnn-tasks`` that start or resume a run.
 
@@ -181,9 +252,7 @@ class Worker:
         """
         if (folder / CONFIG).is_file():
             return ["resume", str(folder)]
-        settings = {"save_dir": self.folder.parent, "name": self.folder.name, "version": run.name}
-        logger = [f"--trainer.logger.init_args.{name}={value}" for name, value in settings.items()]
-        return [*self.plan.arguments(run, self.write_overlay(run)), *logger]
+        return self.plan.arguments(run, self.write_overlay(run))
 
     def write_overlay(self, run: PlannedRun) -> list[str]:
         """Write the overlay of a run to a file, and return a list with its path; empty without an overlay."""
@@ -211,14 +280,12 @@ class Worker:
         log = folder.with_suffix(f"{folder.suffix}.log")
         with log.open("ab") as output:
             size_before = output.tell()
-        process = run_process.start(arguments, log)
-        while process.exitcode is None:
+        process = run_process.start(arguments, folder, log)
+        while (status := run_process.exit_status(process)) is None:
             if self.stop.wait(0.02):
-                while process.exitcode is None:  # repeated, since the process may not handle signals yet
-                    process.terminate()  # the process saves its state
-                    process.join(5)
+                self.end(process)
                 raise InterruptedStudyError
-        status = process.exitcode
+        run_process.kill(process)  # processes that the run has started must not outlive it
         process.close()
         if status == 0:
             log.unlink()

@@ -27,7 +27,8 @@ class ElmanGrammar(LanguageTask):
         epoch_length: Batches per epoch of an endless stream, ``>= 1``; each epoch starts a new stream.
         val_characters: Characters of new sentences for the validation of an endless stream, ``>= 2``.
         test_characters: Characters of new sentences for the test, ``>= 2``.
-        baseline_characters: Characters of an endless stream on which the n-gram baseline is counted, ``>= 2``.
+        baseline_characters: Characters of an endless stream on which the n-gram baseline is counted, ``>= 2``. The
+            default is the number of characters that the recipe reads in its 900 steps.
         sampling: Method of cutting sequences from the text (see :class:`LanguageTask`).
         batch_size: Training sequences per batch, in each process, ``>= 1``.
         sequence_length: Characters per sequence, ``>= 1``.
@@ -58,7 +59,7 @@ class ElmanGrammar(LanguageTask):
         epoch_length: int = 100,
         val_characters: int = 50_000,
         test_characters: int = 200_000,
-        baseline_characters: int = 1_000_000,
+        baseline_characters: int = 2_880_000,
         sampling: Sampling = "sequential",
         batch_size: int = 64,
         sequence_length: int = 50,
@@ -113,7 +114,7 @@ class ElmanGrammar(LanguageTask):
         """Return new sentences, ``(characters,)``, which depend only on (seed, split, epoch)."""
         seeds = np.random.SeedSequence([self.seed or 0, SPLITS.index(split), epoch])
         symbols = ELMAN.stream(1, characters, np.random.default_rng(seeds))[0]
-        return torch.from_numpy(symbols.astype(np.int64)) + 1  # the vocabulary's symbol 0 is <unk>
+        return torch.from_numpy(symbols.astype(np.int8)) + 1  # the vocabulary's symbol 0 is <unk>
 
     @property
     def epoch_batches(self) -> int:
@@ -131,11 +132,17 @@ class ElmanGrammar(LanguageTask):
         return self._cached_stream[1]
 
     @property
+    def fingerprint(self) -> str | None:
+        """A hash of the finite text; None for an endless stream, which the options determine."""
+        return super().fingerprint if self.num_sentences is not None else None
+
+    @cached_property
     def baseline_symbols(self) -> Tensor:
-        """The symbols that the n-gram is counted on: the finite training text, or the start of the stream."""
+        """The symbols that the n-gram is counted on: the finite training text, or a stream of training sentences."""
         if self.num_sentences is not None:
             return self.symbols("train")
-        return self._new_symbols("train", 0, self.characters["baseline"])
+        symbols = self._new_symbols("train", 0, self.characters["baseline"])
+        return self.encoded(self.vocabulary.characters)[symbols.long() - 1]
 
     @cached_property
     def _finite_text(self) -> str:

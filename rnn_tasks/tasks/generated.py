@@ -69,7 +69,7 @@ class GeneratedTask(Task):
 
     def train_dataloader(self) -> Stream:
         """Return the training batches of this process, from the first one that the trainer has not trained on."""
-        return Stream(self.train_batch, self.trained_batches, self._epoch_batches)
+        return self.training_stream(self.train_batch)
 
     def val_dataloader(self) -> Stream:
         """Return the validation batches, with the rows of this process."""
@@ -90,15 +90,16 @@ class GeneratedTask(Task):
             index: Number of the batch since the start of training, over all epochs.
         """
         size = self.batch_size * self.world[1]
-        if self._epoch_batches is None or self.epoch_sequences is None:
+        if self.epoch_batches is None or self.epoch_sequences is None:
             epoch = 0
         else:
-            epoch, index = divmod(index, self._epoch_batches)
+            epoch, index = divmod(index, self.epoch_batches)
             size = min(size, self.epoch_sequences - index * size)
         return self._local_part(self.sample(size, "train", generator_for(self.seed or 0, "train", epoch, index)))
 
     @property
-    def _epoch_batches(self) -> int | None:
+    def epoch_batches(self) -> int | None:
+        """Number of training batches per epoch; None for an endless epoch."""
         if self.epoch_sequences is None:
             return None
         return -(-self.epoch_sequences // (self.batch_size * self.world[1]))

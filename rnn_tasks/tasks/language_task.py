@@ -1,25 +1,32 @@
 """Base class of language tasks: at every character of a text, predict the next one."""
 
+import hashlib
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn import functional
 
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
-from rnn_tasks.spec.vocabulary import Vocabulary
+from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary, code_points
 from rnn_tasks.tasks.stream import Stream, generator_for
-from rnn_tasks.tasks.task import Task
+from rnn_tasks.tasks.task import Task, notify
 from rnn_tasks.texts.ngram import NGram, best_order
 
 Sampling = Literal["sequential", "sequential_reset", "random", "windows"]
 SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
-MAX_ORDER = 6
-"""The longest n-gram that the baseline tries."""
+MIN_BASELINE_LOSS = 0.001
+"""The lowest loss of a baseline in nats per character: n-grams predict a text that repeats itself without error."""
+
+SLOW_BASELINE = 5_000_000
+"""A baseline that counts and scores more characters than this, which takes some seconds, is announced."""
 
 
 class LanguageTask(Task):
@@ -77,12 +84,13 @@ class LanguageTask(Task):
         self.seed = seed
         self._symbols: dict[str, Tensor] = {}
         self._baselines: dict[str, Baseline] = {}
+        self._network_vocabulary: Vocabulary | None = None
         self._cached_starts: tuple[object, Tensor] = (None, torch.empty(0))
 
     @property
     @abstractmethod
     def vocabulary(self) -> Vocabulary:
-        """The characters of the task."""
+        """The characters of the task's own text; ``spec.vocabulary`` is the vocabulary in use, see :meth:`adapt_to`."""
 
     @abstractmethod
     def text(self, split: str) -> str:
@@ -91,7 +99,82 @@ class LanguageTask(Task):
     @property
     def spec(self) -> TaskSpec:
         """The vocabulary, and its size as the numbers of input and output symbols."""
-        return TaskSpec(len(self.vocabulary), len(self.vocabulary), vocabulary=self.vocabulary)
+        vocabulary = self._network_vocabulary or self.vocabulary
+        return TaskSpec(len(vocabulary), len(vocabulary), vocabulary=vocabulary)
+
+    def adapt_to(self, spec: TaskSpec, for_training: bool = False) -> TaskSpec:
+        """Encode the texts with the vocabulary of a trained network, so that it can be measured on another text.
+
+        Characters that the network does not know become ``<unk>``; a note on stderr names them.
+
+        Args:
+            spec: The spec from which the network was built.
+            for_training: Whether the network continues its training, which needs a text with the same vocabulary.
+
+        Returns:
+            The spec of this task, with the vocabulary of the network.
+
+        Raises:
+            UsageError: The network was not trained on text, or its training cannot continue on this text.
+        """
+        network, text = spec.vocabulary, self.vocabulary
+        require(network is not None, "the network was not trained on text: use it with the task that it was trained on")
+        assert network is not None
+        if network == self._network_vocabulary or network.characters == text.characters:
+            return self.spec
+        new, missing = network.unknown(text.characters), text.unknown(network.characters)
+        if for_training:
+            differences = [f"new characters {shortened(new)}"] if new else []
+            differences += [f"no characters {shortened(missing)}"] if missing else []
+            raise UsageError(
+                f"the network was trained on another text: this text has {' and '.join(differences) or 'another order'}"
+                "; use the text of the run, or train from scratch with rnn-tasks fit"
+            )
+        if new:
+            notify(f"the network was not trained on the characters {shortened(new)}: it reads them as <unk>")
+        self._network_vocabulary = network
+        self._symbols.clear()
+        self._baselines.clear()
+        for name in ("baseline_symbols", "_ngram"):
+            self.__dict__.pop(name, None)
+        return self.spec
+
+    @property
+    def layout(self) -> list[Any]:
+        """The values that determine the position of each row of each training batch in the text."""
+        rows, batches = self.batch_size * self.world[1], self.train_dataloader().length
+        return [rows, self.sequence_length, batches, self.sampling, self.random_offset, self.seed]
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A hash of the training and validation texts; None if the options of the task determine the texts."""
+        texts = hashlib.sha256()
+        for split in ("train", "val"):
+            symbols = self.symbols(split).numpy()
+            texts.update(f"{split} {len(symbols)} ".encode())
+            texts.update(symbols.tobytes())
+        return texts.hexdigest()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the fingerprint of the text, for checkpoints."""
+        return {"fingerprint": self.fingerprint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Check that training continues on the text of the checkpoint.
+
+        Args:
+            state_dict: The fingerprint of the text of the checkpoint; empty in checkpoints of older versions.
+
+        Raises:
+            UsageError: The text has changed.
+        """
+        if self.trainer is not None and self.trainer.state.fn not in (None, TrainerFn.FITTING):
+            return  # a network can be measured on any text
+        require(
+            state_dict.get("fingerprint") in (None, self.fingerprint),
+            "the text has changed since the checkpoint was saved: use the same file and the same options of data, or "
+            "train from scratch with rnn-tasks fit",
+        )
 
     @property
     def floor(self) -> float | None:
@@ -104,13 +187,23 @@ class LanguageTask(Task):
         return self.baseline_on("test")
 
     def baseline_on(self, split: str) -> Baseline:
-        """Return the score of the best n-gram of the training text, which sees the same context as the network."""
+        """Return the score of the best n-gram of the training text, which sees the same context as the network.
+
+        A text that repeats itself has no lower baseline than 0.001 nats per character.
+
+        Args:
+            split: ``val`` or ``test``.
+        """
         if split not in self._baselines:
+            num_characters = len(self.baseline_symbols) + len(self.symbols(split))
+            if num_characters > SLOW_BASELINE:
+                notify(f"computing the n-gram baseline on the {split} text ({num_characters:,} characters)")
             symbols, order = self.symbols(split).numpy(), self._ngram.max_order
-            pieces = [positions.numpy() for positions in self._pieces(split)]
-            loss, accuracy = self._ngram.score_pieces(symbols, order, *pieces)
+            starts, stops = (positions.numpy() for positions in self._pieces(split))
+            loss, accuracy = self._ngram.score_pieces(symbols, order, starts, stops)
             # A network uses its context only if it beats the frequencies of single characters.
-            unigram_loss, _ = self._ngram.score_pieces(symbols, 1, *pieces)
+            unigram_loss, _ = self._ngram.score_pieces(symbols, 1, starts, stops)
+            loss, unigram_loss = max(loss, MIN_BASELINE_LOSS), max(unigram_loss, MIN_BASELINE_LOSS)
             self._baselines[split] = Baseline(loss, accuracy, f"{order}-gram", 0.95 * unigram_loss, self.floor)
         return self._baselines[split]
 
@@ -125,24 +218,34 @@ class LanguageTask(Task):
         return metrics.get(f"{stage}/loss", float("inf")) < self.baseline_on(stage).loss
 
     def symbols(self, split: str) -> Tensor:
-        """Return the text of a split as symbols, ``(characters,)`` int64."""
+        """Return the text of a split as symbols, ``(characters,)``, in the smallest signed integers that hold them."""
         if split not in self._symbols:
-            self._symbols[split] = self.vocabulary.encode(self.text(split))
+            self._symbols[split] = self.encoded(self.text(split))
         return self._symbols[split]
 
+    def encoded(self, text: str) -> Tensor:
+        """Return the symbols of a text in the vocabulary in use, ``(characters,)``, see :func:`encoded`."""
+        return encoded(text, self._network_vocabulary or self.vocabulary)
+
     def check(self) -> None:
-        """Fail early if a text is too short for a batch.
+        """Fail early if the text has a single symbol, a text is too short for a batch, or the run would never end.
 
         Raises:
-            UsageError: The text of a split is too short.
+            UsageError: See above.
         """
+        super().check()
+        require(
+            len(self.vocabulary) > 2 or len(torch.unique(self.train_symbols(0))) > 1,
+            f"the training text has a single symbol ({self.vocabulary.characters or UNKNOWN!r}), so there is nothing "
+            "to predict: use another text, another --data.cleaning or a smaller --data.min_count",
+        )
         _ = self.epoch_batches
         for split in ("val", "test"):
             self._pieces(split)
 
     def train_dataloader(self) -> Stream:
         """Return the training batches of this process, from the first one that the trainer has not trained on."""
-        return Stream(self.train_batch, self.trained_batches, self.epoch_batches)
+        return self.training_stream(self.train_batch)
 
     def val_dataloader(self) -> Stream:
         """Return the validation batches, with the rows of this process."""
@@ -268,13 +371,44 @@ class LanguageTask(Task):
 
     @cached_property
     def _ngram(self) -> NGram:
-        symbols, size = self.baseline_symbols.numpy(), len(self.vocabulary)
-        return NGram(symbols, size, best_order(symbols, size, MAX_ORDER))
+        symbols, size = self.baseline_symbols.numpy(), self.spec.output_size
+        return NGram(symbols, size, best_order(symbols, size))
 
     @property
     def baseline_symbols(self) -> Tensor:
         """The symbols that the n-gram is counted on: the training text."""
         return self.symbols("train")
+
+
+def encoded(text: str, vocabulary: Vocabulary, chunk: int = 1_000_000) -> Tensor:
+    """Return the symbols of a text in the smallest signed integers that hold them and ``NOT_SCORED``.
+
+    Args:
+        text: The text.
+        vocabulary: The characters and their symbols.
+        chunk: Number of characters that are encoded at a time, which bounds the memory.
+
+    Example:
+        >>> encoded("cab!", Vocabulary("abc"))
+        tensor([3, 1, 2, 0], dtype=torch.int8)
+    """
+    dtype = next(dtype for dtype in (np.int8, np.int16, np.int32) if np.iinfo(dtype).max >= len(vocabulary) - 1)
+    table = np.zeros(sys.maxunicode + 1, dtype)  # the symbol of each code point
+    table[code_points(vocabulary.characters)] = np.arange(1, len(vocabulary))
+    symbols = np.empty(len(text), dtype)
+    for start in range(0, len(text), chunk):
+        symbols[start : start + chunk] = table[code_points(text[start : start + chunk])]
+    return torch.from_numpy(symbols)
+
+
+def shortened(characters: str, limit: int = 30) -> str:
+    """Return characters in quotes, without those after the first ``limit``.
+
+    Example:
+        >>> shortened("abcdef", limit=3)
+        "'abc'... (6)"
+    """
+    return repr(characters) if len(characters) <= limit else f"{characters[:limit]!r}... ({len(characters)})"
 
 
 def cut(symbols: Tensor, starts: Tensor, length: int, continues: bool = False) -> Batch:
@@ -291,7 +425,7 @@ def cut(symbols: Tensor, starts: Tensor, length: int, continues: bool = False) -
         tensor([[1, 2, 3],
                 [5, 6, 7]])
     """
-    pieces = symbols[starts[:, None] + torch.arange(length + 1)]
+    pieces = symbols[starts[:, None] + torch.arange(length + 1)].long()
     return Batch(pieces[:, :-1].clamp(min=0), pieces[:, 1:].contiguous(), continues=continues)
 
 

@@ -1,6 +1,8 @@
 """Smoothed n-grams, the baseline of language tasks."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,15 @@ from numpy.typing import NDArray
 
 from rnn_tasks.errors import UsageError
 
-# Bounds the memory of `NGram.correct`, to about 60 bytes for each of these values.
-CHUNK_VALUES = 1_000_000
-
 # `best_order` holds out a tenth of the text; with fewer symbols than this, that is too few to compare orders.
 MIN_SYMBOLS = 20
+
+# `best_order` ends its search after this many orders which together improve the loss by less than MIN_GAIN nats.
+PATIENCE = 5
+MIN_GAIN = 1e-4
+
+MAX_ORDER = 100
+"""The longest n-gram that `best_order` tries; texts with words need 5 to 15."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,14 @@ class _Counts:
         totals: Number of symbols that follow each context, ``(contexts + 1,)``.
         distinct: Number of different symbols that follow each context, ``(contexts + 1,)``; 1 if none follows, so that
             the shorter context gets all the weight.
-        starts: Index of the first k-gram of each context, and the end of the last, ``(contexts + 2,)``.
+        best: The most probable symbol after each context, ``(contexts + 1,)``; not used for the last.
     """
 
     keys: NDArray[np.int64]
     counts: NDArray[np.float64]
     totals: NDArray[np.float64]
     distinct: NDArray[np.float64]
-    starts: NDArray[np.int64]
+    best: NDArray[np.int64]
 
     @property
     def unseen(self) -> int:
@@ -86,25 +92,7 @@ class NGram:
             raise UsageError(f"max_order must be at least 1, got {max_order}")
         self.num_symbols = num_symbols
         self.max_order = max_order
-        self._levels: list[_Counts] = []
-        text = self._text(symbols)
-        contexts, num_contexts = np.zeros(len(text), dtype=np.int64), 1
-        for order in range(1, max_order + 1):
-            keys, grams, counts = np.unique(
-                contexts * num_symbols + text[order - 1 :], return_inverse=True, return_counts=True
-            )
-            key_contexts = keys // num_symbols
-            distinct = np.bincount(key_contexts, minlength=num_contexts + 1)
-            self._levels.append(
-                _Counts(
-                    keys=np.append(keys, np.iinfo(np.int64).max),
-                    counts=np.append(counts, 0).astype(np.float64),
-                    totals=np.bincount(key_contexts, counts, minlength=num_contexts + 1).astype(np.float64),
-                    distinct=np.maximum(distinct, 1).astype(np.float64),
-                    starts=np.append(0, distinct.cumsum()),
-                )
-            )
-            contexts, num_contexts = grams[:-1], len(keys)
+        self._levels = list(islice(_count(_checked(symbols, num_symbols), num_symbols), max_order))
 
     def losses(
         self, symbols: NDArray[np.integer[Any]], context: NDArray[np.integer[Any]] | None = None
@@ -121,42 +109,9 @@ class NGram:
         Raises:
             UsageError: The text is empty, or a symbol is outside the vocabulary.
         """
-        return self._losses(*self._lookup(symbols, context, self.max_order))
-
-    def correct(
-        self, symbols: NDArray[np.integer[Any]], order: int, context: NDArray[np.integer[Any]] | None = None
-    ) -> NDArray[np.bool_]:
-        """Return whether each symbol of a text is the most probable one (in a tie, the lowest symbol).
-
-        Args:
-            symbols: The text, ``(time,)``.
-            order: Order of the n-gram, ``1..max_order``.
-            context: The symbols before the text, of any number.
-
-        Returns:
-            A mask, ``(time,)`` bool.
-
-        Raises:
-            UsageError: The text is empty, a symbol is outside the vocabulary, or the order is out of bounds.
-        """
-        if not 1 <= order <= self.max_order:
-            raise UsageError(f"order must be in 1..{self.max_order}, got {order}")
-        contexts, _ = self._lookup(symbols, context, order)
-        # The longest context that occurs determines the distribution, so each such context is evaluated once.
-        states, offset = np.zeros(contexts.shape[1], dtype=np.int64), 0
-        for level, indices in zip(self._levels, contexts, strict=False):
-            states = np.where(indices == level.unseen, states, offset + indices)
-            offset += level.unseen
-        _, first_positions, inverse = np.unique(states, return_index=True, return_inverse=True)
-        rows = max(1, CHUNK_VALUES // self.num_symbols)
-        predictions = np.concatenate(
-            [
-                self._distributions(contexts[:, first_positions[start : start + rows]]).argmax(axis=1)
-                for start in range(0, len(first_positions), rows)
-            ]
+        return np.stack(
+            [-np.log(probabilities) for probabilities, _ in self._predict(symbols, context, self.max_order)]
         )
-        correct: NDArray[np.bool_] = predictions[inverse] == np.asarray(symbols)
-        return correct
 
     def score(
         self, symbols: NDArray[np.integer[Any]], order: int, context: NDArray[np.integer[Any]] | None = None
@@ -169,16 +124,21 @@ class NGram:
             context: The symbols before the text, of any number.
 
         Returns:
-            The mean loss in nats per symbol, and the accuracy of the most probable symbol.
+            The mean loss in nats per symbol, and the accuracy of the most probable symbol (in a tie, the lowest).
 
         Raises:
-            UsageError: See :meth:`correct`.
+            UsageError: The text is empty, a symbol is outside the vocabulary, or the order is out of bounds.
         """
-        accuracy = float(self.correct(symbols, order, context).mean())
-        return float(self._losses(*self._lookup(symbols, context, order))[-1].mean()), accuracy
+        *_, (probabilities, best) = self._predict(symbols, context, order)
+        return float(-np.log(probabilities).mean()), float((best == symbols).mean())
 
     def score_pieces(
-        self, symbols: NDArray[np.integer[Any]], order: int, starts: NDArray[np.int64], stops: NDArray[np.int64]
+        self,
+        symbols: NDArray[np.integer[Any]],
+        order: int,
+        starts: NDArray[np.int64],
+        stops: NDArray[np.int64],
+        chunk_length: int = 500_000,
     ) -> tuple[float, float]:
         """Return the mean loss and the accuracy of one order on pieces of a text, each without earlier context.
 
@@ -187,25 +147,38 @@ class NGram:
         Args:
             symbols: The text, ``(time,)``.
             order: Order of the n-gram, ``1..max_order``.
-            starts: First position of each piece, ``(pieces,)``.
-            stops: Last position of each piece, ``(pieces,)``; pieces of a single symbol are skipped.
+            starts: First position of each piece, ``(pieces,)``, ascending.
+            stops: Last position of each piece, ``(pieces,)``, ascending; pieces of a single symbol are skipped.
+            chunk_length: Symbols that are scored at a time, ``>= 1``; each needs about 100 bytes of memory.
 
         Returns:
-            The mean loss in nats per symbol, and the accuracy of the most probable symbol.
+            The mean loss in nats per symbol, and the accuracy of the most probable symbol (in a tie, the lowest).
         """
-        losses = self.losses(symbols)[:order]
-        correct = np.stack([self.correct(symbols, shorter) for shorter in range(1, order + 1)])
-        scores = np.stack([losses, correct]).astype(np.float64)  # (loss or correct, order, time)
-        sums, count = np.zeros(2), 0
-        for read in range(1, order):  # near the start of a piece: a context of `read` symbols, order `read + 1`
-            positions = starts[stops - starts >= read] + read
-            sums += scores[:, read, positions].sum(axis=1)
-            count += len(positions)
-        longer = stops - starts >= order  # later positions of these pieces have the full context
-        cumulative = np.insert(scores[:, -1].cumsum(axis=1), 0, 0, axis=1)
-        sums += (cumulative[:, stops[longer] + 1] - cumulative[:, starts[longer] + order]).sum(axis=1)
-        count += int((stops[longer] + 1 - starts[longer] - order).sum())
-        return float(sums[0] / count), float(sums[1] / count)
+        # Near the start of a piece, the context has k - 1 symbols: order k predicts. Later, the full order predicts.
+        first_full = max(1, order - 1)
+        long = stops - starts >= first_full
+        begins, ends = starts[long] + first_full, stops[long] + 1
+        total_loss, num_correct, num_scored = 0.0, 0.0, 0.0
+        for first in range(0, len(symbols), chunk_length):
+            chunk = symbols[first : first + chunk_length]
+            context = symbols[max(0, first - order + 1) : first]
+            for k, (probabilities, best) in enumerate(self._predict(chunk, context, order), start=1):
+                # The number of pieces in which order k predicts each symbol.
+                if k == order:
+                    changes = _occurrences(begins, first, len(chunk)) - _occurrences(ends, first, len(chunk))
+                    weights = np.searchsorted(begins, first) - np.searchsorted(ends, first) + changes.cumsum()
+                elif k > 1:
+                    low, high = np.searchsorted(starts, [first - k + 1, first - k + 1 + len(chunk)])
+                    nearby = starts[low:high]
+                    read = nearby[stops[low:high] - nearby >= k - 1] + k - 1
+                    weights = _occurrences(read, first, len(chunk))
+                else:
+                    continue  # the first symbol of a piece is only read
+                scored = np.flatnonzero(weights)
+                total_loss -= float(weights[scored] @ np.log(probabilities[scored]))
+                num_correct += float(weights[scored] @ (best[scored] == chunk[scored]))
+                num_scored += float(weights.sum())
+        return total_loss / num_scored, num_correct / num_scored
 
     def probabilities(self, context: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Return the distribution of the next symbol under the longest n-gram, ``(num_symbols,)``.
@@ -216,63 +189,47 @@ class NGram:
         Raises:
             UsageError: A symbol is outside the vocabulary.
         """
-        contexts, _ = self._lookup(np.zeros(1, dtype=np.int64), context, self.max_order)  # symbol 0 is a placeholder
-        return self._distributions(contexts).ravel()
-
-    def _text(self, symbols: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        if len(symbols) == 0:
-            raise UsageError("the text is empty: n-grams need at least one symbol")
-        low, high = int(symbols.min()), int(symbols.max())
-        if low < 0 or high >= self.num_symbols:
-            raise UsageError(f"symbols must be in 0..{self.num_symbols - 1}, got {low if low < 0 else high}")
-        return symbols.astype(np.int64)
-
-    def _lookup(
-        self, symbols: NDArray[np.integer[Any]], context: NDArray[np.integer[Any]] | None, max_order: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the indices of the context and of the n-gram of each symbol, each ``(max_order, time)``."""
-        text = self._text(symbols)
-        context_length = 0
-        if context is not None and len(context) > 0:
-            before = self._text(context)
-            text = np.concatenate([before[max(0, len(before) - max_order + 1) :], text])
-            context_length = len(text) - len(symbols)
-        contexts = np.empty((max_order, len(text)), dtype=np.int64)
-        grams = np.empty_like(contexts)
-        contexts[0] = 0
-        for row, level in enumerate(self._levels[:max_order]):
-            if row > 0:
-                contexts[row, 0] = level.unseen
-                contexts[row, 1:] = grams[row - 1, :-1]
-            grams[row] = level.find(contexts[row] * self.num_symbols + text)
-        return contexts[:, context_length:], grams[:, context_length:]
-
-    def _losses(self, contexts: NDArray[np.int64], grams: NDArray[np.int64]) -> NDArray[np.float64]:
-        losses = np.empty(contexts.shape)
-        probabilities = np.full(contexts.shape[1], 1 / self.num_symbols)
-        for row, level in enumerate(self._levels[: len(contexts)]):
-            distinct, totals = level.distinct[contexts[row]], level.totals[contexts[row]]
-            probabilities = (level.counts[grams[row]] + distinct * probabilities) / (totals + distinct)
-            losses[row] = -np.log(probabilities)
-        return losses
-
-    def _distributions(self, contexts: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the distributions, ``(rows, num_symbols)``, after contexts of all orders, ``(order, rows)``."""
-        probabilities = np.full((contexts.shape[1], self.num_symbols), 1 / self.num_symbols)
-        for level, indices in zip(self._levels, contexts, strict=False):
-            distinct = level.distinct[indices]
-            probabilities *= distinct[:, None]
-            first = level.starts[indices]
-            followers = level.starts[indices + 1] - first
-            rows = np.repeat(np.arange(len(indices)), followers)
-            grams = np.arange(len(rows)) + np.repeat(first - (followers.cumsum() - followers), followers)
-            probabilities[rows, level.keys[grams] % self.num_symbols] += level.counts[grams]
-            probabilities /= (level.totals[indices] + distinct)[:, None]
+        placeholder = np.zeros(1, dtype=np.int64)
+        text, _ = self._with_context(placeholder, context, self.max_order)
+        probabilities = np.full(self.num_symbols, 1 / self.num_symbols)
+        for level, contexts, _ in _find(self._levels, text, self.num_symbols):
+            index = contexts[-1]
+            first, last = np.searchsorted(level.keys, [index * self.num_symbols, (index + 1) * self.num_symbols])
+            probabilities *= level.distinct[index]
+            probabilities[level.keys[first:last] - index * self.num_symbols] += level.counts[first:last]
+            probabilities /= level.totals[index] + level.distinct[index]
         return probabilities
 
+    def _with_context(
+        self, symbols: NDArray[np.integer[Any]], context: NDArray[np.integer[Any]] | None, order: int
+    ) -> tuple[NDArray[np.int64], int]:
+        """Return a text after the part of its context that matters, and the length of that part."""
+        text = _checked(symbols, self.num_symbols)
+        if context is None or len(context) == 0:
+            return text, 0
+        before = _checked(context, self.num_symbols)
+        before = before[max(0, len(before) - order + 1) :]
+        return np.concatenate([before, text]), len(before)
 
-def best_order(symbols: NDArray[np.integer[Any]], num_symbols: int, max_order: int = 6, held_out: float = 0.1) -> int:
+    def _predict(
+        self, symbols: NDArray[np.integer[Any]], context: NDArray[np.integer[Any]] | None, order: int
+    ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+        """Yield the probability of each symbol and the most probable symbol, each ``(time,)``, for order 1, 2, ..."""
+        if not 1 <= order <= self.max_order:
+            raise UsageError(f"order must be in 1..{self.max_order}, got {order}")
+        text, skipped = self._with_context(symbols, context, order)
+        best = np.zeros(len(text), dtype=np.int64)
+        for level, contexts, probabilities in _find(self._levels[:order], text, self.num_symbols):
+            best = np.where(contexts == level.unseen, best, level.best[contexts])
+            yield probabilities[skipped:], best[skipped:]
+
+
+def best_order(
+    symbols: NDArray[np.integer[Any]], num_symbols: int, max_order: int = MAX_ORDER, held_out: float = 0.1
+) -> int:
     """Return the order of the n-gram that, counted on the start of a text, predicts the end best.
+
+    Orders 1, 2, ... are tried until five in a row improve the loss by less than 0.0001 nats per symbol together.
 
     Args:
         symbols: The text, in ``0..num_symbols - 1``, ``(time,)``.
@@ -295,6 +252,106 @@ def best_order(symbols: NDArray[np.integer[Any]], num_symbols: int, max_order: i
     if len(symbols) < MIN_SYMBOLS:
         NGram(symbols, num_symbols, max_order)  # raises the errors of invalid arguments
         return 1
-    cut = min(max(1, round(len(symbols) * (1 - held_out))), len(symbols) - 1)
-    begin, end = symbols[:cut], symbols[cut:]
-    return int(NGram(begin, num_symbols, max_order).losses(end, begin).mean(axis=1).argmin()) + 1
+    text = _checked(symbols, num_symbols)
+    cut = min(max(1, round(len(text) * (1 - held_out))), len(text) - 1)
+    before = min(cut, max_order - 1)
+    losses: list[float] = []
+    levels = islice(_count(text[:cut], num_symbols), max_order)
+    for _, _, probabilities in _find(levels, text[cut - before :], num_symbols):
+        losses.append(float(-np.log(probabilities[before:]).mean()))
+        if len(losses) > PATIENCE and min(losses[-PATIENCE:]) > min(losses[:-PATIENCE]) - MIN_GAIN:
+            break
+    return losses.index(min(losses)) + 1
+
+
+def _checked(symbols: NDArray[np.integer[Any]], num_symbols: int) -> NDArray[np.int64]:
+    """Return a text as 64-bit integers; raise if the text is empty or a symbol is outside the vocabulary."""
+    if len(symbols) == 0:
+        raise UsageError("the text is empty: n-grams need at least one symbol")
+    low, high = int(symbols.min()), int(symbols.max())
+    if low < 0 or high >= num_symbols:
+        raise UsageError(f"symbols must be in 0..{num_symbols - 1}, got {low if low < 0 else high}")
+    return symbols.astype(np.int64)
+
+
+def _count(text: NDArray[np.int64], num_symbols: int) -> Iterator[_Counts]:
+    """Yield the counts of the 1-grams of a text, the 2-grams, and so on without end."""
+    contexts, num_contexts = np.zeros(len(text), dtype=np.int64), 1  # of each symbol that has a context of k - 1
+    shorter_grams, shorter_probabilities = contexts, np.array([1 / num_symbols])  # p_0 is uniform
+    # The most probable symbol after each context and its probability, under the next lower order.
+    best, best_probabilities = np.zeros(1, dtype=np.int64), np.array([1 / num_symbols])
+    for order in count(1):
+        keys, grams, counts = _distinct(contexts * num_symbols + text[order - 1 :], num_contexts * num_symbols)
+        key_contexts, key_symbols = np.divmod(keys, num_symbols)
+        followers = np.bincount(key_contexts, minlength=num_contexts)
+        totals = np.bincount(key_contexts, counts, minlength=num_contexts)
+        distinct = np.maximum(followers, 1).astype(np.float64)
+        shorter = np.empty_like(keys)  # the index of each k-gram without its first symbol
+        shorter[grams] = shorter_grams
+        probabilities = counts + distinct[key_contexts] * shorter_probabilities[shorter]
+        probabilities /= (totals + distinct)[key_contexts]
+        # The most probable symbol is either the most probable follower or, with a count of 0, that of the next lower
+        # order: among symbols that do not follow the context, the order of the probabilities stays the same.
+        best_probabilities = distinct * best_probabilities / (totals + distinct)
+        followed = np.flatnonzero(followers)
+        highest = np.full(num_contexts, -1.0)
+        highest[followed] = np.maximum.reduceat(probabilities, (followers.cumsum() - followers)[followed])
+        candidates = np.flatnonzero(probabilities == highest[key_contexts])[::-1]
+        best_follower = np.full(num_contexts, num_symbols)
+        best_follower[key_contexts[candidates]] = key_symbols[candidates]  # the lowest, which is assigned last
+        tied_and_lower = (highest == best_probabilities) & (best_follower < best)
+        best = np.where((highest > best_probabilities) | tied_and_lower, best_follower, best)
+        best_probabilities = np.maximum(highest, best_probabilities)
+        yield _Counts(
+            keys=np.append(keys, np.iinfo(np.int64).max),
+            counts=np.append(counts, 0).astype(np.float64),
+            totals=np.append(totals, 0.0),
+            distinct=np.append(distinct, 1.0),
+            best=np.append(best, 0),
+        )
+        contexts, num_contexts = grams[:-1], len(keys)
+        shorter_grams, shorter_probabilities = grams[1:], probabilities
+        best, best_probabilities = best[shorter], best_probabilities[shorter]
+
+
+def _distinct(values: NDArray[np.int64], bound: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the different values, sorted, the index of each value among them, and their numbers of occurrences.
+
+    Args:
+        values: Numbers in ``0..bound - 1``.
+        bound: The values are counted in a table if it is not much larger than ``values``, and are sorted otherwise.
+    """
+    if bound > 4 * len(values):
+        return np.unique(values, return_inverse=True, return_counts=True)
+    table = np.bincount(values, minlength=bound)
+    keys = np.flatnonzero(table)
+    counts = table[keys]
+    table[keys] = np.arange(len(keys))
+    return keys, table[values], counts
+
+
+def _find(
+    levels: Iterable[_Counts], text: NDArray[np.int64], num_symbols: int
+) -> Iterator[tuple[_Counts, NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield, for each order, its counts and the index of the context and the probability of each symbol of a text."""
+    contexts = np.zeros(len(text), dtype=np.int64)
+    probabilities = np.full(len(text), 1 / num_symbols)
+    for level in levels:
+        grams = level.find(contexts * num_symbols + text)
+        distinct, totals = level.distinct[contexts], level.totals[contexts]
+        probabilities = (level.counts[grams] + distinct * probabilities) / (totals + distinct)
+        yield level, contexts, probabilities
+        # A k-gram that does not occur, and the start of the text, are the context that does not occur.
+        contexts = np.concatenate([[len(level.keys) - 1], grams[:-1]])
+
+
+def _occurrences(positions: NDArray[np.int64], first: int, length: int) -> NDArray[np.int64]:
+    """Return how often each of the positions ``first``, ``first + 1``, ... occurs, ``(length,)``.
+
+    Args:
+        positions: Positions, sorted.
+        first: The first position to count.
+        length: Number of positions to count.
+    """
+    low, high = np.searchsorted(positions, [first, first + length])
+    return np.bincount(positions[low:high] - first, minlength=length)

@@ -6,12 +6,13 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
+from torch import Tensor
 from torch.optim import Optimizer
 
 from rnn_tasks.callbacks import (
+    EigenvalueMonitor,
     GradientNormMonitor,
     Reorthogonalize,
-    RunSummary,
     SampleMonitor,
     SpectralNormMonitor,
     ThroughputMonitor,
@@ -20,6 +21,7 @@ from rnn_tasks.callbacks.gradient_norm_monitor import gradient_norm
 from rnn_tasks.callbacks.spectral_norm_monitor import spectrum
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.logger import RunLogger
+from tests.helpers.other_device import remove_operations
 
 
 class RecordingLogger(DummyLogger):
@@ -42,11 +44,6 @@ class RecordingLogger(DummyLogger):
 @pytest.fixture
 def logger() -> RecordingLogger:
     return RecordingLogger()
-
-
-def with_summary(monitor: ThroughputMonitor) -> tuple[Callback, Callback]:
-    """Return RunSummary, which counts the sequences, and the monitor."""
-    return RunSummary(quiet=True), monitor
 
 
 def test_spectrum_equals_numpy() -> None:
@@ -108,6 +105,19 @@ def test_no_value_before_projection_without_a_projection(
     assert names == {f"spectral_norm/weight_hh_l0/{gate}" for gate in ("reset", "update", "new")}
 
 
+def test_monitors_are_skipped_with_one_warning_without_linalg(
+    fit: Any, gru: Callable[[int], Any], logger: RecordingLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_operations(monkeypatch, also_on_cpu=True)
+    with pytest.warns(UserWarning, match="is skipped") as warned:
+        fit(SpectralNormMonitor(every_n_logs=1), EigenvalueMonitor(first_picture_after=1), logger=logger, core=gru)
+    assert sorted(str(warning.message) for warning in warned if warning.category is UserWarning) == [
+        "EigenvalueMonitor is skipped: The operator 'aten::linalg_eigvals' is not implemented for the MPS device.",
+        "SpectralNormMonitor is skipped: The operator 'aten::linalg_eigvalsh' is not implemented for the MPS device.",
+    ]
+    assert not logger.names(["spectral", "orthogonality"])
+
+
 class ReferenceNorms(Callback):
     """Measures the norm of the gradient before clipping, with torch only."""
 
@@ -132,7 +142,7 @@ def test_monitors_log_once_per_logged_optimizer_step(fit: Any, logger: Recording
     monitors = (
         GradientNormMonitor(),
         SpectralNormMonitor(every_n_logs=1),
-        *with_summary(ThroughputMonitor(every_n_logs=1)),
+        ThroughputMonitor(every_n_logs=1),
     )
     fit(*monitors, logger=logger, accumulate_grad_batches=2, log_every_n_steps=3, val_check_interval=100)
     for name in ("gradient_norm/after_clipping", "spectral_norm/weight_hh_l0", "throughput/sequences_per_second"):
@@ -141,7 +151,7 @@ def test_monitors_log_once_per_logged_optimizer_step(fit: Any, logger: Recording
 
 def test_monitors_change_no_weight(fit: Any, logger: RecordingLogger) -> None:
     weights = []
-    all_monitors = (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), *with_summary(ThroughputMonitor()))
+    all_monitors = (GradientNormMonitor(), SpectralNormMonitor(every_n_logs=1), ThroughputMonitor())
     for monitors in ((), all_monitors):
         torch.manual_seed(1)
         weights.append(fit(*monitors, logger=logger)[1].state_dict())
@@ -149,7 +159,7 @@ def test_monitors_change_no_weight(fit: Any, logger: RecordingLogger) -> None:
 
 
 def test_throughput_counts_every_sequence_and_scored_step(fit: Any, logger: RecordingLogger) -> None:
-    fit(*with_summary(ThroughputMonitor(every_n_logs=1)), logger=logger)
+    fit(ThroughputMonitor(every_n_logs=1), logger=logger)
     steps = np.array(logger.values("throughput/scored_steps_per_second"))
     sequences = np.array(logger.values("throughput/sequences_per_second"))
     assert len(steps) == 6
@@ -157,7 +167,7 @@ def test_throughput_counts_every_sequence_and_scored_step(fit: Any, logger: Reco
 
 
 def test_throughput_is_logged_every_n_logs(fit: Any, logger: RecordingLogger) -> None:
-    fit(*with_summary(ThroughputMonitor(every_n_logs=4)), logger=logger)
+    fit(ThroughputMonitor(every_n_logs=4), logger=logger)
     assert len(logger.values("throughput/sequences_per_second")) == 2  # at the first and the fifth of six steps
     with pytest.raises(UsageError, match="every_n_logs"):
         ThroughputMonitor(every_n_logs=0)
@@ -184,15 +194,19 @@ def test_throughput_excludes_the_time_of_validations(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr("rnn_tasks.callbacks.throughput_monitor.perf_counter", clock)
-    fit(*with_summary(ThroughputMonitor(every_n_logs=2)), clock, logger=logger)
+    fit(ThroughputMonitor(every_n_logs=2), clock, logger=logger)
     assert clock.seconds > 300
     assert logger.values("throughput/sequences_per_second") == [4.0, 4.0, 4.0]  # 8 sequences in 2 s
     assert logger.values("throughput/scored_steps_per_second") == [16.0, 16.0, 16.0]
 
 
-def test_throughput_monitor_raises_without_run_summary(fit: Any) -> None:
-    with pytest.raises(UsageError, match="needs RunSummary before it"):
-        fit(ThroughputMonitor())
+def test_throughput_monitor_keeps_one_count_when_nothing_is_logged(fit: Any) -> None:
+    monitor = ThroughputMonitor()
+    fit(monitor, log_every_n_steps=0)
+    assert monitor.sequences == 6 * 8
+    assert int(monitor.scored_steps) == 6 * 8 * 4  # length 5, delay 1
+    assert isinstance(monitor.scored_steps, Tensor)
+    assert monitor.scored_steps.numel() == 1
 
 
 def test_sample_monitor_writes_the_answers_of_the_network(

@@ -88,7 +88,7 @@ class SendSignal(Callback):
                 os.kill(os.getpid(), self.signum)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_between_steps_and_saves_it(fit: Any, tmp_path: Any, signum: int) -> None:
     before = signal.getsignal(signum)
     with pytest.raises(InterruptedRunError) as caught:
@@ -114,9 +114,39 @@ def test_a_signal_before_the_first_step_ends_the_run_after_it(fit: Any, tmp_path
     assert saved["global_step"] == 1
 
 
+class SendSignals(Callback):
+    """Sends SIGTERM and then SIGINT in the middle of a batch."""
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: torch.Tensor) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_repeated_interrupt_counts_once(fit: Any, tmp_path: Any) -> None:
+    with pytest.raises(InterruptedRunError):
+        fit(
+            SendSignal(signal.SIGINT, times=2),
+            StopOnSignal(),
+            logger=RunLogger(str(tmp_path), "echo"),
+            enable_checkpointing=True,
+        )
+    assert (tmp_path / "echo/version_0/checkpoints/last.ckpt").exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+def test_an_ignored_signal_stays_ignored(fit: Any, tmp_path: Any, signum: int) -> None:
+    before = signal.signal(signum, signal.SIG_IGN)
+    try:
+        trainer, _ = fit(SendSignal(signum), StopOnSignal(), enable_checkpointing=True, default_root_dir=tmp_path)
+        assert trainer.global_step == 6
+        assert signal.getsignal(signum) is signal.SIG_IGN
+    finally:
+        signal.signal(signum, before)
+
+
 def test_a_second_interrupt_stops_without_saving(fit: Any, tmp_path: Any) -> None:
     with pytest.raises(InterruptedRunError):
-        fit(SendSignal(signal.SIGINT, times=2), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"))
+        fit(SendSignals(), StopOnSignal(), logger=RunLogger(str(tmp_path), "echo"), enable_checkpointing=True)
     assert not (tmp_path / "echo/version_0/checkpoints/last.ckpt").exists()
 
 

@@ -12,8 +12,7 @@ import yaml
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from rnn_tasks.callbacks import RunSummary
-from tests.helpers.command_line import SMALL, RnnTasks, small
+from tests.helpers.command_line import SMALL, RnnTasks
 
 FIT_ECHO = ("fit", "--config", "echo", *SMALL)
 
@@ -70,7 +69,7 @@ def test_usage_error_is_one_line_and_creates_no_run(rnn_tasks: RnnTasks, argumen
     ("text", "message"),
     [
         ("data: {init_args: {dealy: 3}}", "did you mean 'delay'?"),
-        ("trainr: {max_steps: 3}", "did you mean 'trainer.max_steps'?"),
+        ("trainr: {max_steps: 3}", "did you mean 'trainer'?"),
         ("trainer: {callbacks: [{class_path: StopAtAcuracy}]}", "did you mean 'StopAtAccuracy'?"),
         ("model: {class_path: os.system}", "model"),
         ("a: [b", "mine.yaml is not valid YAML: line 2: "),
@@ -142,86 +141,6 @@ def test_validate_test_and_predict_create_no_run(trained: RnnTasks) -> None:
     assert trained("validate", *arguments).status == 0
     assert trained("predict", *arguments).status == 0
     assert [path.name for path in Path("lightning_logs/echo").iterdir()] == ["version_0"]
-
-
-def without_clock(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return the checkpoint without its seconds and paths."""
-    checkpoint["callbacks"] = {
-        name: {key: value for key, value in state.items() if key != "seconds"}
-        for name, state in checkpoint["callbacks"].items()
-        if not name.startswith("ModelCheckpoint")
-    }
-    return checkpoint
-
-
-class Killed(BaseException):
-    """Raised by a test instead of killing the process."""
-
-
-DROPOUT = ("--model.core", "LSTM", "--model.core.num_layers", "2", "--model.core.dropout", "0.5")
-
-
-@pytest.mark.parametrize(
-    ("options", "kills"),
-    [
-        pytest.param((), (1, 4), id="plain"),
-        pytest.param((), (3, 7), id="plain, others", marks=pytest.mark.slow),
-        pytest.param(("--constraint", "Reorthogonalize"), (2, 5), id="qr", marks=pytest.mark.slow),
-        pytest.param(DROPOUT, (2, 5), id="dropout", marks=pytest.mark.slow),
-    ],
-)
-def test_resumed_run_equals_an_uninterrupted_run(
-    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], kills: tuple[int, int]
-) -> None:
-    saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
-    saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
-    arguments = [*FIT_ECHO, "--trainer.max_steps=8", *saving, *options]
-    assert rnn_tasks(*arguments).status == 0
-    whole = without_clock(load(Path("lightning_logs/echo/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate(kills, start=1):
-
-        def kill(self: RunSummary, trainer: Any, *args: Any, step: int = killed_at) -> None:
-            if trainer.global_step == step:
-                raise Killed
-
-        with monkeypatch.context() as patch:
-            patch.setattr(RunSummary, "on_train_batch_start", kill)
-            with pytest.raises(Killed):
-                rnn_tasks(*arguments)
-        result = rnn_tasks("resume", "echo")
-        assert (result.status, result.err) == (0, "")
-        resumed = without_clock(load(Path(f"lightning_logs/echo/version_{run}/checkpoints/last.ckpt")))
-        for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks"):
-            assert equal(whole[part], resumed[part]), (killed_at, part)
-        assert not Path(f"lightning_logs/echo/version_{run + 1}").exists()
-
-
-@pytest.mark.parametrize("task", [pytest.param("time_machine", marks=pytest.mark.slow), "elman_grammar"])
-def test_resumed_run_on_text_equals_an_uninterrupted_run(
-    rnn_tasks: RnnTasks, monkeypatch: pytest.MonkeyPatch, task: str
-) -> None:
-    saving = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.filename=last"]
-    saving += ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.enable_version_counter=false"]
-    arguments = ["fit", "--config", task, *small(task), "--trainer.max_steps=10", "--model.dropout=0.4", *saving]
-    arguments += ["--trainer.val_check_interval=5"]
-    arguments += ["--data.epoch_length=7"] if task == "elman_grammar" else ["--data.batch_size=500"]  # 7 batches
-    assert rnn_tasks(*arguments).status == 0
-    whole = without_clock(load(Path(f"lightning_logs/{task}/version_0/checkpoints/last.ckpt")))
-    for run, killed_at in enumerate((2, 5, 9) if task == "time_machine" else (5, 9), start=1):
-
-        def kill(self: RunSummary, trainer: Any, *args: Any, step: int = killed_at) -> None:
-            if trainer.global_step == step:
-                raise Killed
-
-        with monkeypatch.context() as patch:
-            patch.setattr(RunSummary, "on_train_batch_start", kill)
-            with pytest.raises(Killed):
-                rnn_tasks(*arguments)
-        result = rnn_tasks("resume", task)
-        assert (result.status, result.err) == (0, "")
-        resumed = without_clock(load(Path(f"lightning_logs/{task}/version_{run}/checkpoints/last.ckpt")))
-        for part in ("state_dict", "optimizer_states", "lr_schedulers", "callbacks", "rnn_tasks"):
-            assert equal(whole[part], resumed[part]), (killed_at, part)
 
 
 @pytest.mark.parametrize("stopped", ["steps", "accuracy"])

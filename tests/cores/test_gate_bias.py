@@ -111,6 +111,13 @@ def test_chrono_needs_a_gate_that_keeps() -> None:
         ResetOnlyGRU(1, 3, gate_bias=Chrono(10))
 
 
+def test_biases_must_be_finite() -> None:
+    with pytest.raises(UsageError, match="the bias of update must be a finite number, got nan"):
+        GateBiases({"update": math.nan}).values(GRU_GATES, 3)
+    with pytest.raises(UsageError, match="max_delay must be a finite number, got inf"):
+        Chrono(math.inf).values(GRU_GATES, 3)
+
+
 def test_chrono_rejects_a_max_delay_of_2() -> None:
     with pytest.raises(UsageError, match="max_delay must be above 2, got 2"):
         LSTM(1, 3, recurrent_init=Normal(), gate_bias=Chrono(2))

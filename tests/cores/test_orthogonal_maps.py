@@ -1,4 +1,4 @@
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -7,10 +7,9 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import register_parametrization
 
 from rnn_tasks.cores import Elman, Henaff, Normal, Orthogonal, RecurrentInit
-from rnn_tasks.cores.orthogonal_maps import OrthogonalMap, product_of_reflections, skew_exponential
+from rnn_tasks.cores.orthogonal_maps import OrthogonalMap, OrthogonalMapName, product_of_reflections, skew_exponential
 
-Map = Literal["matrix_exp", "householder"]
-MAPS: tuple[Map, ...] = ("matrix_exp", "householder")
+MAPS: tuple[OrthogonalMapName, ...] = ("matrix_exp", "cayley", "householder")
 
 
 def skew_symmetric(size: int, norm: float, dtype: torch.dtype = torch.double) -> Tensor:
@@ -96,7 +95,7 @@ def test_product_of_reflections_has_a_second_derivative() -> None:
 
 @pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("dtype", [torch.float, torch.double])
-def test_orthogonal_map_equals_torch_for_the_same_weights(name: Map, dtype: torch.dtype) -> None:
+def test_orthogonal_map_equals_torch_for_the_same_weights(name: OrthogonalMapName, dtype: torch.dtype) -> None:
     theirs: Any = parametrizations.orthogonal(nn.Linear(12, 12, bias=False, dtype=dtype), orthogonal_map=name)
     chain = theirs.parametrizations.weight
     with torch.no_grad():
@@ -107,7 +106,7 @@ def test_orthogonal_map_equals_torch_for_the_same_weights(name: Map, dtype: torc
     torch.testing.assert_close(ours.weight, theirs.weight)
 
 
-@pytest.mark.parametrize("name", [*MAPS, "cayley"])
+@pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize("init", [Orthogonal(), Henaff(), Normal(0.5)])  # Normal is not orthogonal
 @pytest.mark.parametrize("num_layers", [1, 3])
 def test_orthogonal_map_has_the_initial_state_dict_of_torch(name: Any, init: RecurrentInit, num_layers: int) -> None:
@@ -124,7 +123,7 @@ def test_orthogonal_map_has_the_initial_state_dict_of_torch(name: Any, init: Rec
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_orthogonal_map_loads_a_state_dict_of_torch(name: Map) -> None:
+def test_orthogonal_map_loads_a_state_dict_of_torch(name: OrthogonalMapName) -> None:
     ours, theirs = Elman(3, 6, orthogonal_map=name, num_layers=2), Elman(3, 6, num_layers=2)
     for layer in range(2):
         parametrizations.orthogonal(theirs, f"weight_hh_l{layer}", name)
@@ -134,7 +133,7 @@ def test_orthogonal_map_loads_a_state_dict_of_torch(name: Map) -> None:
 
 
 @pytest.mark.parametrize("name", MAPS)
-def test_orthogonal_map_takes_an_assigned_matrix(name: Map) -> None:
+def test_orthogonal_map_takes_an_assigned_matrix(name: OrthogonalMapName) -> None:
     layer = Elman(3, 5, orthogonal_map=name)
     orthogonal = torch.linalg.qr(torch.randn(5, 5))[0]
     layer.weight_hh_l0 = orthogonal

@@ -141,6 +141,9 @@ def test_rotations_turn_each_plane_by_its_angle() -> None:
         (Orthogonal(gain=0.0), r"gain must be above 0, got 0\.0"),
         (Xavier(gain=-1.0), r"gain must be above 0, got -1\.0"),
         (Normal(std=0.0), r"std must be above 0, got 0\.0"),
+        (Normal(std=math.inf), "std must be a finite number, got inf"),
+        (Orthogonal(gain=math.nan), "gain must be a finite number, got nan"),
+        (Identity(scale=math.nan), "scale must be a finite number, got nan"),
     ],
 )
 def test_init_rejects_values_outside_their_bounds(init: RecurrentInit, message: str) -> None:

@@ -1,7 +1,6 @@
 """Shipped configs: their names, and their YAML merged as the command line merges it."""
 
 import copy
-import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 import yaml
 
 from rnn_tasks import cores, models, tasks
-from rnn_tasks.cli.parser import task_file
+from rnn_tasks.cli.overlays import KEPT, task_file
 from rnn_tasks.cli.shipped import CONFIGS
 
 TASKS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "watch"))
@@ -34,12 +33,12 @@ def compose(recipe: str, overlay: str) -> dict[str, Any]:
         overlay: The name of the overlay, such as ``gru``.
     """
     paths = [CONFIGS / f"{recipe}.yaml", CONFIGS / f"models/{overlay}.yaml"]
-    own = task_file(paths[1], paths[0])
+    own = task_file(paths[1], read_config(paths[1]), read_config(paths[0]))
     return merge(read_config(path) for path in [*paths, *([own] if own else [])])
 
 
 def merge(configs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return configs merged; later values win, and a new class keeps those arguments of the old one that it accepts."""
+    """Return configs merged; later values win, and a new class keeps only the arguments ``KEPT`` of the old one."""
     merged: dict[str, Any] = {}
     for config in configs:
         for key, value in config.items():
@@ -48,8 +47,7 @@ def merge(configs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
                 merged[key] = copy.deepcopy(value)
                 continue
             if short_name(value) not in ("", short_name(old)):
-                accepted = inspect.signature(class_named(short_name(value))).parameters
-                kept = {name: argument for name, argument in old.get("init_args", {}).items() if name in accepted}
+                kept = {name: argument for name, argument in old.get("init_args", {}).items() if name in KEPT}
                 old = {**old, "init_args": kept}
             merged[key] = merge([old, value])
     return merged

@@ -10,7 +10,7 @@ import torch
 from rnn_tasks.cores import Core, Elman
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.report.run_data import RunData, evaluation_batch
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 from rnn_tasks.tasks import Task
 from rnn_tasks.tasks.language_task import LanguageTask
 

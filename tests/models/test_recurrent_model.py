@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -5,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import LBFGS, SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
@@ -141,9 +142,143 @@ def test_lr_scheduler_is_passed_to_lightning_unchanged() -> None:
     assert groups_of(optimizer)["rest"]["lr"] == 0.25
 
 
-def test_lr_scheduler_passes_the_metric_that_it_monitors() -> None:
-    configured = model_of(lr_scheduler=partial(ReduceLROnPlateau, monitor="val/loss")).configure_optimizers()
-    assert configured["lr_scheduler"]["monitor"] == "val/loss"
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": partial(SGD, lr=-1.0)}, "model.optimizer: Invalid learning rate: -1.0"),
+        ({"optimizer": partial(Adam, betas=(1.5, 0.9))}, "model.optimizer: Invalid beta parameter at index 0: 1.5"),
+        ({"optimizer": partial(Adam, betas=())}, "model.optimizer: "),  # type: ignore[arg-type]
+        ({"optimizer": partial(Adam, weight_decay=-1.0)}, "model.optimizer: Invalid weight_decay value: -1.0"),
+        ({"optimizer": LBFGS}, "model.optimizer: LBFGS doesn't support per-parameter options"),
+        ({"schedule": partial(WarmupLinear, warmup=2.0)}, "model.schedule: warmup must be at least 0 and below 1"),
+        ({"lr_scheduler": partial(StepLR)}, "model.lr_scheduler: "),
+        (
+            {"lr_scheduler": partial(ReduceLROnPlateau, monitor="train/loss")},
+            "model.lr_scheduler: monitor must be a metric of the validation, such as val/loss; got train/loss",
+        ),
+    ],
+)
+def test_model_rejects_arguments_of_optimizer_and_schedule(options: dict[str, Any], message: str) -> None:
+    settings: dict[str, Any] = {"optimizer": partial(SGD, lr=0.5), **options}
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
+        SequenceTagger(CORES["Elman"], SPEC, **settings)
+
+
+class RateRecorder(Callback):
+    """Keeps the learning rate of the first group after each validation, and saves ``last.ckpt`` then."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rates: list[float] = []
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        trainer.save_checkpoint(self.folder / "last.ckpt")
+
+
+def rates_after_validations(
+    lr_scheduler: Callable[..., Any], folder: Path, epoch_sequences: int | None = None, **options: Any
+) -> list[float]:
+    """Train for six steps of two sequences, with a validation every two steps, and return the learning rates.
+
+    Args:
+        lr_scheduler: The schedule.
+        folder: Where to save ``last.ckpt``.
+        epoch_sequences: The sequences of an epoch; None for an endless epoch.
+        options: Options of the trainer; ``ckpt_path`` resumes a run.
+    """
+    task = Echo(delay=1, sequence_length=4, alphabet_size=3, batch_size=2, epoch_sequences=epoch_sequences,
+                val_sequences=4, min_eval_length=4, max_eval_length=4)  # fmt: skip
+    torch.manual_seed(0)
+    model = SequenceTagger(CORES["Elman"], task.spec, partial(SGD, lr=1.0), lr_scheduler=lr_scheduler)
+    recorder, ckpt_path = RateRecorder(folder), options.pop("ckpt_path", None)
+    settings = {"max_steps": 6, "val_check_interval": 2, "check_val_every_n_epoch": None, "num_sanity_val_steps": 0}
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[recorder],
+                      enable_checkpointing=False, enable_model_summary=False, **{**settings, **options})  # fmt: skip
+    trainer.fit(model, task, ckpt_path=ckpt_path)
+    return recorder.rates
+
+
+HALVED: Callable[..., Any] = partial(StepLR, step_size=1, gamma=0.5)
+# No loss is a thousand times smaller than the first, so each validation but the first halves the rate.
+PLATEAU: Callable[..., Any] = partial(
+    ReduceLROnPlateau, monitor="val/loss", factor=0.5, patience=0, threshold=0.999, threshold_mode="rel"
+)
+TORCH_PLATEAU: Callable[..., Any] = partial(
+    torch.optim.lr_scheduler.ReduceLROnPlateau, factor=0.5, patience=0, threshold=0.999
+)
+
+
+def test_lr_scheduler_steps_at_validations_of_an_endless_epoch(tmp_path: Path) -> None:
+    assert rates_after_validations(HALVED, tmp_path) == [0.5, 0.25, 0.125]
+
+
+def test_lr_scheduler_steps_once_in_each_epoch_that_ends(tmp_path: Path) -> None:
+    assert rates_after_validations(HALVED, tmp_path, epoch_sequences=6) == [1.0, 0.5, 0.25]  # epochs of three steps
+
+
+@pytest.mark.parametrize("schedule", [PLATEAU, TORCH_PLATEAU], ids=["lightning", "torch"])
+@pytest.mark.parametrize("epoch_sequences", [None, 6])
+def test_plateau_schedule_steps_at_every_validation(
+    tmp_path: Path, schedule: Callable[..., Any], epoch_sequences: int | None
+) -> None:
+    assert rates_after_validations(schedule, tmp_path, epoch_sequences) == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.parametrize("schedule", [HALVED, PLATEAU], ids=["steps", "plateau"])
+def test_resumed_lr_scheduler_has_the_rates_of_an_uninterrupted_run(
+    tmp_path: Path, schedule: Callable[..., Any]
+) -> None:
+    whole = rates_after_validations(schedule, tmp_path / "whole")
+    first = rates_after_validations(schedule, tmp_path / "part", max_steps=4)
+    last = tmp_path / "part" / "last.ckpt"
+    assert first + rates_after_validations(schedule, tmp_path / "part", ckpt_path=last) == whole
+
+
+def test_plateau_schedule_names_the_metrics_when_one_is_unknown(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no metric val/lost; set monitor to one of val/loss, "):
+        rates_after_validations(partial(ReduceLROnPlateau, monitor="val/lost"), tmp_path)
+
+
+def test_lr_scheduler_is_rejected_when_it_would_never_step(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="but this run has neither"):
+        rates_after_validations(HALVED, tmp_path, limit_val_batches=0)
+
+
+class ChangeRate(Callback):
+    """Sets the learning rate before training, as LearningRateFinder does: also of all groups of the optimizer."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, RecurrentModel)
+        pl_module.lr = 0.25
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = 0.25
+
+
+@pytest.mark.parametrize("schedule", [None, partial(WarmupLinear, warmup=0.0, floor=0.5)], ids=["constant", "linear"])
+def test_lr_attribute_governs_the_rates_of_all_groups(schedule: Any) -> None:
+    task = Echo(delay=1, sequence_length=4, alphabet_size=3, batch_size=2, val_sequences=2)
+    options: dict[str, Any] = {"recurrent_lr_factor": 0.1, "input_lr_factor": 3.0, "schedule": schedule}
+    model = SequenceTagger(CORES["Elman"], task.spec, partial(SGD, lr=1.0), **options)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+                      callbacks=[ChangeRate()], max_steps=2, limit_val_batches=0)  # fmt: skip
+    trainer.fit(model, task)
+    share = 1.0 if schedule is None else 0.5  # the schedule ends at half of the rate
+    rates = {group["name"]: group["lr"] for group in trainer.optimizers[0].param_groups}
+    expected = {"recurrent": 0.025, "input": 0.75, "rest": 0.25}
+    assert rates == pytest.approx({name: share * rate for name, rate in expected.items()})
+
+
+def test_memory_steps_counts_the_last_evaluation() -> None:
+    task = Echo(delay=1, sequence_length=4, alphabet_size=3, batch_size=2, val_sequences=5, test_sequences=7,
+                min_eval_length=4, max_eval_length=4)  # fmt: skip
+    model = SequenceTagger(CORES["Elman"], task.spec, partial(SGD, lr=0.1))
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+                      max_steps=2, val_check_interval=1, log_every_n_steps=1, enable_model_summary=False)  # fmt: skip
+    trainer.fit(model, task)
+    trainer.test(model, task, verbose=False)
+    assert model.memory_steps == {"train": 2 * 3, "val": 5 * 3, "test": 7 * 3}  # the first step is not scored
+    assert not any("memory_steps" in name for name in trainer.callback_metrics)
 
 
 def test_model_rejects_both_kinds_of_schedule_at_once() -> None:

@@ -89,6 +89,11 @@ def test_warmup_linear_rejects_values_outside_their_bounds(warmup: float, floor:
         WarmupLinear(optimizer(1.0), 10, warmup, floor)
 
 
+def test_milestones_reject_an_infinite_gamma() -> None:
+    with pytest.raises(UsageError, match="gamma must be a finite number, got inf"):
+        Milestones(optimizer(1.0), 10, steps=[1], gamma=float("inf"))
+
+
 def test_milestones_reject_a_gamma_of_0() -> None:
     with pytest.raises(UsageError, match=r"gamma must be above 0, got 0\.0"):
         Milestones(optimizer(1.0), 10, steps=[1], gamma=0.0)

@@ -43,6 +43,7 @@ def scores_by_loop(updates: list[tuple[Tensor, Tensor, Batch]], num_conditions: 
         "accuracy": correct.sum() / memory_steps.sum(),
         "worst_accuracy": min(accuracies.values()),
         "exact_match": exact_matches / sequences,
+        "memory_steps": memory_steps.sum(),
     }
     if num_conditions:
         scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in accuracies.items()}

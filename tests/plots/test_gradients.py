@@ -14,7 +14,7 @@ from rnn_tasks.plots.gradients import (
     draw_gradient_maps,
 )
 from rnn_tasks.plots.style import NARROW, WIDE
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

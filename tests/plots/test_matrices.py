@@ -4,7 +4,7 @@ from matplotlib.colors import to_rgb
 
 from rnn_tasks.plots.matrices import LEAST_ERROR, Spectrum, draw_eigenvalues, draw_norms
 from rnn_tasks.plots.style import NARROW, WIDE
-from rnn_tasks.runs.tensorboard_log import Curve
+from rnn_tasks.runs.curves import Curve
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])

@@ -19,8 +19,8 @@ from rnn_tasks.report.learning import baseline, learning_section, results, table
 from rnn_tasks.report.learning_curves import MAX_POINTS, learning_run, thinned
 from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
+from rnn_tasks.runs.curves import Curve
 from rnn_tasks.runs.find import RunLocation
-from rnn_tasks.runs.tensorboard_log import Curve
 from rnn_tasks.spec import Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
 from tests.helpers.report_runs import curve, make_run

@@ -34,11 +34,3 @@ def test_save_writes_the_logged_scalars(tmp_path: Path) -> None:
     assert written.Tags()["scalars"] == ["loss"]
     assert [(event.step, event.value) for event in written.Scalars("loss")] == [(0, 1.0), (1, 0.5)]
     assert [path.name.split(".")[0] for path in Path(logger.log_dir).iterdir()] == ["events"]
-
-
-def test_set_default_name_does_not_replace_a_name(tmp_path: Path) -> None:
-    unnamed, named = RunLogger(str(tmp_path)), RunLogger(str(tmp_path), "mine")
-    for logger in (unnamed, named):
-        logger.set_default_name("echo")
-    assert Path(unnamed.log_dir) == tmp_path / "echo" / "version_0"
-    assert Path(named.log_dir) == tmp_path / "mine" / "version_0"

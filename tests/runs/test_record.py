@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,51 +34,56 @@ def record(**changed: Any) -> RunRecord:
     return RunRecord(parser, parser.parse_object({**CONFIG, **changed}))
 
 
-def set_up(running: Trainer, *, stage: str = "fit") -> None:
-    for callback in running.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, RunRecord):
-            callback.setup(running, model_for(echo()), stage)
+def set_up(record: RunRecord, folder: Path | None, *, stage: str = "fit", **options: Any) -> None:
+    """Set up a trainer whose run has a folder."""
+    record.folder = folder
+    record.setup(trainer(record, **options), model_for(echo()), stage)
 
 
 def test_config_is_written_once(tmp_path: Path) -> None:
-    path = tmp_path / "run/version_0/config.yaml"
-    set_up(trainer(record(), folder=tmp_path))
+    path = tmp_path / "config.yaml"
+    set_up(record(), tmp_path)
     assert yaml.safe_load(path.read_text()) == CONFIG
     written = path.stat()
-    set_up(trainer(record(seed_everything=6), folder=tmp_path))
+    set_up(record(seed_everything=6), tmp_path)
     assert yaml.safe_load(path.read_text()) == CONFIG
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
-    assert [file.name for file in path.parent.iterdir() if "events" not in file.name] == ["config.yaml"]
+    assert [file.name for file in path.parent.iterdir()] == ["config.yaml"]
+
+
+def test_config_is_written_again_when_it_was_removed(tmp_path: Path) -> None:
+    run = record()
+    set_up(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    run.on_save_checkpoint(trainer(run), model_for(echo()), {})
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text()) == CONFIG
 
 
 def test_config_is_written_by_rank_zero_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "is_global_zero", False)
-        set_up(trainer(record(), folder=tmp_path))
+        set_up(record(), tmp_path)
         assert not list(tmp_path.rglob("config.yaml"))
-    set_up(trainer(record(), folder=tmp_path))
+    set_up(record(), tmp_path)
     assert len(list(tmp_path.rglob("config.yaml"))) == 1
 
 
 @pytest.mark.parametrize("stage", ["validate", "test", "predict"])
 def test_config_is_not_written_when_a_run_is_evaluated(tmp_path: Path, stage: str) -> None:
-    set_up(trainer(record(), folder=tmp_path), stage=stage)
+    set_up(record(), tmp_path, stage=stage)
     assert not list(tmp_path.rglob("config.yaml"))
 
 
-@pytest.mark.parametrize("options", [{}, {"fast_dev_run": True, "val_check_interval": 1}])
-def test_config_is_not_written_when_a_run_has_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
-) -> None:
+def test_config_is_not_written_when_a_run_has_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    set_up(trainer(record(), folder=tmp_path if options else None, **options))
+    set_up(record(), None)
     assert not list(tmp_path.rglob("config.yaml"))
 
 
 def test_text_values_and_hash_of_a_record_agree(tmp_path: Path) -> None:
     run = record()
-    set_up(trainer(run, folder=tmp_path))
-    folder = tmp_path / "run/version_0"
+    folder = tmp_path
+    set_up(run, folder)
     assert (folder / "config.yaml").read_text() == run.text
     assert run.values == read_config(folder) == CONFIG
     assert run.model_hash == config_hash(read_config(folder)["model"]) == config_hash(CONFIG["model"])

@@ -17,37 +17,69 @@ SECONDS = 60
 """Seconds to wait for the server to start."""
 
 
+class Server:
+    """A PostgreSQL server on the loopback interface.
+
+    Args:
+        programs: The folder of its programs.
+        folder: An empty folder for its data.
+    """
+
+    def __init__(self, programs: Path, folder: str) -> None:
+        self.programs, self.folder, self.port = programs, folder, free_port()
+        self.user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
+        self.url = f"postgresql://studies@127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+        if self.user is not None:
+            shutil.chown(folder, self.user)
+        make = [str(programs / "initdb"), "--pgdata", f"{folder}/data", "--username=studies", "--auth=trust"]
+        subprocess.run([*make, "--no-sync"], check=True, user=self.user, cwd=folder, capture_output=True)
+
+    def start(self) -> None:
+        """Start the server, and wait until it accepts connections."""
+        options = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder}
+        settings = [part for name, value in {**options, "fsync": "off"}.items() for part in ("-c", f"{name}={value}")]
+        command = [str(self.programs / "postgres"), "-D", f"{self.folder}/data", *settings]
+        log = Path(self.folder, "log")
+        with log.open("a") as output:
+            self.process = subprocess.Popen(command, user=self.user, cwd=self.folder, stderr=output)
+        deadline = time.monotonic() + SECONDS
+        ready = [str(self.programs / "pg_isready"), "--host=127.0.0.1", f"--port={self.port}", "--quiet"]
+        while subprocess.run(ready, check=False).returncode:
+            assert self.process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+    def stop(self, signum: int = signal.SIGINT) -> None:
+        """Stop the server.
+
+        Args:
+            signum: SIGINT ends all connections; SIGQUIT ends as in a power cut; SIGTERM waits for open connections.
+        """
+        assert self.process is not None
+        self.process.send_signal(signum)
+        self.process.wait()
+
+
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """Return the URL of a server on the loopback interface; skip without an installation of PostgreSQL."""
+def server() -> Iterator[Server]:
+    """Start a PostgreSQL server; skip without an installation of PostgreSQL."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
     if programs is None or not (programs / "initdb").is_file():
         pytest.skip("no PostgreSQL server in /usr/lib/postgresql: apt-get install postgresql")
-    user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
     with tempfile.TemporaryDirectory(prefix="rnn_tasks") as folder:
-        if user is not None:
-            shutil.chown(folder, user)
-        data, port = f"{folder}/data", free_port()
-        make = [str(programs / "initdb"), "--pgdata", data, "--username=studies", "--auth=trust", "--no-sync"]
-        subprocess.run(make, check=True, user=user, cwd=folder, capture_output=True)
-        options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder, "fsync": "off"}
-        settings = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
-        log = Path(folder, "log")
-        with log.open("w") as output:
-            server = subprocess.Popen(
-                [str(programs / "postgres"), "-D", data, *settings], user=user, cwd=folder, stderr=output
-            )
+        server = Server(programs, folder)
         try:
-            deadline = time.monotonic() + SECONDS
-            ready = [str(programs / "pg_isready"), "--host=127.0.0.1", f"--port={port}", "--quiet"]
-            while subprocess.run(ready, check=False).returncode:
-                assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.1)
-            yield f"postgresql://studies@127.0.0.1:{port}"
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # SIGTERM would wait for open connections
-            server.wait()
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql(server: Server) -> str:
+    """Return the URL of a PostgreSQL server."""
+    return server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -14,7 +14,8 @@ from rnn_tasks.runs.files import SUMMARY, write_atomically
 from rnn_tasks.studies.outcome import Failure, exit_failure, write_failure
 from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
 from rnn_tasks.studies.plan_file import read_plan
-from rnn_tasks.studies.queue import REASON, RunQueue, RunState
+from rnn_tasks.studies.queue import RunQueue, RunState
+from rnn_tasks.studies.rows import REASON
 from rnn_tasks.studies.worker import Worker, work_on
 from tests.helpers.command_line import RnnTasks
 from tests.helpers.studies import plan_file

@@ -8,7 +8,8 @@ import pytest
 
 from rnn_tasks.runs.files import CONFIG, SUMMARY
 from rnn_tasks.studies.plan_file import read_plan
-from rnn_tasks.studies.queue import RUN_NAME, RunQueue
+from rnn_tasks.studies.queue import RunQueue
+from rnn_tasks.studies.rows import RUN_NAME
 from tests.helpers.command_line import RnnTasks
 from tests.helpers.processes import wait_until
 from tests.helpers.studies import plan_file, start_worker

@@ -8,8 +8,9 @@ from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
 from rnn_tasks.studies.plan import Plan, Variant
-from rnn_tasks.studies.queue import RESULT, RunState
+from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.report import pictures
+from rnn_tasks.studies.rows import RESULT
 from rnn_tasks.studies.table import runs_table
 
 NETWORKS = tuple(Variant(name) for name in ("rnn", "qr", "gru", "lstm", "cayley"))

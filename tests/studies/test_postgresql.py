@@ -2,14 +2,20 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.studies.plan import Plan
-from rnn_tasks.studies.queue import RESULT, RUN_NAME, RunQueue, RunState
+from rnn_tasks.runs.files import SUMMARY, write_atomically
+from rnn_tasks.studies.plan import Plan, PlannedRun
+from rnn_tasks.studies.queue import RunQueue, RunState, Timing
+from rnn_tasks.studies.rows import RESULT, RUN_NAME
+from rnn_tasks.studies.worker import Worker, work_on
+from tests.studies.conftest import Server
 from tests.studies.fake_workers import KILLED, TOGETHER, TRAINED
 
 pytestmark = pytest.mark.slow
@@ -38,6 +44,30 @@ def test_killed_processes_do_each_run_once(url: str, tmp_path: Path) -> None:
     assert killed.count(-signal.SIGKILL) >= 5
     for plan in (TOGETHER, KILLED):
         assert_every_run_was_done_once(plan, url, tmp_path)
+
+
+def test_restart_of_the_server_ends_no_worker(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, trained = f"{server.url}/postgres", list[str]()
+    plan = replace(TOGETHER, name="restarted", seeds=(0,))
+    timing = Timing(poll=0.05, heartbeat=0.1, patience=60, first_pause=0.1)
+
+    def train(worker: Worker, run: PlannedRun, scratch_attempt: int = 0) -> None:
+        trained.append(run.name)
+        folder = worker.folder / run.name
+        folder.mkdir(parents=True)
+        write_atomically(folder / SUMMARY, '{"metrics": {"val/loss": 1.0}, "stopped": "steps", "steps": 4}')
+        if len(trained) in (1, 3):
+            server.stop(signal.SIGQUIT)  # while the other worker polls the database, or claims its run
+            threading.Timer(1, server.start).start()
+
+    monkeypatch.setattr(Worker, "train_or_resume", train)
+    assert work_on(plan, url, tmp_path / "runs", 2, timing=timing)
+    assert sorted(trained) == sorted(run.name for run in plan.runs())
+    error = capsys.readouterr().err
+    assert "does not answer" in error
+    assert "trying again for up to 60 seconds" in error
 
 
 def test_missing_server_is_reported_on_one_line(postgresql: str) -> None:

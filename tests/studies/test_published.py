@@ -11,7 +11,8 @@ from rnn_tasks.studies.published import Comparison, PublishedResult, RunCost, Ve
 from rnn_tasks.studies.published_file import published_from
 from rnn_tasks.studies.published_report import count_of, notes_of, results_csv, table_of
 from rnn_tasks.studies.published_values import metric_values
-from rnn_tasks.studies.queue import RESULT, RunState
+from rnn_tasks.studies.queue import RunState
+from rnn_tasks.studies.rows import RESULT
 from rnn_tasks.studies.table import runs_table
 
 TINY: dict[str, Any] = {

@@ -1,19 +1,22 @@
-import os
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
-from rnn_tasks.studies.queue import ATTEMPT, FROM_SCRATCH, REASON, RUN_NAME, TRANSIENT, RunQueue, RunState, Timing
-from rnn_tasks.studies.storage import WORKER, without_password
-from rnn_tasks.studies.worker_id import is_alive_here, is_dead, start_time
+from rnn_tasks.studies.queue import RunQueue, RunState, Timing
+from rnn_tasks.studies.rows import ATTEMPT, FROM_SCRATCH, HEARTBEAT, REASON, RUN_NAME, TRANSIENT, WORKER
+from rnn_tasks.studies.storage import first_line, without_password
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
 NAMES = [run.name for run in PLAN.runs()]
@@ -91,8 +94,7 @@ def test_run_of_dead_worker_is_repeated(url: str) -> None:
     queue.enqueue_missing()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    with pytest.warns(UserWarning, match="Heartbeat"):  # outside of optimize, so that the trial stays open
-        trial = queue.study.ask()
+    trial = queue.study.ask()
     run = queue.claim(trial)
     assert run is not None
     assert queue.states()[run.name] is RunState.RUNNING
@@ -148,8 +150,7 @@ def interrupted(trial: optuna.Trial, run: PlannedRun) -> float:
 def test_unclaimed_trial_of_dead_worker_is_released(url: str) -> None:
     queue = RunQueue(PLAN, url)
     queue.enqueue_missing()
-    with pytest.warns(UserWarning, match="Heartbeat"):
-        trial = queue.study.ask()
+    trial = queue.study.ask()
     lock = queue.file_lock
     queue.file_lock = None  # as with a database that has row locks: a worker may be claiming the trial
     queue.release_dead()
@@ -157,8 +158,7 @@ def test_unclaimed_trial_of_dead_worker_is_released(url: str) -> None:
     queue.timing = Timing(grace=-1)
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.FAIL
-    with pytest.warns(UserWarning, match="Heartbeat"):
-        trial = queue.study.ask()
+    trial = queue.study.ask()
     queue.timing, queue.file_lock = Timing(), lock
     queue.release_dead()
     assert queue.trials()[trial.number].state == TrialState.FAIL
@@ -196,16 +196,143 @@ def test_url_is_shown_without_password() -> None:
     assert without_password("sqlite:///a/study.db") == "sqlite:///a/study.db"
 
 
-def test_dead_and_living_workers_are_told_apart() -> None:
-    import socket
+def claimed_elsewhere(queue: RunQueue) -> optuna.Trial:
+    """Claim a run for a worker of another machine."""
+    queue.enqueue_missing()
+    trial = queue.study.ask()
+    assert queue.claim(trial) is not None
+    trial.set_user_attr(WORKER, "elsewhere:1:1")
+    return trial
 
-    here, me = socket.gethostname(), os.getpid()
-    assert not is_dead(f"{here}:{me}:{start_time(me)}")
-    assert is_dead(f"{here}:{me}:1") == bool(start_time(me))  # the ID was reused by a later process
-    assert is_alive_here(f"{here}:{me}:{start_time(me)}")
-    assert not is_alive_here(f"elsewhere:{me}:{start_time(me)}")
-    assert not is_dead(f"elsewhere:{me}:1")
-    assert not is_dead("")
+
+def test_worker_elsewhere_is_dead_after_silence_on_own_clock(url: str) -> None:
+    queue = RunQueue(PLAN, url, Timing(heartbeat=0.05, grace=0.1))
+    trial = claimed_elsewhere(queue)
+    for number in range(6):
+        time.sleep(0.06)
+        trial.set_user_attr(HEARTBEAT, number)  # longer than the grace period altogether
+        queue.release_dead()
+    assert queue.trials()[trial.number].state == TrialState.RUNNING
+    for _ in range(3):
+        assert queue.trials()[trial.number].state == TrialState.RUNNING
+        time.sleep(0.06)
+        queue.release_dead()
+    assert queue.trials()[trial.number].state == TrialState.FAIL
+
+
+def test_time_without_looks_at_a_worker_hardly_counts(url: str) -> None:
+    queue = RunQueue(PLAN, url, Timing(heartbeat=0.05, grace=0.15))
+    trial = claimed_elsewhere(queue)
+    queue.release_dead()
+    time.sleep(0.3)  # the database is away, or this worker trains
+    queue.release_dead()
+    assert queue.trials()[trial.number].state == TrialState.RUNNING
+
+
+def test_living_process_without_heartbeats_is_let_go_later(url: str) -> None:
+    queue = RunQueue(PLAN, url, Timing(heartbeat=10, grace=0.02))
+    queue.enqueue_missing()
+    trial = queue.study.ask()
+    assert queue.claim(trial) is not None
+    for seconds, state in ((0.1, TrialState.RUNNING), (0.12, TrialState.FAIL)):
+        queue.release_dead()
+        time.sleep(seconds)
+        queue.release_dead()
+        assert queue.trials()[trial.number].state == state
+
+
+def test_worker_counts_up_its_heartbeat(url: str) -> None:
+    queue = RunQueue(PLAN, url, Timing(heartbeat=0.02))
+    queue.enqueue_missing()
+    seen: list[int] = []
+
+    def do(trial: optuna.Trial, run: PlannedRun) -> float:
+        for _ in range(3):
+            seen.append(queue.trials()[trial.number].user_attrs.get(HEARTBEAT, 0))
+            time.sleep(0.1)
+        return 1.0
+
+    queue.do_next(do)
+    assert seen == sorted(set(seen))
+
+
+class Database:
+    """An operation on a database that fails for some time.
+
+    Args:
+        error: The error of the database's driver.
+        failures: The number of failures before the operation succeeds.
+    """
+
+    def __init__(self, error: Exception, failures: int) -> None:
+        self.error, self.failures, self.calls = error, failures, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.failures:
+            raise StorageInternalError("an exception is raised") from self.error
+        return "done"
+
+
+GONE = OperationalError("SELECT 1", None, Exception("server closed the connection unexpectedly"))
+LOCKED = OperationalError("SELECT 1", None, Exception("database is locked"))
+FULL = OperationalError("SELECT 1", None, Exception("could not extend file: No space left on device"))
+TABLE = OperationalError("SELECT 1", None, Exception("no such table: trials"))
+FAST = Timing(patience=0.2, first_pause=0.01, longest_pause=0.04)
+
+
+@pytest.mark.parametrize(("server", "error"), [("postgresql://me:secret@host/db", GONE), ("", LOCKED)])
+def test_operation_is_tried_again_with_growing_pauses(
+    url: str, server: str, error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = RunQueue(PLAN, url, FAST)
+    queue.url = server or url
+    begin = time.monotonic()
+    assert queue.patiently(Database(error, 3)) == "done"
+    assert time.monotonic() - begin >= 0.01 + 0.02 + 0.04
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "secret" not in lines[0]
+    always = Database(error, 1000)
+    with pytest.raises(StorageInternalError):
+        queue.patiently(always)
+    assert 5 <= always.calls <= 8
+
+
+@pytest.mark.parametrize(("server", "error"), [("postgresql://host/db", FULL), ("", TABLE)])
+def test_lasting_error_of_the_database_is_raised_at_once(url: str, server: str, error: Exception) -> None:
+    queue = RunQueue(PLAN, url)
+    queue.url = server or url
+    operation = Database(error, 1)
+    with pytest.raises(StorageInternalError):
+        queue.patiently(operation)
+    assert operation.calls == 1
+
+
+def test_interrupted_worker_does_not_wait_for_the_database(url: str) -> None:
+    stop = threading.Event()
+    queue = RunQueue(PLAN, url, stop=stop)
+    queue.url = "postgresql://host/db"
+    threading.Timer(0.05, stop.set).start()
+    begin = time.monotonic()
+    with pytest.raises(StorageInternalError):
+        queue.patiently(Database(GONE, 1000))
+    assert time.monotonic() - begin < Timing().patience / 10
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ModuleNotFoundError("No module named 'psycopg2'", name="psycopg2"), "rnn-tasks[postgresql]"),
+        (ModuleNotFoundError("No module named 'MySQLdb'", name="MySQLdb"), "No module named 'MySQLdb'"),
+        (ImportError("no pq wrapper available.\nAttempts made: ..."), "no pq wrapper available."),
+    ],
+)
+def test_only_a_missing_driver_is_said_to_be_missing(error: ImportError, text: str) -> None:
+    wrapped = ImportError("Failed to import DB access module.")
+    wrapped.__cause__ = error
+    assert text in first_line(wrapped)
+    assert ("its driver is not installed" in first_line(wrapped)) == ("postgresql" in text)
 
 
 def test_unusable_storage_is_reported_on_one_line(tmp_path: Path) -> None:

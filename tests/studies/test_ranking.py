@@ -4,8 +4,9 @@ from typing import Any
 import pandas as pd
 
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
-from rnn_tasks.studies.queue import DRAWN, RESULT, RunState
+from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, best_so_far, ranked, search_table
+from rnn_tasks.studies.rows import DRAWN, RESULT
 from rnn_tasks.studies.table import run_names, runs_table
 
 GRID = Plan("grid", "", (), {}, {"network": (Variant("rnn"), Variant("qr"), Variant("gru"))}, (0,), None, None)

@@ -9,6 +9,7 @@ import yaml
 from rnn_tasks.studies.plan import PlannedRun
 from rnn_tasks.studies.plan_file import STUDIES, read_plan, study_names
 from rnn_tasks.studies.published import SomeRuns
+from rnn_tasks.studies.published_file import RESULTS_FILE, read_published
 from rnn_tasks.studies.report import SUMMARY, write_study
 from rnn_tasks.studies.table import read_runs, run_names
 from rnn_tasks.studies.worker import work_on
@@ -56,6 +57,30 @@ def test_arguments_of_each_variant_are_accepted(name: str, number: int, rnn_task
     result = rnn_tasks(*plan.arguments(run, ["overlay.yaml"] if plan.overlay(run) else []), "--print_config")
     assert (result.status, result.err) == (0, "")
     assert "class_path: rnn_tasks.models" in result.out
+
+
+def test_changed_layer_names_its_recurrent_init() -> None:
+    overlays = [variant.overlay for axis in read_published(RESULTS_FILE).study.axes.values() for variant in axis]
+    for name in study_names():
+        for large in (False, True) if name in LARGE else (False,):
+            overlays += [variant.overlay for axis in read_plan(name, large).axes.values() for variant in axis]
+    cores = [overlay.get("model", {}).get("init_args", {}).get("core", {}) for overlay in overlays]
+    changed = [core["init_args"] for core in cores if "class_path" in core]
+    assert len(changed) == 6  # two each in copy_constraints and the published results, one each in copy_delays(_rates)
+    assert all("recurrent_init" in arguments for arguments in changed)
+
+
+@pytest.mark.parametrize("name", ["copy_delays", "copy_delays_rates"])
+def test_lstm_of_copy_delays_starts_as_torch(name: str, rnn_tasks: RnnTasks) -> None:
+    plan = read_plan(name)
+    run = next(run for run in plan.runs() if run.variants["method"].name == "lstm")
+    Path("overlay.yaml").write_text(yaml.safe_dump(plan.overlay(run)))
+    printed = yaml.safe_load(rnn_tasks(*plan.arguments(run, ["overlay.yaml"]), "--print_config").out)
+    core = printed["model"]["init_args"]["core"]
+    assert core["class_path"] == "rnn_tasks.cores.LSTM"
+    arguments = core["init_args"]
+    assert arguments == {**arguments, "hidden_size": 192, "recurrent_init": None, "input_scale": 1.0}
+    assert printed["constraint"] is None
 
 
 @pytest.mark.slow

@@ -1,16 +1,15 @@
 import re
 from itertools import pairwise
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import ElmanGrammar
 from rnn_tasks.texts.grammar import ELMAN
+from tests.helpers.trainers import trainer_of_rank
 
 SMALL = {"batch_size": 3, "sequence_length": 20, "epoch_length": 5, "val_characters": 400, "test_characters": 500,
          "baseline_characters": 20_000}  # fmt: skip
@@ -27,9 +26,7 @@ def finite(**arguments: Any) -> ElmanGrammar:
 
 def on_rank(task: ElmanGrammar, rank: int, world_size: int, trained_batches: int = 0) -> ElmanGrammar:
     """Attach a trainer of this rank to the task."""
-    progress = SimpleNamespace(total=SimpleNamespace(ready=trained_batches))
-    fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
-    task.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=world_size, fit_loop=fit_loop))
+    task.trainer = trainer_of_rank(rank, world_size, trained_batches)
     return task
 
 

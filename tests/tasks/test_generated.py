@@ -1,15 +1,14 @@
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from tests.helpers.trainers import trainer_of_rank
 
 
 def every_delay(**options: Any) -> VariableDelayEcho:
@@ -25,9 +24,7 @@ Make = Callable[..., GeneratedTask]
 
 def on_rank(task: GeneratedTask, rank: int = 0, world_size: int = 1, trained_batches: int = 0) -> GeneratedTask:
     """Attach a trainer of this rank to the task."""
-    progress = SimpleNamespace(total=SimpleNamespace(ready=trained_batches))
-    fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
-    task.trainer = cast(Trainer, SimpleNamespace(global_rank=rank, world_size=world_size, fit_loop=fit_loop))
+    task.trainer = trainer_of_rank(rank, world_size, trained_batches)
     return task
 
 

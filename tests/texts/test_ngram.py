@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rnn_tasks.errors import UsageError
+from rnn_tasks.texts.grammar import ELMAN
 from rnn_tasks.texts.ngram import NGram, best_order
 
 Symbols = NDArray[np.int64]
@@ -190,6 +191,42 @@ def test_best_order_equals_the_memory_of_the_text_plus_one() -> None:
     assert best_order(random.integers(20, size=2000), 20) == 1  # independent symbols
 
 
+def test_best_order_has_no_limit_on_a_grammar() -> None:
+    """The lowest of the losses of the orders 1 to 25, each from its own count."""
+    symbols = ELMAN.stream(1, 60_000, np.random.default_rng(0))[0]
+    start, end = symbols[:54_000], symbols[54_000:]
+    losses = NGram(start, 25, max_order=25).losses(end, start).mean(axis=1)
+    assert best_order(symbols, 25) == 1 + losses.argmin() > 6
+
+
+def test_best_order_tries_few_orders_of_a_periodic_text() -> None:
+    """From order 3 on, all predictions are right; the search ends although higher orders remain a little better."""
+    assert best_order(np.arange(5000) % 3, 3) < 10
+
+
+@pytest.mark.parametrize("chunk_length", [1, 7, 64, 500_000])
+@pytest.mark.parametrize("order", [1, 2, 5])
+def test_score_pieces_equals_pieces_scored_one_by_one(order: int, chunk_length: int) -> None:
+    counted, scored, _ = texts(4, seed=9)
+    model = NGram(counted, 4, max_order=5)
+    size = len(scored) - 1
+    layouts = {
+        "rows": (np.arange(0, size, 50), np.minimum(np.arange(50, size + 50, 50), size)),
+        "windows": (np.arange(size - 12), np.arange(12, size)),
+        "short pieces": (np.arange(0, size, 3), np.arange(0, size, 3) + np.arange(-(-size // 3)) % 2),
+        "beyond the end": (np.array([0, size, size + 5]), np.array([size, size, size])),
+    }
+    for starts, stops in layouts.values():
+        losses, correct = [], []
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            for end in range(start + 1, stop + 1):
+                distribution = model.probabilities(scored[max(start, end - order + 1) : end])
+                losses.append(-math.log(distribution[scored[end]]))
+                correct.append(distribution.argmax() == scored[end])
+        expected = (math.fsum(losses) / len(losses), sum(correct) / len(correct))
+        assert model.score_pieces(scored, order, starts, stops, chunk_length) == pytest.approx(expected)
+
+
 def test_best_order_uses_the_start_as_context_of_the_end() -> None:
     """The held-out end is one symbol, which depends on the symbol before it."""
     assert best_order(np.arange(20) % 2, 2, held_out=0.05) > 1
@@ -207,7 +244,7 @@ def test_best_order_is_1_for_a_short_text(length: int) -> None:
 
 @pytest.mark.parametrize("held_out", [0.001, 0.999])
 def test_best_order_keeps_a_symbol_in_each_part(held_out: float) -> None:
-    assert 1 <= best_order(np.arange(20) % 2, 2, held_out=held_out) <= 6
+    assert 1 <= best_order(np.arange(20) % 2, 2, held_out=held_out) <= 20
 
 
 def test_invalid_arguments_raise() -> None:

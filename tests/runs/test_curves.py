@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.runs.tensorboard_log import read_curves, read_log
+from rnn_tasks.runs.curves import read_curves, read_log
 
 
 def test_read_curves_joins_the_curves_of_a_resumed_run(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Tests of the pages in docs/: links, and tables that must equal their data."""
+
+import csv
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from rnn_tasks.studies.published_file import RESULTS_FILE, read_published
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the source distribution has no docs/")
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page: its headings as GitHub names them, and its ``<a id="...">``."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+def rows_of(table: str, page: Path) -> list[list[str]]:
+    """Return the cells of the body of the first table on a page whose heading line begins with ``table``."""
+    lines = page.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(table))
+    end = next(number for number in range(start, len(lines)) if not lines[number].startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[start + 2 : end]]
+
+
+def shown(steps: list[tuple[float, str]]) -> str:
+    """Return the median of steps with the range, from pairs of a number to sort by and a text."""
+    texts = [text for _, text in sorted(steps)]
+    middle = texts[len(texts) // 2]
+    return middle if texts[0] == texts[-1] else f"{middle} ({texts[0]} to {texts[-1]})"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not re.match(r"https?:", target):
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), target
+            assert not anchor or anchor in anchors(file), target
+
+
+def test_cited_articles_are_on_the_page_of_references() -> None:
+    references = (DOCS / "references.md").read_text()
+    sources = [*(ROOT / "rnn_tasks").rglob("*.py"), *(ROOT / "configs").rglob("*.yaml"), *PAGES]
+    addresses = {
+        address.rstrip(".,:;)")
+        for source in sources
+        for address in re.findall(r"https://(?:doi\.org|arxiv\.org/abs)/[^\s>\"`]+", source.read_text())
+    }
+    assert len(addresses) > 20
+    assert {address for address in addresses if address not in references} == set()
+
+
+def test_references_are_complete() -> None:
+    entries = re.split(r"^- ", (DOCS / "references.md").read_text(), flags=re.MULTILINE)[1:]
+    assert len(entries) > 30
+    for entry in entries:
+        text = " ".join(entry.split())
+        assert re.match(r'<a id="[\w-]+"></a>', text), text
+        assert "Used for:" in text, text
+        assert re.search(r"\b(1[89]|20)\d\d\b|without .*year|nor year", text), text
+
+
+def test_readme_has_at_most_160_lines() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 160
+
+
+def test_copy_delays_table_equals_its_runs() -> None:
+    steps: dict[tuple[str, int], list[tuple[float, str]]] = defaultdict(list)
+    with (DOCS / "copy_delays.csv").open() as file:
+        for run in csv.DictReader(file):
+            solved = run["verdict"] == "solved"
+            step = int(run["solved_at"] if solved else run["steps"])
+            text = f"{step}" if solved else f"> {step}"
+            steps[run["method"], int(run["delay"])].append((step + (0 if solved else 10_000), text))
+            assert not solved or float(run["test/accuracy"]) >= 0.99
+    rows = rows_of("| method | delay 1 |", DOCS / "copy_delays.md")
+    delays = (1, 50, 100, 200, 500, 1000, 2000)
+    for row in rows:
+        method, cells = row[0].strip("`"), row[1:]
+        assert cells == [shown(steps.pop((method, delay), [(0, "not run")])) for delay in delays], method
+    assert not steps
+
+
+def test_networks_table_equals_its_runs() -> None:
+    runs: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    with (DOCS / "networks.csv").open() as file:
+        for run in csv.DictReader(file):
+            runs[run["overlay"], run["task"]].append(run)
+    for row in rows_of("| `MODEL=` | recurrence", DOCS / "networks.md"):
+        for task, cell in zip(("copy", "echo", "variable_delay_echo"), row[-3:], strict=True):
+            three = runs.pop((row[0].strip("`"), task))
+            assert [run["seed"] for run in three] == ["0", "1", "2"]
+            solved = [run for run in three if run["verdict"] == "solved"]
+            if len(solved) == 3:
+                expected = shown([(int(run["solved_at"]), f"{int(run['solved_at']):,}") for run in three])
+            else:
+                accuracies = ", ".join(f"{float(run['test_worst_accuracy']):.3f}" for run in three)
+                expected = f"> {int(three[0]['max_steps']):,} ({len(solved)} of 3 solved): {accuracies}"
+            assert cell == expected, (row[0], task)
+    assert not runs
+
+
+def test_reproduce_page_lists_the_published_results() -> None:
+    published = {result.name: result for result in read_published(RESULTS_FILE).results}
+    page = DOCS / "reproduce.md"
+    counts: dict[tuple[bool, str], int] = defaultdict(int)
+    for name, what, value, ours, difference, tolerance, verdict, source in rows_of("| result | what |", page):
+        result = published.pop(name)
+        assert (what, value, source) == (result.what, result.published, result.source)
+        assert tolerance == str(result.tolerance)
+        median = float(ours.split()[0])
+        assert float(difference) == pytest.approx(result.distance(median), abs=1.01 * 10**-result.decimals)
+        assert (abs(result.distance(median)) <= result.tolerance + 1e-9) == (verdict == "within")
+        counts[source.startswith("not published"), verdict] += 1
+    assert not published
+    assert dict(counts) == {(False, "within"): 20, (False, "outside"): 4, (True, "within"): 6}
+    text = " ".join(page.read_text().split())
+    assert "Of the 30 results, 24 are published: 20 are within their tolerance and 4 are outside." in text
+    assert "24 published results: 20 within, 4 outside. 6 unpublished results: 6 within." in text
