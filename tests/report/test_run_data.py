@@ -20,6 +20,7 @@ from rnn_tasks.report.run_data import (
     run_labels,
     short_core,
 )
+from rnn_tasks.runs.curves import CURVES
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import RunLocation, find_run, read_config
 from rnn_tasks.tasks import Copy, Echo, Text, VariableDelayEcho
@@ -77,8 +78,8 @@ def test_run_labels_name_layer_and_constraint_or_start(trained_logs: Path) -> No
 def test_load_runs_lists_missing_parts(echo: RunLocation, tmp_path: Path) -> None:
     folder = copied(echo, tmp_path)
     (folder / "summary.json").unlink()
-    for events in folder.glob("events*"):
-        events.unlink()
+    for logged in (folder / CURVES, *folder.glob("events*")):
+        logged.unlink()
     config = read_config(folder)
     config["data"]["init_args"]["delay"] = -1
     (folder / CONFIG).write_text(yaml.safe_dump(config))
