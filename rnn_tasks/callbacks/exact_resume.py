@@ -30,8 +30,6 @@ class ExactResume(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
             check_callbacks(trainer)
-            if trainer.ckpt_path:
-                before_restoring(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         for logger in trainer.loggers:
@@ -46,6 +44,7 @@ class ExactResume(Callback):
         checkpoint["rng"] = states
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        before_restoring(trainer, checkpoint)
         self.states = checkpoint.get("rng", [])
         self.loaded = {name: checkpoint[name] for name in OPTIMIZER_STATE if name in checkpoint}
 

@@ -1,8 +1,8 @@
 """Checks of a config that the parser does not make, or whose errors nobody would understand."""
 
 import difflib
+import importlib
 import inspect
-import pydoc
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -13,6 +13,9 @@ from rnn_tasks.errors import UsageError, shown
 
 CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 """The keys of a section that names a class."""
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that NumPy accepts."""
 
 
 def check_sections(config: Mapping[Any, Any], options: Collection[str]) -> None:
@@ -78,6 +81,19 @@ def suggestion(name: str, names: Collection[str]) -> str:
     return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
+def check_seed(seed: object) -> None:
+    """Check the seed of a run.
+
+    Args:
+        seed: The value of ``seed_everything``.
+
+    Raises:
+        UsageError: The seed is a number out of NumPy's bounds.
+    """
+    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed_everything must be at least 0 and at most {MAX_SEED}, got {seed}")
+
+
 def check_nulls(config: Namespace, groups: Mapping[str, object]) -> None:
     """Check that no argument of a class is null whose type does not allow it; the parser accepts null everywhere.
 
@@ -127,9 +143,10 @@ def locate(path: str) -> object:
     Args:
         path: The path, such as ``torch.optim.Adam``.
     """
+    module, _, name = path.rpartition(".")
     try:
-        return pydoc.locate(path)
-    except pydoc.ErrorDuringImport:
+        return getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
         return None
 
 

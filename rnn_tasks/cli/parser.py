@@ -17,7 +17,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from rnn_tasks.cli.checks import CLASS_KEYS, check_nulls, check_sections, locate, suggestion
+from rnn_tasks.cli.checks import CLASS_KEYS, check_nulls, check_sections, check_seed, locate, suggestion
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import drop_replaced_arguments, is_published, task_file
 from rnn_tasks.cli.shipped import shipped, shipped_names
@@ -125,6 +125,7 @@ class Parser(LightningArgumentParser):
             return super().parse_args(args, namespace, **kwargs)
         config = super().parse_args(with_drops(args), namespace, **kwargs)
         try:
+            check_seed(config.get("seed_everything"))
             check_nulls(config, {"trainer": Trainer})
         except UsageError as error:
             self.error(str(error))

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -103,6 +104,11 @@ class CLI(LightningCLI):
         parser.commands = self.commands
         parser.add_config_argument()
         return parser
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the option for the seed; Lightning's help says that true draws a seed, which it does not."""
+        help_text = "Seed, 0 to 4294967295; true: the environment variable PL_GLOBAL_SEED, or 0; false: no seed."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=help_text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the trainer's, and link the task's spec to the model."""
@@ -362,6 +368,15 @@ def one_line(error: Exception) -> Exception:
     return error
 
 
+def report_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Print the traceback of an error that ended a thread, unless a file cannot be written.
+
+    TensorBoard writes in a thread, and raises such an error again when the next value is logged.
+    """
+    if not issubclass(error.exc_type, OSError):
+        threading.__excepthook__(error)
+
+
 def require_no_stray_checkpoint(folder: Path) -> None:
     """Fail if Lightning would load a checkpoint of a SLURM job that the user has not named.
 
@@ -409,6 +424,7 @@ def run_trainer(
         commands: Commands that are not the trainer's, with their descriptions, for the help.
         folder: Folder of the new run; None for the next free one of the task.
     """
+    threading.excepthook = report_thread_error
     # Hide advertisements, and messages that repeat the closing lines.
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -17,7 +17,8 @@ from rnn_tasks.models.schedules import Schedule
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import Baseline, Batch, TaskSpec
-from rnn_tasks.tasks import Task
+from rnn_tasks.tasks import LanguageTask, Task
+from rnn_tasks.tasks.task import notify
 
 
 class LanguageModel(RecurrentModel):
@@ -25,7 +26,7 @@ class LanguageModel(RecurrentModel):
 
     If a batch continues the previous batch, the network starts from the previous state, detached from its graph;
     otherwise from zero. Training, validation and test have separate states. Checkpoints hold the state of training, so
-    that a resumed run continues in the middle of a text.
+    that a resumed run continues in the middle of a text, unless an option that determines the rows has changed.
 
     Metrics of each stage: ``loss`` (nats per character), ``perplexity`` (``exp(loss)``), ``bits_per_character``
     (``loss / ln 2``) and ``accuracy``, all computed from sums over characters. The stage ``train`` is one batch;
@@ -142,8 +143,12 @@ class LanguageModel(RecurrentModel):
         self.epoch_sums = torch.zeros(2, dtype=dtype, device=self.device)
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         if restored is not None and self.trainer.ckpt_path and len(restored["train"]) == world_size:
-            self.carried["train"] = map_state(restored["train"][rank], lambda values: values.to(self.device))
             self.epoch_sums.copy_(restored["sums"][rank])
+            layout = self._layout()
+            if restored.get("layout", layout) == layout:
+                self.carried["train"] = map_state(restored["train"][rank], lambda values: values.to(self.device))
+            else:
+                notify("the rows of the text are other ones than before: the network starts from a state of zeros")
 
     def on_train_epoch_end(self) -> None:
         """Log the mean loss over all characters of the epoch."""
@@ -162,13 +167,17 @@ class LanguageModel(RecurrentModel):
             processes = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(processes, this_process)
         states, sums = zip(*processes, strict=True)
-        checkpoint[CHECKPOINT_KEY] |= {"train": list(states), "sums": list(sums)}
+        checkpoint[CHECKPOINT_KEY] |= {"train": list(states), "sums": list(sums), "layout": self._layout()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the training state of the checkpoint until training starts."""
         super().on_load_checkpoint(checkpoint)
         stored = checkpoint.get(CHECKPOINT_KEY, {})
         self.restored = stored if "train" in stored else None
+
+    def _layout(self) -> list[Any] | None:
+        task = getattr(self.trainer, "datamodule", None)
+        return task.layout if isinstance(task, LanguageTask) else None
 
 
 def per_character(loss: float) -> dict[str, float]:

@@ -120,7 +120,7 @@ class LanguageTask(Task):
         network, text = spec.vocabulary, self.vocabulary
         require(network is not None, "the network was not trained on text: use it with the task that it was trained on")
         assert network is not None
-        if network.characters == text.characters:
+        if network == self._network_vocabulary or network.characters == text.characters:
             return self.spec
         new, missing = network.unknown(text.characters), text.unknown(network.characters)
         if for_training:
@@ -140,11 +140,19 @@ class LanguageTask(Task):
         return self.spec
 
     @property
+    def layout(self) -> list[Any]:
+        """The values that determine the position of each row of each training batch in the text."""
+        rows, batches = self.batch_size * self.world[1], self.train_dataloader().length
+        return [rows, self.sequence_length, batches, self.sampling, self.random_offset, self.seed]
+
+    @property
     def fingerprint(self) -> str | None:
         """A hash of the training and validation texts; None if the options of the task determine the texts."""
         texts = hashlib.sha256()
         for split in ("train", "val"):
-            texts.update(self.symbols(split).numpy().tobytes())
+            symbols = self.symbols(split).numpy()
+            texts.update(f"{split} {len(symbols)} ".encode())
+            texts.update(symbols.tobytes())
         return texts.hexdigest()
 
     def state_dict(self) -> dict[str, Any]:
@@ -160,12 +168,13 @@ class LanguageTask(Task):
         Raises:
             UsageError: The text has changed.
         """
-        fitting = self.trainer is None or self.trainer.state.fn == TrainerFn.FITTING
-        if fitting and state_dict.get("fingerprint") not in (None, self.fingerprint):
-            raise UsageError(
-                "the text has changed since the checkpoint was saved: use the same file and the same options of data, "
-                "or train from scratch with rnn-tasks fit"
-            )
+        if self.trainer is not None and self.trainer.state.fn not in (None, TrainerFn.FITTING):
+            return  # a network can be measured on any text
+        require(
+            state_dict.get("fingerprint") in (None, self.fingerprint),
+            "the text has changed since the checkpoint was saved: use the same file and the same options of data, or "
+            "train from scratch with rnn-tasks fit",
+        )
 
     @property
     def floor(self) -> float | None:

@@ -36,6 +36,10 @@ class Task(LightningDataModule, ABC):
         """
         return self.baseline
 
+    def __str__(self) -> str:
+        """Return the name of the class; Lightning would list the data loaders, and cannot describe a ``Batch``."""
+        return type(self).__name__
+
     @property
     def name(self) -> str:  # type: ignore[override]  # Lightning defines this attribute and does not use it
         """The class name in snake case, used in the names of the config and of the run folder.

@@ -13,6 +13,7 @@ from torch.optim import Adam
 
 from rnn_tasks.callbacks import ExactResume
 from rnn_tasks.cores import GRU, LSTM, Core, Elman, Foreign, map_state
+from rnn_tasks.errors import UsageError
 from rnn_tasks.models import LanguageModel
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
@@ -107,7 +108,8 @@ def test_measures_are_means_over_all_characters() -> None:
     assert set(measures) == {"loss", "perplexity", "bits_per_character", "accuracy"}
 
 
-def test_epoch_measures_are_means_over_all_characters() -> None:
+@pytest.mark.parametrize("limit", [4, 3])
+def test_epoch_measures_are_means_over_all_characters(limit: int) -> None:
     losses: list[float] = []
 
     class RecordLosses(Callback):
@@ -116,11 +118,11 @@ def test_epoch_measures_are_means_over_all_characters() -> None:
         ) -> None:
             losses.append(outputs["loss"].item())
 
-    fit_trainer = trainer(RecordLosses(), max_steps=8)  # two epochs of four batches
+    fit_trainer = trainer(RecordLosses(), max_steps=2 * limit, limit_train_batches=limit)  # two epochs
     task = grammar()
     fit_trainer.fit(language_model(spec=task.spec), task)
-    assert len(losses) == 8
-    mean = sum(losses[4:]) / 4
+    assert len(losses) == 2 * limit
+    mean = sum(losses[limit:]) / limit
     assert fit_trainer.callback_metrics["train_epoch/loss"].item() == pytest.approx(mean, rel=1e-5)
     assert fit_trainer.callback_metrics["train_epoch/perplexity"].item() == pytest.approx(math.exp(mean), rel=1e-5)
 
@@ -141,14 +143,16 @@ class KillAt(Callback):
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")  # all trainings write into the same folder
+@pytest.mark.parametrize("limit", [1.0, 3])
 @pytest.mark.parametrize(("core", "step"), [("LSTM", 5), ("GRU", 6), ("Elman", 7), ("Foreign", 4)])
-def test_killed_run_resumes_to_identical_weights(tmp_path: Path, core: str, step: int) -> None:
+def test_killed_run_resumes_to_identical_weights(tmp_path: Path, core: str, step: int, limit: float) -> None:
     def train(*callbacks: Callback, resume: bool = False) -> tuple[Trainer, LanguageModel]:
         torch.manual_seed(1)
         task = grammar()
         model = language_model(core, spec=task.spec, dropout=0.4)
         checkpoints = ModelCheckpoint(tmp_path, "last", every_n_train_steps=1, enable_version_counter=False)
-        fit_trainer = trainer(ExactResume(), checkpoints, *callbacks, max_steps=11, enable_checkpointing=True)
+        options: dict[str, Any] = {"max_steps": 11, "enable_checkpointing": True, "limit_train_batches": limit}
+        fit_trainer = trainer(ExactResume(), checkpoints, *callbacks, **options)
         fit_trainer.fit(model, task, ckpt_path=tmp_path / "last.ckpt" if resume else None)
         return fit_trainer, model
 
@@ -186,6 +190,70 @@ def test_second_fit_does_not_continue_the_state_of_the_first() -> None:
     model.load_state_dict(weights)
     total, _ = model.summed_loss(batch._replace(continues=False), "test")
     assert losses[0].item() == pytest.approx(total.item() / batch.targets.numel())
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 5}, {"batch_size": 1}, {"sequence_length": 7}, {"seed": 1}], ids=str
+)
+def test_resumed_run_on_other_rows_starts_from_zero(
+    options: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = grammar()
+    model = language_model(spec=task.spec)
+    fit_trainer = trainer(max_steps=2)
+    fit_trainer.fit(model, task)
+    fit_trainer.save_checkpoint(tmp_path / "model.ckpt")
+    losses: list[float] = []
+
+    class RecordLosses(Callback):
+        def on_train_batch_end(
+            self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
+            losses.append(outputs["loss"].item())
+
+    task = grammar(**options)
+    batch = task.train_batch(2)
+    assert batch.continues
+    total, _ = model.summed_loss(batch._replace(continues=False), "test")
+    resumed = language_model(spec=task.spec)
+    trainer(RecordLosses(), max_steps=3).fit(resumed, task, ckpt_path=tmp_path / "model.ckpt")
+    assert losses == [pytest.approx(total.item() / batch.targets.numel())]
+    assert "note: the rows of the text are other ones than before" in capsys.readouterr().err
+
+
+def text_task(folder: Path, name: str, text: str) -> Text:
+    (folder / name).write_text(text)
+    return Text(str(folder / name), batch_size=2, sequence_length=5, eval_batch_size=2, val_share=0.2, test_share=0.2)
+
+
+def test_network_is_tested_on_another_text(tmp_path: Path) -> None:
+    """The letters keep their symbols; a text with other letters is not mistaken for the text of the training."""
+    task = text_task(tmp_path, "a.txt", "abcab cabca bc " * 30)
+    model = LanguageModel(partial(GRU, hidden_size=16), task.spec, partial(Adam, lr=0.02))
+    trainer(max_steps=150).fit(model, task)
+
+    def tested(text: str) -> float:
+        return trainer().test(model, text_task(tmp_path, "b.txt", text), verbose=False)[0]["test/loss"]
+
+    same = tested("abcab cabca bc " * 30)
+    assert same < 0.2
+    assert tested("bcabc abcab ca " * 30) > 5 * same  # the same letters in other places
+    assert tested("dabcab cabca bc " * 30) < 1.5  # one letter is unknown; all others would get another symbol
+    assert tested("xyzxy zxyzx yz " * 30) > 3
+
+
+def test_training_on_another_text_raises(tmp_path: Path) -> None:
+    task = text_task(tmp_path, "a.txt", "abcab cabca bc " * 30)
+    model = language_model(spec=task.spec)
+    fit_trainer = trainer(max_steps=2)
+    fit_trainer.fit(model, task)
+    fit_trainer.save_checkpoint(tmp_path / "model.ckpt")
+    with pytest.raises(UsageError, match="this text has new characters 'xyz' and no characters 'abc'"):
+        trainer().fit(model, text_task(tmp_path, "b.txt", "xyzxy zxyzx yz " * 30))
+    changed = text_task(tmp_path, "a.txt", "bcabc cabca bc " * 30)
+    with pytest.raises(UsageError, match="the text has changed since the checkpoint was saved"):
+        trainer(max_steps=4).fit(model, changed, ckpt_path=tmp_path / "model.ckpt")
+    trainer().test(model, changed, ckpt_path=tmp_path / "model.ckpt", verbose=False)  # measures on the changed text
 
 
 def test_checkpoint_holds_the_training_state(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import LanguageTask
-from rnn_tasks.tasks.language_task import SAMPLINGS, Sampling, cut
+from rnn_tasks.tasks.language_task import SAMPLINGS, Sampling, cut, encoded
 from tests.helpers.trainers import trainer_of_rank
 
 # Characters, rows and steps: with and without remainder, with rows of minimal length, with one row, with one step.
@@ -594,3 +594,115 @@ def test_unknown_sampling_raises() -> None:
 def test_negative_seed_raises() -> None:
     with pytest.raises(UsageError, match="seed must be at least 0, got -1"):
         StringTask(seed=-1)
+
+
+def test_symbols_are_the_smallest_signed_integers() -> None:
+    for size, dtype in ((3, torch.int8), (127, torch.int8), (128, torch.int16), (32768, torch.int32)):
+        text = "".join(map(chr, range(1, size + 1)))
+        symbols = encoded(text, Vocabulary(text))
+        assert symbols.dtype == dtype
+        assert torch.equal(symbols.long(), torch.arange(1, size + 1))
+        assert encoded(chr(size + 1), Vocabulary(text)).tolist() == [0]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+def test_encoded_equals_the_vocabulary_in_any_script(chunk: int) -> None:
+    text = "Да, نعم 😀👩\u200d👩 e\u0301\n\t\ud7ff\uffff" * 3
+    for vocabulary in (Vocabulary.from_text(text), Vocabulary("😀e Д"), Vocabulary("")):
+        assert encoded(text, vocabulary, chunk).tolist() == vocabulary.encode(text).tolist()
+
+
+def test_batches_are_64_bit_integers() -> None:
+    task = StringTask("abcab" * 9, "abcab", "abcab")
+    for batch in (task.train_batch(0), next(iter(task.val_dataloader())), next(iter(task.test_dataloader()))):
+        assert batch.inputs.dtype == batch.targets.dtype == torch.long
+
+
+def network_spec(characters: str) -> TaskSpec:
+    return StringTask(characters).spec
+
+
+def test_text_is_encoded_for_another_network(capsys: pytest.CaptureFixture[str]) -> None:
+    task = StringTask("abcab" * 9, "abdab", "xbcxy")
+    own_loss = task.baseline.loss
+    for _ in range(2):
+        assert task.adapt_to(network_spec("cbqa")) == task.spec == network_spec("cbqa")
+    assert capsys.readouterr().err == (
+        "note: the network was not trained on the characters 'dxy': it reads them as <unk>\n"
+    )
+    assert task.symbols("test").tolist() == [0, 2, 1, 0, 0]
+    # The same n-gram, counted and scored with the symbols of the network.
+    other = StringTask("abcab" * 9, "ab?ab", "?bc??")
+    other.adapt_to(network_spec("cbqa"))
+    assert task.baseline == other.baseline
+    assert task.baseline.loss != own_loss
+
+
+def test_network_of_the_same_characters_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    task = StringTask("abcab" * 9, "abcab", "abcab")
+    symbols = task.symbols("test")
+    for for_training in (False, True):
+        assert task.adapt_to(network_spec("abc"), for_training) == task.spec
+    assert task.symbols("test") is symbols
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("characters", "difference"),
+    [
+        ("ab", "new characters 'c'"),
+        ("abcde", "no characters 'de'"),
+        ("xyz\n", "new characters 'abc' and no characters 'xyz\\\\n'"),
+        ("cab", "another order"),
+        ("abc" + "".join(map(chr, range(0x400, 0x450))), "no characters '" + "".join(map(chr, range(0x400, 0x41E)))),
+    ],
+)
+def test_training_does_not_continue_on_other_characters(characters: str, difference: str) -> None:
+    task = StringTask("abcab" * 9, "abcab", "abcab")
+    with pytest.raises(UsageError, match=f"^the network was trained on another text: this text has {difference}") as e:
+        task.adapt_to(network_spec(characters), for_training=True)
+    assert "\n" not in str(e.value)
+
+
+def test_network_that_was_not_trained_on_text_raises() -> None:
+    with pytest.raises(UsageError, match="the network was not trained on text"):
+        StringTask("abcab", "abc", "abc").adapt_to(TaskSpec(4, 4))
+
+
+def test_training_does_not_continue_on_a_changed_text() -> None:
+    state = StringTask("abcab" * 9, "abcab", "abcab").state_dict()
+    same = StringTask("abcab" * 9, "abcab", "cbabc", batch_size=3)  # the test text has no effect on training
+    same.load_state_dict(state)
+    same.load_state_dict({})  # a checkpoint of version 0.1.0
+    for texts in (("abcac" * 9, "abcab"), ("abcab" * 9, "abcac"), ("abcab" * 8 + "abca", "babcab")):
+        with pytest.raises(UsageError, match="the text has changed since the checkpoint was saved"):
+            StringTask(*texts, "abcab").load_state_dict(state)
+
+
+@pytest.mark.parametrize("text", ["aaaaaaaaaaaa", "            "])
+def test_text_of_a_single_symbol_raises(text: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"the training text has a single symbol \\('{text[0]}'\\), so there is nothing"
+    ):
+        StringTask(text, text, text).check()
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_baseline_of_a_periodic_text_is_above_zero(sampling: Sampling) -> None:
+    """A share of the baseline's loss is then finite, although the n-gram makes no error."""
+    task = StringTask("abc" * 900, "abc" * 20, "abc" * 20, sampling)
+    assert 0.001 <= task.baseline.loss < 0.1 or sampling != "sequential"
+    assert 0 < task.baseline.learning_loss < 1.1  # type: ignore[operator]
+    assert task.baseline.loss > 0
+
+
+@pytest.mark.parametrize("limit", [2, 3])
+def test_layout_changes_with_the_positions_of_the_rows(limit: int) -> None:
+    def layout(limit: float = 1.0, **options: Any) -> list[Any]:
+        task = StringTask("abcab" * 9, "abcab", "abcab", **options)
+        task.trainer = trainer_of_rank(limit_train_batches=limit)
+        return task.layout
+
+    assert layout() == layout(eval_batch_size=5) != layout(limit)
+    for options in ({"batch_size": 1}, {"sequence_length": 3}, {"sampling": "random"}, {"seed": 1}):
+        assert layout(**options) != layout()

@@ -1,8 +1,10 @@
 import math
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -190,3 +192,82 @@ def test_missing_path_raises_and_names_the_option(path: str | None) -> None:
 def test_value_out_of_bounds_raises(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         Text(**arguments)
+
+
+def test_min_count_above_all_counts_raises(tmp_path: Path) -> None:
+    task = Text(write_file(tmp_path, TEXT_100), min_count=100_000, batch_size=2, sequence_length=4)
+    with pytest.raises(UsageError, match=r"the training text has a single symbol \('<unk>'\), so there is nothing"):
+        task.check()
+
+
+@pytest.mark.parametrize(
+    ("content", "cleaning", "characters"),
+    [
+        ("Эй, жлоб! Где туз?\r\n" * 9, "letters", " бгдежзйлотуэ"),
+        ("\ufeffسمك ، فيل\u064f\n" * 9, "letters", " \u0633\u0641\u0643\u0644\u0645\u064a\u064f"),
+        ("a👩\u200d🚀b e\u0301\n" * 9, "none", "\n abe\u0301\u200d👩🚀"),
+        ("ΟΔΟΣ ΔΟΣΕ\n" * 9, "lower", "\n \u03b4\u03b5\u03bf\u03c2\u03c3"),
+        ("\u0130 I\n" * 9, "lower", "\n i\u0307"),
+        ("漢字かな文\n" * 9, "letters", " かな字文漢"),
+        ("a\x0b\x85\u2028\x1bb\n" * 9, "none", "\n\x0b\x1bab\x85\u2028"),
+    ],
+)
+def test_texts_in_any_script_are_read(content: str, cleaning: Any, characters: str, tmp_path: Path) -> None:
+    path = write_file(tmp_path, content)
+    task = Text(path, cleaning, batch_size=2, sequence_length=4, eval_batch_size=2)
+    task.check()
+    assert task.vocabulary.characters == characters
+    assert task.vocabulary.decode(task.symbols("train").tolist()) == task.text("train")
+    for split in ("val", "test"):
+        baseline = task.baseline_on(split)
+        assert 0 < baseline.loss < 20
+        assert 0 <= baseline.accuracy <= 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_file_of_another_encoding_raises(encoding: str, tmp_path: Path) -> None:
+    message = error_of(Text(write_file(tmp_path, ("Où est l'été?\n" * 9).encode(encoding))))
+    assert re.search(r"is not (UTF-8 )?text: (byte|character) \d+ is ", message)
+
+
+def test_sequence_longer_than_the_text_raises(tmp_path: Path) -> None:
+    for options in ({"sequence_length": 1000, "batch_size": 1}, {"sequence_length": 2, "batch_size": 5000}):
+        for sampling in ("sequential", "random", "windows"):
+            task = Text(write_file(tmp_path, TEXT_100), sampling=sampling, **options)  # type: ignore[arg-type]
+            if sampling == "windows" and options["batch_size"] == 5000:
+                task.check()  # a single smaller batch
+                continue
+            with pytest.raises(UsageError, match="the training text has 80 characters, too few for a batch of"):
+                task.check()
+
+
+def test_baseline_is_counted_on_the_end_of_a_long_text(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "abab" * 500 + "abba" * 500)
+    whole, end = (Text(path, baseline_characters=size, val_share=0.1) for size in (10_000, 1000))
+    assert len(whole.baseline_symbols) == 3200
+    assert whole.vocabulary.decode(end.baseline_symbols.tolist()) == whole.text("train")[-1000:]
+    assert end.baseline.loss < whole.baseline.loss
+    with pytest.raises(UsageError, match="baseline_characters must be at least 2, got 1"):
+        Text(path, baseline_characters=1)
+
+
+@pytest.mark.slow  # reads 20 MB
+def test_long_text_needs_few_bytes_per_character(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At most 12 bytes per character, also for a text with characters that Python stores in 4 bytes."""
+    words = [f"{a}{b}{c}" for a in "theory" for b in "aeiou" for c in "nrst"]
+    text = "😀 " + " ".join(np.random.default_rng(0).choice(words, 2_500_000))
+    task = Text(write_file(tmp_path, text * 2))
+    num_characters = 2 * len(text)
+    del text
+    tracemalloc.start()
+    try:
+        task.check()
+        read = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        assert task.baseline_on("val").loss < 3
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read < 12 * num_characters
+    assert peak < 12 * num_characters + 500e6  # the n-gram: a constant for 2,048,000 characters
+    assert capsys.readouterr().err.startswith(f"note: reading {task.path} (20 MB)\n")
