@@ -18,7 +18,7 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -45,6 +45,9 @@ __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
 LIGHTNING = Path(lightning.__file__).parent
 """The folder of Lightning's code."""
 
+
+RANK_ZERO = "lightning.pytorch.utilities.rank_zero"
+"""The name of the logger of Lightning's messages."""
 
 SPAWN = "processes that are started by spawn cannot receive the run: use --trainer.strategy ddp or ddp_fork"
 
@@ -152,10 +155,10 @@ class CLI(LightningCLI):
             raise UsageError(brief(str(error))) from error
         except (RuntimeError, MemoryError) as error:  # sizes that do not fit into memory, among others
             raise UsageError(brief(str(error)) or "out of memory") from error
-        check_callbacks(self.trainer)
         constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
+        check_callbacks(self.trainer)
         if getattr(self.datamodule, "seed", 0) is None:
             self.datamodule.seed = int(self.section.get("seed_everything") or 0)
 
@@ -169,6 +172,8 @@ class CLI(LightningCLI):
             )
         if str(options.strategy).startswith("ddp_spawn"):
             raise UsageError(SPAWN)
+        if options.profiler is not None:  # its report is printed by this logger
+            logging.getLogger(RANK_ZERO).setLevel(logging.INFO)
         trains = self.subcommand == "fit"
         checkpoints = trains and options.enable_checkpointing is not False
         callbacks = as_list(options.callbacks)
@@ -207,7 +212,7 @@ class CLI(LightningCLI):
         if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
             self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if config["ckpt_path"] is None:
-            require_no_stray_checkpoint(Path(self.trainer.default_root_dir))
+            require_no_stray_checkpoint(self.trainer)
         elif Path(config["ckpt_path"]).is_file():
             self.load_weights(Path(config["ckpt_path"]), for_training=True)
         if record is not None and is_rank_zero():
@@ -298,7 +303,7 @@ class CLI(LightningCLI):
     def before_validate(self) -> None:
         """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
         config = self.config_init[str(self.subcommand)]
-        require_no_stray_checkpoint(Path(self.trainer.default_root_dir))
+        require_no_stray_checkpoint(self.trainer)
         if config["ckpt_path"]:
             self.load_weights(Path(config["ckpt_path"]))
             config["ckpt_path"] = None
@@ -335,6 +340,8 @@ class CLI(LightningCLI):
                     f"training cannot continue from {checkpoint}: it was saved with other options or by another "
                     "version, or is damaged"
                 ) from error
+            if isinstance(error, OSError) and error.errno and not error.filename and record is not None:
+                error.filename = str(record.folder)  # TensorBoard does not say which file it cannot write
             raise one_line(error) from error
         finally:
             if self.lock is not None:
@@ -377,18 +384,25 @@ def report_thread_error(error: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(error)
 
 
-def require_no_stray_checkpoint(folder: Path) -> None:
-    """Fail if Lightning would load a checkpoint of a SLURM job that the user has not named.
+def require_no_stray_checkpoint(trainer: Trainer) -> None:
+    """Fail if Lightning would load a checkpoint that the user has not named.
 
     Args:
-        folder: The folder in which Lightning looks for it, ``trainer.default_root_dir``.
+        trainer: The trainer, which was not given a checkpoint.
 
     Raises:
-        UsageError: There is such a checkpoint.
+        UsageError: There is such a checkpoint: of a SLURM job, in ``trainer.default_root_dir``, or of an
+            OnExceptionCheckpoint.
     """
     if SLURMEnvironment.detect():
-        for path in sorted(folder.glob("hpc_ckpt_*.ckpt")):
+        for path in sorted(Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt")):
             raise UsageError(f"in a SLURM job Lightning would load {path}: move it, or set trainer.default_root_dir")
+    for callback in callbacks_of(trainer, OnExceptionCheckpoint):
+        if Path(callback.ckpt_path).is_file():
+            raise UsageError(
+                f"Lightning would load {callback.ckpt_path}, which OnExceptionCheckpoint saved in another run: move "
+                f"it, or continue with --ckpt_path {callback.ckpt_path}"
+            )
 
 
 def run_of_job(runs: Path, record: RunRecord) -> Path | None:
@@ -426,12 +440,15 @@ def run_trainer(
     """
     threading.excepthook = report_thread_error
     # Hide advertisements, and messages that repeat the closing lines.
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+    for name in (RANK_ZERO, "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning uses a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     # A resumed run is meant to find its own checkpoints.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    # OnExceptionCheckpoint and LearningRateFinder have checkpoints of their own.
+    for message in (r"`\.fit\(ckpt_path=", "The dirpath has changed from"):
+        warnings.filterwarnings("ignore", message, UserWarning)
     if resumed is not None:  # the arguments are not those of the process
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
     return CLI(resumed, args, only_test, commands, folder)

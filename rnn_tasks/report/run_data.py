@@ -200,7 +200,7 @@ def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     config = {**config, "seed_everything": seed}
     if not trust:
         require_known_classes(config, place.folder)
-    network = load_network(place, trust)
+    network = load_network(place, trust, must_be_finite=False)
     if not summary:
         missing.append(f"verdict and test results: the run has no {SUMMARY} yet; resume the run to complete it")
     task = attempt(missing, "parts that need the data of the task", lambda: build_task(config, network.spec))

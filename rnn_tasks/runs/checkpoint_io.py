@@ -108,6 +108,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             path: The file.
         """
         target = Path(path)
+        if not is_url(str(path)) and not os.path.lexists(target):
+            return
         reason = "it is not a checkpoint in a folder of this run"
         if self._is_known(str(path)) and (target.is_file() or not target.exists()):
             try:

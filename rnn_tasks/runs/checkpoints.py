@@ -72,6 +72,8 @@ def training_state_problem(checkpoint: Mapping[str, Any]) -> str | None:
     Returns:
         The end of a sentence about the checkpoint, such as ``its loops are missing or damaged``.
     """
+    if not {"loops", "optimizer_states"} & checkpoint.keys():
+        return "it holds weights, but no state of the optimizer and loops"
     for name, is_valid in TRAINING_STATE.items():
         if not is_valid(checkpoint.get(name)):
             return f"its {name} is missing or damaged"

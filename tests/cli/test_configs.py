@@ -52,6 +52,8 @@ def test_a_task_trains_and_leaves_a_whole_run_folder(trained_logs: Path, task: s
         "config.yaml",
         "summary.json",
         "checkpoints",
+        "curves.jsonl",
+        ".lock",
     }
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 

@@ -22,7 +22,8 @@ from tests.helpers.other_device import on_other_device, remove_operations
 
 
 def nearly_orthogonal(size: int) -> Tensor:
-    return torch.linalg.qr(torch.randn(size, size))[0] + 0.01 * torch.randn(size, size)
+    orthogonal: Tensor = torch.linalg.qr(torch.randn(size, size))[0]
+    return orthogonal + 0.01 * torch.randn(size, size)
 
 
 def skew_symmetric(size: int) -> Tensor:

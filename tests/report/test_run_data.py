@@ -76,8 +76,8 @@ def test_run_labels_name_layer_and_constraint_or_start(trained_logs: Path) -> No
 def test_load_runs_lists_missing_parts(echo: RunLocation, tmp_path: Path) -> None:
     folder = copied(echo, tmp_path)
     (folder / "summary.json").unlink()
-    for events in folder.glob("events*"):
-        events.unlink()
+    for log in (*folder.glob("events*"), *folder.glob("curves*")):
+        log.unlink()
     config = read_config(folder)
     config["data"]["init_args"]["delay"] = -1
     (folder / CONFIG).write_text(yaml.safe_dump(config))
