@@ -172,8 +172,6 @@ class CLI(LightningCLI):
             )
         if str(options.strategy).startswith("ddp_spawn"):
             raise UsageError(SPAWN)
-        if options.profiler is not None:  # its report is printed by this logger
-            logging.getLogger(RANK_ZERO).setLevel(logging.INFO)
         trains = self.subcommand == "fit"
         checkpoints = trains and options.enable_checkpointing is not False
         callbacks = as_list(options.callbacks)

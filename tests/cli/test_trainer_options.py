@@ -26,6 +26,21 @@ from tests.helpers.option_runs import (
 from tests.helpers.processes import finish, start
 
 
+class PrintMessages(logging.Handler):
+    """Prints the messages of Lightning, whose own handler writes to the stream that was open when it was imported."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage())
+
+
+@pytest.fixture(autouse=True)
+def printed_messages() -> Iterator[None]:
+    handler, logger = PrintMessages(), logging.getLogger("lightning.pytorch")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
 @pytest.fixture(autouse=True)
 def settings_of_torch() -> Iterator[None]:
     """Restore what options of the trainer set for the whole process, and for the processes that it starts."""
