@@ -24,6 +24,7 @@ from tests.helpers.option_runs import (
 
 MODULE = """
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.callbacks import BaseFinetuning, BasePredictionWriter, Checkpoint, LambdaCallback, ProgressBar
 
