@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -137,8 +138,13 @@ def test_not_null_follows_types_and_default_values() -> None:
     assert not {"foreach", "fused", "params"} & not_null(torch.optim.Adam)
 
 
+def section(**values: Any) -> Namespace:
+    """Return a section of a parsed config."""
+    return Namespace(**values)  # type: ignore[no-untyped-call]
+
+
 def test_check_nulls_reaches_nested_classes() -> None:
-    bias = Namespace(class_path="rnn_tasks.cores.Orthogonal", init_args=Namespace(gain=None))
-    core = Namespace(class_path="rnn_tasks.cores.GRU", init_args=Namespace(recurrent_init=bias, gate_bias=None))
+    bias = section(class_path="rnn_tasks.cores.Orthogonal", init_args=section(gain=None))
+    core = section(class_path="rnn_tasks.cores.GRU", init_args=section(recurrent_init=bias, gate_bias=None))
     with pytest.raises(UsageError, match=r"^cores\.recurrent_init\.gain must not be null"):
-        check_nulls(Namespace(cores=[core]), {})
+        check_nulls(section(cores=[core]), {})

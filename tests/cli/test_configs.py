@@ -54,8 +54,6 @@ def test_a_task_trains_and_leaves_a_whole_run_folder(trained_logs: Path, task: s
         "curves.jsonl",
         "summary.json",
         "checkpoints",
-        "curves.jsonl",
-        ".lock",
     }
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
