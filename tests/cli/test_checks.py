@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -138,7 +139,11 @@ def test_not_null_follows_types_and_default_values() -> None:
 
 
 def test_check_nulls_reaches_nested_classes() -> None:
-    bias = Namespace(class_path="rnn_tasks.cores.Orthogonal", init_args=Namespace(gain=None))
-    core = Namespace(class_path="rnn_tasks.cores.GRU", init_args=Namespace(recurrent_init=bias, gate_bias=None))
-    with pytest.raises(UsageError, match=r"^cores\.recurrent_init\.gain must not be null"):
-        check_nulls(Namespace(cores=[core]), {})
+    scale = namespace(class_path="rnn_tasks.cores.Orthogonal", init_args=namespace(gain=None))
+    core = namespace(class_path="rnn_tasks.cores.GRU", init_args=namespace(recurrent_init=scale, gate_bias=None))
+    with pytest.raises(UsageError, match=r"^core\.recurrent_init\.gain must not be null"):
+        check_nulls(namespace(core=core), {})
+
+
+def namespace(**values: Any) -> Namespace:
+    return Namespace(**values)  # type: ignore[no-untyped-call]
