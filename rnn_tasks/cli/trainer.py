@@ -32,12 +32,12 @@ from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
-from rnn_tasks.runs.checkpoints import read_checkpoint, training_state_problem
+from rnn_tasks.runs.checkpoints import callback_problem, read_checkpoint, training_state_problem
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import is_rank_zero
 from rnn_tasks.runs.record import RunRecord, run_record
-from rnn_tasks.runs.trained_network import current_names
+from rnn_tasks.runs.trained_network import current_names, load_weights
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
@@ -208,12 +208,12 @@ class CLI(LightningCLI):
                 self.resumed = run_of_job(runs, record)
             if self.resumed is not None:
                 self.load_last(self.resumed, record)
-        if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
-            self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if config["ckpt_path"] is None:
             require_no_stray_checkpoint(self.trainer)
         elif Path(config["ckpt_path"]).is_file():
             self.load_weights(Path(config["ckpt_path"]), for_training=True)
+        if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
+            self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if record is not None and is_rank_zero():
             folder = self.resumed or new_folder(self.trainer, runs, self.folder)
             self.lock = use_folder(self.trainer, record, folder)
@@ -245,18 +245,22 @@ class CLI(LightningCLI):
         """
         checkpoint = read_checkpoint(path)
         try:
-            self.model.load_state_dict(current_names(checkpoint["state_dict"]))
+            load_weights(self.model, current_names(checkpoint["state_dict"]))
         except (RuntimeError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{path} does not fit this network: its model has other options; use the config.yaml of its run"
             ) from error
-        if for_training and (problem := training_state_problem(checkpoint)) is not None:
-            raise UsageError(f"training cannot continue from {path}: {problem}")
+        if for_training:
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+            problem = training_state_problem(checkpoint) or callback_problem(checkpoint, callbacks)
+            if problem is not None:
+                raise UsageError(f"training cannot continue from {path}: {problem}")
 
     def before_validate(self) -> None:
         """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
         config = self.config_init[str(self.subcommand)]
         require_no_stray_checkpoint(self.trainer)
+        self.trainer.precision_plugin.convert_module(self.model)
         if config["ckpt_path"]:
             self.load_weights(Path(config["ckpt_path"]))
             config["ckpt_path"] = None
