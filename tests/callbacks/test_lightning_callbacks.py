@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch.callbacks as lightning_callbacks
 import pytest
@@ -23,6 +24,7 @@ from tests.helpers.option_runs import (
 
 MODULE = """
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.callbacks import BaseFinetuning, BasePredictionWriter, Checkpoint, LambdaCallback, ProgressBar
 
@@ -138,7 +140,7 @@ def finds_a_rate(folder: Path, fitted: CommandResult) -> None:
     assert rates["rest"] != pytest.approx(0.02)
 
 
-OBSERVING = {
+OBSERVING: dict[str, dict[str, Any]] = {
     PREFIX + "Callback": {},
     "my_callbacks.NoCheckpoint": {},
     PREFIX + "EarlyStopping": {"monitor": "val/loss", "patience": 9},
