@@ -76,7 +76,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint with :func:`read_tensors`, without paths of unknown files in the states of callbacks.
 
         Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of
-        checkpoints in or below the folder of the file or one of :attr:`folders`.
+        checkpoints directly in the folder of the file or in one of :attr:`folders`.
 
         Args:
             path: The file.
@@ -127,7 +127,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return replace_folder(state, HERE, str(folder))
 
     def _is_known(self, text: str, *more_folders: Path) -> bool:
-        """Return whether a path is a known folder, or that of a checkpoint in or below a known folder.
+        """Return whether a path is a known folder, or that of a checkpoint directly in a known folder.
 
         Args:
             text: The path.
@@ -138,8 +138,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             path = Path(text).resolve()
             known = {*self.folders, *(folder.resolve() for folder in more_folders)}
-            is_below = any(path.is_relative_to(folder) for folder in known)  # "{val/loss}" in a name makes a folder
-            return path in known or (is_below and path.suffix == SUFFIX and not path.is_dir())
+            return path in known or (path.parent in known and path.suffix == SUFFIX and not path.is_dir())
         except (OSError, ValueError, RuntimeError):  # no system accepts this path
             return False
 
