@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import optuna
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
@@ -63,11 +62,6 @@ TABLE = {
         "cores/scan.py",
         lambda: torch._C,
         "tells whether a transform of torch.func is active, which must see every step",
-    ),
-    "_get_stale_trial_ids": Use(
-        "studies/storage.py",
-        lambda: optuna.storages.RDBStorage,
-        "overridden: a worker of a suspended machine is not dead",
     ),
 }
 

@@ -1,6 +1,8 @@
 """Tests of whole processes: distributed training, concurrent starts, signals, and the wheel."""
 
 import json
+import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 import torch
 
 from tests.helpers.command_line import SMALL, small
-from tests.helpers.processes import finish, start
+from tests.helpers.processes import environment_of, finish, start
 
 pytestmark = pytest.mark.slow
 
@@ -228,3 +230,86 @@ def test_wheel_trains_in_another_folder(tmp_path: Path) -> None:
     status, _, err = finish(start(work, "fit", "--config", "echo", *SMALL, first=tmp_path / "installed"))
     assert (status, err) == (0, "")
     assert (work / "lightning_logs/echo/version_0/summary.json").is_file()
+
+
+WATCH = """
+from lightning.pytorch import Callback
+
+import own_helper
+
+class Watch(Callback):
+    def on_train_end(self, trainer, pl_module):
+        print("watched", own_helper.WORD)
+"""
+
+ACCIDENTS = ("copy", "random", "typing", "regex", "toml", "pandas", "tensorflow", "psutil", "lightning", "yaml")
+"""Names of files that replace a module of Python or of a package, or that some package looks for."""
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """Return a folder with files that must not be imported, and with a callback that may."""
+    for name in ACCIDENTS:
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py was imported')")
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton/__init__.py").write_text("raise SystemExit('triton was imported')")
+    (tmp_path / "own_watch.py").write_text(WATCH)
+    (tmp_path / "own_helper.py").write_text("WORD = 'well'")
+    return tmp_path
+
+
+FROM_CODE = "import sys; from rnn_tasks.commands import main; sys.argv[0] = 'rnn-tasks'; main()"
+
+
+@pytest.mark.parametrize("by", [["-m", "rnn_tasks"], ["-c", FROM_CODE]])
+def test_files_of_the_working_folder_are_not_imported(trap: Path, by: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *filter(None, sys.path), ""])}
+    fit = ["fit", "--config", "echo", *SMALL, "--trainer.callbacks+=own_watch.Watch"]
+    commands = [["study", "list"], ["--help"], fit, ["respond", "echo", "abc"], ["resume", "echo"], ["analyze", "echo"]]
+    for arguments in commands if by[0] == "-m" else [fit]:
+        command = [sys.executable, *by, *arguments]
+        result = subprocess.run(command, cwd=trap, env=environment, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, ""), arguments
+        assert ("watched well" in result.stdout) == (arguments is fit)
+
+
+@pytest.mark.parametrize("streams", ["<&- >&- 2>&-", "| head -n 1"])
+def test_run_ends_as_usual_when_nobody_reads(tmp_path: Path, streams: str) -> None:
+    command = shlex.join([sys.executable, "-m", "rnn_tasks", "fit", "--config", "echo", *SMALL])
+    script = f"({command}; echo $? >status) {streams}"
+    subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment_of(), check=True, stdout=subprocess.DEVNULL)
+    assert (tmp_path / "status").read_text() == "0\n"
+    run = tmp_path / "lightning_logs/echo/version_0"
+    assert json.loads((run / "summary.json").read_text())["stopped"] == "steps"
+    assert (run / "checkpoints/last.ckpt").stat().st_size > 1000
+
+
+def test_respond_ends_quietly_when_nobody_reads(trained_logs: Path) -> None:
+    script = f"yes abc | {shlex.join([sys.executable, '-m', 'rnn_tasks', 'respond', 'echo'])} | head -c 5"
+    folder = trained_logs.parent
+    result = subprocess.run(
+        ["sh", "-c", script], cwd=folder, env=environment_of(), capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (len(result.stdout), result.stderr) == (5, "")
+
+
+def test_letters_that_the_output_lacks_are_escaped(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("съешь ещё этих мягких французских булок " * 60, encoding="utf-8")
+    environment = {**environment_of(), "PYTHONIOENCODING": "cp1252", "LC_ALL": "C"}
+    options = [*small("text"), "--data.path=text.txt", "--data.cleaning=none"]
+    for arguments in (["fit", "--config", "text", *options], ["generate", "text", "--length=9"]):
+        command = [sys.executable, "-m", "rnn_tasks", *arguments]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "\\u0441" in result.stdout
+
+
+def test_deleted_working_folder_is_reported_in_one_line(tmp_path: Path) -> None:
+    program = shlex.join([sys.executable, "-m", "rnn_tasks"])
+    script = f"rmdir {shlex.quote(str(tmp_path))}; {program} --version; {program} study list"
+    result = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environment_of(), capture_output=True, text=True, check=False
+    )
+    assert result.stdout.startswith("rnn-tasks ")
+    assert result.stderr == "rnn-tasks: error: the working folder has been deleted; change to a folder that exists\n"
+    assert result.returncode == 2

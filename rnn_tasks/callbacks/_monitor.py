@@ -17,6 +17,9 @@ from rnn_tasks.cores import Core
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
+from rnn_tasks.plots.images import any_script, make_texts_safe
+from rnn_tasks.printable import printable
+from rnn_tasks.runs.logger import CurveLogger
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -98,6 +101,27 @@ def tensorboard_writers(trainer: Trainer) -> list[SummaryWriter]:
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
+def takes_texts(trainer: Trainer) -> bool:
+    """Return whether a logger of the run stores texts."""
+    return any(isinstance(logger, TensorBoardLogger | CurveLogger) for logger in trainer.loggers)
+
+
+def log_text(trainer: Trainer, name: str, text: str) -> None:
+    """Give a text to all loggers that store texts.
+
+    Args:
+        trainer: The trainer.
+        name: The name of the text.
+        text: The text.
+    """
+    text = printable(text, "\n")
+    for writer in tensorboard_writers(trainer):
+        writer.add_text(name, f"```\n{text}\n```", trainer.global_step)
+    for logger in trainer.loggers:
+        if isinstance(logger, CurveLogger):
+            logger.log_text(name, text, trainer.global_step)
+
+
 def add_picture(writer: SummaryWriter, tag: str, figure: "Figure", step: int) -> None:
     """Write a figure as an image to TensorBoard, and free the figure.
 
@@ -106,8 +130,10 @@ def add_picture(writer: SummaryWriter, tag: str, figure: "Figure", step: int) ->
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    make_texts_safe(figure)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    with any_script():
+        canvas.draw()  # type: ignore[no-untyped-call]
     colours = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     writer.add_image(tag, colours, step, dataformats="HWC")
     figure.clear()
@@ -176,7 +202,9 @@ class Monitor(Callback, ABC):
         """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.validations, self.shown_at = 0, None
+        self.shown_at = None
+        if not trainer.ckpt_path:
+            self.validations = 0
         network = require_network(pl_module, type(self).__name__)
         with observing(pl_module):  # on every rank, so that an unsupported layer stops all ranks
             self.sequences = fixed_sequences(trainer, pl_module, self.num_sequences, type(self).__name__)
@@ -233,6 +261,12 @@ class Monitor(Callback, ABC):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.sequences = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.validations = state_dict.get("validations", 0)  # version 0.1.0 did not save the number
 
     def _measure(self, trainer: Trainer, model: LightningModule) -> dict[str, Tensor]:
         network = network_of(model)

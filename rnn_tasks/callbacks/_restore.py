@@ -1,5 +1,8 @@
 """Checks of Lightning's callbacks, and what they do not restore themselves when a run is resumed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import (
     BaseFinetuning,
@@ -12,6 +15,7 @@ from lightning.pytorch.callbacks import (
 )
 
 from rnn_tasks.callbacks._hooks import callbacks_of
+from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize, require_no_averaging
 from rnn_tasks.errors import UsageError
 
 
@@ -22,8 +26,10 @@ def check_callbacks(trainer: Trainer) -> None:
         trainer: The trainer, before it trains.
 
     Raises:
-        UsageError: There is a BatchSizeFinder.
+        UsageError: There is a BatchSizeFinder, or a constraint together with a callback that averages the weights.
     """
+    if callbacks_of(trainer, Reorthogonalize):
+        require_no_averaging(trainer)
     if callbacks_of(trainer, BatchSizeFinder):
         raise UsageError(
             "BatchSizeFinder cannot be used: the batch size would depend on the free memory, so the run could be "
@@ -48,18 +54,19 @@ def check_averaging(trainer: Trainer) -> None:
         )
 
 
-def before_restoring(trainer: Trainer) -> None:
+def before_restoring(trainer: Trainer, checkpoint: Mapping[str, Any]) -> None:
     """Prepare Lightning's callbacks, before the trainer restores their state from a checkpoint.
 
     A search for a learning rate is not repeated: the optimizer's state contains the rate.
 
     Args:
         trainer: The trainer of a resumed run.
+        checkpoint: The contents of the checkpoint.
 
     Raises:
         UsageError: There is a ModelPruning; checkpoints do not contain its masks.
     """
-    if callbacks_of(trainer, ModelPruning):
+    if callbacks_of(trainer, ModelPruning) and checkpoint["global_step"] > 0:
         raise UsageError(
             "a run with ModelPruning cannot be resumed, because checkpoints do not contain its masks: "
             "train from scratch"

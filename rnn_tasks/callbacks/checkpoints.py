@@ -1,10 +1,12 @@
 """Checkpoints of a run: the best weights, and the state from which the run is resumed."""
 
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, StochasticWeightAveraging
 
+from rnn_tasks.callbacks._hooks import callbacks_of
 from rnn_tasks.errors import require
 from rnn_tasks.runs.files import BEST, CHECKPOINTS, LAST
 from rnn_tasks.runs.record import run_folder
@@ -35,6 +37,12 @@ class BestCheckpoint(ModelCheckpoint):
             old = [state for key, state in states.items() if key.startswith("ModelCheckpoint") and self.monitor in key]
             if old:
                 states[self.state_key] = old[0]
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        if self.dirpath is not None and callbacks_of(trainer, StochasticWeightAveraging):
+            # The result of such a run is the average, which no validation has measured.
+            trainer.save_checkpoint(Path(self.dirpath) / BEST, weights_only=False)
 
 
 class ResumableCheckpoint(Checkpoint):

@@ -58,7 +58,8 @@ class EigenvalueMonitor(Monitor):
             add_picture(writer, "eigenvalues", draw_eigenvalues(spectra, labels, WIDE), step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"first": self.first, "first_step": self.first_step}
+        return {**super().state_dict(), "first": self.first, "first_step": self.first_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self.first, self.first_step = state_dict["first"], state_dict["first_step"]

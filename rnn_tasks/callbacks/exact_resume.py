@@ -4,7 +4,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BaseFinetuning, StochasticWeightAveraging
 
+from rnn_tasks.callbacks._hooks import callbacks_of
 from rnn_tasks.callbacks._restore import after_restoring, before_restoring, check_averaging, check_callbacks
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.checkpoints import optimizer_problem
@@ -30,8 +32,6 @@ class ExactResume(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
             check_callbacks(trainer)
-            if trainer.ckpt_path:
-                before_restoring(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         for logger in trainer.loggers:
@@ -39,6 +39,8 @@ class ExactResume(Callback):
         state = {"cpu": torch.get_rng_state()}
         if pl_module.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(pl_module.device)
+        if pl_module.device.type == "mps":
+            state["mps"] = torch.mps.get_rng_state()
         states: list[Any] = [state]
         if trainer.world_size > 1:
             states = [None] * trainer.world_size
@@ -46,11 +48,14 @@ class ExactResume(Callback):
         checkpoint["rng"] = states
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        before_restoring(trainer, checkpoint)
         self.states = checkpoint.get("rng", [])
         self.loaded = {name: checkpoint[name] for name in OPTIMIZER_STATE if name in checkpoint}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.ckpt_path and "optimizer_states" in self.loaded:
+        # These callbacks of Lightning add parameter groups or a schedule later.
+        changed = [*callbacks_of(trainer, BaseFinetuning), *callbacks_of(trainer, StochasticWeightAveraging)]
+        if trainer.ckpt_path and "optimizer_states" in self.loaded and not changed:
             schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
             problem = optimizer_problem(self.loaded, trainer.optimizers, schedulers)
             if problem is not None:
@@ -64,6 +69,8 @@ class ExactResume(Callback):
             torch.set_rng_state(state["cpu"])
             if "cuda" in state and pl_module.device.type == "cuda":
                 torch.cuda.set_rng_state(state["cuda"], pl_module.device)
+            if "mps" in state and pl_module.device.type == "mps":
+                torch.mps.set_rng_state(state["mps"])
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.is_first_batch:  # not earlier: some callbacks of Lightning check their settings in on_train_start

@@ -4,22 +4,22 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnn_tasks.callbacks._monitor import tensorboard_writers
+from rnn_tasks.callbacks._monitor import log_text, takes_texts
 from rnn_tasks.callbacks.progress import Progress
 from rnn_tasks.errors import UsageError
 
 
 class GenerationMonitor(Callback):
-    """Lets the model continue a prefix after validations: writes samples to TensorBoard, and prints some of them.
+    """Lets the model continue a prefix after validations: logs samples, and prints some of them.
 
-    In TensorBoard, ``samples`` holds the greedy continuation and a sampled one. The model needs a method
+    The logged text ``samples`` holds the greedy continuation and a sampled one. The model needs a method
     ``generate(prefix, length, temperature, seed)``; sampling does not change the random numbers of training.
 
     Args:
         prefix: The text that the model continues; None for the task's prefix.
         length: Characters to add, ``>= 1``.
         temperature: Temperature of the sampled continuation, ``> 0``.
-        every_n_validations: Validations between two samples in TensorBoard, ``>= 1``.
+        every_n_validations: Validations between two logged samples, ``>= 1``.
         print_every_n_validations: Validations between two printed samples, ``>= 0``; 0 prints none.
 
     Raises:
@@ -55,19 +55,26 @@ class GenerationMonitor(Callback):
         if trainer.sanity_checking or trainer.state.fn != "fit" or not trainer.is_global_zero:
             return
         self.validations += 1
-        writers = tensorboard_writers(trainer) if self.validations % self.every_n_validations == 0 else []
+        logs = takes_texts(trainer) and self.validations % self.every_n_validations == 0
         every = self.print_every_n_validations
-        if writers or (every and self.validations % every == 0):
+        prints = every > 0 and self.validations % every == 0
+        if logs or prints:
             greedy, sampled = self.samples(pl_module)
-            for writer in writers:
+            if logs:
                 block = f"temperature 0\n{greedy}\n\ntemperature {self.temperature}\n{sampled}"
-                writer.add_text("samples", f"```\n{block}\n```", trainer.global_step)
-            if every and self.validations % every == 0:
+                log_text(trainer, "samples", block)
+            if prints:
                 self._print(trainer, sampled)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.print_every_n_validations and trainer.is_global_zero and self.printed_at != trainer.global_step:
             self._print(trainer, self.samples(pl_module)[1])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.validations = state_dict["validations"]
 
     def samples(self, model: Any) -> tuple[str, str]:
         """Return the greedy continuation and a sampled one."""

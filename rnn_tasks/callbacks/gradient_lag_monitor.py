@@ -106,7 +106,8 @@ class GradientLagMonitor(Monitor):
             add_picture(writer, "gradient_by_lag", figure, step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self.steps, "norms": self.norms}
+        return {**super().state_dict(), "steps": self.steps, "norms": self.norms}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self.steps, self.norms = state_dict["steps"], state_dict["norms"]

@@ -45,8 +45,8 @@ class PatientConsole(Console):
 class Progress(ProgressBar):
     """Shows one line: finished and total steps, steps per second, remaining time, metrics of the last validation.
 
-    On a terminal the line is redrawn ten times per second; elsewhere a line is printed every ``seconds``. A validation
-    or a test that takes longer shows its progress too. If nobody can read the output, training continues without it.
+    On a terminal the line is redrawn ten times per second; elsewhere a line is printed every ``seconds``. A validation,
+    a test or a prediction that takes longer shows its progress too. If nobody can read the output, training continues.
 
     Args:
         seconds: Seconds between two lines if the output is not a terminal, ``> 0``.
@@ -131,6 +131,24 @@ class Progress(ProgressBar):
             self._show(trainer, f"test {batch_count(batch_idx + 1, trainer.num_test_batches, dataloader_idx)}")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.shown = monotonic()
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._is_due():
+            self._show(trainer, f"predict {batch_count(batch_idx + 1, trainer.num_predict_batches, dataloader_idx)}")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -75,13 +75,7 @@ class Reorthogonalize(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.after_each_step.detach()
-        averaging = [*callbacks_of(trainer, StochasticWeightAveraging), *callbacks_of(trainer, WeightAveraging)]
-        if averaging:
-            raise UsageError(
-                f"{type(averaging[0]).__name__} cannot be used with Reorthogonalize, since an average of orthogonal "
-                "matrices is not orthogonal: remove one of them, or use --constraint null with "
-                "--model.core.orthogonal_map matrix_exp"
-            )
+        require_no_averaging(trainer)
         self.weights = recurrent_weights(pl_module)
         if not self.weights:
             raise UsageError(f"Reorthogonalize found no recurrent weight in {type(pl_module).__name__}")
@@ -119,3 +113,21 @@ class Reorthogonalize(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.steps = state_dict["steps"]
+
+
+def require_no_averaging(trainer: Trainer) -> None:
+    """Fail if a callback averages the weights, since an average of orthogonal matrices is not orthogonal.
+
+    Args:
+        trainer: A trainer with a :class:`Reorthogonalize`.
+
+    Raises:
+        UsageError: There is such a callback.
+    """
+    averaging = [*callbacks_of(trainer, StochasticWeightAveraging), *callbacks_of(trainer, WeightAveraging)]
+    if averaging:
+        raise UsageError(
+            f"{type(averaging[0]).__name__} cannot be used with Reorthogonalize, since an average of orthogonal "
+            "matrices is not orthogonal: remove one of them, or use --constraint null with "
+            "--model.core.orthogonal_map matrix_exp"
+        )

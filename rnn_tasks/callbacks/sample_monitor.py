@@ -1,16 +1,17 @@
 """Validation sequences with the network's answers, as text."""
 
+from typing import Any
+
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from rnn_tasks.callbacks._monitor import tensorboard_writers
+from rnn_tasks.callbacks._monitor import log_text, takes_texts
 from rnn_tasks.errors import UsageError
-from rnn_tasks.runs.logger import CurveLogger
 from rnn_tasks.spec import Batch
 
 
 class SampleMonitor(Callback):
-    """Writes input, target and answer of the first validation sequences to TensorBoard, as ``samples``.
+    """Logs input, target and answer of the first validation sequences as the text ``samples``.
 
     Args:
         num_sequences: The number of sequences, ``>= 1``.
@@ -40,9 +41,7 @@ class SampleMonitor(Callback):
     @torch.no_grad()
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         task = getattr(trainer, "datamodule", None)
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, CurveLogger)]
-        writers = tensorboard_writers(trainer)
-        if trainer.sanity_checking or self.batch is None or not (writers or loggers) or task is None:
+        if trainer.sanity_checking or self.batch is None or not takes_texts(trainer) or task is None:
             return
         is_due = self.validations % self.every_n_validations == 0
         self.validations += 1
@@ -50,8 +49,10 @@ class SampleMonitor(Callback):
             answers = pl_module.predict_step(self.batch, 0)
             texts = task.show(self.batch, answers)
             if texts:
-                block = "\n\n".join(texts)
-                for writer in writers:
-                    writer.add_text("samples", f"```\n{block}\n```", trainer.global_step)
-                for logger in loggers:
-                    logger.log_text("samples", block, trainer.global_step)
+                log_text(trainer, "samples", "\n\n".join(texts))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.validations = state_dict["validations"]

@@ -42,16 +42,16 @@ class StopOnSignal(ResumableCheckpoint):
         self.received_at = 0.0
         self.previous: dict[int, Any] = {}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and threading.current_thread() is threading.main_thread():
+            handlers = {signum: signal.getsignal(signum) for signum in self.signals()}
+            self.previous = {signum: handler for signum, handler in handlers.items() if handler is not signal.SIG_IGN}
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # This hook runs after Lightning has set its handlers, and replaces them: they would end the run mid-step.
         self.received = None
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for signum in self.signals():
-            handler = signal.getsignal(signum)
-            if handler is not signal.SIG_IGN:
-                self.previous[signum] = handler
-                signal.signal(signum, self.receive)
+        for signum in self.previous:
+            signal.signal(signum, self.receive)
         if trainer.received_sigterm:  # received by Lightning's handler before it was replaced
             self.received = signal.SIGTERM
 

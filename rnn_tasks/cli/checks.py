@@ -1,8 +1,8 @@
 """Checks of a config that the parser does not make, or whose errors nobody would understand."""
 
 import difflib
+import importlib
 import inspect
-import pydoc
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -13,6 +13,9 @@ from rnn_tasks.errors import UsageError, shown
 
 CLASS_KEYS = ("class_path", "init_args", "dict_kwargs")
 """The keys of a section that names a class."""
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that NumPy accepts."""
 
 
 def check_sections(config: Mapping[Any, Any], options: Collection[str]) -> None:
@@ -43,6 +46,35 @@ def check_sections(config: Mapping[Any, Any], options: Collection[str]) -> None:
         for key in ("init_args", "dict_kwargs"):
             if not isinstance(section.get(key, {}), dict):
                 raise UsageError(f"{where}.{key} must be a section of arguments, got {shown(section[key])}")
+
+
+def check_empty_sections(update: Mapping[Any, Any], config: Namespace, where: str = "") -> None:
+    """Check the empty sections of a config, of which the parser drops each that has an unknown name.
+
+    Args:
+        update: The contents of the config, which the parser has read.
+        config: The configuration with this config.
+        where: The dotted path of this part of the configuration.
+
+    Raises:
+        UsageError: An empty section is no option, or the option needs a class.
+    """
+    arguments = config.get("init_args", config)
+    for key, value in update.items():
+        if not isinstance(value, dict) or key in CLASS_KEYS[2:]:
+            continue
+        name = str(key).removesuffix("+")
+        if key == "init_args":
+            check_empty_sections(value, config, where)
+            continue
+        current = config.get(name, arguments.get(name))
+        if current is None:
+            raise UsageError(f"{where}: unknown option {name!r}{suggestion(name, vars(arguments))}")
+        path = f"{where}.{name}".strip(".")
+        if isinstance(current, Namespace):
+            if not value and "class_path" in current:
+                raise UsageError(f"{path} must not be an empty section: omit it, or name a class by class_path")
+            check_empty_sections(value, current, path)
 
 
 def found(section: Mapping[Any, Any]) -> list[str]:
@@ -76,6 +108,19 @@ def suggestion(name: str, names: Collection[str]) -> str:
     """
     similar = difflib.get_close_matches(name, set(names) - {name}, n=1, cutoff=0.7)
     return f"; did you mean {similar[0]!r}?" if similar else ""
+
+
+def check_seed(seed: object) -> None:
+    """Check the seed of a run.
+
+    Args:
+        seed: The value of ``seed_everything``.
+
+    Raises:
+        UsageError: The seed is a number out of NumPy's bounds.
+    """
+    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"seed_everything must be at least 0 and at most {MAX_SEED}, got {seed}")
 
 
 def check_nulls(config: Namespace, groups: Mapping[str, object]) -> None:
@@ -127,9 +172,10 @@ def locate(path: str) -> object:
     Args:
         path: The path, such as ``torch.optim.Adam``.
     """
+    module, _, name = path.rpartition(".")
     try:
-        return pydoc.locate(path)
-    except pydoc.ErrorDuringImport:
+        return getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
         return None
 
 

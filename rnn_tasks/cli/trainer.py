@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -12,12 +13,11 @@ from typing import Any
 
 import lightning
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -27,14 +27,15 @@ from rnn_tasks.callbacks._restore import check_callbacks
 from rnn_tasks.cli.completion import as_list, complete_callbacks, complete_loggers, complete_plugins
 from rnn_tasks.cli.max_parameters import hidden_size_within
 from rnn_tasks.cli.parser import Parser
+from rnn_tasks.cli.run_folder import new_folder, require_no_stray_checkpoint, run_of_job, runs_folder, use_folder
 from rnn_tasks.cli.shipped import CONFIGS
-from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief, require
+from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
 from rnn_tasks.runs.checkpoints import read_checkpoint, training_state_problem
-from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LAST, LOCK, read_summary
+from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
-from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version, is_rank_zero
+from rnn_tasks.runs.logger import is_rank_zero
 from rnn_tasks.runs.record import RunRecord, run_record
 from rnn_tasks.runs.trained_network import current_names
 from rnn_tasks.tasks import Task
@@ -44,6 +45,9 @@ __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
 LIGHTNING = Path(lightning.__file__).parent
 """The folder of Lightning's code."""
 
+
+RANK_ZERO = "lightning.pytorch.utilities.rank_zero"
+"""The name of the logger of Lightning's messages."""
 
 SPAWN = "processes that are started by spawn cannot receive the run: use --trainer.strategy ddp or ddp_fork"
 
@@ -104,6 +108,11 @@ class CLI(LightningCLI):
         parser.add_config_argument()
         return parser
 
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the option for the seed; Lightning's help says that true draws a seed, which it does not."""
+        help_text = "Seed, 0 to 4294967295; true: the environment variable PL_GLOBAL_SEED, or 0; false: no seed."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=help_text)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the trainer's, and link the task's spec to the model."""
         help_text = "Callback that constrains the recurrent weights, such as Reorthogonalize, or null."
@@ -146,10 +155,10 @@ class CLI(LightningCLI):
             raise UsageError(brief(str(error))) from error
         except (RuntimeError, MemoryError) as error:  # sizes that do not fit into memory, among others
             raise UsageError(brief(str(error)) or "out of memory") from error
-        check_callbacks(self.trainer)
         constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
+        check_callbacks(self.trainer)
         if getattr(self.datamodule, "seed", 0) is None:
             self.datamodule.seed = int(self.section.get("seed_everything") or 0)
 
@@ -193,66 +202,21 @@ class CLI(LightningCLI):
         self.trainer.precision_plugin.convert_module(self.model)
         config = self.config_init["fit"]
         record = run_record(self.trainer)
+        runs = runs_folder(self.trainer, self.datamodule.name, self.section.trainer.get("default_root_dir"))
         if record is not None:
             if self.resumed is None and SLURMEnvironment.detect():
-                self.resumed = run_of_job(self.runs_folder(), record)
+                self.resumed = run_of_job(runs, record)
             if self.resumed is not None:
                 self.load_last(self.resumed, record)
         if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
             self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if config["ckpt_path"] is None:
-            require_no_stray_checkpoint(Path(self.trainer.default_root_dir))
+            require_no_stray_checkpoint(self.trainer)
         elif Path(config["ckpt_path"]).is_file():
             self.load_weights(Path(config["ckpt_path"]), for_training=True)
         if record is not None and is_rank_zero():
-            self.use_folder(record, self.resumed or self.new_folder())
-
-    def runs_folder(self) -> Path:
-        """Return the folder of the task's runs."""
-        save_dir, name, _ = self.logger_options()
-        root = save_dir or self.section.trainer.get("default_root_dir") or LOGS
-        return Path(root).absolute() / (name or self.datamodule.name)
-
-    def logger_options(self) -> tuple[str | None, str | None, str | None]:
-        """Return the options of the first RunLogger: the folder of all runs, and the names of the task and the run."""
-        loggers = [logger for logger in self.trainer.loggers if isinstance(logger, RunLogger)]
-        return loggers[0].options if loggers else (None, None, None)
-
-    def new_folder(self) -> Path:
-        """Create the folder of a new run.
-
-        Raises:
-            UsageError: The requested folder has a run already.
-        """
-        runs, version = self.runs_folder(), self.logger_options()[2]
-        folder = self.folder or runs / (version or claim_version(runs))
-        require(
-            not (folder / CONFIG).is_file(),
-            f"{folder} has a run already: resume it, or choose another trainer.logger.init_args.version",
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder.absolute()
-
-    def use_folder(self, record: RunRecord, folder: Path) -> None:
-        """Let the run, its loggers and its checkpoints use a run folder, which other processes then cannot use.
-
-        Raises:
-            UsageError: Another process uses the folder.
-        """
-        self.lock = FileLock(folder / LOCK)
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UsageError(f"another process trains the run {folder}: wait until it ends, or stop it") from error
-        record.folder = folder
-        for logger in self.trainer.loggers:
-            if isinstance(logger, RunLogger):
-                logger.use_folder(folder)
-            elif isinstance(logger, CurveLogger):
-                logger.folder = folder
-        for callback in self.trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                callback.dirpath = str(folder / CHECKPOINTS)
+            folder = self.resumed or new_folder(self.trainer, runs, self.folder)
+            self.lock = use_folder(self.trainer, record, folder)
 
     def load_last(self, folder: Path, record: RunRecord) -> None:
         """Let a resumed run start from its last checkpoint.
@@ -292,7 +256,7 @@ class CLI(LightningCLI):
     def before_validate(self) -> None:
         """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
         config = self.config_init[str(self.subcommand)]
-        require_no_stray_checkpoint(Path(self.trainer.default_root_dir))
+        require_no_stray_checkpoint(self.trainer)
         if config["ckpt_path"]:
             self.load_weights(Path(config["ckpt_path"]))
             config["ckpt_path"] = None
@@ -329,6 +293,8 @@ class CLI(LightningCLI):
                     f"training cannot continue from {checkpoint}: it was saved with other options or by another "
                     "version, or is damaged"
                 ) from error
+            if isinstance(error, OSError) and error.errno and not error.filename and record is not None:
+                error.filename = str(record.folder)  # TensorBoard does not say which file it cannot write
             raise one_line(error) from error
         finally:
             if self.lock is not None:
@@ -362,35 +328,13 @@ def one_line(error: Exception) -> Exception:
     return error
 
 
-def require_no_stray_checkpoint(folder: Path) -> None:
-    """Fail if Lightning would load a checkpoint of a SLURM job that the user has not named.
+def report_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Print the traceback of an error that ended a thread, unless a file cannot be written.
 
-    Args:
-        folder: The folder in which Lightning looks for it, ``trainer.default_root_dir``.
-
-    Raises:
-        UsageError: There is such a checkpoint.
+    TensorBoard writes in a thread, and raises such an error again when the next value is logged.
     """
-    if SLURMEnvironment.detect():
-        for path in sorted(folder.glob("hpc_ckpt_*.ckpt")):
-            raise UsageError(f"in a SLURM job Lightning would load {path}: move it, or set trainer.default_root_dir")
-
-
-def run_of_job(runs: Path, record: RunRecord) -> Path | None:
-    """Return the folder of an interrupted run of the same SLURM job with the same config; None without one.
-
-    Args:
-        runs: The folder of the task's runs.
-        record: The record of the new run.
-    """
-    job = str(SLURMEnvironment.job_id())
-    for marker in runs.glob(f"*/{JOB}"):
-        folder = marker.parent
-        same_config = (folder / CONFIG).is_file() and (folder / CONFIG).read_text(encoding="utf-8") == record.text
-        if marker.read_text() == job and same_config and read_summary(folder).get("stopped") in (None, "interrupted"):
-            print(f"this SLURM job continues its run {folder}", flush=True)
-            return folder
-    return None
+    if not issubclass(error.exc_type, OSError):
+        threading.__excepthook__(error)
 
 
 def run_trainer(
@@ -409,13 +353,17 @@ def run_trainer(
         commands: Commands that are not the trainer's, with their descriptions, for the help.
         folder: Folder of the new run; None for the next free one of the task.
     """
+    threading.excepthook = report_thread_error
     # Hide advertisements, and messages that repeat the closing lines.
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+    for name in (RANK_ZERO, "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # Lightning uses a name that torch 2.13 deprecates.
     warnings.filterwarnings("ignore", "`isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     # A resumed run is meant to find its own checkpoints.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty", UserWarning)
+    # OnExceptionCheckpoint and LearningRateFinder have checkpoints of their own.
+    for message in (r"`?\.fit\(ckpt_path=", "The dirpath has changed from"):
+        warnings.filterwarnings("ignore", message, UserWarning)
     if resumed is not None:  # the arguments are not those of the process
         warnings.filterwarnings("ignore", "LightningCLI's args parameter", UserWarning)
     return CLI(resumed, args, only_test, commands, folder)

@@ -27,6 +27,9 @@ CONFIG_OPTIONS = ("-c", "--config")
 YAML_SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of files that hold a part of a configuration."""
 
+LARGEST_CONFIG = 1_000_000
+"""Bytes of the largest file that is read as a config; a larger one is data."""
+
 
 class NamedModules:
     """Finds modules and packages with certain names in a folder.
@@ -153,7 +156,7 @@ def module_names(arguments: Sequence[str]) -> set[str]:
     while pending:
         value, folder = pending.pop()
         if isinstance(value, Path):
-            if value not in files and value.is_file():
+            if value not in files and value.is_file() and value.stat().st_size <= LARGEST_CONFIG:
                 files.add(value)
                 with suppress(OSError, ValueError):
                     pending.append((parse_yaml(value.read_text(encoding="utf-8")), value.parent))

@@ -41,5 +41,5 @@ def analyze(arguments: list[str]) -> None:
     with slow_import():
         from rnn_tasks.report.write import write_report
 
-    page = write_report(runs, options.output or runs[0].folder / "report")
+    page = write_report(runs, options.output or runs[0].folder / "report", trust=options.trust)
     print(f"open {printable(str(page))}")

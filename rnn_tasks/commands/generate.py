@@ -41,7 +41,7 @@ def generate(arguments: list[str]) -> None:
     run = find_run(options.run)
     if options.trust:
         allow_modules_of_run(run.folder)
-    network = load_network(run)
+    network = load_network(run, options.trust)
     if not isinstance(network, LanguageNetwork) or network.spec.vocabulary is None:
         raise UsageError("this network was not trained on text; use rnn-tasks respond")
     vocabulary = network.spec.vocabulary

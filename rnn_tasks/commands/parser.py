@@ -18,6 +18,6 @@ class OneLineParser(argparse.ArgumentParser):
         self.add_argument(
             "--trust",
             action="store_true",
-            help="import classes from outside rnn_tasks, torch and lightning that the run's config.yaml names; "
-            "only for runs of people whom you trust",
+            help="execute the code of classes of other packages that the run's config.yaml names; "
+            "only if you trust everyone who could write into the run folder",
         )

@@ -41,7 +41,7 @@ def respond(arguments: list[str]) -> None:
     run = find_run(options.run)
     if options.trust:
         allow_modules_of_run(run.folder)
-    network = load_network(run)
+    network = load_network(run, options.trust)
     codec = network.spec.codec
     if network.spec.vocabulary is not None:
         raise UsageError("this network was trained on text; use rnn-tasks generate")

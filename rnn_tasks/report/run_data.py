@@ -173,7 +173,7 @@ def short_core(config: dict[str, Any]) -> str:
     constraint = constraint_of(config) or (options.get("orthogonal_map") or "")
     if options.get("freeze_recurrent"):
         constraint = "frozen"
-    start = section(options, "recurrent_init").get("class_path", "").rpartition(".")[2]
+    start = str(section(options, "recurrent_init").get("class_path", "")).rpartition(".")[2]
     detail = constraint or (f"{start} start" if start else "")
     return f"{name}, {detail}" if detail else name
 
@@ -193,12 +193,14 @@ def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     config = read_config(place.folder)
     for name in ("data", "trainer", "constraint"):
         section(config, name)
+    summary = read_summary(place.folder)
     seed = config.get("seed_everything") or 0
-    require(type(seed) is int and seed >= 0, "config.yaml is damaged: seed_everything is not a number")
+    seed = summary.get("seed") or 0 if seed is True else seed  # true: Lightning has chosen the seed
+    require(type(seed) is int and 0 <= seed < 2**63, "config.yaml is damaged: seed_everything is not a number")
+    config = {**config, "seed_everything": seed}
     if not trust:
         require_known_classes(config, place.folder)
-    network = load_network(place, trust)
-    summary = read_summary(place.folder)
+    network = load_network(place, trust, must_be_finite=False)
     if not summary:
         missing.append(f"verdict and test results: the run has no {SUMMARY} yet; resume the run to complete it")
     task = attempt(missing, "parts that need the data of the task", lambda: build_task(config, network.spec))

@@ -32,22 +32,25 @@ SECTIONS: tuple[MakeSection, ...] = (
 """The sections in the order of the page."""
 
 
-def write_report(places: Sequence[RunLocation], folder: Path, sections: Sequence[MakeSection] = SECTIONS) -> Path:
+def write_report(
+    places: Sequence[RunLocation], folder: Path, sections: Sequence[MakeSection] = SECTIONS, trust: bool = False
+) -> Path:
     """Analyze runs and write the report. Print the time of each finished section.
 
     Args:
         places: The run folders or checkpoints, at least one.
         folder: The folder of the report, created if it does not exist.
         sections: The functions that make the sections, in the order of the page.
+        trust: Whether the config of a run may name classes of packages other than rnn_tasks, torch and lightning.
 
     Returns:
         The path of the page.
 
     Raises:
-        UsageError: A run is broken, or the runs are of different tasks.
+        UsageError: A run is broken or needs trust, or the runs are of different tasks.
         OSError: The folder cannot be written to.
     """
-    runs = load_runs(places)
+    runs = load_runs(places, trust)
     require_writable(folder)  # fail before the long computations
     finished = []
     with one_thread():

@@ -75,7 +75,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint with :func:`read_tensors`, without paths of unknown files in the states of callbacks.
 
-        Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of checkpoints directly in the folder of the file or in one of :attr:`folders`.
+        Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of
+        checkpoints directly in the folder of the file or in one of :attr:`folders`.
 
         Args:
             path: The file.
@@ -107,6 +108,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             path: The file.
         """
         target = Path(path)
+        if not is_url(str(path)) and not os.path.lexists(target):
+            return
         reason = "it is not a checkpoint in a folder of this run"
         if self._is_known(str(path)) and (target.is_file() or not target.exists()):
             try:
@@ -134,10 +137,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return False
         try:
             path = Path(text).resolve()
-        except (OSError, ValueError, RuntimeError):  # not a valid path
+            known = {*self.folders, *(folder.resolve() for folder in more_folders)}
+            return path in known or (path.parent in known and path.suffix == SUFFIX and not path.is_dir())
+        except (OSError, ValueError, RuntimeError):  # no system accepts this path
             return False
-        known = {*self.folders, *(folder.resolve() for folder in more_folders)}
-        return path in known or (path.parent in known and path.suffix == SUFFIX and not path.is_dir())
 
 
 def with_paths(states: dict[str, Any], change: Callable[[str, Any], Any]) -> dict[str, Any]:

@@ -13,11 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from rnn_tasks.errors import UsageError
-
-MAX_DEPTH = 50
-"""The largest depth of a nested structure in a file."""
-
-CONTAINERS = (dict, list, tuple, set, frozenset)
+from rnn_tasks.runs.files import is_too_deep
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -58,39 +54,17 @@ def read_tensors(path: Path) -> Any:
         raise UsageError(
             f"{path} cannot be loaded: it is damaged, or holds objects other than tensors and plain values"
         ) from error
-    if depth(contents, MAX_DEPTH) > MAX_DEPTH:
+    if is_too_deep(contents):
         raise UsageError(f"{path} cannot be loaded: it is damaged, its values are nested too deeply")
     return contents
-
-
-def depth(value: Any, limit: int) -> int:
-    """Return the number of nested dictionaries, lists, tuples and sets; ``limit + 1`` for all that exceed a limit.
-
-    Args:
-        value: The outermost object.
-        limit: The limit, ``>= 0``.
-
-    Example:
-        >>> depth({"a": [1, (2,)]}, 9), depth({"a": [1, (2,)]}, 1)
-        (3, 2)
-    """
-    level = {id(value): value} if isinstance(value, CONTAINERS) else {}
-    for number in range(limit + 1):
-        if not level:
-            return number
-        items = [
-            item for parent in level.values() for item in (parent.values() if isinstance(parent, dict) else parent)
-        ]
-        level = {id(item): item for item in items if isinstance(item, CONTAINERS)}
-    return limit + 1
 
 
 def training_state_problem(checkpoint: Mapping[str, Any]) -> str | None:
     """Return why training cannot continue from a checkpoint; None if its training state has the expected structure.
 
-    Checked are the parts that Lightning restores (loops, optimizers, schedules, callbacks that save checkpoints) and
-    those of this package (the summary of the run and the random-number state). The states of other callbacks are not
-    checked. :func:`optimizer_problem` compares the state of the optimizer with the model.
+    Checked are the parts that Lightning restores (loops, optimizers, schedules, callbacks that save checkpoints), and
+    the random-number state and the callbacks of this package. :func:`callback_problem` compares all callbacks with
+    those of a trainer, and :func:`optimizer_problem` the optimizer with that of the model.
 
     Args:
         checkpoint: The contents of the checkpoint.
@@ -98,6 +72,8 @@ def training_state_problem(checkpoint: Mapping[str, Any]) -> str | None:
     Returns:
         The end of a sentence about the checkpoint, such as ``its loops are missing or damaged``.
     """
+    if not {"loops", "optimizer_states"} & checkpoint.keys():
+        return "it holds weights, but no state of the optimizer and loops"
     for name, is_valid in TRAINING_STATE.items():
         if not is_valid(checkpoint.get(name)):
             return f"its {name} is missing or damaged"
@@ -105,14 +81,36 @@ def training_state_problem(checkpoint: Mapping[str, Any]) -> str | None:
     steps = [fit_loop[AUTOMATIC]["optimizer"]["step"]["total"], fit_loop[MANUAL]["total"]]
     if checkpoint["global_step"] not in [progress["completed"] for progress in steps]:
         return "its loops do not fit its global_step"
-    if not all(map(is_saving_state, callbacks.values())):
-        return "the state of a callback that saves checkpoints is damaged"
     own = checkpoint.get("rnn_tasks")
     by_command_line = isinstance(own, dict) and own.get("config") is not None
-    if ("RunSummary" in callbacks or by_command_line) and not is_summary_state(callbacks.get("RunSummary")):
-        return "the state of the callback RunSummary is missing or damaged"
+    if by_command_line and "RunSummary" not in callbacks:
+        return "the state of the callback RunSummary is missing"
+    for name, state in callbacks.items():
+        if not CALLBACKS.get(name, is_saving_state)(state):
+            return f"the state of the callback {name.partition('{')[0]} is damaged"
     if ("rng" in checkpoint or by_command_line) and not are_random_states(checkpoint.get("rng")):
         return "its rng, the state of the random-number generators, is missing or damaged"
+    return None
+
+
+def callback_problem(checkpoint: Mapping[str, Any], callbacks: Sequence[Any]) -> str | None:
+    """Return why callbacks cannot continue from a checkpoint; None if their states have the expected structure.
+
+    Args:
+        checkpoint: The contents of the checkpoint, for which :func:`training_state_problem` returns None.
+        callbacks: The callbacks of Lightning, before any state is restored. A callback without a state is new.
+
+    Returns:
+        The end of a sentence about the checkpoint.
+    """
+    for callback in callbacks:
+        state = checkpoint["callbacks"].get(callback.state_key, {})
+        try:
+            expected = callback.state_dict() if state else {}
+        except Exception:  # of a callback that has no state before the training
+            expected = {}
+        if not is_like(expected, state):
+            return f"the state of the callback {type(callback).__name__} is damaged"
     return None
 
 
@@ -137,8 +135,8 @@ def optimizer_problem(
     own = checkpoint.get("rnn_tasks")
     names = own.get("optimizers") if isinstance(own, dict) else None
     classes = [type(optimizer).__name__ for optimizer in optimizers]
-    if names is not None and names != classes:
-        return f"it holds the state of another optimizer: {names} instead of {classes}"
+    if isinstance(names, list) and names != classes:
+        return f"it holds the state of another optimizer: {', '.join(map(str, names))} instead of {', '.join(classes)}"
     for optimizer, state in zip(optimizers, states, strict=True):
         name = type(optimizer).__name__
         missing = optimizer.defaults.keys() - set.intersection(*(set(group) for group in state["param_groups"]))
@@ -158,29 +156,36 @@ def can_step(optimizer: Optimizer, state: dict[str, Any], is_trained: bool) -> b
     """Return whether an optimizer can continue from a state. The optimizer and its parameters stay unchanged.
 
     Args:
-        optimizer: The optimizer.
+        optimizer: The optimizer. One that cannot step in a copy, such as LBFGS, is not tried.
         state: The state.
         is_trained: Whether the optimizer has made a step, after which an optimizer with a state has a state.
     """
+    try:
+        trial_step(copy.deepcopy(optimizer))
+    except Exception:
+        return True
     trial = copy.deepcopy(optimizer)
     try:
         trial.load_state_dict(copy.deepcopy(state))
         before = {parameter: set(values) for parameter, values in trial.state.items() if values}
-        for group in trial.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = torch.zeros_like(parameter)
-        parameters = [parameter for group in trial.param_groups for parameter in group["params"]]
-        finite = [parameter for parameter in parameters if parameter.isfinite().all()]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            trial.step(lambda: 0.0)
+        finite = trial_step(trial)
     except Exception:  # each optimizer raises other types of exceptions
         return False
-    if not all(bool(parameter.isfinite().all()) for parameter in finite):
-        return False
     if not before:
-        return not is_trained or not any(trial.state.values())
-    return all(set(trial.state[parameter]) == names for parameter, names in before.items())
+        return finite and not (is_trained and any(trial.state.values()))
+    return finite and all(set(trial.state[parameter]) == names for parameter, names in before.items())
+
+
+def trial_step(optimizer: Optimizer) -> bool:
+    """Make a step with gradients of zero; return whether parameters that were finite are finite afterwards."""
+    parameters: list[Tensor] = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    finite = [parameter for parameter in parameters if parameter.isfinite().all()]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optimizer.step(lambda: 0.0)
+    return all(bool(parameter.isfinite().all()) for parameter in finite)
 
 
 def is_like(expected: Any, value: Any) -> bool:
@@ -189,7 +194,7 @@ def is_like(expected: Any, value: Any) -> bool:
     Keys that begin with an underscore may be missing, because they change with the version of torch.
 
     Args:
-        expected: The other value; anything is like None.
+        expected: The other value; anything is like None, and any list is like an empty one.
         value: The value.
 
     Example:
@@ -204,9 +209,11 @@ def is_like(expected: Any, value: Any) -> bool:
             for name, item in expected.items()
         )
     if isinstance(expected, list | tuple):
-        if not isinstance(value, list | tuple) or len(expected) != len(value):
+        if not isinstance(value, list | tuple) or (expected and len(expected) != len(value)):
             return False
-        return all(is_like(one, other) for one, other in zip(expected, value, strict=True))
+        return all(is_like(one, other) for one, other in zip(expected, value, strict=False))
+    if isinstance(expected, Tensor):
+        return isinstance(value, Tensor) and value.is_complex() == expected.is_complex()
     if isinstance(expected, bool | str):
         return type(value) is type(expected)
     return is_number(value) if isinstance(expected, int | float) else True
@@ -293,8 +300,10 @@ def are_callbacks(value: Any) -> bool:
 
 
 def is_saving_state(state: Any) -> bool:
-    """Return whether the state of a callback is valid, if the callback is a ModelCheckpoint."""
-    if not isinstance(state, dict) or MODEL_CHECKPOINT.keys().isdisjoint(state):
+    """Return whether a value is the state of a callback; if the callback is a ModelCheckpoint, a complete state."""
+    if not isinstance(state, dict) or not state:
+        return False
+    if MODEL_CHECKPOINT.keys().isdisjoint(state):
         return True
     if not all(name in state and is_valid(state[name]) for name, is_valid in MODEL_CHECKPOINT.items()):
         return False
@@ -310,6 +319,28 @@ def is_summary_state(state: Any) -> bool:
         and is_number(state.get("seconds"))
         and all(isinstance(name, str) and type(metric) in (int, float) for name, metric in state["metrics"].items())
     )
+
+
+def is_eigenvalue_state(state: Any) -> bool:
+    """Return whether a value is the state of the callback EigenvalueMonitor."""
+    return (
+        fits({"first": dict}, state)
+        and are_weights(state["first"])
+        and (state.get("first_step", "") is None or is_count(state.get("first_step")))
+    )
+
+
+def is_gradient_state(state: Any) -> bool:
+    """Return whether a value is the state of the callback GradientLagMonitor."""
+    if not fits({"steps": list, "norms": Tensor}, state) or not all(map(is_count, state["steps"])):
+        return False
+    norms = state["norms"]
+    return norms.ndim == 2 and norms.is_floating_point() and len(norms) == len(state["steps"])
+
+
+def is_recorder_state(state: Any) -> bool:
+    """Return whether a value is the state of the callback SnapshotRecorder, which checks the snapshots itself."""
+    return fits({"waiting": list}, state) and are_states(state["waiting"])
 
 
 def are_random_states(states: Any) -> bool:
@@ -363,9 +394,18 @@ MODEL_CHECKPOINT: dict[str, Callable[[Any], bool]] = {
     "kth_best_model_path": lambda value: isinstance(value, str),
     "kth_value": is_number,
     "last_model_path": lambda value: isinstance(value, str),
-    "dirpath": lambda value: value is None or isinstance(value, str),
+    "dirpath": lambda value: isinstance(value, str),
 }
 """The values in the state of a ModelCheckpoint, and the check of each."""
+
+CALLBACKS: dict[str, Callable[[Any], bool]] = {
+    "RunSummary": is_summary_state,
+    "SnapshotRecorder": is_recorder_state,
+    "EigenvalueMonitor": is_eigenvalue_state,
+    "GradientLagMonitor": is_gradient_state,
+    "Reorthogonalize": lambda state: fits({"steps": int}, state),
+}
+"""The callbacks of this package that have a state, and the check of each state."""
 
 TRAINING_STATE: dict[str, Callable[[Any], bool]] = {
     "pytorch-lightning_version": is_version,

@@ -138,6 +138,30 @@ def existing_folder(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
 
 
+def is_too_deep(value: Any, limit: int = 50) -> bool:
+    """Return whether dictionaries, lists, tuples and sets are nested too deeply, or contain themselves.
+
+    Args:
+        value: The outermost object.
+        limit: The largest number of objects inside each other, ``>= 0``.
+
+    Example:
+        >>> is_too_deep({"a": [1, (2,)]}, limit=3), is_too_deep({"a": [1, (2,)]}, limit=2)
+        (False, True)
+    """
+    level = [value]
+    for _ in range(limit + 1):
+        containers = {id(item): item for item in level if isinstance(item, dict | list | tuple | set | frozenset)}
+        if not containers:
+            return False
+        level = [
+            item
+            for container in containers.values()
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+    return True
+
+
 def read_summary(folder: Path) -> dict[str, Any]:
     """Return the contents of a run's ``summary.json``; an empty dictionary if there is no such file yet.
 

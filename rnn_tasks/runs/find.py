@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST
+from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST, is_too_deep
 from rnn_tasks.runs.old_names import current_config
 
 
@@ -33,6 +33,23 @@ def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunLocation:
 
     Raises:
         UsageError: The run does not exist.
+    """
+    try:
+        return _find(name, logs)
+    except (OSError, ValueError) as error:  # UsageError is a ValueError
+        if isinstance(error, UsageError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"no run {name!r}: its folder cannot be read: {reason}") from error
+
+
+def _find(name: str, logs: Path) -> RunLocation:
+    """Return the location of a run, see :func:`find_run`.
+
+    Raises:
+        UsageError: The run does not exist.
+        OSError: A folder cannot be read.
+        ValueError: The name cannot be that of a file.
     """
     path = Path(name)
     if path.suffix == ".ckpt":
@@ -78,11 +95,22 @@ def read_stored_config(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{path} does not exist, and the model cannot be built without it") from error
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder, and the model cannot be built without the file") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: such as a date in month 13
         raise UsageError(f"{path} is not valid YAML") from error
+    if is_too_deep(config) or not is_plain(config):
+        raise UsageError(f"{path} is damaged: it holds other values than numbers, texts, lists and sections")
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise UsageError(f"{path} has no section 'model'")
     return config
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value of a config is a number, a text, null, or lists and sections of such values."""
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and is_plain(item) for name, item in value.items())
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def config_hash(section: Any) -> str:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -40,6 +41,22 @@ def claim_version(folder: Path) -> str:
 def is_rank_zero() -> bool:
     """Return whether this process is the first of the run; also before the processes are connected."""
     return getattr(rank_zero_only, "rank", 0) == 0
+
+
+@contextmanager
+def name_of_file(path: str) -> Iterator[None]:
+    """Add a path to an error of the system, because TensorBoard's errors do not name the file.
+
+    Args:
+        path: The path of the file or of its folder.
+
+    Raises:
+        OSError: The block raised one.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 class RunLogger(TensorBoardLogger):
@@ -107,7 +124,8 @@ class RunLogger(TensorBoardLogger):
         """
         values = [Summary.Value(tag=name, simple_value=value) for name, value in metrics.items() if name != "epoch"]
         if values:
-            self.experiment._get_file_writer().add_summary(Summary(value=values), step)
+            with name_of_file(self.log_dir):
+                self.experiment._get_file_writer().add_summary(Summary(value=values), step)
 
     @rank_zero_only
     def log_charts(self, charts: Mapping[str, Sequence[str]]) -> None:
@@ -134,7 +152,14 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def save(self) -> None:
         """Write buffered events to disk, but not Lightning's hparams.yaml, which would repeat config.yaml."""
-        self.experiment.flush()
+        with name_of_file(self.log_dir):
+            self.experiment.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close the file. If it cannot be written, an earlier error has said so."""
+        with suppress(OSError):
+            super().finalize(status)
 
 
 class CurveLogger(Logger):
@@ -182,13 +207,15 @@ class CurveLogger(Logger):
     def save(self) -> None:
         """Write buffered lines to disk."""
         if self.file is not None:
-            self.file.flush()
+            with name_of_file(self.file.name):
+                self.file.flush()
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Close the file; a later value opens it again."""
         if self.file is not None:
-            self.file.close()
+            with suppress(OSError):  # an earlier error has said that the file cannot be written
+                self.file.close()
             self.file = None
 
     def _write(self, values: Mapping[str, Any], step: int) -> None:
@@ -196,7 +223,8 @@ class CurveLogger(Logger):
             return
         if self.file is None:
             self.file = open_log(self.folder / CURVES)
-        self.file.write(json.dumps({STEP: step, **values}) + "\n")
+        with name_of_file(self.file.name):
+            self.file.write(json.dumps({STEP: step, **values}) + "\n")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "file": None}

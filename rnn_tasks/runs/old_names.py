@@ -33,7 +33,7 @@ def current_config(config: Mapping[str, Any]) -> dict[str, Any]:
     for section in ("model", "data"):
         if isinstance(current.get(section), dict) and isinstance(current[section].get("init_args"), dict):
             arguments = {OPTIONS.get(name, name): value for name, value in current[section]["init_args"].items()}
-            if section == "data" and "layout" in arguments:
+            if section == "data" and isinstance(arguments.get("layout"), str):
                 arguments["layout"] = LAYOUTS.get(arguments["layout"], arguments["layout"])
             current[section] = {**current[section], "init_args": arguments}
     trainer = current.get("trainer")

@@ -108,13 +108,14 @@ def is_valid_spec(spec: TaskSpec) -> bool:
     return spec.codec is None or spec.codec.fits(*sizes)
 
 
-def load_network(location: RunLocation, trust: bool = False) -> Network:
+def load_network(location: RunLocation, trust: bool = False, must_be_finite: bool = True) -> Network:
     """Build the network of a run and load its weights; classes come from config.yaml, never from the checkpoint.
 
     Args:
         location: The run; if no checkpoint is given, its best, or else its last one.
         trust: Whether config.yaml may name classes of packages other than rnn_tasks, torch and lightning, and so may
             execute any code.
+        must_be_finite: Whether to raise for a weight that is not finite, such as those of a diverged network.
 
     Returns:
         The network, on the CPU, in evaluation mode.
@@ -130,7 +131,7 @@ def load_network(location: RunLocation, trust: bool = False) -> Network:
         network = build_network(section, spec)
         parts = {name.removeprefix("network."): weights[name] for name in weights if name.startswith("network.")}
         load_weights(network, parts)
-    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
+    if must_be_finite and not all(bool(weight.isfinite().all()) for weight in network.parameters()):
         raise UsageError(f"the weights of {location.checkpoint or best_checkpoint(location.folder)} are not finite")
     return network
 

@@ -97,7 +97,17 @@ def title_of(plan: Plan, names: Sequence[str]) -> str:
         names: The names of the variants, one for each of the first axes.
     """
     axes = zip(plan.axes.items(), names, strict=False)
-    return ", ".join(name if variants[0].value is None else f"{axis} {name}" for (axis, variants), name in axes)
+    return plain(", ".join(name if variants[0].value is None else f"{axis} {name}" for (axis, variants), name in axes))
+
+
+def plain(text: str) -> str:
+    r"""Return a text in which Matplotlib finds no formula.
+
+    Example:
+        >>> print(plain("$x$"))
+        \$x\$
+    """
+    return text.replace("$", r"\$")
 
 
 def numeric_axis(plan: Plan) -> str | None:
@@ -139,7 +149,7 @@ def draw_steps_to_solve(plan: Plan, runs: pd.DataFrame, axis: str, width: float)
             if steps.notna().sum() * 2 > len(ended):
                 points.append((x, statistics.median_high(steps.fillna(math.inf))))
         medians = np.array(points, dtype=float).reshape(-1, 2)
-        field.plot(medians[:, 0], medians[:, 1], marker=marker, markersize=4, label=", ".join(group), **style)
+        field.plot(medians[:, 0], medians[:, 1], marker=marker, markersize=4, label=plain(", ".join(group)), **style)
     field.set_xscale("log")
     field.set_yscale("log")
     values = [variant.value or 0 for variant in plan.axes[axis]]
@@ -148,7 +158,7 @@ def draw_steps_to_solve(plan: Plan, runs: pd.DataFrame, axis: str, width: float)
     field.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 4, 5, 7)))
     field.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     field.yaxis.set_minor_locator(NullLocator())
-    name_axes(field, axis, "optimizer steps to solve")
+    name_axes(field, plain(axis), "optimizer steps to solve")
     legend_below(figure, field, width)
     return figure
 
@@ -181,9 +191,9 @@ def draw_grid(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> Fi
             dark = np.isfinite(value) and value < (low + high) / 2
             text = f"{value:.3g}" if np.isfinite(value) else "-"
             field.text(x, y, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
-        field.set_xticks(range(len(across_names)), across_names, fontsize=7)
-        field.set_yticks(range(len(down_names)), down_names, fontsize=7)
-        name_axes(field, across, down, title_of(plan, group))
+        field.set_xticks(range(len(across_names)), map(plain, across_names), fontsize=7)
+        field.set_yticks(range(len(down_names)), map(plain, down_names), fontsize=7)
+        name_axes(field, plain(across), plain(down), title_of(plan, group))
     colour_bar(figure, image, fields, "loss / baseline" if quantity == "loss" else quantity)
     return figure
 

@@ -2,14 +2,16 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.shipped import CONFIGS
-from rnn_tasks.errors import UsageError, require
+from rnn_tasks.errors import require
 from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.studies.plan import Plan, Range, Search, Variant
 from rnn_tasks.studies.rows import is_finite
@@ -37,21 +39,28 @@ def read_plan(name: str, large: bool = False) -> Plan:
         UsageError: The study does not exist, or its file has a mistake.
     """
     path = STUDIES / f"{name}.yaml"
-    path = path if path.is_file() else Path(name)
-    require(path.is_file(), f"there is no study {name}: give the path of a file, or one of {', '.join(study_names())}")
+    path = path if os.path.isfile(path) else Path(name)
+    require(
+        os.path.isfile(path), f"there is no study {name}: give the path of a file, or one of {', '.join(study_names())}"
+    )
     return plan_from(read_yaml(path), path.stem, str(path), large)
 
 
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file.
 
+    PyYAML reads 1e-3 as text. It stays text here, since it names the runs in databases of version 0.1.0.
+
     Raises:
-        UsageError: The file is not valid YAML.
+        UsageError: The file cannot be read, is not valid YAML, or has a key twice in one section.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid YAML") from error
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        values = {}
+    if isinstance(values, dict):
+        read_config_file(path)
+    return values
 
 
 def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
@@ -121,7 +130,7 @@ def check_current_names(plan: Plan, path: str) -> None:
     """
     variants = [variant for variants in plan.axes.values() for variant in variants]
     for name in (*plan.configs, *(name for variant in variants for name in variant.configs)):
-        current = None if Path(name).is_file() else current_config_name(name)
+        current = None if os.path.isfile(name) else current_config_name(name)
         require(current is None, f"{path}: there is no config {name}; it was renamed to {current}")
     settings = [*plan.options.items(), *(option for variant in variants for option in variant.options.items())]
     for option, value in (*settings, *(leaf for variant in variants for leaf in dotted(variant.overlay))):

@@ -1,8 +1,5 @@
 """Print the progress of a study."""
 
-import contextlib
-import os
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -76,16 +73,8 @@ class Progress:
 
 
 def say(text: str) -> None:
-    """Print text at once; if nobody reads the output any longer, this text and all later text is lost.
-
-    Args:
-        text: The text; characters that a terminal would obey are escaped.
-    """
-    try:
-        print(printable(text, keep="\n"), flush=True)
-    except OSError:
-        with contextlib.suppress(OSError, ValueError):  # no file behind the output, as in a notebook
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Print text at once, with escapes for characters that a terminal would obey."""
+    print(printable(text, keep="\n"), flush=True)
 
 
 def as_hours(seconds: float) -> str:

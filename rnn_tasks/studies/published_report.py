@@ -186,5 +186,5 @@ def write_results(published: Published, comparisons: Sequence[Comparison], runs:
     page = write_page(folder, "Published results", lead, sections, {})
     text = f"# Published results\n\n{about}\n\n{as_text(comparisons)}\n\n{facts}\n"
     files = {"results.csv": results_csv(comparisons), "results.md": text, RUNS: as_csv(runs)}
-    write_all(folder, {name: content.encode() for name, content in files.items()})
+    write_all(folder, {name: content.encode(errors="backslashreplace") for name, content in files.items()})
     return page

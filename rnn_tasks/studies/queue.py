@@ -57,6 +57,7 @@ class Timing:
         patience: Time during which an operation is tried again while the database does not answer.
         first_pause: Time before an operation is tried again first; each further pause is twice as long.
         longest_pause: The longest such pause.
+        saving: Time that a run has for saving its state after the study was interrupted; then the run is killed.
     """
 
     poll: float = 1.0
@@ -65,6 +66,7 @@ class Timing:
     patience: float = 300
     first_pause: float = 0.5
     longest_pause: float = 30
+    saving: float = 30
 
 
 TIMING = Timing()

@@ -100,7 +100,7 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
     )
     name, about, counted, used = map(markdown_text, (plan.name, plan.about, counts, versions))
     text = f"# {name}\n\n{about}\n\n{tables}\n\n{counted}\n\n{used}\n\n    {printable(command)}\n"
-    write_all(folder, {RUNS: as_csv(runs).encode(), SUMMARY: text.encode()})
+    write_all(folder, {RUNS: as_csv(runs).encode(errors="backslashreplace"), SUMMARY: text.encode()})
     return page
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -15,6 +16,8 @@ from typing import Any
 
 from rnn_tasks.cli.exit_status import one_line_errors
 from rnn_tasks.cli.resume import fit_or_resume
+from rnn_tasks.cli.shipped import PACKAGE
+from rnn_tasks.cli.working_folder import allow_named_modules, restrict_working_folder
 
 WORKER_GONE = 75
 """Exit status of a run whose worker has ended."""
@@ -29,22 +32,23 @@ LOCK = threading.Lock()
 SAFE_PATH = "PYTHONSAFEPATH"
 """With this variable, a Python process does not import files of its working folder in place of installed modules."""
 
-GROUP_SIGNALS = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+GROUP_SIGNALS = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)}
 """Signals that a system may send to all processes of a study at once. The worker passes them on to its runs."""
 
 
-def start(arguments: Sequence[str], log: Path) -> BaseProcess:
+def start(arguments: Sequence[str], folder: Path, log: Path) -> BaseProcess:
     """Start a process that trains a run.
 
     Args:
         arguments: The arguments of ``rnn-tasks``, which begin with ``fit`` or ``resume``.
+        folder: The run folder.
         log: The file to which the output of the run is appended.
 
     Returns:
         The process.
     """
     CONTEXT.set_forkserver_preload([__name__, "rnn_tasks.cli.trainer"])
-    values = (list(arguments), str(log), os.getcwd(), {**os.environ, SAFE_PATH: "1"})
+    values = (list(arguments), folder, str(log), os.getcwd(), {**os.environ, SAFE_PATH: "1"})
     process: BaseProcess = CONTEXT.Process(target=train, args=values)
     with LOCK, safe_path(), blocked_signals():
         process.start()
@@ -98,13 +102,14 @@ def blocked_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def train(arguments: list[str], log: str, folder: str, environment: Mapping[str, str]) -> None:
+def train(arguments: list[str], folder: Path, log: str, working_folder: str, environment: Mapping[str, str]) -> None:
     """Train a run; this is the main function of the process.
 
     Args:
         arguments: The arguments of ``rnn-tasks``.
+        folder: The run folder.
         log: The file for the output.
-        folder: The working directory.
+        working_folder: The working directory.
         environment: The environment variables.
 
     Raises:
@@ -115,20 +120,22 @@ def train(arguments: list[str], log: str, folder: str, environment: Mapping[str,
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     threading.Thread(target=end_with_worker, daemon=True).start()
-    os.chdir(folder)
+    os.chdir(working_folder)
     os.environ.clear()
     os.environ.update(environment)
     output, nothing = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666), os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    sys.argv = ["rnn-tasks"]  # LightningCLI warns if it gets arguments and sys.argv has others
+    # A strategy such as ddp starts the same command line again, for the other processes of the run.
+    sys.argv = [str(PACKAGE / "__main__.py"), *arguments]
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # it need not see both
     sys.stdout, sys.stderr = (
         os.fdopen(os.dup(number), "w", buffering=1, encoding="utf-8", errors="backslashreplace") for number in (1, 2)
     )
-    # The user's own layers may be in the working directory; it comes last, so that it replaces no installed module.
-    sys.path[:] = [*(path for path in sys.path if path not in ("", folder)), folder]
+    restrict_working_folder()
+    allow_named_modules(arguments)  # the user's own layers may be in the working directory
     with one_line_errors():
-        fit_or_resume(arguments)
+        fit_or_resume(arguments, folder)
 
 
 def end_with_worker() -> None:

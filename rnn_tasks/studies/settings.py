@@ -2,14 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-import yaml
-
-from rnn_tasks.cli.shipped import shipped
-from rnn_tasks.studies.plan import Plan, PlannedRun, as_argument
+from rnn_tasks.cli.config_file import read_config_file
+from rnn_tasks.cli.overlays import task_file
+from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.errors import UsageError
+from rnn_tasks.studies.plan import Plan, PlannedRun, as_argument, merge
 from rnn_tasks.studies.plan_file import dotted
 
 
@@ -22,39 +26,65 @@ def settings_of(plan: Plan, run: PlannedRun) -> dict[str, str]:
     """
     configs = plan.configs_of(run)
     values = {**dict(dotted(plan.overlay(run))), **plan.options_of(run)}
-    digests = {f"the contents of {path.as_posix()}": digest for path, digest in digests_of(configs)}
+    digests = {f"the contents of {name}": digest for name, digest in digests_of(configs)}
     return {"configs": ", ".join(configs), **digests, **{name: as_argument(value) for name, value in values.items()}}
 
 
-def digests_of(configs: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
-    """Yield the path of each config file and a digest of its contents; comments and order of keys do not count.
-
-    An overlay may have further files for some tasks, such as ``models/gru/copy.yaml``.
+def digests_of(configs: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and a digest of each config, and of the file that an overlay adds for the task.
 
     Args:
         configs: Names or paths of configs.
     """
-    names = {"language_model", *(Path(config).stem for config in configs)}
+    earlier: dict[str, Any] = {}
     for config in configs:
-        path = shipped(config) or Path(config)
-        for file in (path, *sorted(path.with_suffix("").glob("*.yaml"))):
-            if file.is_file() and (file == path or file.stem in names):
-                yield file.relative_to(path.parent), digest_of(file, file.stat().st_mtime_ns)
+        path = CONFIGS / f"{config}.yaml"
+        path = path if os.path.isfile(path) else Path(config)
+        contents = contents_of(path)
+        yield config, digest_of(contents)
+        added = task_file(path, contents, earlier) if os.path.isfile(path) else None
+        if added is not None:
+            yield f"{config}/{added.stem}", digest_of(contents_of(added))
+        earlier = merge(earlier, contents)
+
+
+def contents_of(path: Path) -> dict[str, Any]:
+    """Return the contents of a config; empty if the config cannot be read, which the run itself reports."""
+    try:
+        return read_once(path, path.stat().st_mtime_ns)
+    except (UsageError, OSError):
+        return {}
 
 
 @cache
-def digest_of(path: Path, changed_at: int) -> str:
-    """Return a digest of the contents of a YAML file.
+def read_once(path: Path, changed_at: int) -> dict[str, Any]:
+    """Return the contents of a config, which is read again only after a change.
 
     Args:
         path: The file.
-        changed_at: The time of its last change; a file that has not changed is read once.
+        changed_at: The time of its last change.
     """
-    try:
-        text = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), sort_keys=True, default=str)
-    except (yaml.YAMLError, ValueError, TypeError):  # the run itself reports the mistake
-        text = ""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return read_config_file(path)
+
+
+def digest_of(contents: Mapping[str, Any]) -> str:
+    """Return a digest of the contents of a config; comments and the order of keys do not count."""
+    return hashlib.sha256(json.dumps(ordered(contents), default=str).encode()).hexdigest()[:16]
+
+
+def ordered(value: Any) -> Any:
+    """Return a nested value with the keys of all mappings as text, in order.
+
+    Example:
+        >>> ordered({"b": [{2: 0, 1: 0}], "a": 1})
+        {'a': 1, 'b': [{'1': 0, '2': 0}]}
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: ordered(inner)
+            for key, inner in sorted(((str(key), inner) for key, inner in value.items()), key=itemgetter(0))
+        }
+    return [ordered(inner) for inner in value] if isinstance(value, list) else value
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

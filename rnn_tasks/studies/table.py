@@ -26,7 +26,8 @@ VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "p
 TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
 """Types of numeric columns; columns of metrics are float."""
 
-NUMBERS = re.compile(r"\s*([-+]?(\d+\.?\d*|\.\d+|inf|nan)(e[-+]?\d+)?\s*)+", re.IGNORECASE)
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+|inf|nan)(e[-+]?\d+)?"
+NUMBERS = re.compile(rf"\s*{NUMBER}(\s+{NUMBER})*\s*", re.IGNORECASE)
 """Matches one or more numbers with spaces between them."""
 
 CHANGED = "done with other settings:"
@@ -279,7 +280,7 @@ def markdown_text(text: str) -> str:
         >>> print(markdown_text("tanh|relu <b>"))
         tanh\|relu \<b>
     """
-    return re.sub(r"[\\|<]|(?<=\])\(", r"\\\g<0>", printable(" ".join(text.split("\n"))))
+    return printable(re.sub(r"[\\|<]|(?<=\])\(", r"\\\g<0>", text.replace("\n", " ")))
 
 
 def as_csv(runs: pd.DataFrame) -> str:

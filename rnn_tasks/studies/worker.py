@@ -32,8 +32,8 @@ from rnn_tasks.studies.storage import translate_database_errors
 ROOM = 1 << 16
 """Number of bytes that are written to check whether the disk is full."""
 
-SAVING = 30.0
-"""Seconds that a run has for saving its state after the study was interrupted."""
+SLURM_SIGNAL = getattr(signal, "SIGUSR1", None)
+"""The signal with which SLURM can announce the end of a job; it ends a study as SIGTERM does."""
 
 
 class RunFailedError(Exception):
@@ -46,13 +46,13 @@ class InterruptedStudyError(Exception):
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """Raise an InterruptedRunError at SIGTERM and SIGHUP, as Python does for Ctrl-C.
+    """Raise an InterruptedRunError at SIGTERM, SIGHUP and ``SLURM_SIGNAL``, as Python does for Ctrl-C.
 
     A signal that was ignored before, as by ``nohup``, stays so. Handlers can be set only in the main thread.
     """
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-        raise InterruptedRunError(signum)
+        raise InterruptedRunError(signal.SIGTERM if signum == SLURM_SIGNAL else signum)
 
     previous = {}
     if threading.current_thread() is threading.main_thread():
@@ -105,19 +105,20 @@ def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = 
             except BaseException as error:
                 stop.set()
                 if isinstance(error, KeyboardInterrupt | InterruptedRunError):
-                    end_runs(workers)
+                    end_runs(workers, timing.saving)
                 raise
         return all(state is RunState.DONE for state in queue.states().values()) and not queue.changed()
 
 
-def end_runs(workers: Sequence["Future[None]"]) -> None:
+def end_runs(workers: Sequence["Future[None]"], seconds: float) -> None:
     """Wait until interrupted runs have saved their state; kill the runs after another signal.
 
     Args:
         workers: The workers, which have been told to stop.
+        seconds: The time that each run has for saving its state.
     """
     if multiprocessing.active_children():
-        say(f"interrupted: each run saves its state, for at most {SAVING:g} seconds; interrupt again to kill the runs")
+        say(f"interrupted: each run saves its state, for at most {seconds:g} seconds; interrupt again to kill the runs")
     try:
         wait(workers)
     except (KeyboardInterrupt, InterruptedRunError):
@@ -236,7 +237,7 @@ class Worker:
         Args:
             process: The process of the run.
         """
-        deadline = time.monotonic() + SAVING
+        deadline = time.monotonic() + self.timing.saving
         process.terminate()
         while run_process.exit_status(process) is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -251,9 +252,7 @@ class Worker:
         """
         if (folder / CONFIG).is_file():
             return ["resume", str(folder)]
-        settings = {"save_dir": self.folder.parent, "name": self.folder.name, "version": run.name}
-        logger = [f"--trainer.logger.init_args.{name}={value}" for name, value in settings.items()]
-        return [*self.plan.arguments(run, self.write_overlay(run)), *logger]
+        return self.plan.arguments(run, self.write_overlay(run))
 
     def write_overlay(self, run: PlannedRun) -> list[str]:
         """Write the overlay of a run to a file, and return a list with its path; empty without an overlay."""
@@ -281,7 +280,7 @@ class Worker:
         log = folder.with_suffix(f"{folder.suffix}.log")
         with log.open("ab") as output:
             size_before = output.tell()
-        process = run_process.start(arguments, log)
+        process = run_process.start(arguments, folder, log)
         while (status := run_process.exit_status(process)) is None:
             if self.stop.wait(0.02):
                 self.end(process)

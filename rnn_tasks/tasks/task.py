@@ -119,7 +119,7 @@ class Task(LightningDataModule, ABC):
             trainer.limit_train_batches == 1.0,
             f"a share of the training data ({trainer.limit_train_batches}) needs epochs with an end: {advice}",
         )
-        interval = trainer.val_check_interval
+        interval = getattr(trainer, "val_check_interval", None)  # None: at times, not after batches
         require(
             not isinstance(interval, float) or interval == 1.0,
             f"val_check_interval {interval} is a share of an epoch, which has no end: set it to a number of batches; "

@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.figure import Figure
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.callbacks import (
     EigenvalueMonitor,
     GateMonitor,
     GradientLagMonitor,
+    SampleMonitor,
     SaturationMonitor,
     SnapshotRecorder,
 )
@@ -20,7 +24,9 @@ from rnn_tasks.callbacks._monitor import Monitor, add_picture, first_sequences, 
 from rnn_tasks.cores import Foreign
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import RecurrentModel
-from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.networks import Network
+from rnn_tasks.runs.curves import read_log
+from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.spec import NOT_SCORED, Batch
 from tests.helpers.monitored_runs import (
     CORES,
@@ -262,3 +268,39 @@ def test_an_optional_monitor_skips_an_unsupported_layer(
     trainer(optional, logger=logger).fit(model_for(task, UNSUPPORTED), task)
     assert f"{raised.value}: skipped" in capsys.readouterr().out
     assert not any(name.startswith(("gate", "gradient_by_lag")) for name in logger.names())
+
+
+class StepRecorder(Monitor):
+    """Keeps the steps at which it measures."""
+
+    def __init__(self) -> None:
+        super().__init__(every_n_validations=3, first_picture_after=100)
+        self.steps: list[int] = []
+
+    def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, torch.Tensor]:
+        self.steps.append(step)
+        return {}
+
+    def show(self, writer: SummaryWriter, step: int) -> None:
+        pass
+
+
+def test_resumed_monitor_measures_at_the_validations_of_a_whole_run(tmp_path: Path) -> None:
+    task, path, steps = echo(), tmp_path / "last.ckpt", []
+    for stop in (4, 8):
+        recorder = StepRecorder()
+        running = trainer(recorder, max_steps=stop, val_check_interval=1)
+        running.fit(model_for(task), task, ckpt_path=path if stop == 8 else None)
+        running.save_checkpoint(path)
+        steps.append(recorder.steps)
+    assert steps == [[0, 3, 4], [6, 8]]  # before training, after every third validation, and after training
+
+
+def test_texts_are_given_to_all_loggers_that_store_texts(tmp_path: Path) -> None:
+    curves, task = CurveLogger(), echo()
+    curves.folder = tmp_path
+    boards = [TensorBoardLogger(tmp_path, name, "version_0") for name in ("first", "run")]
+    trainer(SampleMonitor(num_sequences=1), max_steps=2, loggers=[*boards, curves]).fit(model_for(task), task)
+    assert "answer" in read_log(tmp_path).texts["samples"]
+    for board in boards:
+        assert "samples/text_summary" in EventAccumulator(board.log_dir).Reload().Tags()["tensors"]

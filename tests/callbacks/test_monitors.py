@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from rnn_tasks.callbacks import (
+    EigenvalueMonitor,
     GradientNormMonitor,
     Reorthogonalize,
     SampleMonitor,
@@ -20,6 +21,7 @@ from rnn_tasks.callbacks.gradient_norm_monitor import gradient_norm
 from rnn_tasks.callbacks.spectral_norm_monitor import spectrum
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.logger import RunLogger
+from tests.helpers.other_device import remove_operations
 
 
 class RecordingLogger(DummyLogger):
@@ -101,6 +103,19 @@ def test_no_value_before_projection_without_a_projection(
     fit(SpectralNormMonitor(every_n_logs=1), logger=logger, core=gru)
     names = logger.names(["spectral_norm"])
     assert names == {f"spectral_norm/weight_hh_l0/{gate}" for gate in ("reset", "update", "new")}
+
+
+def test_monitors_are_skipped_with_one_warning_without_linalg(
+    fit: Any, gru: Callable[[int], Any], logger: RecordingLogger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove_operations(monkeypatch, also_on_cpu=True)
+    with pytest.warns(UserWarning, match="is skipped") as warned:
+        fit(SpectralNormMonitor(every_n_logs=1), EigenvalueMonitor(first_picture_after=1), logger=logger, core=gru)
+    assert sorted(str(warning.message) for warning in warned if warning.category is UserWarning) == [
+        "EigenvalueMonitor is skipped: The operator 'aten::linalg_eigvals' is not implemented for the MPS device.",
+        "SpectralNormMonitor is skipped: The operator 'aten::linalg_eigvalsh' is not implemented for the MPS device.",
+    ]
+    assert not logger.names(["spectral", "orthogonality"])
 
 
 class ReferenceNorms(Callback):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EMAWeightAveraging, StochasticWeightAveraging, WeightAveraging
 from torch import Tensor, nn
 
 from rnn_tasks.callbacks import Reorthogonalize
@@ -137,6 +138,37 @@ def test_reorthogonalize_raises_without_recurrent_weights(fit: Any) -> None:
 def test_reorthogonalize_raises_for_a_parametrized_weight(fit: Any) -> None:
     with pytest.raises(UsageError, match="parametrization"):
         fit(Reorthogonalize(), core=partial(Elman, hidden_size=4, orthogonal_map="cayley"))
+
+
+@pytest.mark.parametrize("averaging", [WeightAveraging(), EMAWeightAveraging(), StochasticWeightAveraging(0.1)])
+def test_reorthogonalize_raises_when_weights_are_averaged(fit: Any, averaging: Callback) -> None:
+    with pytest.raises(UsageError, match="an average of orthogonal matrices is not orthogonal"):
+        fit(Reorthogonalize(), averaging)
+
+
+@pytest.mark.parametrize("name", ["matrix_exp", "cayley", "householder"])
+def test_average_of_weights_with_an_orthogonal_map_is_orthogonal(fit: Any, name: Any) -> None:
+    core = partial(Elman, hidden_size=8, orthogonal_map=name)
+    _, last = fit(core=core)
+    _, average = fit(EMAWeightAveraging(decay=0.5), core=core)
+    weight, averaged = (model.network.core.weight_hh_l0 for model in (last, average))
+    assert orthogonality_error(averaged) < 1e-5
+    assert (averaged - weight).abs().max() > 1e-3
+
+
+def test_second_fit_projects_after_an_interrupted_fit(fit: Any) -> None:
+    class Interrupt(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == 3:
+                raise RuntimeError
+
+    callback, recorder = Reorthogonalize(), ErrorRecorder()
+    with pytest.raises(RuntimeError):
+        fit(callback, Interrupt())
+    assert callback.steps == 3
+    fit(callback, recorder)
+    assert callback.steps == 3 + 6
+    assert max(recorder.errors) < 1e-5
 
 
 def test_reorthogonalize_raises_for_an_interval_below_1() -> None:

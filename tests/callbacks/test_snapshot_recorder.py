@@ -399,10 +399,11 @@ def test_a_signal_is_recorded_when_the_recorder_comes_last(tmp_path: Path) -> No
                 stop.received = 15
 
     stop = StopOnSignal()
-    run = trainer(stop, SnapshotRecorder(**EVERY_STEP), SetSignal(), folder=tmp_path, max_steps=9)
+    options: Any = {"folder": tmp_path, "max_steps": 9, "enable_checkpointing": True}
+    run = trainer(stop, SnapshotRecorder(**EVERY_STEP), SetSignal(), **options)
     with pytest.raises(InterruptedRunError):
         run.fit(model_for(echo()), echo())
     assert recorded(tmp_path).steps.tolist() == [0, 1, 2, 3, 4, 5]
-    resumed = trainer(StopOnSignal(), SnapshotRecorder(**EVERY_STEP), folder=tmp_path, max_steps=9)
+    resumed = trainer(StopOnSignal(), SnapshotRecorder(**EVERY_STEP), **options)
     resumed.fit(model_for(echo()), echo(), ckpt_path=str(tmp_path / "run/version_0/checkpoints/last.ckpt"))
     assert recorded(tmp_path).steps.tolist() == list(range(10))

@@ -45,6 +45,38 @@ def test_other_system_errors_are_raised(error: OSError) -> None:
         raise error
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes")],
+)
+def test_lack_of_memory_is_reported_in_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = end_of(error, capsys)
+    assert status == 1
+    assert line.startswith("rnn-tasks: error: not enough memory")
+    assert line.count("\n") == 1
+
+
+def test_missing_package_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = end_of(ModuleNotFoundError("No module named 'wandb'"), capsys)
+    assert status == 1
+    assert line.startswith("rnn-tasks: error: No module named 'wandb'; install it")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), RecursionError("a bug"), KeyError("a bug")])
+def test_unexpected_errors_are_raised(error: Exception) -> None:
+    with pytest.raises(type(error), match="a bug"), one_line_errors():
+        raise error
+
+
+def test_error_line_has_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    _, line = end_of(UsageError("no run '\x1b]52;c;x\x07\u202e'"), capsys)
+    assert line == "rnn-tasks: error: no run '\\x1b]52;c;x\\x07\\u202e'\n"
+
+
+def test_closed_pipe_ends_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    assert end_of(BrokenPipeError(), capsys) == (1, "")
+
+
 def test_debug_mode_raises_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNN_TASKS_DEBUG", "1")
     with pytest.raises(UsageError, match="no such task"), one_line_errors():

@@ -93,7 +93,7 @@ def test_analyze_is_deterministic(trained: RnnTasks, request: pytest.FixtureRequ
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_analyze_shows_a_foreign_layer(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
+def test_foreign_layer_is_shown_with_trust(rnn_tasks: RnnTasks, tmp_path: Path) -> None:
     (tmp_path / "their_layer.py").write_text(
         "import torch\n"
         "class Odd(torch.nn.Module):\n"
@@ -115,6 +115,11 @@ def test_analyze_shows_a_foreign_layer(rnn_tasks: RnnTasks, tmp_path: Path) -> N
     arguments = [word for word in small("echo") if "hidden_size" not in word]
     assert rnn_tasks("fit", "--config", "echo", "--config", "own.yaml", *arguments).status == 0
     result = rnn_tasks("analyze", "echo")
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert "--trust" in result.err
+    assert rnn_tasks("respond", "echo", "abc").status == 2
+    assert len(rnn_tasks("respond", "echo", "abc", "--trust").out) == 4
+    result = rnn_tasks("analyze", "echo", "--trust")
     assert (result.status, result.err) == (0, "")
     page = Path("lightning_logs/echo/version_0/report", PAGE).read_text()
     assert "Not shown:" in page
@@ -195,7 +200,7 @@ def test_analyze_shows_a_layer_without_memory(rnn_tasks: RnnTasks, tmp_path: Pat
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": {"init_args": {"core": core}}, "constraint": None}))
         arguments = [word for word in small("echo") if "hidden_size" not in word]
         assert rnn_tasks("fit", "--config", "echo", "--config", "own.yaml", *arguments).status == 0
-        result = rnn_tasks("analyze", "echo", "--output", name)
+        result = rnn_tasks("analyze", "echo", "--output", name, "--trust")
         assert (result.status, result.err) == (0, ""), number
     flowing: Any = numbers("Forgets")["flowing"]
     assert set(flowing["echo/version_0"]["stretching"]["trained"]["exponents"]) == {None}  # JSON has no -inf
@@ -340,7 +345,7 @@ def damage_snapshots(run: Path) -> None:
         (damage_data, "data is not a section"),
         (damage_trainer, "trainer is not a section"),
         (damage_seed, "seed_everything is not a number"),
-        (damage_class, "their model sections differ"),
+        (damage_class, "add --trust to execute its code"),
         (damage_spec, "does not fit"),
         (damage_names, "does not fit"),
         (damage_metrics, "summary.json is damaged"),

@@ -80,3 +80,12 @@ def test_generate_reports_a_usage_error_in_one_line(trained: RnnTasks, arguments
 
 def test_respond_refers_a_language_model_to_generate(trained: RnnTasks) -> None:
     assert "use rnn-tasks generate" in trained("respond", "time_machine", "a").err
+
+
+def test_generate_escapes_control_characters_on_a_terminal(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["generate", "elman_grammar", "--prefix", "\x1b]52;c;x\x07\u202ea\nb", "--length", "3"]
+    assert trained(*arguments).out.startswith(arguments[3])
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    result = trained(*arguments)
+    assert result.out.startswith("\\x1b]52;c;x\\x07\\u202ea\nb")
+    assert "\x1b" not in result.err

@@ -69,3 +69,22 @@ def test_respond_reports_a_damaged_checkpoint_in_one_line(trained: RnnTasks) -> 
     assert result.status == 2
     assert result.err.count("\n") == 1
     assert "damaged" in result.err
+
+
+def test_respond_answers_long_lines_in_input_order(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["abc" * 20_000, "d", "ef" * 30_000, "", "ghi"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(texts) + "\n"))
+    assert [len(line) for line in trained("respond", "echo").out.split("\n")] == [60_000, 1, 60_000, 0, 3, 0]
+
+
+def test_respond_without_standard_input_answers_nothing(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    result = trained("respond", "echo")
+    assert (result.status, result.out, result.err) == (0, "", "")
+
+
+def test_respond_reports_input_that_is_no_text(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"abc\n\xff\n"), encoding="utf-8"))
+    result = trained("respond", "echo")
+    assert result.status == 2
+    assert "standard input is not valid utf-8" in result.err

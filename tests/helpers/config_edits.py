@@ -31,6 +31,7 @@ OTHER_TYPES = (
     "2020-01-01",
     "[[abc]]",
 )
+HUGE = "1000000000000000000"
 EXTREMES = (
     "-1",
     "0",
@@ -49,7 +50,8 @@ EXTREMES = (
 class PreparedCLI(CLI):
     """The command ``fit`` up to the training: it checks the data and builds the optimizer, but takes no step.
 
-    The parser is made once, since this takes longer than parsing.
+    The parser is made once, since this takes longer than parsing. It does not read ``base.yaml``, whose callbacks
+    take longer to parse than all other settings.
     """
 
     made: ClassVar[dict[str, Any]] = {}
@@ -59,6 +61,8 @@ class PreparedCLI(CLI):
         if not self.made:
             before = set(vars(self))
             super().setup_parser(*arguments)
+            for parser in self._subcommand_parsers.values():
+                parser.default_config_files = []
             self.made.update({name: value for name, value in vars(self).items() if name not in before})
         vars(self).update(self.made)
 
@@ -66,6 +70,30 @@ class PreparedCLI(CLI):
         self.datamodule.trainer = self.model.trainer = self.trainer
         self.datamodule.check()
         self.model.configure_optimizers()
+
+
+class ParsingCLI(PreparedCLI):
+    """The command ``fit`` up to the creation of its objects."""
+
+    def instantiate_classes(self) -> None:
+        """Create nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def parse(*arguments: str) -> dict[str, Any]:
+    """Return the configuration of ``rnn-tasks fit``, with the default values of all classes except the callbacks.
+
+    Args:
+        arguments: The arguments after ``fit``.
+
+    Raises:
+        SystemExit: The arguments or the configs are refused.
+    """
+    with one_line_errors():
+        config: dict[str, Any] = ParsingCLI(args=["fit", *arguments]).section.as_dict()
+    return config
 
 
 def prepare(arguments: list[str]) -> None:
@@ -144,6 +172,8 @@ def random_edit(draw: random.Random) -> Edit:
         mapping.value.insert(draw.randrange(len(mapping.value) + 1), copy.deepcopy((key, value)))
     else:
         what = draw.choice(OTHER_TYPES if kind == "retyped" else EXTREMES)
+        if key.value == "num_layers" and what == HUGE:
+            what = "0"  # so many layers would be built one by one
         mapping.value[position] = (key, yaml.compose(what))
     recipe: tuple[str, ...] = ()
     if name.startswith("models/") and name.count("/") == 2:

@@ -1,12 +1,13 @@
 """Small tasks, models and trainers for tests of monitors."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.loggers.logger import DummyLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -102,9 +103,17 @@ def model_for(task: Task, core: Callable[[int], Core] = ELMAN) -> RecurrentModel
 
 
 def trainer(
-    *callbacks: Callback, folder: Path | None = None, logger: RecordingLogger | None = None, **options: Any
+    *callbacks: Callback,
+    folder: Path | None = None,
+    logger: RecordingLogger | None = None,
+    loggers: Sequence[Logger] = (),
+    **options: Any,
 ) -> Any:
-    loggers = [*([RunLogger(str(folder), "run", "version_0")] if folder else []), *([logger] if logger else [])]
+    loggers = [
+        *([RunLogger(str(folder), "run", "version_0")] if folder else []),
+        *([logger] if logger else []),
+        *loggers,
+    ]
     settings: dict[str, Any] = {
         "max_steps": 6,
         "val_check_interval": 2,

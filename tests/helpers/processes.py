@@ -18,10 +18,18 @@ def start(folder: Path, *arguments: str, first: Path | None = None) -> "subproce
         first: A folder to search for the package before the checkout.
     """
     command = [sys.executable, "-m", "rnn_tasks", *arguments]
-    paths = [str(first)] if first else []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)])}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, cwd=folder, env=environment_of(first), stdout=pipe, stderr=pipe, text=True)
+
+
+def environment_of(first: Path | None = None) -> dict[str, str]:
+    """Return the environment of a process that imports what this process can import.
+
+    Args:
+        first: A folder to search before the others.
+    """
+    paths = [str(first)] if first else []
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, sys.path)])}
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import StepLR
 
+from rnn_tasks.callbacks import GradientNormMonitor, Reorthogonalize, SpectralNormMonitor
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
 from rnn_tasks.errors import UsageError
 from rnn_tasks.models import Milestones, RecurrentModel, SequenceTagger, WarmupLinear
@@ -344,3 +345,55 @@ def test_forward_equals_the_network() -> None:
     continued, _ = model(inputs, condition, state)
     assert torch.equal(continued, model.network(inputs, condition, state)[0])
     assert not torch.allclose(continued, logits)
+
+
+def fit_of_echo(model: SequenceTagger, task: Echo, *callbacks: Callback, max_steps: int = 4) -> Trainer:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
+                      max_steps=max_steps, enable_model_summary=False, callbacks=list(callbacks),
+                      val_check_interval=2, check_val_every_n_epoch=None, log_every_n_steps=1)  # fmt: skip
+    trainer.fit(model, task)
+    return trainer
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # of torch's compiler
+@pytest.mark.parametrize("core", ["Elman", "GRU", "LSTM"])
+def test_compiled_network_trains_as_the_network(core: str) -> None:
+    task = Echo(delay=1, sequence_length=6, alphabet_size=3, batch_size=4, val_sequences=9)
+    weights = []
+    for compiles in (False, True):
+        torch.manual_seed(0)
+        model = SequenceTagger(CORES[core], task.spec, partial(SGD, lr=0.5))
+        if compiles:
+            model.network.compile(backend="eager")
+        fit_of_echo(model, task, Reorthogonalize(), SpectralNormMonitor())
+        weights.append(model.state_dict())
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight)
+
+
+class Interrupt(Callback):
+    """Interrupts the first fit as Ctrl-C does in a notebook."""
+
+    def __init__(self) -> None:
+        self.is_first = True
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if self.is_first and trainer.global_step == 2:
+            self.is_first = False
+            raise KeyboardInterrupt
+
+
+def test_model_can_be_fitted_again_after_an_interrupt() -> None:
+    task = Echo(delay=1, sequence_length=6, alphabet_size=3, batch_size=4, val_sequences=9)
+    model = SequenceTagger(CORES["Elman"], task.spec, partial(SGD, lr=0.5))
+    interrupt, others = Interrupt(), [Reorthogonalize(), SpectralNormMonitor(every_n_logs=1), GradientNormMonitor()]
+    with pytest.raises((KeyboardInterrupt, SystemExit)):  # Lightning ends the process, which a notebook reports
+        fit_of_echo(model, task, interrupt, *others)
+    before = model.network.core.get_parameter("weight_hh_l0").detach().clone()
+    trainer = fit_of_echo(model, task, interrupt, *others)
+    assert trainer.global_step == 4
+    weight = model.network.core.get_parameter("weight_hh_l0").detach()
+    assert not torch.equal(weight, before)
+    assert (weight.T @ weight - torch.eye(5)).abs().max() < 1e-5
+    assert {"spectral_norm/weight_hh_l0", "gradient_norm/after_clipping"} <= trainer.callback_metrics.keys()

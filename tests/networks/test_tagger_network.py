@@ -8,7 +8,7 @@ from torch import nn
 from rnn_tasks.cores import GRU, Elman
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import TaggerNetwork
-from rnn_tasks.networks.tagger_network import ConditionAt
+from rnn_tasks.networks.tagger_network import RESPOND_STEPS, ConditionAt
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
 from tests.helpers.networks import CONDITION_AT, CORES, ELMAN, TASKS, tagger_network
@@ -195,3 +195,24 @@ def test_tagger_network_works_in_bfloat16(core: str, condition_at: ConditionAt) 
     assert logits.dtype == torch.bfloat16
     assert logits.isfinite().all()
     assert len(network.respond("abcde", delay=1)) == 5
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_respond_needs_memory_for_the_longest_text_only(task: str) -> None:
+    """A thousand short texts are not padded to the length of a long one."""
+    network = tagger_network(task)
+    steps: list[int] = []
+    network.core.register_forward_pre_hook(lambda core, inputs: steps.append(inputs[0].shape[0] * inputs[0].shape[1]))
+    letters = network.spec.codec.letters  # type: ignore[union-attr]
+    texts = [letters[:3]] * 999 + [letters * 800] + [letters[-1]]
+    delay = None if task == "echo" else 2
+    answers = network.respond(texts, delay)
+    assert max(steps) <= RESPOND_STEPS
+    assert [len(answer) for answer in answers] == network.spec.codec.lengths(texts, delay)  # type: ignore[union-attr]
+    for index in (0, 998, 999, 1000):
+        assert answers[index] == network.respond(texts[index], delay)
+
+
+def test_respond_raises_without_texts() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        tagger_network("echo").respond([])

@@ -1,7 +1,10 @@
+import base64
 import json
 import math
+import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -125,3 +128,23 @@ def test_write_page_draws_both_widths(tmp_path: Path) -> None:
 
     write_page(tmp_path, "t", [], [Section("one", "t", [Picture("p", draw, "c")])], {})
     assert set(widths) == {WIDE, NARROW}
+
+
+def test_page_and_pictures_have_no_control_characters(tmp_path: Path) -> None:
+    strange = "\x1b[31m\x00\x08\u202e\ud800\ufffe $x^2"
+
+    def draw(width: float) -> Figure:
+        figure = line(width)
+        figure.axes[0].set_title(strange)
+        return figure
+
+    section = Section("one", strange, [Paragraph(strange), Picture("strange", draw, strange)], {}, [strange])
+    page = write_page(tmp_path, strange, [], [section], {"text": strange})
+    text = page.read_text(encoding="utf-8")
+    assert not {character for character in text if not character.isprintable()} - {"\n"}
+    assert "\\x1b[31m" in read(page).text
+    svg = (tmp_path / PICTURES / "strange.svg").read_bytes()
+    embedded = re.findall('data:image/svg[^,]*,([^"]*)', text)
+    assert len(embedded) == 3
+    for picture in (svg, *map(base64.b64decode, embedded)):
+        ElementTree.fromstring(picture)

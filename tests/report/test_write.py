@@ -28,7 +28,7 @@ def test_overview_names_the_runs(echo: RunLocation) -> None:
     assert rows["run folder"] == ["version_0"] * 2
     assert rows["optimizer steps"] == ["4", "4"]
     assert rows["units"] == ["8", "8"]
-    assert rows["solved at step"] == ["-", "-"]
+    assert rows["validation solved at step"] == ["-", "-"]
     assert write.overview(runs[:1]).columns == ["", ""]
 
 

@@ -1,9 +1,13 @@
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rnn_tasks.runs.summary_text import VERDICTS, closing_lines, next_step
+from rnn_tasks.runs.verdict import verdict
+from rnn_tasks.spec import Baseline
 
 SUMMARY: dict[str, Any] = {
     "task": "echo",
@@ -52,7 +56,11 @@ def test_closing_lines_do_not_need_metrics() -> None:
         ({}, "respond run abc"),
         ({"stopped": "interrupted"}, "resume run"),
         ({"stopped": "diverged", "verdict": "diverged"}, "smaller --model.optimizer.lr"),
+        ({"stopped": "steps", "verdict": "diverged"}, "smaller --model.optimizer.lr"),
         ({"verdict": "at_baseline"}, "resume run --trainer.max_steps 2000"),
+        ({"verdict": "worse_than_baseline"}, "smaller --model.optimizer.lr, or longer: "),
+        ({"verdict": "worse_than_baseline"}, "resume run --trainer.max_steps 2000"),
+        ({"verdict": "worse_than_baseline", "stopped": "time"}, "smaller --model.optimizer.lr"),
         ({"example": None}, "tensorboard"),
     ],
 )
@@ -61,7 +69,60 @@ def test_next_step_depends_on_the_outcome(changes: dict[str, Any], message: str)
 
 
 def test_every_verdict_has_a_text() -> None:
-    assert set(VERDICTS) == {"solved", "learning", "at_baseline", "diverged"}
+    losses = [None, 0.1, 1.0, 2.0, float("nan")]
+    verdicts = {verdict(solved, loss, Baseline(1.0, 0.5)) for loss in losses for solved in (True, False)} - {None}
+    assert set(VERDICTS) == verdicts
+
+
+@pytest.mark.parametrize(
+    ("changes", "explanation"),
+    [
+        ({}, "solved    in validation at step 25 (accuracy 0.99 reached), but not in the test (0.9886)"),
+        ({"metrics": {"val/loss": 0.2, "val/accuracy": 0.98, "val/worst_accuracy": 0.9, "val/exact_match": 0}},
+         "but not in the last validation (0.9000)"),
+        ({"metrics": {}}, "in validation at step 25, but not in the last validation"),
+        ({"verdict": "diverged"}, "in validation at step 25, before the run diverged"),
+        ({"baseline": {"loss": 1.5, "name": "5-gram", "perplexity": 4.5}}, "the best n-gram is better"),
+    ],
+)  # fmt: skip
+def test_closing_lines_explain_a_run_that_only_validation_solved(changes: dict[str, Any], explanation: str) -> None:
+    metrics = {"test/loss": 0.1, "test/accuracy": 0.992, "test/worst_accuracy": 0.9886, "test/exact_match": 0.9}
+    text = {"test/perplexity": 4.6, "test/bits_per_character": 2.0}
+    summary = {**SUMMARY, "verdict": "learning", "metrics": metrics | text, "time_steps": 9, **changes}
+    lines = closing_lines(summary, Path("run"))
+    assert re.sub(" +", " ", explanation) in re.sub(" +", " ", lines)
+    assert "solved at step" not in lines
+
+
+def test_closing_lines_say_solved_once_when_the_test_agrees() -> None:
+    lines = closing_lines(SUMMARY, Path("run")).splitlines()
+    assert [line for line in lines if "solved" in line] == [
+        "echo: solved",
+        next(li for li in lines if "training" in li),
+    ]
+
+
+@pytest.mark.parametrize("name", ["my runs/echo", "x;id", "$(id)", "it's", "a`id`"])
+def test_commands_in_the_closing_lines_are_quoted(name: str) -> None:
+    for line in closing_lines({**SUMMARY, "example": "abc; id"}, Path(name)).splitlines()[-2:]:
+        words = shlex.split(line)
+        assert str(Path(name)) in words
+        assert "id" not in words or words[-2:] == ["abc;", "id"]
+    assert shlex.quote("abc;") in closing_lines({**SUMMARY, "example": "abc; id"}, Path(name))
+
+
+@pytest.mark.parametrize("example", ["--prefix '\x1b]52;c;x\x07'", "'never closed", "a\u202eb"])
+def test_next_step_omits_an_example_that_cannot_be_printed(example: str) -> None:
+    assert next_step({**SUMMARY, "example": example}, "run").endswith("respond run")
+
+
+def test_closing_lines_of_a_strange_summary_are_printable() -> None:
+    strange = "\x1b[31m\u202e\n\ud800"
+    summary = {**SUMMARY, "task": strange, "core": strange, "example": strange}
+    summary |= {"baseline": {**TEXT["baseline"], "name": strange}, "metrics": TEXT["metrics"], "time_steps": 9}
+    lines = closing_lines(summary, Path(strange)).split("\n")
+    assert len(lines) == len(closing_lines({**summary, "task": "a", "core": "b"}, Path("run")).splitlines()) == 9
+    assert all(line.isprintable() for line in lines)
 
 
 TEXT: dict[str, Any] = {
@@ -106,8 +167,13 @@ def test_closing_lines_on_text_show_the_n_gram_of_the_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "text"),
-    [("learning", "(better than character frequencies"), ("at_baseline", "no better than character frequencies")],
+    ("name", "text"),
+    [
+        ("learning", "(better than character frequencies"),
+        ("at_baseline", "no better than character frequencies"),
+        ("worse_than_baseline", "worse than character frequencies"),
+        ("diverged", "not finite"),
+    ],
 )
-def test_verdict_on_text_names_its_baseline(verdict: str, text: str) -> None:
-    assert text in closing_lines({**TEXT, "verdict": verdict}, Path("run")).splitlines()[0]
+def test_verdict_on_text_names_its_baseline(name: str, text: str) -> None:
+    assert text in closing_lines({**TEXT, "verdict": name}, Path("run")).splitlines()[0]

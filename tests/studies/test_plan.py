@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 import yaml
 
 from rnn_tasks.errors import UsageError
+from rnn_tasks.studies.pictures import numeric_axis
 from rnn_tasks.studies.plan import Search, as_argument, as_time
 from rnn_tasks.studies.plan_file import STUDIES, read_plan, study_names
 
@@ -160,3 +162,30 @@ def test_all_shipped_studies_are_valid() -> None:
         plan = read_plan(name)
         assert plan.about
         assert len(plan.runs()) > 1
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
+    axes = "{rate: {option: model.optimizer.lr, values: [1e-3, 1.0e-2, 1E5]}}"
+    plan = read_plan(written(tmp_path, f"configs: echo\naxes: {axes}\n"))
+    assert [(variant.name, variant.value) for variant in plan.axes["rate"]] == [
+        ("1e-3", 0.001), ("0.01", 0.01), ("1E5", 100_000)
+    ]  # fmt: skip
+    assert "--model.optimizer.lr=1e-3" in plan.arguments(plan.runs()[0])
+    assert numeric_axis(plan) == "rate"
+
+
+@pytest.mark.parametrize("value", [True, "one", "nan", ".inf", None, [1], "", "1 2"])
+def test_other_values_of_an_axis_are_not_numbers(tmp_path: Path, value: object) -> None:
+    plan = read_plan(written(tmp_path, {**SMALL, "axes": {"a": {"option": "data.delay", "values": [value, 2]}}}))
+    assert plan.axes["a"][0].value is None
+    assert numeric_axis(plan) is None
+
+
+def test_key_that_occurs_twice_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="line 3"):
+        read_plan(written(tmp_path, "configs: echo\naxes: {a: {option: b, values: [1]}}\nconfigs: copy\n"))
+
+
+def test_infinite_budget_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="must be numbers above 0"):
+        read_plan(written(tmp_path, {**SMALL, "budget": {"minutes": math.inf}}))

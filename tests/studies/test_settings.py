@@ -45,7 +45,7 @@ def own_config(folder: Path, text: str) -> Plan:
 CHANGES = {
     "budget": (replace(PLAN, max_steps=5), ["trainer.max_steps"], ["rnn-seed0", "qr-seed0"]),
     "option": (replace(PLAN, options={}), ["data.batch_size"], ["rnn-seed0", "qr-seed0"]),
-    "config": (replace(PLAN, configs=("copy",)), ["configs", "the contents of copy.yaml"], ["rnn-seed0", "qr-seed0"]),
+    "config": (replace(PLAN, configs=("copy",)), ["configs", "the contents of copy"], ["rnn-seed0", "qr-seed0"]),
     "variant": (
         replace(PLAN, axes={"network": (AXES["network"][0], Variant("qr", options={"data.delay": 3}))}),
         ["data.delay"],
@@ -83,17 +83,16 @@ def test_edited_config_file_changes_a_run_but_comments_do_not(tmp_path: Path) ->
     (run, _) = PLAN.runs()
     old = settings_of(own_config(tmp_path, "data: {a: 1, b: 2}"), run)
     assert old == settings_of(own_config(tmp_path, "# a comment\ndata:\n  b: 2\n  a: 1\n"), run)
-    assert differences(old, settings_of(own_config(tmp_path, "data: {a: 1, b: 3}"), run)) == [
-        "the contents of own.yaml"
-    ]
+    new = settings_of(own_config(tmp_path, "data: {a: 1, b: 3}"), run)
+    assert differences(old, new) == [f"the contents of {tmp_path / 'own.yaml'}"]
 
 
 def test_file_of_an_overlay_for_the_task_counts() -> None:
     (run, _) = PLAN.runs()
-    assert "the contents of rnn/echo.yaml" not in settings_of(PLAN, run)  # there is no such file
-    assert "the contents of rnn.yaml" in settings_of(PLAN, run)
+    contents = [name for name in settings_of(PLAN, run) if name.startswith("the contents of")]
+    assert contents == ["the contents of echo", "the contents of models/rnn"]  # it has no file for echo
     plan = replace(PLAN, configs=("copy",), axes={"network": (Variant("gru", ("models/gru",)),)})
-    assert "the contents of gru/copy.yaml" in settings_of(plan, plan.runs()[0])
+    assert "the contents of models/gru/copy" in settings_of(plan, plan.runs()[0])
 
 
 def test_runs_without_known_settings_stay_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

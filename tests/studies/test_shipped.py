@@ -67,7 +67,7 @@ def test_changed_layer_names_its_recurrent_init() -> None:
     cores = [overlay.get("model", {}).get("init_args", {}).get("core", {}) for overlay in overlays]
     changed = [core["init_args"] for core in cores if "class_path" in core]
     assert len(changed) == 6  # two each in copy_constraints and the published results, one each in copy_delays(_rates)
-    assert all("recurrent_init" in arguments for arguments in changed)  # otherwise the new layer keeps the recipe's
+    assert all("recurrent_init" in arguments for arguments in changed)
 
 
 @pytest.mark.parametrize("name", ["copy_delays", "copy_delays_rates"])

@@ -1,16 +1,20 @@
 import csv
 import io
+import re
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from rnn_tasks.studies.plan import Plan, Variant
 from rnn_tasks.studies.queue import RunState
+from rnn_tasks.studies.ranking import best_so_far
 from rnn_tasks.studies.rows import REASON, RESULT
 from rnn_tasks.studies.table import (
     as_csv,
     as_markdown,
     censored_median,
+    csv_text,
     runs_table,
     steps_table,
     steps_to_solve,
@@ -125,3 +129,56 @@ def test_steps_table_marks_unsolved_runs() -> None:
 def test_steps_table_is_empty_without_results() -> None:
     runs = runs_table(DELAYS, {run.name: RunState.PENDING for run in DELAYS.runs()}, {})
     assert steps_table(DELAYS, runs, "delay")[1] == [["qr", "-", "-"]]
+
+
+STRANGE = [
+    "=HYPERLINK(1)",
+    "+1+2",
+    "-x",
+    "@a",
+    "-0.5",
+    "tanh|relu",
+    "<img src=x>",
+    "a\\b",
+    "![a](http://b)",
+    "a\nb\x1b",
+]
+"""Names of variants that a spreadsheet or Markdown would not show as they are."""
+
+
+def strange_runs() -> pd.DataFrame:
+    plan = Plan("small", "", (), {}, {"=1": tuple(map(Variant, STRANGE))}, (0,), None, None)
+    reasons = {run.name: {REASON: "=1+1"} for run in plan.runs()}
+    return runs_table(plan, dict.fromkeys(reasons, RunState.FAILED), reasons)
+
+
+def test_csv_has_no_formulas() -> None:
+    rows = list(csv.reader(io.StringIO(as_csv(strange_runs()))))
+    assert rows[0][:3] == ["run", "'=1", "seed"]
+    assert [row[1] for row in rows[1:]] == [
+        "'=HYPERLINK(1)", "'+1+2", "'-x", "'@a", "-0.5", *STRANGE[5:]
+    ]  # fmt: skip
+    assert {row[-1] for row in rows[1:]} == {"'=1+1"}
+    assert "ours\n-1.0 -2.0\n" in csv_text(pd.DataFrame({"ours": ["-1.0 -2.0"]}), index=False)
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    columns, body = summary_table(strange_runs())
+    lines = as_markdown(columns, body).splitlines()
+    assert len(lines) == 2 + len(STRANGE)
+    for line in lines[2:]:
+        assert len(re.split(r"(?<!\\)\|", line)) == 4  # two cells between three borders
+    assert "| tanh\\|relu |" in lines[7]
+    assert "| \\<img src=x> |" in lines[8]
+    assert "| a\\\\b |" in lines[9]
+    assert "![a]\\(http://b)" in lines[10]
+    assert lines[11].startswith("| a b\\x1b |")
+
+
+@pytest.mark.parametrize("verdict", ["learning", "at_baseline", "worse_than_baseline", "diverged", None])
+def test_run_with_any_other_verdict_is_unsolved(verdict: str | None) -> None:
+    runs = table({**result(30, 35), "verdict": verdict}, result(20, 25), result(40, 45))
+    assert summary_table(runs)[1][0][1:3] == ["2 of 3", "40"]
+    assert steps_to_solve(runs).isna().tolist()[:3] == [True, False, False]
+    assert f",done,{verdict or ''},," in as_csv(runs)
+    assert best_so_far(PLAN, runs) == "best rnn-seed1: solved in 20 steps"

@@ -3,18 +3,27 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from rnn_tasks.errors import InterruptedRunError
 from rnn_tasks.report.page import NUMBERS, PAGE
+from rnn_tasks.studies import run_process
 from rnn_tasks.studies.outcome import Failure
 from rnn_tasks.studies.plan import Plan, Variant
 from rnn_tasks.studies.plan_file import read_plan
 from rnn_tasks.studies.progress import Progress
-from rnn_tasks.studies.queue import RunQueue, RunState
-from rnn_tasks.studies.worker import Worker
+from rnn_tasks.studies.queue import RunQueue, RunState, Timing
+from rnn_tasks.studies.worker import Worker, signals_interrupt
+from rnn_tasks.studies.worker_id import start_time
 from tests.helpers.command_line import RnnTasks
 from tests.helpers.processes import wait_until
 from tests.helpers.studies import plan_file, start_worker
@@ -100,15 +109,99 @@ def processes_in(folder: Path) -> list[str]:
     return pids
 
 
+SLOW = """
+import time
+from lightning.pytorch import Callback
+
+
+class SlowValidation(Callback):
+    def on_validation_batch_start(self, *_):
+        open("validates", "w").close()
+        time.sleep(0.1)
+"""
+"""A module with a callback that makes validations slow: 100 seconds for 1,000 batches."""
+
+
 @pytest.mark.slow
-def test_ctrl_c_ends_the_current_run(rnn_tasks: RnnTasks) -> None:
-    plan_file(budget={"steps": 100_000})
+def test_ctrl_c_ends_a_run_within_its_validation(rnn_tasks: RnnTasks) -> None:
+    Path("slow.py").write_text(SLOW)
+    options = {"data.val_sequences": 1000, "data.eval_batch_size": 1, "trainer.callbacks+": "slow.SlowValidation"}
+    plan_file(budget={"steps": 100_000}, set={"trainer.val_check_interval": 2, **options})
     worker = start_worker()
-    runs = Path("lightning_logs/studies/tiny/runs")
-    wait_until(lambda: list(runs.glob("*/config.yaml")))
+    wait_until(lambda: Path("validates").exists() or worker.poll() is not None)
+    begin = time.monotonic()
     worker.send_signal(signal.SIGINT)
     assert worker.wait(timeout=60) == 128 + signal.SIGINT
+    assert time.monotonic() - begin < 30
     wait_until(lambda: not processes_in(Path.cwd()))
+    summary = json.loads(Path("lightning_logs/studies/tiny/runs/rnn-seed0/summary.json").read_text())
+    assert (summary["stopped"], summary["steps"]) == ("interrupted", 2)
+
+
+def test_signals_interrupt_only_while_a_study_runs() -> None:
+    names = ("SIGTERM", "SIGHUP", "SIGUSR1")
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_DFL) for name in names}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        with signals_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            for signum in (signal.SIGTERM, signal.SIGUSR1):
+                with pytest.raises(InterruptedRunError) as caught:
+                    os.kill(os.getpid(), signum)
+                assert caught.value.signum == signal.SIGTERM
+        handlers = [signal.getsignal(getattr(signal, name)) for name in names]
+        assert handlers == [signal.SIG_DFL, signal.SIG_IGN, signal.SIG_DFL]
+        with ThreadPoolExecutor(1) as pool:  # handlers can be set in the main thread only
+            pool.submit(lambda: signals_interrupt().__enter__()).result()
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def test_killed_run_takes_its_own_processes_with_it() -> None:
+    program = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); input()"
+    command = [sys.executable, "-S", "-c", program]
+    parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    run_process.kill(cast(BaseProcess, parent))
+    parent.communicate()
+    wait_until(lambda: not start_time(child), seconds=10)
+
+
+def test_run_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn:
+        """A process that ends only when it is killed."""
+
+        pid, exitcode, calls = None, None, list[str]()
+
+        def terminate(self) -> None:
+            self.calls.append("terminate")
+
+        def kill(self) -> None:
+            self.calls.append("kill")
+
+    process = Stubborn()
+    plan = Plan("small", "", ("echo",), {}, {"network": (Variant("rnn"),)}, (0,), None, None)
+    worker = Worker(plan, "", tmp_path, Progress(plan, 1), threading.Event(), Timing(saving=0.05))
+    worker.end(cast(BaseProcess, process))
+    assert process.calls == ["terminate", "kill"]  # a second SIGTERM would keep the run from saving its state
+
+
+@pytest.mark.slow
+def test_edited_study_is_done_again_in_fresh_folders(rnn_tasks: RnnTasks) -> None:
+    assert rnn_tasks("study", "run", plan_file()).status == 0
+    path = plan_file(budget={"steps": 6})
+    result = rnn_tasks("study", "report", path)
+    assert "To do again: rnn-seed0, qr-seed0 (done with other settings: trainer.max_steps)" in result.out
+    result = rnn_tasks("study", "run", path)
+    assert "to do again, since settings have changed (trainer.max_steps): rnn-seed0, qr-seed0" in result.out
+    runs = Path("lightning_logs/studies/tiny/runs")
+    steps = {
+        name: json.loads((runs / name / "summary.json").read_text())["steps"] for name in ("qr-seed0", "rnn-seed0")
+    }
+    assert steps == {"qr-seed0": 6, "rnn-seed0": 6}
+    assert json.loads((runs / "rnn-seed0.earlier1/summary.json").read_text())["steps"] == 4
 
 
 @pytest.mark.parametrize(
@@ -129,4 +222,4 @@ def test_mistake_is_reported_on_one_line(rnn_tasks: RnnTasks, arguments: list[st
 
 
 def test_list_prints_shipped_studies(rnn_tasks: RnnTasks) -> None:
-    assert rnn_tasks("study", "list").out.startswith("copy_constraints  24 runs, 15 minutes on two cores  ")
+    assert re.match(r"copy_constraints  24 runs, \d+ minutes on two cores  \w", rnn_tasks("study", "list").out)
