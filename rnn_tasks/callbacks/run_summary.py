@@ -182,12 +182,11 @@ class RunSummary(Callback):
         task = getattr(trainer, "datamodule", None)
         network = network_of(pl_module)
         core = None if network is None else network.core
-        seed = os.environ.get("PL_GLOBAL_SEED")
         summary: dict[str, Any] = {
             "task": getattr(task, "name", None),
             "model": type(pl_module).__name__,
             "core": type(getattr(core, "layer", core)).__name__,
-            "seed": None if seed is None else int(seed),
+            "seed": seed_of(trainer),
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "steps": trainer.global_step,
             "solved_at": self.solved_at,
@@ -235,6 +234,15 @@ class RunSummary(Callback):
                 logger.log_result(record.hyperparameters, [*names, *steps])
         if not self.quiet:
             print(closing_lines(summary, folder), flush=True)
+
+
+def seed_of(trainer: Trainer) -> int | None:
+    """Return the seed of a run; None if the run was not seeded."""
+    record = run_record(trainer)
+    if record is not None and record.values.get("seed_everything") is False:
+        return None
+    seed = os.environ.get("PL_GLOBAL_SEED")
+    return None if seed is None else int(seed)
 
 
 def run_loggers(trainer: Trainer) -> list[RunLogger]:

@@ -7,6 +7,9 @@ from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.loading import build_model
 from rnn_tasks.spec import TaskSpec
 
+MOST_PARAMETERS = 10**9
+"""The largest value of ``max_parameters``; larger models would not fit into the memory of most machines."""
+
 
 def hidden_size_within(section: dict[str, Any], spec: TaskSpec, max_parameters: int) -> int:
     """Return the largest hidden size with which a model has at most ``max_parameters`` parameters.
@@ -14,12 +17,15 @@ def hidden_size_within(section: dict[str, Any], spec: TaskSpec, max_parameters: 
     Args:
         section: The section ``model`` of a config.
         spec: The task's sizes and strings.
-        max_parameters: Largest number of parameters of the model, ``>= 1``, including its readout and embeddings.
+        max_parameters: Largest number of parameters of the model, 1 to 10^9, including its readout and embeddings.
 
     Raises:
         UsageError: The layer has no ``hidden_size``, or one hidden unit already exceeds ``max_parameters``.
     """
-    require(max_parameters >= 1, f"max_parameters must be at least 1, got {max_parameters}")
+    require(
+        1 <= max_parameters <= MOST_PARAMETERS,
+        f"max_parameters must be between 1 and {MOST_PARAMETERS:,}, got {max_parameters:,}",
+    )
     core = (section.get("init_args") or {}).get("core")
     if not isinstance(core, dict) or "hidden_size" not in (core.get("init_args") or {}):
         raise UsageError("max_parameters needs a layer with the option hidden_size")

@@ -207,11 +207,16 @@ class Plan:
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     """Return two nested sections as one; a value of ``update`` replaces the value of ``base``.
 
+    A section with another class replaces the whole section.
+
     Example:
         >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
         {'a': {'b': 1, 'c': 3}}
+        >>> merge({"class_path": "GRU", "size": 3}, {"class_path": "LSTM"})
+        {'class_path': 'LSTM'}
     """
-    merged = dict(base)
+    classes = {section["class_path"] for section in (base, update) if "class_path" in section}
+    merged = dict(base) if len(classes) < 2 else {}
     for name, value in update.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
         merged[name] = merge(merged[name], value) if both else value

@@ -144,7 +144,11 @@ def section(**values: Any) -> Namespace:
 
 
 def test_check_nulls_reaches_nested_classes() -> None:
-    bias = section(class_path="rnn_tasks.cores.Orthogonal", init_args=section(gain=None))
-    core = section(class_path="rnn_tasks.cores.GRU", init_args=section(recurrent_init=bias, gate_bias=None))
-    with pytest.raises(UsageError, match=r"^cores\.recurrent_init\.gain must not be null"):
-        check_nulls(section(cores=[core]), {})
+    scale = namespace(class_path="rnn_tasks.cores.Orthogonal", init_args=namespace(gain=None))
+    core = namespace(class_path="rnn_tasks.cores.GRU", init_args=namespace(recurrent_init=scale, gate_bias=None))
+    with pytest.raises(UsageError, match=r"^core\.recurrent_init\.gain must not be null"):
+        check_nulls(namespace(core=core), {})
+
+
+def namespace(**values: Any) -> Namespace:
+    return Namespace(**values)  # type: ignore[no-untyped-call]

@@ -170,7 +170,10 @@ def test_callback_problem_compares_states_with_callbacks() -> None:
 
 
 def test_training_state_problem_needs_more_than_weights() -> None:
-    assert training_state_problem({"state_dict": {}}) == "its pytorch-lightning_version is missing or damaged"
+    problem = training_state_problem({"state_dict": {}})
+    assert problem == "it holds weights, but no state of the optimizer and loops"
+    states = {"state_dict": {}, "loops": {}, "optimizer_states": []}
+    assert training_state_problem(states) == "its pytorch-lightning_version is missing or damaged"
 
 
 def test_read_tensors_rejects_endless_nesting(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_changed_snapshots_are_reported_in_one_line(watched_run: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("file", "sample"), [(CONFIG, 8), (SUMMARY, 6), (f"{CHECKPOINTS}/{LAST}", 30), (SNAPSHOTS, 8)])
+@pytest.mark.parametrize(("file", "sample"), [(CONFIG, 8), (SUMMARY, 6), (f"{CHECKPOINTS}/{LAST}", 20), (SNAPSHOTS, 8)])
 @pytest.mark.filterwarnings("ignore:.*paths outside its folder", "ignore:The dirpath has changed")
 def test_resume_reports_a_changed_file_in_one_line(
     rnn_tasks: RnnTasks, watched_run: Path, file: str, sample: int
