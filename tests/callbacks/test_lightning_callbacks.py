@@ -233,6 +233,7 @@ def test_few_callbacks_are_refused() -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.filterwarnings("ignore:When using the `ThroughputMonitor`, you need to define a `flops_per_batch`")
+@pytest.mark.filterwarnings("ignore:.*paths outside its folder are ignored in the state of the callback SpikeDetection")
 def test_run_with_callbacks_of_lightning_ends_well(rnn_tasks: RnnTasks, name: str) -> None:
     fit_resume_and_respond(rnn_tasks, RUNS[name])
 
