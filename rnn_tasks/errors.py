@@ -48,6 +48,9 @@ TYPE_NAMES = {
     "collections.abc.Iterable": "a list",
     "dict": "a section",
 }
+AS_YAML = {"None": "null", "True": "true", "False": "false", "": "''"}
+"""Values of Python, and how YAML writes them."""
+
 REWORDED = {
     re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)"): r"must be one of \1, got \2",
     re.compile(r"Expected a typing\.Literal\[(.*?)\]$"): r"must be one of \1, got ''",
@@ -87,7 +90,7 @@ def brief(message: str) -> str:
     types = {*EXPECTED_TYPE.findall(message)} - {"NoneType"}
     types -= {"int"} if "float" in types else set()
     value = VALUE.search(message)
-    got = "" if value is None else f", got {value[1] or repr('')}"
+    got = "" if value is None else f", got {AS_YAML.get(value[1], value[1])}"
     # A learning rate may also be an object of a class, but a number is what a user means.
     if types and (not problems or {"int", "float"} & types):
         expected = " or ".join(sorted({TYPE_NAMES.get(name, name) for name in types}))
@@ -104,7 +107,5 @@ def shown(value: object) -> str:
         >>> shown(None), shown(True), shown("a"), shown([1, 2])
         ('null', 'true', "'a'", '[1, 2]')
     """
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
+    text = AS_YAML.get(repr(value), repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -17,6 +17,8 @@ from rnn_tasks.cores import Core
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
+from rnn_tasks.plots.images import any_script, make_texts_safe
+from rnn_tasks.printable import printable
 from rnn_tasks.runs.logger import CurveLogger
 from rnn_tasks.spec import Batch
 
@@ -112,6 +114,7 @@ def log_text(trainer: Trainer, name: str, text: str) -> None:
         name: The name of the text.
         text: The text.
     """
+    text = printable(text, "\n")
     for writer in tensorboard_writers(trainer):
         writer.add_text(name, f"```\n{text}\n```", trainer.global_step)
     for logger in trainer.loggers:
@@ -127,8 +130,10 @@ def add_picture(writer: SummaryWriter, tag: str, figure: "Figure", step: int) ->
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    make_texts_safe(figure)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    with any_script():
+        canvas.draw()  # type: ignore[no-untyped-call]
     colours = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
     writer.add_image(tag, colours, step, dataformats="HWC")
     figure.clear()

@@ -48,6 +48,35 @@ def check_sections(config: Mapping[Any, Any], options: Collection[str]) -> None:
                 raise UsageError(f"{where}.{key} must be a section of arguments, got {shown(section[key])}")
 
 
+def check_empty_sections(update: Mapping[Any, Any], config: Namespace, where: str = "") -> None:
+    """Check the empty sections of a config, of which the parser drops each that has an unknown name.
+
+    Args:
+        update: The contents of the config, which the parser has read.
+        config: The configuration with this config.
+        where: The dotted path of this part of the configuration.
+
+    Raises:
+        UsageError: An empty section is no option, or the option needs a class.
+    """
+    arguments = config.get("init_args", config)
+    for key, value in update.items():
+        if not isinstance(value, dict) or key in CLASS_KEYS[2:]:
+            continue
+        name = str(key).removesuffix("+")
+        if key == "init_args":
+            check_empty_sections(value, config, where)
+            continue
+        current = config.get(name, arguments.get(name))
+        if current is None:
+            raise UsageError(f"{where}: unknown option {name!r}{suggestion(name, vars(arguments))}")
+        path = f"{where}.{name}".strip(".")
+        if isinstance(current, Namespace):
+            if not value and "class_path" in current:
+                raise UsageError(f"{path} must not be an empty section: omit it, or name a class by class_path")
+            check_empty_sections(value, current, path)
+
+
 def found(section: Mapping[Any, Any]) -> list[str]:
     """Return the keys of a section that show that it names a class."""
     return [key for key in CLASS_KEYS[:2] if key in section]

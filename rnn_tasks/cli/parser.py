@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
+import lightning.pytorch.callbacks
+import lightning.pytorch.loggers
 import torch
 import yaml
 from docstring_parser import DocstringStyle
@@ -17,7 +19,15 @@ from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from rnn_tasks.cli.checks import CLASS_KEYS, check_nulls, check_sections, check_seed, locate, suggestion
+from rnn_tasks.cli.checks import (
+    CLASS_KEYS,
+    check_empty_sections,
+    check_nulls,
+    check_sections,
+    check_seed,
+    locate,
+    suggestion,
+)
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import drop_replaced_arguments, is_published, task_file
 from rnn_tasks.cli.shipped import shipped, shipped_names
@@ -68,7 +78,7 @@ def hint(text: str, options: Iterable[str], message: str = "") -> str:
         if match[1] not in renamed and not suggestion(match[1], candidates) and parameters:
             return f"; the options are {', '.join(parameters)}"
     elif match := re.search(r"no such class: ([\w.]+)", text):
-        candidates = [*exported(), *OPTIMIZERS]
+        candidates = [*exported(), *FOREIGN]
     elif match := re.search(r"must be one of '.*', got (\w+)$", text):
         candidates = re.findall(r"'(\w+)'", text.partition("must be one of")[2])
         renamed = LAYOUTS
@@ -84,7 +94,12 @@ def hint(text: str, options: Iterable[str], message: str = "") -> str:
     return f"; it was renamed to {renamed[name]!r}" if name in renamed else suggestion(name, candidates)
 
 
-OPTIMIZERS = [name for name, value in vars(torch.optim).items() if inspect.isclass(value)]
+FOREIGN = [
+    *(name for name, value in vars(torch.optim).items() if inspect.isclass(value)),
+    *lightning.pytorch.callbacks.__all__,
+    *lightning.pytorch.loggers.__all__,
+]
+"""Names of classes of torch and Lightning that a config can name without their path."""
 
 
 def parameters_of_rejecting_class(message: str) -> list[str]:
@@ -230,6 +245,7 @@ class ConfigByName(ActionConfigFile):
             stored = config_of_old_run(path)
             drop_replaced_arguments(namespace, contents)
             read(parser, namespace, stored or str(path), option_string)
+            check_empty_sections(contents if stored is None else {}, namespace)
             if added is not None:
                 drop_replaced_arguments(namespace, read_config_file(added))
                 read(parser, namespace, str(added), option_string)

@@ -13,12 +13,11 @@ from typing import Any
 
 import lightning
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -28,14 +27,15 @@ from rnn_tasks.callbacks._restore import check_callbacks
 from rnn_tasks.cli.completion import as_list, complete_callbacks, complete_loggers, complete_plugins
 from rnn_tasks.cli.max_parameters import hidden_size_within
 from rnn_tasks.cli.parser import Parser
+from rnn_tasks.cli.run_folder import new_folder, require_no_stray_checkpoint, run_of_job, runs_folder, use_folder
 from rnn_tasks.cli.shipped import CONFIGS
-from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief, require
+from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
 from rnn_tasks.runs.checkpoints import read_checkpoint, training_state_problem
-from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LAST, LOCK, read_summary
+from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
-from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version, is_rank_zero
+from rnn_tasks.runs.logger import is_rank_zero
 from rnn_tasks.runs.record import RunRecord, run_record
 from rnn_tasks.runs.trained_network import current_names
 from rnn_tasks.tasks import Task
@@ -202,9 +202,10 @@ class CLI(LightningCLI):
         self.trainer.precision_plugin.convert_module(self.model)
         config = self.config_init["fit"]
         record = run_record(self.trainer)
+        runs = runs_folder(self.trainer, self.datamodule.name, self.section.trainer.get("default_root_dir"))
         if record is not None:
             if self.resumed is None and SLURMEnvironment.detect():
-                self.resumed = run_of_job(self.runs_folder(), record)
+                self.resumed = run_of_job(runs, record)
             if self.resumed is not None:
                 self.load_last(self.resumed, record)
         if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
@@ -214,54 +215,8 @@ class CLI(LightningCLI):
         elif Path(config["ckpt_path"]).is_file():
             self.load_weights(Path(config["ckpt_path"]), for_training=True)
         if record is not None and is_rank_zero():
-            self.use_folder(record, self.resumed or self.new_folder())
-
-    def runs_folder(self) -> Path:
-        """Return the folder of the task's runs."""
-        save_dir, name, _ = self.logger_options()
-        root = save_dir or self.section.trainer.get("default_root_dir") or LOGS
-        return Path(root).absolute() / (name or self.datamodule.name)
-
-    def logger_options(self) -> tuple[str | None, str | None, str | None]:
-        """Return the options of the first RunLogger: the folder of all runs, and the names of the task and the run."""
-        loggers = [logger for logger in self.trainer.loggers if isinstance(logger, RunLogger)]
-        return loggers[0].options if loggers else (None, None, None)
-
-    def new_folder(self) -> Path:
-        """Create the folder of a new run.
-
-        Raises:
-            UsageError: The requested folder has a run already.
-        """
-        runs, version = self.runs_folder(), self.logger_options()[2]
-        folder = self.folder or runs / (version or claim_version(runs))
-        require(
-            not (folder / CONFIG).is_file(),
-            f"{folder} has a run already: resume it, or choose another trainer.logger.init_args.version",
-        )
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder.absolute()
-
-    def use_folder(self, record: RunRecord, folder: Path) -> None:
-        """Let the run, its loggers and its checkpoints use a run folder, which other processes then cannot use.
-
-        Raises:
-            UsageError: Another process uses the folder.
-        """
-        self.lock = FileLock(folder / LOCK)
-        try:
-            self.lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UsageError(f"another process trains the run {folder}: wait until it ends, or stop it") from error
-        record.folder = folder
-        for logger in self.trainer.loggers:
-            if isinstance(logger, RunLogger):
-                logger.use_folder(folder)
-            elif isinstance(logger, CurveLogger):
-                logger.folder = folder
-        for callback in self.trainer.checkpoint_callbacks:
-            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-                callback.dirpath = str(folder / CHECKPOINTS)
+            folder = self.resumed or new_folder(self.trainer, runs, self.folder)
+            self.lock = use_folder(self.trainer, record, folder)
 
     def load_last(self, folder: Path, record: RunRecord) -> None:
         """Let a resumed run start from its last checkpoint.
@@ -380,44 +335,6 @@ def report_thread_error(error: threading.ExceptHookArgs) -> None:
     """
     if not issubclass(error.exc_type, OSError):
         threading.__excepthook__(error)
-
-
-def require_no_stray_checkpoint(trainer: Trainer) -> None:
-    """Fail if Lightning would load a checkpoint that the user has not named.
-
-    Args:
-        trainer: The trainer, which was not given a checkpoint.
-
-    Raises:
-        UsageError: There is such a checkpoint: of a SLURM job, in ``trainer.default_root_dir``, or of an
-            OnExceptionCheckpoint.
-    """
-    if SLURMEnvironment.detect():
-        for path in sorted(Path(trainer.default_root_dir).glob("hpc_ckpt_*.ckpt")):
-            raise UsageError(f"in a SLURM job Lightning would load {path}: move it, or set trainer.default_root_dir")
-    for callback in callbacks_of(trainer, OnExceptionCheckpoint):
-        if Path(callback.ckpt_path).is_file():
-            raise UsageError(
-                f"Lightning would load {callback.ckpt_path}, which OnExceptionCheckpoint saved in another run: move "
-                f"it, or continue with --ckpt_path {callback.ckpt_path}"
-            )
-
-
-def run_of_job(runs: Path, record: RunRecord) -> Path | None:
-    """Return the folder of an interrupted run of the same SLURM job with the same config; None without one.
-
-    Args:
-        runs: The folder of the task's runs.
-        record: The record of the new run.
-    """
-    job = str(SLURMEnvironment.job_id())
-    for marker in runs.glob(f"*/{JOB}"):
-        folder = marker.parent
-        same_config = (folder / CONFIG).is_file() and (folder / CONFIG).read_text(encoding="utf-8") == record.text
-        if marker.read_text() == job and same_config and read_summary(folder).get("stopped") in (None, "interrupted"):
-            print(f"this SLURM job continues its run {folder}", flush=True)
-            return folder
-    return None
 
 
 def run_trainer(

@@ -1,8 +1,12 @@
 """The example ``python -m rnn_tasks.manual_bptt``: train an Elman network on Elman's grammar."""
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    sys.path.append(sys.path.pop(0))  # a file of the working folder, such as copy.py, must not hide a module of Python
+
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic

@@ -107,7 +107,10 @@ def read_events(folder: Path) -> Log:
         logging.ERROR
     )  # no warnings about files that a killed run left incomplete
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1, "histograms": 1, "tensors": 1})
-    events.Reload()
+    try:
+        events.Reload()
+    except UnicodeEncodeError:  # TensorBoard cannot open a folder whose name is not UTF-8
+        return Log({}, {})
     tags = events.Tags()
     curves = {name: curve_of({event.step: event.value for event in events.Scalars(name)}) for name in tags["scalars"]}
     texts = {}

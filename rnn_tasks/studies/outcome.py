@@ -1,5 +1,6 @@
 """The outcome of a run: its result, or why it failed."""
 
+import errno
 import signal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,10 @@ MAX_POINTS = 400
 """The largest number of points of a curve that the database keeps."""
 
 
+BROKEN = (errno.EIO, errno.EMFILE, errno.ENFILE, getattr(errno, "ESTALE", None))
+"""More errors outside a run: of the disk or the network's file system, and too many open files."""
+
+
 class Failure(NamedTuple):
     """Why a run has no result.
 
@@ -56,7 +61,7 @@ def write_failure(error: OSError) -> Failure:
     Raises:
         OSError: The error itself, if it is not an error of writing.
     """
-    if error.errno not in NOT_WRITABLE:
+    if error.errno not in NOT_WRITABLE and error.errno not in BROKEN:
         raise error
     path = f"{error.filename}: " if error.filename else ""
     return Failure(f"{path}{error.strerror or error}", transient=True)
@@ -74,7 +79,8 @@ def exit_failure(status: int, output: str) -> Failure:
         ('killed by SIGKILL', 'no option x')
     """
     if status < 0:
-        return Failure(f"killed by {signal.Signals(-status).name}", transient=True)
+        names = {signum.value: signum.name for signum in signal.Signals}
+        return Failure(f"killed by {names.get(-status, f'signal {-status}')}", transient=True)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     messages = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
     reason = [f"exit status {status}", *lines[-1:], *messages[-1:]][-1]

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,10 @@ def read_plan(name: str, large: bool = False) -> Plan:
         UsageError: The study does not exist, or its file has a mistake.
     """
     path = STUDIES / f"{name}.yaml"
-    path = path if path.is_file() else Path(name)
-    require(path.is_file(), f"there is no study {name}: give the path of a file, or one of {', '.join(study_names())}")
+    path = path if os.path.isfile(path) else Path(name)
+    require(
+        os.path.isfile(path), f"there is no study {name}: give the path of a file, or one of {', '.join(study_names())}"
+    )
     return plan_from(read_yaml(path), path.stem, str(path), large)
 
 
@@ -127,7 +130,7 @@ def check_current_names(plan: Plan, path: str) -> None:
     """
     variants = [variant for variants in plan.axes.values() for variant in variants]
     for name in (*plan.configs, *(name for variant in variants for name in variant.configs)):
-        current = None if Path(name).is_file() else current_config_name(name)
+        current = None if os.path.isfile(name) else current_config_name(name)
         require(current is None, f"{path}: there is no config {name}; it was renamed to {current}")
     settings = [*plan.options.items(), *(option for variant in variants for option in variant.options.items())]
     for option, value in (*settings, *(leaf for variant in variants for leaf in dotted(variant.overlay))):

@@ -85,7 +85,7 @@ def result_from(section: Any, name: str, runs: Collection[str], where: str) -> P
     run, kinds = section.get("run"), [kind for kind in SOURCE_KINDS if kind in section]
     require(len(kinds) == 1, f"{where} must have exactly one of {', '.join(SOURCE_KINDS)}")
     (kind,) = kinds
-    require(run is None or run in runs, f"{where}: there is no run {run}")
+    require(run is None or (isinstance(run, str) and run in runs), f"{where}: there is no run {run}")
     require(run is not None or kind == "function", f"{where}: a {kind} needs the run that it is read from: give run")
     published, tolerance, decimals = section.get("published"), section.get("tolerance"), section.get("decimals", 2)
     bounds = published if isinstance(published, list) else [published, published]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
@@ -10,7 +11,7 @@ from typing import Any
 
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import task_file
-from rnn_tasks.cli.shipped import shipped
+from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, PlannedRun, as_argument, merge
 from rnn_tasks.studies.plan_file import dotted
@@ -37,10 +38,11 @@ def digests_of(configs: Sequence[str]) -> Iterator[tuple[str, str]]:
     """
     earlier: dict[str, Any] = {}
     for config in configs:
-        path = shipped(config) or Path(config)
+        path = CONFIGS / f"{config}.yaml"
+        path = path if os.path.isfile(path) else Path(config)
         contents = contents_of(path)
         yield config, digest_of(contents)
-        added = task_file(path, contents, earlier) if path.is_file() else None
+        added = task_file(path, contents, earlier) if os.path.isfile(path) else None
         if added is not None:
             yield f"{config}/{added.stem}", digest_of(contents_of(added))
         earlier = merge(earlier, contents)

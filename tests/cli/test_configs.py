@@ -49,11 +49,11 @@ def test_every_network_can_be_watched(rnn_tasks: RnnTasks, task: str, model: str
 def test_a_task_trains_and_leaves_a_whole_run_folder(trained_logs: Path, task: str) -> None:
     folder = trained_logs / task / "version_0"
     assert {path.name for path in folder.iterdir() if "events" not in path.name} == {
+        ".lock",
         "config.yaml",
+        "curves.jsonl",
         "summary.json",
         "checkpoints",
-        "curves.jsonl",
-        ".lock",
     }
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rnn_tasks.report.run_data import (
     run_labels,
     short_core,
 )
+from rnn_tasks.runs.curves import CURVES
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import RunLocation, find_run, read_config
 from rnn_tasks.tasks import Copy, Echo, Text, VariableDelayEcho
@@ -76,8 +78,8 @@ def test_run_labels_name_layer_and_constraint_or_start(trained_logs: Path) -> No
 def test_load_runs_lists_missing_parts(echo: RunLocation, tmp_path: Path) -> None:
     folder = copied(echo, tmp_path)
     (folder / "summary.json").unlink()
-    for log in (*folder.glob("events*"), *folder.glob("curves*")):
-        log.unlink()
+    for logged in (folder / CURVES, *folder.glob("events*")):
+        logged.unlink()
     config = read_config(folder)
     config["data"]["init_args"]["delay"] = -1
     (folder / CONFIG).write_text(yaml.safe_dump(config))
@@ -162,3 +164,17 @@ def test_attempt_appends_a_line_when_a_function_fails() -> None:
     assert attempt(missing, "gates", lambda: 3) == 3
     assert attempt(missing, "gates", fail) is None
     assert missing == ["gates: this layer does not support it (no: such thing)"]
+
+
+def test_load_runs_uses_the_seed_that_lightning_chose(echo: RunLocation, tmp_path: Path) -> None:
+    folder = copied(echo, tmp_path)
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(yaml.safe_dump({**config, "seed_everything": True}))
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, "seed": 5}))
+    (run,) = load_runs([RunLocation(folder)])
+    assert isinstance(run.task, Echo)
+    assert run.task.seed == 5
+    (folder / CONFIG).write_text(yaml.safe_dump({**config, "seed_everything": 2**70}))
+    with pytest.raises(UsageError, match="seed_everything is not a number"):
+        load_runs([RunLocation(folder)])

@@ -268,7 +268,7 @@ def test_foreign_checkpoint_removes_no_files(
     strange = pattern.format(bait=bait, own=last.parent.absolute(), server=server)
     checkpoint = torch.load(last, weights_only=True)
     saving = [name for name, state in checkpoint["callbacks"].items() if "best_model_path" in state]
-    assert len(saving) == 2
+    assert saving
     for name in saving:
         checkpoint["callbacks"][name].update(saving_state(strange))
     torch.save(checkpoint, last)

@@ -173,20 +173,20 @@ def read_and_answer(run: Path, contents: Any) -> None:
     torch.save(contents, run / CHECKPOINTS / BEST)
     network = load_network(RunLocation(run))
     assert isinstance(network, TaggerNetwork)
-    assert network.spec.codec is not None
-    network.respond(network.spec.codec.letters[:4], network.spec.codec.min_delay)
+    if network.spec.codec is not None:  # the command respond needs a codec
+        network.respond(network.spec.codec.letters[:4], network.spec.codec.min_delay)
 
 
 PARTS_OF_TRAINING = ("loops", "callbacks", "optimizer_states", "lr_schedulers", "rng")
 
 
-@pytest.mark.parametrize("sample", [40, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sample", [30, pytest.param(None, marks=pytest.mark.slow)])
 def test_changed_network_is_reported_in_one_line(run: Path, sample: int | None) -> None:
     changed = changes(load(run / CHECKPOINTS / BEST), PARTS_OF_TRAINING, sample)
     assert failures(changed, lambda contents: read_and_answer(run, contents)) == []
 
 
-@pytest.mark.parametrize("sample", [25, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("sample", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_changed_config_is_reported_in_one_line(run: Path, sample: int | None) -> None:
     def read(contents: Any) -> None:
         (run / CONFIG).write_text(yaml.safe_dump(contents))
@@ -235,9 +235,7 @@ def test_changed_snapshots_are_reported_in_one_line(watched_run: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("file", "sample"), [(CONFIG, 12), (SUMMARY, 6), (f"{CHECKPOINTS}/{LAST}", 40), (SNAPSHOTS, 12)]
-)
+@pytest.mark.parametrize(("file", "sample"), [(CONFIG, 8), (SUMMARY, 6), (f"{CHECKPOINTS}/{LAST}", 30), (SNAPSHOTS, 8)])
 @pytest.mark.filterwarnings("ignore:.*paths outside its folder", "ignore:The dirpath has changed")
 def test_resume_reports_a_changed_file_in_one_line(
     rnn_tasks: RnnTasks, watched_run: Path, file: str, sample: int

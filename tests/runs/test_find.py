@@ -1,3 +1,5 @@
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,54 @@ def test_best_checkpoint_is_the_last_if_there_is_no_best(tmp_path: Path) -> None
     for name in ("last.ckpt", "best.ckpt"):
         (tmp_path / "checkpoints" / name).touch()
         assert best_checkpoint(tmp_path).name == name
+
+
+STRANGE_NAMES = ["a\nb", "a b; id", "\0", "x" * 300, "\udcff", "*", "[a", "..", "", "a/../../b", "~", "-x"]
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_find_run_rejects_a_strange_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for suffix in ("", ".ckpt"):
+        with pytest.raises(UsageError, match=r"no (run|checkpoint)"):
+            find_run(name + suffix)
+
+
+@pytest.mark.parametrize("name", ["ünï cödé", "a\nb", "x;id", "[a]", "-x"])
+def test_find_run_accepts_strange_names_of_folders(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("lightning_logs") / name / "version_3"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("model: {}")
+    assert find_run(name).folder == find_run(str(run)).folder == run
+
+
+def test_find_run_reports_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def is_file(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    with pytest.raises(UsageError, match="no run 'secret': its folder cannot be read: Permission denied"):
+        find_run("secret", tmp_path)
+
+
+def test_find_run_ignores_a_run_that_another_process_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        (tmp_path / "echo" / f"version_{number}").mkdir(parents=True)
+        (tmp_path / "echo" / f"version_{number}" / "config.yaml").write_text("model: {}")
+    is_dir = Path.is_dir
+
+    def removing(path: Path) -> bool:
+        if path.name == "version_2":
+            shutil.rmtree(path)
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", removing)
+    assert find_run("echo", tmp_path).folder.name == "version_1"
+
+
+def test_read_config_rejects_values_that_are_not_plain(tmp_path: Path) -> None:
+    for text in ("model: {a: 2001-01-01}", "model: {1: 2}", "model: &x {a: *x}", "model: {a: !!set {b}}"):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(UsageError, match="is damaged: it holds other values than"):
+            read_config(tmp_path)

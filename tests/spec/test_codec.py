@@ -1,4 +1,5 @@
 import shlex
+from typing import Any
 
 import pytest
 import torch
@@ -102,3 +103,33 @@ def test_missing_delay_raises_when_the_task_has_several() -> None:
 def test_delay_out_of_bounds_raises(codec: Codec, delay: int, choice: str) -> None:
     with pytest.raises(UsageError, match=rf"not trained on delay {delay}: set --delay to {choice}"):
         codec.encode(["abc"], delay)
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [
+        ({}, True),
+        ({"symbols": " abcd"}, True),  # a character more than the network needs
+        ({"symbols": " a"}, False),
+        ({"symbols": None}, False),
+        ({"letters": "abx"}, False),
+        ({"letters": ""}, False),
+        ({"letters": 3}, False),
+        ({"cue": (Repeat(99, 1),)}, False),
+        ({"cue": (Repeat(-1, 1),)}, False),
+        ({"cue": (Repeat(0, "x"),)}, False),  # type: ignore[arg-type]
+        ({"cue": ((0, 1),)}, False),
+        ({"cue": None}, False),
+        ({"answer_per_letter": 0.5}, False),
+        ({"min_delay": 3}, False),
+        ({"min_delay": -1}, False),
+        ({"max_delay": 3}, False),  # the network knows the conditions 0..2
+        ({"max_delay": 3, "conditional": False}, True),
+        ({"conditional": None}, False),
+        ({"num_letters": True}, False),
+    ],
+)
+def test_fits_checks_each_field(change: dict[str, Any], fits: bool) -> None:
+    fields: dict[str, Any] = {"symbols": " abc", "letters": "abc", "cue": (Repeat(0, 1),), "max_delay": 2}
+    codec = Codec(**{**fields, "conditional": True, **change})
+    assert codec.fits(input_size=4, output_size=4, num_conditions=3) == fits

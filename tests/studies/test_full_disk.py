@@ -121,7 +121,10 @@ def test_run_on_full_disk_fails_until_space_is_freed(rnn_tasks: RnnTasks) -> Non
 
 def test_signals_and_full_disks_are_transient_failures() -> None:
     assert exit_failure(-9, "Epoch 1") == Failure("killed by SIGKILL", transient=True)
+    assert exit_failure(-40, "") == Failure("killed by signal 40", transient=True)
     assert exit_failure(143, "").transient
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        assert exit_failure(1, f"rnn-tasks: error: a.ckpt: {os.strerror(number)}; free some").transient
     assert exit_failure(1, "rnn-tasks: error: a.ckpt: No space left on device; free some").transient
     assert exit_failure(2, "rnn-tasks: error: no such option") == Failure("no such option")
     assert exit_failure(1, "Traceback\nRuntimeError: value") == Failure("RuntimeError: value")
@@ -129,8 +132,9 @@ def test_signals_and_full_disks_are_transient_failures() -> None:
 
 
 def test_only_errors_of_writing_are_failures_of_a_run() -> None:
-    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a.ckpt")
-    assert write_failure(full) == Failure("a.ckpt: No space left on device", transient=True)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ESTALE):
+        error = OSError(number, os.strerror(number), "a.ckpt")
+        assert write_failure(error) == Failure(f"a.ckpt: {os.strerror(number)}", transient=True)
     missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "a.ckpt")
     with pytest.raises(FileNotFoundError):
         write_failure(missing)

@@ -1,3 +1,5 @@
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
-from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis
+from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis, plain
 from rnn_tasks.studies.plan import Plan, Variant
 from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.report import pictures
@@ -93,3 +95,13 @@ def test_pictures_depend_on_the_results() -> None:
     ]
     alone = Plan("one", "", (), {}, {"network": NETWORKS}, (0,), None, None)
     assert pictures(alone, table({}, alone)) == []
+
+
+def test_names_that_look_like_formulas_are_drawn() -> None:
+    names = ("$\\frac$", "a$b$c")
+    plan = replace(PLAN, axes={"net$": tuple(map(Variant, names)), "$d$": DELAYS})
+    runs = table(dict(zip((run.name for run in plan.runs()), made_results().values(), strict=False)), plan)
+    drawn = [draw_curves(plan, runs, "val/loss", "loss", True, WIDE), draw_grid(plan, runs, "seconds", WIDE)]
+    for figure in (*drawn, draw_steps_to_solve(plan, runs, "$d$", WIDE)):
+        figure.savefig(io.BytesIO(), format="svg")
+    assert plain("a$b$c") == r"a\$b\$c"

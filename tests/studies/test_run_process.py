@@ -74,7 +74,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory, working_folder: Path) -> 
 
 def test_files_of_working_folder_replace_no_module(programs: Path) -> None:
     plan_file(axes=ONE)
-    for name in ("copy", "random", "signal", "queue"):
+    Path("triton").mkdir()
+    for name in ("copy", "random", "signal", "queue", "regex", "pandas", "triton/__init__"):
         Path(f"{name}.py").write_text(f"open('imported', 'a').write('{name}')\nraise RuntimeError\n")
     out, err = start(programs).communicate(timeout=180)
     assert "1 runs: 1 done." in out, err
