@@ -132,7 +132,7 @@ class SnapshotRecorder(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if folder is None:
-            raise UsageError("SnapshotRecorder needs a run folder; a run without a logger has none")
+            raise UsageError("SnapshotRecorder needs a run folder: in Python, give the trainer a RunLogger")
         network = require_network(pl_module, "SnapshotRecorder")
         with observing(pl_module):
             self.sequences = fixed_sequences(trainer, pl_module, NUM_SEQUENCES, "SnapshotRecorder")

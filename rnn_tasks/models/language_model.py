@@ -43,7 +43,8 @@ class LanguageModel(RecurrentModel):
         recurrent_lr_factor: Factor on the learning rate of the recurrent matrices, ``>= 0``.
         input_lr_factor: Factor on the learning rate of the layer's input weights and biases, ``>= 0``.
         schedule: Schedule of the learning rate over optimizer steps; None for a constant rate.
-        lr_scheduler: Schedule of torch, which counts epochs; give either this or ``schedule``.
+        lr_scheduler: Schedule of torch, which steps after each epoch, or after each validation if an epoch never ends;
+            a ReduceLROnPlateau always steps after each validation. Give either this or ``schedule``.
 
     Raises:
         UsageError: A value is outside its bounds, or the task has no text.

@@ -87,7 +87,7 @@ class LanguageNetwork(Network):
         with evaluation_mode(self):
             while len(symbols) < length:
                 logits, state = self(inputs, state=state)
-                last_logits = logits[0, -1].double().cpu()
+                last_logits = logits[0, -1].cpu().double()  # in this order: some devices have no float64
                 if temperature:
                     choice = torch.multinomial((last_logits / temperature).softmax(-1), 1, generator=generator)
                 else:

@@ -336,7 +336,7 @@ def test_nothing_is_printed_when_all_quantities_are_available(
 
 
 def test_snapshot_recorder_raises_without_a_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a run without a logger has none"):
+    with pytest.raises(UsageError, match="give the trainer a RunLogger"):
         trainer(SnapshotRecorder()).fit(model_for(echo()), echo())
     run = trainer(SnapshotRecorder(), folder=tmp_path, fast_dev_run=True, val_check_interval=1)
     run.fit(model_for(echo()), echo())

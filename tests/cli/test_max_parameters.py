@@ -38,7 +38,7 @@ def test_parameters_with_counts_all_weights_of_elman() -> None:
     assert parameters_with(section("Elman"), SPEC, hidden) == expected
 
 
-@pytest.mark.parametrize(("max_parameters", "message"), [(0, "at least 1"), (20, "at least [0-9,]+ for this layer")])
+@pytest.mark.parametrize(("max_parameters", "message"), [(0, "between 1 and"), (20, "at least [0-9,]+ for this layer")])
 def test_hidden_size_within_rejects_a_too_small_maximum(max_parameters: int, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         hidden_size_within(section("GRU"), SPEC, max_parameters)

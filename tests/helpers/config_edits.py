@@ -12,6 +12,8 @@ import yaml
 from rnn_tasks.cli.exit_status import one_line_errors
 from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.cli.trainer import CLI
+from rnn_tasks.spec import TaskSpec
+from rnn_tasks.tasks import Task
 from tests.helpers.configs import MODELS, PUBLISHED, TASKS
 
 KINDS = ("misspelt", "removed", "retyped", "duplicated", "out_of_range")
@@ -65,6 +67,10 @@ class PreparedCLI(CLI):
                 parser.default_config_files = []
             self.made.update({name: value for name, value in vars(self).items() if name not in before})
         vars(self).update(self.made)
+
+    def spec_of(self, task: Task) -> TaskSpec:
+        """Return the spec of the task: there is no checkpoint, and the parser belongs to an earlier object."""
+        return task.spec
 
     def _run_subcommand(self, subcommand: str) -> None:
         self.datamodule.trainer = self.model.trainer = self.trainer
