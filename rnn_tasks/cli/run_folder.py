@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, OnExceptionCheckpoint
 
 from rnn_tasks.callbacks._hooks import callbacks_of
 from rnn_tasks.errors import UsageError, require
+from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LOCK, read_summary, remove_scratch_files
 from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version
 from rnn_tasks.runs.record import RunRecord
@@ -79,8 +80,11 @@ def use_folder(trainer: Trainer, record: RunRecord, folder: Path) -> FileLock:
         elif isinstance(logger, CurveLogger):
             logger.folder = folder
     for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
-            callback.dirpath = str(folder / CHECKPOINTS)
+        if isinstance(callback, ModelCheckpoint):
+            callback.dirpath = callback.dirpath or str(folder / CHECKPOINTS)
+            checkpoint_io = trainer.strategy.checkpoint_io
+            if isinstance(checkpoint_io, AtomicCheckpointIO):
+                checkpoint_io.folders.add(Path(callback.dirpath).resolve())
     return lock
 
 

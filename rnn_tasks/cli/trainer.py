@@ -32,12 +32,13 @@ from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
-from rnn_tasks.runs.checkpoints import read_checkpoint, training_state_problem
+from rnn_tasks.runs.checkpoints import callback_problem, read_checkpoint, training_state_problem
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import is_rank_zero
 from rnn_tasks.runs.record import RunRecord, run_record
-from rnn_tasks.runs.trained_network import current_names
+from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names, load_weights
+from rnn_tasks.spec import TaskSpec
 from rnn_tasks.tasks import Task
 
 __all__ = ["CLI", "AtomicCheckpointIO", "run_trainer"]
@@ -121,7 +122,7 @@ class CLI(LightningCLI):
         parser.add_argument("--num_threads", type=int | None, default=1, help=threads_help)
         size_help = "Use the largest hidden_size with which the model has at most this many parameters, or null."
         parser.add_argument("--max_parameters", type=int | None, default=None, help=size_help)
-        parser.link_arguments("data.spec", "model.init_args.spec", apply_on="instantiate")
+        parser.link_arguments("data", "model.init_args.spec", compute_fn=self.spec_of, apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
         """Keep a checkpoint from changing the configuration or importing classes, as Lightning would let it."""
@@ -152,6 +153,8 @@ class CLI(LightningCLI):
             if self.section.get("max_parameters") is not None:
                 self.fill_hidden_size()
         except (ValueError, OverflowError, ImportError, ArgumentError, MisconfigurationException) as error:
+            if isinstance(error.__cause__, UsageError):  # raised by spec_of
+                raise error.__cause__ from error
             raise UsageError(brief(str(error))) from error
         except (RuntimeError, MemoryError) as error:  # sizes that do not fit into memory, among others
             raise UsageError(brief(str(error)) or "out of memory") from error
@@ -161,6 +164,23 @@ class CLI(LightningCLI):
         check_callbacks(self.trainer)
         if getattr(self.datamodule, "seed", 0) is None:
             self.datamodule.seed = int(self.section.get("seed_everything") or 0)
+
+    def spec_of(self, task: Task) -> TaskSpec:
+        """Return the spec from which to build the model: that of the task, adapted to the network of a checkpoint.
+
+        Args:
+            task: The task.
+
+        Raises:
+            UsageError: The symbols of the task mean something else to the network of the checkpoint.
+        """
+        path = Path(self.section.get("ckpt_path") or "")
+        if self.resumed is not None:
+            path = self.resumed / CHECKPOINTS / LAST
+        stored = read_checkpoint(path).get(CHECKPOINT_KEY) if path.is_file() else None
+        if not isinstance(stored, dict) or "spec" not in stored:
+            return task.spec
+        return task.adapt_to(TaskSpec.from_dict(stored["spec"]), for_training=self.subcommand == "fit")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Create the trainer; only ``fit`` writes files."""
@@ -204,16 +224,16 @@ class CLI(LightningCLI):
         record = run_record(self.trainer)
         runs = runs_folder(self.trainer, self.datamodule.name, self.section.trainer.get("default_root_dir"))
         if record is not None:
-            if self.resumed is None and SLURMEnvironment.detect():
+            if self.resumed is None and self.folder is None and SLURMEnvironment.detect():
                 self.resumed = run_of_job(runs, record)
             if self.resumed is not None:
                 self.load_last(self.resumed, record)
-        if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
-            self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if config["ckpt_path"] is None:
             require_no_stray_checkpoint(self.trainer)
         elif Path(config["ckpt_path"]).is_file():
             self.load_weights(Path(config["ckpt_path"]), for_training=True)
+        if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
+            self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if record is not None and is_rank_zero():
             folder = self.resumed or new_folder(self.trainer, runs, self.folder)
             self.lock = use_folder(self.trainer, record, folder)
@@ -245,18 +265,24 @@ class CLI(LightningCLI):
         """
         checkpoint = read_checkpoint(path)
         try:
-            self.model.load_state_dict(current_names(checkpoint["state_dict"]))
+            load_weights(self.model, current_names(checkpoint["state_dict"]))
         except (RuntimeError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{path} does not fit this network: its model has other options; use the config.yaml of its run"
             ) from error
-        if for_training and (problem := training_state_problem(checkpoint)) is not None:
-            raise UsageError(f"training cannot continue from {path}: {problem}")
+        if for_training:
+            callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+            problem = training_state_problem(checkpoint) or callback_problem(checkpoint, callbacks)
+            if problem is not None:
+                raise UsageError(f"training cannot continue from {path}: {problem}")
+            state = checkpoint.get(type(self.datamodule).__qualname__)
+            self.datamodule.load_state_dict(state if isinstance(state, dict) else {})
 
     def before_validate(self) -> None:
         """Load the weights of ``ckpt_path``; evaluation needs nothing else of a checkpoint."""
         config = self.config_init[str(self.subcommand)]
         require_no_stray_checkpoint(self.trainer)
+        self.trainer.precision_plugin.convert_module(self.model)
         if config["ckpt_path"]:
             self.load_weights(Path(config["ckpt_path"]))
             config["ckpt_path"] = None

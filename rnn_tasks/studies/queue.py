@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import DBAPIError
 
 from rnn_tasks.errors import UsageError, require
+from rnn_tasks.printable import printable
 from rnn_tasks.studies.plan import Plan, PlannedRun
 from rnn_tasks.studies.rows import (
     ATTEMPT,
@@ -176,8 +177,9 @@ class RunQueue:
                 if hopeless or self.stop.is_set():
                     raise
                 if not told:
-                    seconds = f"{first_line(error)}; trying again for up to {self.timing.patience:g} seconds"
-                    print(f"the storage {without_password(self.url)} does not answer: {seconds}", file=sys.stderr)
+                    text = f"the storage {without_password(self.url)} does not answer: {first_line(error)}"
+                    text += f"; trying again for up to {self.timing.patience:g} seconds"
+                    print(printable(text), file=sys.stderr, flush=True)
                 told = True
             self.stop.wait(pause)
             pause = min(2 * pause, self.timing.longest_pause)

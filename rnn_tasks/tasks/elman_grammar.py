@@ -131,7 +131,7 @@ class ElmanGrammar(LanguageTask):
             self._cached_stream = (key, self._new_symbols("train", epoch, size + 1))
         return self._cached_stream[1]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str | None:
         """A hash of the finite text; None for an endless stream, which the options determine."""
         return super().fingerprint if self.num_sentences is not None else None

@@ -135,7 +135,7 @@ class LanguageTask(Task):
         self._network_vocabulary = network
         self._symbols.clear()
         self._baselines.clear()
-        for name in ("baseline_symbols", "_ngram"):
+        for name in ("fingerprint", "baseline_symbols", "_ngram"):
             self.__dict__.pop(name, None)
         return self.spec
 
@@ -145,7 +145,7 @@ class LanguageTask(Task):
         rows, batches = self.batch_size * self.world[1], self.train_dataloader().length
         return [rows, self.sequence_length, batches, self.sampling, self.random_offset, self.seed]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str | None:
         """A hash of the training and validation texts; None if the options of the task determine the texts."""
         texts = hashlib.sha256()

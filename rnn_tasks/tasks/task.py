@@ -205,4 +205,4 @@ class Task(LightningDataModule, ABC):
 @rank_zero_only
 def notify(message: str) -> None:
     """Print a note on stderr, in the first process only."""
-    print(f"note: {message}", file=sys.stderr)
+    print(f"note: {message}", file=sys.stderr, flush=True)

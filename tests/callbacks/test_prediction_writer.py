@@ -12,8 +12,8 @@ from rnn_tasks.callbacks import PredictionWriter
 from rnn_tasks.callbacks.prediction_writer import PREDICTIONS
 from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
 from rnn_tasks.spec import NOT_SCORED, TaskSpec
-from rnn_tasks.tasks import Copy, Task, VariableDelayEcho
-from tests.helpers.monitored_runs import ELMAN, grammar, trainer
+from rnn_tasks.tasks import Copy, ElmanGrammar, Task, VariableDelayEcho
+from tests.helpers.monitored_runs import ELMAN, trainer
 
 
 def delays() -> VariableDelayEcho:
@@ -66,7 +66,9 @@ def test_predictions_hold_the_strings_of_every_test_sequence(
 
 
 def test_predictions_on_text_hold_characters(tmp_path: Path) -> None:
-    task = grammar()
+    task = ElmanGrammar(
+        batch_size=2, sequence_length=6, val_characters=40, test_characters=40, baseline_characters=2000
+    )
     written = predictions(task, model_of(task), tmp_path)
     batch = next(iter(task.test_dataloader()))
     assert task.spec.vocabulary is not None

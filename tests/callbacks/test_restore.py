@@ -84,7 +84,7 @@ def train(
     task = Echo(delay=1, sequence_length=4, alphabet_size=3, batch_size=2, epoch_sequences=epoch_sequences,
                 val_sequences=4)  # fmt: skip
     model = SequenceTagger(partial(GRU, hidden_size=4), task.spec, partial(Adam, lr=0.05), **factors)
-    trainer = Trainer(accelerator="cpu", callbacks=[Resume(), *callbacks], max_epochs=3, logger=False,
+    trainer = Trainer(accelerator="cpu", callbacks=[Resume(), *callbacks], max_epochs=3, max_steps=100, logger=False,
                       log_every_n_steps=1, enable_checkpointing=False, enable_progress_bar=False,
                       enable_model_summary=False, num_sanity_val_steps=0)  # fmt: skip
     trainer.fit(model, task, ckpt_path=ckpt_path)

@@ -117,9 +117,10 @@ def test_failed_run_is_a_row_with_its_reason(reproduce_tiny: RnnTasks, results_f
     assert result.status == 1
     assert verdicts() == {**dict.fromkeys(TINY["results"], "not run"), "slow_loss": "failed"}
     assert re.search(r"- slow_loss: failed: .*did you mean", result.out)
+    assert trained_runs(reproduce_tiny("slow").out) == []
+    assert trained_runs(reproduce_tiny("slow", "--retry-failed").out) == ["slow-seed0"]
     results_file.write_text(yaml.safe_dump(TINY, sort_keys=False))
-    assert reproduce_tiny("slow").status == 1
-    result = reproduce_tiny("slow", "--retry-failed")
+    result = reproduce_tiny("slow")  # a run with other settings is another run
     assert (result.status, trained_runs(result.out)) == (0, ["slow-seed0"])
     assert verdicts()["slow_loss"] == "within"
 

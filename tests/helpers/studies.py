@@ -1,5 +1,6 @@
 """A tiny study, and processes that do its runs."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -23,6 +24,18 @@ TINY: dict[str, Any] = {
     "seeds": [0],
     "budget": {"steps": 4},
 }
+
+
+def made_summary(steps: int, **metrics: float) -> str:
+    """Return the contents of the ``summary.json`` of a run that was never trained.
+
+    Args:
+        steps: The number of its steps.
+        **metrics: Its metrics by name.
+    """
+    counts = {"parameters": 1, "steps": steps, "solved_at": None, "sequences": steps, "time_steps": steps}
+    names = {"task": None, "model": "Made", "core": "Made", "stopped": "steps"}
+    return json.dumps({**names, **counts, "seconds": 1.0, "metrics": metrics})
 
 
 def plan_file(**changes: Any) -> str:

@@ -397,3 +397,14 @@ def test_model_can_be_fitted_again_after_an_interrupt() -> None:
     assert not torch.equal(weight, before)
     assert (weight.T @ weight - torch.eye(5)).abs().max() < 1e-5
     assert {"spectral_norm/weight_hh_l0", "gradient_norm/after_clipping"} <= trainer.callback_metrics.keys()
+
+
+def test_validation_logs_a_loss_that_is_not_finite() -> None:
+    task = Echo(delay=1, sequence_length=4, alphabet_size=3, val_sequences=5)
+    model = SequenceTagger(CORES["Elman"], task.spec, partial(SGD, lr=0.1))
+    with torch.no_grad():
+        model.network.readout.get_parameter("bias").fill_(torch.nan)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    trainer.validate(model, task, verbose=False)
+    assert trainer.callback_metrics["val/loss"].isnan()
+    assert trainer.callback_metrics["val/loss_share"].isnan()

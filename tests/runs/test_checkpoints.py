@@ -172,7 +172,7 @@ def test_callback_problem_compares_states_with_callbacks() -> None:
 def test_training_state_problem_needs_more_than_weights() -> None:
     problem = training_state_problem({"state_dict": {}})
     assert problem == "it holds weights, but no state of the optimizer and loops"
-    states = {"state_dict": {}, "loops": {}, "optimizer_states": []}
+    states: dict[str, Any] = {"state_dict": {}, "loops": {}, "optimizer_states": []}
     assert training_state_problem(states) == "its pytorch-lightning_version is missing or damaged"
 
 

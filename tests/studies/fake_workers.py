@@ -21,6 +21,7 @@ from rnn_tasks.studies.plan import Plan, PlannedRun, Variant
 from rnn_tasks.studies.progress import Progress
 from rnn_tasks.studies.queue import RunQueue, Timing
 from rnn_tasks.studies.worker import Worker
+from tests.helpers.studies import made_summary
 
 AXES = {"network": tuple(Variant(name) for name in "abcd")}
 TOGETHER, KILLED = (Plan(name, "", (), {}, AXES, tuple(range(3)), None, None) for name in ("together", "killed"))
@@ -46,8 +47,7 @@ class FakeWorker(Worker):
             with (self.folder.parent / TRAINED).open("a") as file:
                 file.write(f"{run.name}\n")
             loss = ord(run.group[0]) + run.seed / 10
-            summary = {"metrics": {"val/loss": loss}, "stopped": "max_steps", "steps": 100 + run.seed}
-            write_atomically(folder / SUMMARY, json.dumps(summary))
+            write_atomically(folder / SUMMARY, made_summary(100 + run.seed, **{"val/loss": loss}))
         return None
 
 

@@ -18,7 +18,7 @@ from rnn_tasks.studies.queue import RunQueue, RunState
 from rnn_tasks.studies.rows import REASON
 from rnn_tasks.studies.worker import Worker, work_on
 from tests.helpers.command_line import RnnTasks
-from tests.helpers.studies import plan_file
+from tests.helpers.studies import made_summary, plan_file
 
 PLAN = Plan("small", "", (), {}, {"network": (Variant("rnn"), Variant("qr"))}, (0, 1), None, None)
 NAMES = [run.name for run in PLAN.runs()]
@@ -42,7 +42,7 @@ class Disk:
             self.trained.append(run.name)
             folder.mkdir(parents=True)
             metrics = {f"val/loss{number}": 1.0 for number in range(1000)}
-            write_atomically(folder / SUMMARY, json.dumps({"metrics": metrics, "stopped": "max_steps", "steps": 4}))
+            write_atomically(folder / SUMMARY, made_summary(4, **metrics))
         return None
 
 

@@ -15,6 +15,7 @@ from rnn_tasks.studies.plan import Plan, PlannedRun
 from rnn_tasks.studies.queue import RunQueue, RunState, Timing
 from rnn_tasks.studies.rows import RESULT, RUN_NAME
 from rnn_tasks.studies.worker import Worker, work_on
+from tests.helpers.studies import made_summary
 from tests.studies.conftest import Server
 from tests.studies.fake_workers import KILLED, TOGETHER, TRAINED
 
@@ -57,7 +58,7 @@ def test_restart_of_the_server_ends_no_worker(
         trained.append(run.name)
         folder = worker.folder / run.name
         folder.mkdir(parents=True)
-        write_atomically(folder / SUMMARY, '{"metrics": {"val/loss": 1.0}, "stopped": "steps", "steps": 4}')
+        write_atomically(folder / SUMMARY, made_summary(4, **{"val/loss": 1.0}))
         if len(trained) in (1, 3):
             server.stop(signal.SIGQUIT)  # while the other worker polls the database, or claims its run
             threading.Timer(1, server.start).start()

@@ -339,3 +339,10 @@ def test_unusable_storage_is_reported_on_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be opened") as caught:
         RunQueue(PLAN, f"sqlite:///{tmp_path}/nowhere/study.db")
     assert "\n" not in str(caught.value)
+
+
+def test_message_about_the_database_obeys_no_control_character(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    queue = RunQueue(PLAN, url, FAST)
+    queue.url = "postgresql://host/\x1b]0;db"
+    assert queue.patiently(Database(GONE, 1)) == "done"
+    assert "host/\\x1b]0;db does not answer" in capsys.readouterr().err
