@@ -118,10 +118,11 @@ def jacobian_products(
 def lyapunov_spectrum(network: Network, batch: Batch, discard: int = 0, state: State = None) -> Tensor:
     """Return the Lyapunov exponents: the rates at which small differences between states grow or shrink over time.
 
-    If an exponent is above 0, nearby states diverge and gradients explode. If all are below 0, the network forgets its
-    initial state after about ``-1 / exponent`` steps, with the largest exponent. The exponents are computed by repeated
-    QR decomposition along the trajectory (Benettin et al. 1980; for recurrent networks Engelken, Wolf and Abbott 2023).
-    They are limits for infinitely long sequences; for a short sequence, the values are the mean rates over its steps.
+    If an exponent is above 0, nearby states diverge and gradients explode. If all are below 0, differences between
+    states shrink to 1/e within about ``-1 / exponent`` steps, with the largest exponent. The exponents are computed by
+    repeated QR decomposition along the trajectory (Benettin et al. 1980; for recurrent networks Engelken, Wolf and
+    Abbott 2023). They are limits for infinitely long sequences; for a short sequence, the values are the mean rates
+    over its steps.
     In single precision the smallest exponents have about three correct digits; ``network.double()`` has more.
 
     Args:

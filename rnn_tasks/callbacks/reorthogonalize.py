@@ -32,7 +32,8 @@ def orthogonal_factor(weight: Tensor) -> Tensor:
                 [-0., -1.]])
 
     References:
-        Cholesky QR: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya 2015.
+        Y. Yamamoto, Y. Nakatsukasa, Y. Yanagisawa and T. Fukaya, "Roundoff error analysis of the CholeskyQR2 algorithm"
+        (2015).
     """
     precise = weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
     product = precise.T @ precise

@@ -252,6 +252,8 @@ class CLI(LightningCLI):
         last = folder / CHECKPOINTS / LAST
         if last.is_file():
             self.config_init["fit"]["ckpt_path"] = str(last)
+        else:
+            print(f"note: {folder} has no {LAST}: training starts at step 0", file=sys.stderr)
 
     def load_weights(self, path: Path, for_training: bool = False) -> None:
         """Load the weights of a checkpoint; report a checkpoint that does not fit before the trainer reads it.

@@ -1,4 +1,13 @@
-"""Maps from a free matrix to an orthogonal matrix: torch's maps with faster gradients."""
+"""Maps from a free matrix to an orthogonal matrix: torch's maps with faster gradients.
+
+References:
+    Matrix exponential: M. Lezcano-Casado and D. Martinez-Rubio, "Cheap orthogonal constraints in neural networks: a
+    simple parametrization of the orthogonal and unitary group" (2019), https://arxiv.org/abs/1901.08428.
+    Cayley transform: K. Helfrich, D. Willmott and Q. Ye, "Orthogonal recurrent neural networks with scaled Cayley
+    transform" (2018), https://arxiv.org/abs/1707.09520.
+    Reflections: Z. Mhammedi, A. Hellicar, A. Rahman and J. Bailey, "Efficient orthogonal parametrisation of recurrent
+    neural networks using Householder reflections" (2017), https://arxiv.org/abs/1612.00188.
+"""
 
 import math
 from functools import partial

@@ -36,6 +36,9 @@ STOPPED = {
 }
 
 
+BOARD = "tensorboard --logdir lightning_logs"
+
+
 def command() -> str:
     """Return how to call this program here: ``rnn-tasks``, its relative path, or ``python -m rnn_tasks``."""
     called = Path(sys.argv[0])
@@ -76,7 +79,8 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     rows["training"] = f"{training}; {STOPPED[summary['stopped']]}"
     rows["network"] = f"{summary['core']}, {summary['parameters']:,} parameters"
     rows["run"] = path
-    rows["next"] = next_step(summary, path)
+    has_no_network = folder.is_dir() and not any((folder / "checkpoints").glob("*.ckpt"))
+    rows["next"] = BOARD if has_no_network else next_step(summary, path)
     rows["report"] = f"{command()} analyze {shlex.quote(path)}"
     width = max(map(len, rows))
     lines = [f"{summary['task']}: {verdict or 'no verdict yet (not validated)'}"]
@@ -152,7 +156,7 @@ def next_step(summary: Mapping[str, Any], path: str) -> str:
     if summary.get("example"):
         is_text = "perplexity" in summary.get("baseline", {})
         return f"{command()} {'generate' if is_text else 'respond'} {quoted} {example(summary)}".rstrip()
-    return "tensorboard --logdir lightning_logs"
+    return BOARD
 
 
 def example(summary: Mapping[str, Any]) -> str:

@@ -55,7 +55,8 @@ def verdict(
 def lowest_share(share: float, trials: int) -> float:
     """Return the lower end of the 99 % interval of a probability, given the share of successes in independent trials.
 
-    The interval is that of E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    The interval is that of E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927),
+    https://doi.org/10.1080/01621459.1927.10502953.
 
     Args:
         share: The share of successes, from 0 to 1.

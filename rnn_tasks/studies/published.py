@@ -55,6 +55,11 @@ class PublishedResult:
     known_deviation: str = ""
 
     @property
+    def is_published(self) -> bool:
+        """Whether somebody published the value; otherwise the source begins with "not published"."""
+        return not self.source.startswith("not published")
+
+    @property
     def published(self) -> str:
         """The published value, or its range."""
         return f"{self.low}" if self.low == self.high else f"{self.low} to {self.high}"

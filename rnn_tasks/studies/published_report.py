@@ -106,14 +106,19 @@ def notes_of(comparisons: Sequence[Comparison]) -> list[list[str]]:
 
 
 def count_of(comparisons: Sequence[Comparison]) -> str:
-    """Return the number of results with each verdict.
+    """Return the number of results with each verdict, separately for results that are published and that are not.
 
     Args:
         comparisons: The results.
     """
-    counts = {verdict: sum(one.verdict is verdict for one in comparisons) for verdict in Verdict}
-    parts = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
-    return f"{len(comparisons)} result{'' if len(comparisons) == 1 else 's'}: {parts}."
+    sentences = []
+    for kind, is_published in (("published", True), ("unpublished", False)):
+        verdicts = [one.verdict for one in comparisons if one.result.is_published is is_published]
+        counts = {verdict: verdicts.count(verdict) for verdict in Verdict}
+        parts = ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
+        if parts:
+            sentences.append(f"{len(verdicts)} {kind} result{'' if len(verdicts) == 1 else 's'}: {parts}.")
+    return " ".join(sentences)
 
 
 def as_text(comparisons: Sequence[Comparison]) -> str:

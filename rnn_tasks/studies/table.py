@@ -174,14 +174,16 @@ def censored_median(values: Sequence[float | None] | pd.Series, budgets: Sequenc
     Example:
         >>> censored_median([30, 40, None], [30, 40, 400]), censored_median([30, None, None], [30, 400, 200])
         ('40', '> 200')
-        >>> censored_median([], [])
-        '-'
+        >>> censored_median([253, 280, None], [253, 280, 227]), censored_median([], [])
+        ('253 to 280', '-')
     """
     steps, limits = pd.Series(values, dtype=float), pd.Series(budgets, dtype=float)
     if steps.empty:
         return "-"
-    median = statistics.median_high(steps.fillna(math.inf))
-    return f"{median:,.0f}" if math.isfinite(median) else f"> {limits[steps.isna()].min():,.0f}"
+    lowest, highest = statistics.median_high(steps.fillna(limits + 1)), statistics.median_high(steps.fillna(math.inf))
+    if not math.isfinite(highest):
+        return f"> {lowest - 1:,.0f}"
+    return f"{highest:,.0f}" if lowest == highest else f"{lowest:,.0f} to {highest:,.0f}"
 
 
 def censored_spread(runs: pd.DataFrame) -> str:

@@ -21,6 +21,9 @@ class VariableDelayEcho(GeneratedTask):
 
     The task is solved when every delay is solved.
 
+    Source: NYU Deep Learning, homework 2, "Recurrent Neural Networks", after
+    https://github.com/Atcold/pytorch-Deep-Learning/blob/master/09-echo_data.ipynb.
+
     Args:
         max_delay: Longest delay, ``0 <= max_delay < sequence_length``.
         sequence_length: Length of all sequences, ``>= 1``.

@@ -1,6 +1,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -141,8 +142,14 @@ def test_table_and_notes_of_comparisons() -> None:
         table_of([compare(published_result(5.44, 5.44, 0.01), [5.437])])[1][0][4] == "+0.00"
     )  # zero has no minus sign
     assert notes_of(comparisons) == [["name, name", "outside", "it jumps"], ["name", "not run", "how"]]
-    assert count_of(comparisons) == "4 results: 1 within, 2 outside, 1 not run."
-    assert count_of(comparisons[:1]) == "1 result: 1 within."
+    assert count_of(comparisons) == "4 published results: 1 within, 2 outside, 1 not run."
+    assert count_of(comparisons[:1]) == "1 published result: 1 within."
+
+
+def test_count_separates_results_that_nobody_published() -> None:
+    ours = replace(published_result(1, 1, 0.1), source="not published: our own count")
+    comparisons = [compare(published_result(1, 1, 0.1), [1.0]), compare(ours, [1.0]), compare(ours, [2.0])]
+    assert count_of(comparisons) == "1 published result: 1 within. 2 unpublished results: 1 within, 1 outside."
 
 
 def test_csv_has_unrounded_numbers() -> None:

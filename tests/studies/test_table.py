@@ -178,7 +178,7 @@ def test_markdown_shows_names_as_they_are() -> None:
 @pytest.mark.parametrize("verdict", ["learning", "at_baseline", "worse_than_baseline", "diverged", None])
 def test_run_with_any_other_verdict_is_unsolved(verdict: str | None) -> None:
     runs = table({**result(30, 35), "verdict": verdict}, result(20, 25), result(40, 45))
-    assert summary_table(runs)[1][0][1:3] == ["2 of 3", "40"]
+    assert summary_table(runs)[1][0][1:3] == ["2 of 3", "36 to 40"]
     assert steps_to_solve(runs).isna().tolist()[:3] == [True, False, False]
     assert f",done,{verdict or ''},," in as_csv(runs)
     assert best_so_far(PLAN, runs) == "best rnn-seed1: solved in 20 steps"
