@@ -1,5 +1,6 @@
 """The run folder of ``fit``: where it is, which process may use it, and which checkpoint a run may start from."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -119,8 +120,10 @@ def run_of_job(runs: Path, record: RunRecord) -> Path | None:
     job = str(SLURMEnvironment.job_id())
     for marker in runs.glob(f"*/{JOB}"):
         folder = marker.parent
-        same_config = (folder / CONFIG).is_file() and (folder / CONFIG).read_text(encoding="utf-8") == record.text
-        if marker.read_text() == job and same_config and read_summary(folder).get("stopped") in (None, "interrupted"):
-            print(f"this SLURM job continues its run {folder}", flush=True)
-            return folder
+        # A damaged file, a folder of somebody else, or a run that another process of the job trains.
+        with suppress(OSError, ValueError, Timeout), FileLock(folder / LOCK, timeout=0):
+            is_same = marker.read_text() == job and (folder / CONFIG).read_text(encoding="utf-8") == record.text
+            if is_same and read_summary(folder).get("stopped") in (None, "interrupted"):
+                print(f"this SLURM job continues its run {folder}", flush=True)
+                return folder
     return None
