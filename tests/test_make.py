@@ -1,6 +1,7 @@
 """Tests of the Makefile with programs that only print their arguments."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def clone(tmp_path: Path) -> Path:
 def make(clone: Path, target: str, **values: str) -> list[str] | None:
     """Run a target; return the arguments of the program that it calls, or None if make fails."""
     assignments = [f"{name}={value}" for name, value in values.items()]
-    result = subprocess.run(["make", target, *assignments], cwd=clone, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # make ran pytest
+    command = ["make", target, *assignments]
+    result = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False)
     return json.loads(result.stdout) if result.returncode == 0 else None
 
 

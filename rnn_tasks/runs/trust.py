@@ -11,6 +11,9 @@ from rnn_tasks.runs.files import CONFIG
 PACKAGES = ("rnn_tasks", "torch", "lightning")
 """The packages whose classes can be built from the config of a run that somebody else made."""
 
+MODELS = ("rnn_tasks.models.SequenceTagger", "rnn_tasks.models.LanguageModel")
+"""Models that need not be imported to know them; the import of Lightning would take longer than all else."""
+
 TRAINING_OPTIONS = ("optimizer", "schedule", "lr_scheduler")
 """The options of a model from which no network is built."""
 
@@ -82,6 +85,8 @@ def is_known(name: str) -> bool:
         ... ]
         [True, True, True, False, False, False]
     """
+    if name in MODELS:
+        return True
     if name.replace("-", "").replace("+", "").replace("_", "").isalnum() or not name or is_float(name):
         return True
     parts = name.split(".")

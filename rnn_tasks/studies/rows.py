@@ -55,6 +55,18 @@ def is_curve(value: Any) -> bool:
     return len(steps) == len(values) and increasing and all(map(is_number, values))
 
 
+def is_baseline(value: Any) -> bool:
+    """Return whether a value is a baseline: numbers, for a text with a name and with the baseline of the validation."""
+    if not isinstance(value, dict):
+        return False
+    numbers = {name: inner for name, inner in value.items() if name not in ("name", "val")}
+    return (
+        mapping_of(is_finite)(numbers)
+        and is_text(value.get("name", ""))
+        and ("val" not in value or is_baseline(value["val"]))
+    )
+
+
 CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "verdict": is_text,
     "stopped": is_text,
@@ -64,7 +76,7 @@ CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "seconds": is_finite,
     "parameters": is_count,
     "metrics": mapping_of(lambda value: True),  # only numbers are shown
-    "baseline": mapping_of(is_finite),
+    "baseline": is_baseline,
     "curves": mapping_of(is_curve),
     "sample": is_text,
     "versions": mapping_of(is_text),

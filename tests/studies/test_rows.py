@@ -197,3 +197,9 @@ def test_drawn_values_that_are_not_numbers_are_missing(tmp_path: Path) -> None:
     queue = queue_of(SEARCH, tmp_path)
     queue.rows[0].user_attrs[DRAWN] = {"rate": "x", "size": [1]}
     assert [*runs_in(queue).index[0]] == ["run0001", "", "", 0]
+
+
+def test_baseline_of_a_text_is_not_damaged() -> None:
+    baseline = {"loss": 1.0, "accuracy": 0.5, "name": "5-gram", "val": {"loss": 1.0, "name": "5-gram"}}
+    assert damage_of({"steps": 1, "baseline": baseline}) == ""
+    assert damage_of({"steps": 1, "baseline": {**baseline, "val": {"loss": "x"}}}) == "baseline"
