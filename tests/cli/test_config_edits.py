@@ -12,7 +12,7 @@ COUNT = int(os.environ.get("RNN_TASKS_EDITS", "500"))
 
 
 @pytest.mark.parametrize(
-    ("seed", "count"), [pytest.param(0, 120, id="few"), pytest.param(1, COUNT, id="many", marks=pytest.mark.slow)]
+    ("seed", "count"), [pytest.param(0, 50, id="few"), pytest.param(1, COUNT, id="many", marks=pytest.mark.slow)]
 )
 def test_edited_config_is_accepted_or_refused_in_one_line(
     working_folder: Path, stand_in: Path, capsys: pytest.CaptureFixture[str], seed: int, count: int

@@ -39,9 +39,10 @@ class TrackerLogger(Logger):
             file.write(json.dumps(row) + "\n")
 
 
-@pytest.mark.parametrize(
-    "logger", ["false", "null", "true", f"[RunLogger, {CSV}]", f"[{CSV}, RunLogger]", FOREIGN], ids=str
-)
+SLOW = [pytest.param(logger, marks=pytest.mark.slow) for logger in ("null", "true", f"[{CSV}, RunLogger]")]
+
+
+@pytest.mark.parametrize("logger", ["false", f"[RunLogger, {CSV}]", FOREIGN, *SLOW], ids=str)
 def test_a_run_has_one_folder_with_any_logger(rnn_tasks: RnnTasks, logger: str) -> None:
     result = rnn_tasks(*FIT, f"--trainer.logger={logger}")
     assert (result.status, result.err) == (0, "")
@@ -98,7 +99,9 @@ def slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return calls
 
 
-@pytest.mark.parametrize(("kind", "calls"), [("SIGTERM", None), ("SIGUSR1", "requeue 7\n")])
+@pytest.mark.parametrize(
+    ("kind", "calls"), [pytest.param("SIGTERM", None, marks=pytest.mark.slow), ("SIGUSR1", "requeue 7\n")]
+)
 def test_a_job_of_slurm_continues_its_run(
     rnn_tasks: RnnTasks, slurm: Path, monkeypatch: pytest.MonkeyPatch, kind: str, calls: str | None
 ) -> None:
