@@ -158,6 +158,8 @@ class CLI(LightningCLI):
             raise UsageError(brief(str(error))) from error
         except (RuntimeError, MemoryError) as error:  # sizes that do not fit into memory, among others
             raise UsageError(brief(str(error)) or "out of memory") from error
+        except TypeError as error:
+            raise one_line(error) from error
         constraint = self.config_init[str(self.subcommand)].get("constraint")
         if constraint is not None:
             self.trainer.callbacks.insert(0, constraint)  # type: ignore[attr-defined]
@@ -350,7 +352,7 @@ def one_line(error: Exception) -> Exception:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, TypeError | AttributeError | PicklingError) and "pickle" in str(error):
         return UsageError(SPAWN)
-    on_purpose = isinstance(error, MisconfigurationException | ValueError | RuntimeError | ModuleNotFoundError)
+    on_purpose = isinstance(error, MisconfigurationException | ValueError | TypeError | RuntimeError | ImportError)
     if on_purpose and frames and LIGHTNING in Path(frames[-1].filename).parents:
         return UsageError(brief(str(error)))
     return error
