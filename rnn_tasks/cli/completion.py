@@ -43,7 +43,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def complete_callbacks(callbacks: Sequence[Callback], checkpoints: bool, progress_bar: bool) -> list[Callback]:
-    """Return the callbacks of a run: those of the user, and those that every run needs.
+    """Return the user's callbacks together with the callbacks that every run needs.
 
     If a list has two callbacks of a class that a run needs once, the last one counts. Another progress bar replaces
     ours.
@@ -89,7 +89,7 @@ def progress_bars(callbacks: Sequence[Callback]) -> list[Callback]:
 
 
 def complete_loggers(logger: Any) -> list[Logger]:
-    """Return the loggers of a run: those of the user, and a :class:`~rnn_tasks.runs.logger.CurveLogger`.
+    """Return the user's loggers together with a :class:`~rnn_tasks.runs.logger.CurveLogger`.
 
     Args:
         logger: The option ``trainer.logger``: a logger, a list, false for none, true or null for TensorBoard.
@@ -99,7 +99,7 @@ def complete_loggers(logger: Any) -> list[Logger]:
 
 
 def complete_plugins(plugins: Any) -> list[Any]:
-    """Return the plugins of a run: those of the user, and those that checkpoints and SLURM need.
+    """Return the user's plugins together with the plugins that checkpoints and SLURM need.
 
     Lightning's own handling of SLURM's signals would save a checkpoint in the middle of a step.
     """
