@@ -20,6 +20,7 @@ from tests.helpers.option_runs import (
     is_refused,
     summary,
 )
+from tests.helpers.rotation import rotating
 
 MODULE = """
 from pathlib import Path
@@ -230,13 +231,7 @@ def test_few_callbacks_are_refused() -> None:
     assert len(names_of(list(REFUSED.values()))) <= 4
 
 
-SLOW = {"tqdm bar", "average", "own finetuning"}
-"""Runs that resemble another run."""
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in RUNS]
-)
+@pytest.mark.parametrize("name", rotating(RUNS))
 @pytest.mark.filterwarnings("ignore:When using the `ThroughputMonitor`, you need to define a `flops_per_batch`")
 @pytest.mark.filterwarnings("ignore:.*paths outside its folder are ignored in the state of the callback SpikeDetection")
 def test_run_with_callbacks_of_lightning_ends_well(rnn_tasks: RnnTasks, name: str) -> None:

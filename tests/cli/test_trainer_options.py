@@ -24,6 +24,7 @@ from tests.helpers.option_runs import (
     summary,
 )
 from tests.helpers.processes import finish, start
+from tests.helpers.rotation import rotating
 
 
 class PrintMessages(logging.Handler):
@@ -207,9 +208,7 @@ def test_few_options_are_refused() -> None:
     assert len(trainer_options(REFUSED.values())) <= 4
 
 
-@pytest.mark.parametrize(
-    "name", [*RUNS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_RUNS)], ids=lambda name: name
-)
+@pytest.mark.parametrize("name", [*rotating(RUNS), *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_RUNS)])
 @pytest.mark.filterwarnings("ignore:The number of training batches .* is smaller than the logging interval")
 @pytest.mark.filterwarnings("ignore:You passed `Trainer.*AMP with fp16 is not supported on CPU")
 @pytest.mark.filterwarnings("ignore:The PyTorch Profiler default schedule will be overridden")
