@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
 from rnn_tasks.errors import UsageError
 
@@ -52,7 +52,8 @@ def is_temporary(error: BaseException, url: str) -> bool:
     if url.startswith("sqlite"):
         return isinstance(cause, OperationalError) and "locked" in str(cause)
     lost = isinstance(cause, DBAPIError) and cause.connection_invalidated
-    return lost or isinstance(cause, OperationalError | InterfaceError)
+    # PendingRollbackError: the connection was lost within a transaction, which Optuna has now rolled back.
+    return lost or isinstance(cause, OperationalError | InterfaceError | PendingRollbackError)
 
 
 @contextlib.contextmanager

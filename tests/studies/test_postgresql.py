@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import PendingRollbackError
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.files import SUMMARY, write_atomically
 from rnn_tasks.studies.plan import Plan, PlannedRun
 from rnn_tasks.studies.queue import RunQueue, RunState, Timing
 from rnn_tasks.studies.rows import RESULT, RUN_NAME
+from rnn_tasks.studies.storage import is_temporary
 from rnn_tasks.studies.worker import Worker, work_on
 from tests.helpers.studies import made_summary
 from tests.studies.conftest import Server
@@ -77,3 +80,10 @@ def test_missing_server_is_reported_on_one_line(postgresql: str) -> None:
         RunQueue(TOGETHER, nowhere)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_transaction_of_a_lost_connection_is_temporary() -> None:
+    error = StorageInternalError()
+    error.__cause__ = PendingRollbackError("Can't reconnect until invalid transaction is rolled back.")
+    assert is_temporary(error, "postgresql://a")
+    assert not is_temporary(error, "sqlite:///a")
