@@ -327,6 +327,7 @@ const Engine = (function () {
     function network(description, weights) {
         const options = description.layer;
         const {gates, num_layers: numLayers, hidden_size: hiddenSize, input_size: inputSize} = options;
+        checkNames("kind", [options.kind], Object.keys(LAYERS));
         const layer = LAYERS[options.kind];
         const stateSize = layer.numStates * numLayers * hiddenSize;
         const conditionAtInput = description.condition_at_input, conditionalReadout = description.conditional_readout;
