@@ -420,7 +420,8 @@ def features_of(network: Network, symbols: Tensor, condition: Tensor | None) -> 
 def gradient_norm(parts: list[Tensor]) -> Tensor:
     """Return the L2 norm of the gradient by parts of a state; 0 if the loss does not depend on them, after a reset."""
     gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in parts]
-    return torch.linalg.vector_norm(torch.cat(gradients))
+    norm: Tensor = torch.cat(gradients).norm()
+    return norm
 
 
 def test_gradient_equals_autograd_with_edits() -> None:
