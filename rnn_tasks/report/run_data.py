@@ -178,6 +178,30 @@ def short_core(config: dict[str, Any]) -> str:
     return f"{name}, {detail}" if detail else name
 
 
+def run_facts(run: RunData) -> list[tuple[str, str]]:
+    """Return the names and the values of the facts about a run, for a table.
+
+    Args:
+        run: The run.
+    """
+
+    def summary_value(name: str) -> str:
+        value = run.summary.get(name)
+        return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+    return [
+        ("verdict", summary_value("verdict").replace("_", " ")),
+        ("network", run.core),
+        ("units", f"{run.network.core.hidden_size:,}"),
+        ("parameters", f"{sum(p.numel() for p in run.network.parameters()):,}"),
+        ("optimizer steps", summary_value("steps")),
+        ("validation solved at step", summary_value("solved_at")),
+        ("seed", summary_value("seed")),
+        ("run folder", run.folder.resolve().name),
+        ("checkpoint", run.checkpoint.name),
+    ]
+
+
 def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     """Load a run.
 

@@ -16,7 +16,7 @@ from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.learning import learning_section
 from rnn_tasks.report.memory import memory_section
 from rnn_tasks.report.page import write_page
-from rnn_tasks.report.run_data import RunData, load_runs
+from rnn_tasks.report.run_data import RunData, load_runs, run_facts
 from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.files import require_writable
 from rnn_tasks.runs.find import RunLocation
@@ -84,22 +84,8 @@ def one_thread() -> Iterator[None]:
 
 def overview(runs: Sequence[RunData]) -> Table:
     """Return a table of the runs with a column for each run."""
-
-    def summary_cell(run: RunData, name: str) -> str:
-        value = run.summary.get(name)
-        return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-    rows = [
-        ["verdict", *(summary_cell(run, "verdict").replace("_", " ") for run in runs)],
-        ["network", *(run.core for run in runs)],
-        ["units", *(f"{run.network.core.hidden_size:,}" for run in runs)],
-        ["parameters", *(f"{sum(p.numel() for p in run.network.parameters()):,}" for run in runs)],
-        ["optimizer steps", *(summary_cell(run, "steps") for run in runs)],
-        ["validation solved at step", *(summary_cell(run, "solved_at") for run in runs)],
-        ["seed", *(summary_cell(run, "seed") for run in runs)],
-        ["run folder", *(run.folder.resolve().name for run in runs)],
-        ["checkpoint", *(run.checkpoint.name for run in runs)],
-    ]
+    facts = [run_facts(run) for run in runs]
+    rows = [[name, *(dict(of_run)[name] for of_run in facts)] for name, _ in facts[0]]
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     caption = (
         "All measurements below use the weights of this checkpoint. The test results are those of best.ckpt, the "

@@ -1,0 +1,91 @@
+"""Which networks a page can run itself, and their description."""
+
+from typing import Any
+
+from torch.nn.utils.parametrize import type_before_parametrizations
+
+from rnn_tasks.cores import (
+    GRU,
+    LSTM,
+    RNN,
+    Core,
+    Elman,
+    ResetOnlyGRU,
+    ScratchGRU,
+    ScratchLSTM,
+    UpdateOnlyGRU,
+)
+from rnn_tasks.cores.stacked import Stacked
+from rnn_tasks.networks import ConditionalLinear, LanguageNetwork, Network, TaggerNetwork
+
+KINDS: dict[type[Core], str] = {
+    RNN: "elman",
+    Elman: "elman",
+    GRU: "gru",
+    ScratchGRU: "gru",
+    ResetOnlyGRU: "gru",
+    UpdateOnlyGRU: "gru",
+    LSTM: "lstm",
+    ScratchLSTM: "lstm",
+}
+"""The layers that a page can run, and the names of their equations there. Subclasses may have other equations."""
+
+
+def why_not_live(network: Network) -> str | None:
+    """Return why a page cannot run a network, as a sentence; None if it can.
+
+    Args:
+        network: The network.
+    """
+    if type(network) not in (TaggerNetwork, LanguageNetwork):
+        return f"This page cannot run a {type(network).__name__}: it has the equations of other networks only."
+    layer = type_before_parametrizations(network.core)
+    if layer not in KINDS:
+        names = ", ".join(kind.__name__ for kind in KINDS)
+        return f"This page cannot run a layer of the class {layer.__name__}: it has the equations of {names} only."
+    return None
+
+
+def network_values(network: Network) -> dict[str, Any]:
+    """Return the description of a network that a page can run.
+
+    Args:
+        network: The network, for which :func:`why_not_live` is None.
+    """
+    core = network.core
+    assert isinstance(core, Stacked)
+    kind = KINDS[type_before_parametrizations(core)]
+    if isinstance(core, RNN):
+        activation = core.nonlinearity
+    else:
+        activation = core.activation if isinstance(core, Elman) else "tanh"
+    embedding = network.symbol_embedding
+    return {
+        "layer": {
+            "kind": kind,
+            "gates": list(core.gates),
+            "activation": activation,
+            "reset": core.reset if isinstance(core, ScratchGRU) else "after",
+            "num_layers": core.num_layers,
+            "input_size": core.weight_ih_l0.shape[1],
+            "hidden_size": core.hidden_size,
+        },
+        "embedding_size": None if embedding is None else embedding.embedding_dim,
+        "condition_at_input": isinstance(network, TaggerNetwork) and network.condition_at_input,
+        "conditional_readout": isinstance(network.readout, ConditionalLinear),
+    }
+
+
+def state_parts(network: Network) -> list[tuple[str, int]]:
+    """Return the parts of the state of a network that a page can run, in the order of the flat state.
+
+    Args:
+        network: The network, for which :func:`why_not_live` is None.
+
+    Returns:
+        The name of each part, such as ``layer 1 hidden``, and its size.
+    """
+    core = network.core
+    assert isinstance(core, Stacked)
+    tensors = ("hidden", "cell") if isinstance(core, LSTM | ScratchLSTM) else ("hidden",)
+    return [(f"layer {layer + 1} {name}", core.hidden_size) for name in tensors for layer in range(core.num_layers)]
