@@ -85,13 +85,20 @@
   function update() {
     const input =
       view.sequence === null ? Inputs.encode(task.strings, view.text, view.delay) : Inputs.stored(sequences, view.sequence);
-    byId("message").textContent = input.error || "";
-    if (input.error) return;
+    if (input.error && context) {
+      byId("message").textContent = input.error; // the page keeps showing the last input that was valid
+      return;
+    }
+    if (input.error) {
+      view = { ...view, text: defaults.text, delay: defaults.delay, sequence: defaults.sequence };
+      update();
+      return;
+    }
     view.step = Math.min(view.step, input.symbols.length - 1);
     const width = document.querySelector("main").clientWidth - 32;
     const steps = input.symbols.length;
     const head = width < 600 ? 56 : 84;
-    const perRun = width < 1000 || models.length === 1 ? width : width / 2 - 16;
+    const perRun = width < 1000 ? width : width / 2 - 16;
     const cell = Math.max(9, Math.min(22, Math.floor((perRun - head - 8) / steps)));
     context = {
       task, input, sequences, grammar, head, cell, view,
@@ -725,6 +732,7 @@
   }
 
   function start() {
+    document.body.classList.toggle("one-run", data.runs.length === 1);
     buildHeader();
     buildControls();
     buildPanels();
