@@ -19,6 +19,8 @@
   const collected = models.map(() => new Map());
   const scores = models.map(() => new Map());
   const rankings = models.map(() => new Map());
+  const results = models.map(() => ({ key: null, value: null }));
+  const memories = models.map(() => ({ key: null, value: null }));
 
   let view = Inputs.fromFragment(location.hash.slice(1), defaults, limits());
   let context = null;
@@ -115,18 +117,27 @@
     const part = Models.partOf(model, own.part);
     own.part = part.name;
     own.unit = Math.min(own.unit, part.size - 1);
-    const result = Models.compute(model, input, view.sequence, own);
+    const key = JSON.stringify([input.symbols, input.condition, own.moment, own.edits]);
+    const result = remembered(results[index], key, () => Models.compute(model, input, view.sequence, own));
     const known = collectedStates(model, index, own.moment, input);
     const ranking = rankings[index].get(own.moment) || null;
     return {
-      model, part, result, ranking,
+      model, part, result, ranking, key,
       letter: models.length > 1 ? "AB"[index] : "",
       view: own,
       collected: known,
-      order: Models.orderOf(own.order, part, known, own.lag, ranking),
+      order: remembered(known.order, JSON.stringify([own.order, part.name, own.lag, ranking]), () =>
+        Models.orderOf(own.order, part, known, own.lag, ranking)
+      ),
       memory: null,
       score: { trained: scores[index].get(scoreKey(own.moment, Inputs.noEdits())), edited: scores[index].get(scoreKey(own.moment, own.edits)) },
     };
+  }
+
+  /** Return the value of a store {key, value}; compute it if the key has changed. */
+  function remembered(store, key, computeValue) {
+    if (store.key !== key) Object.assign(store, { value: computeValue(), key });
+    return store.value;
   }
 
   const scoreKey = (moment, edits) => `${moment} ${JSON.stringify(edits)}`;
@@ -141,7 +152,7 @@
       const every = Math.max(1, Math.floor(rows.length / 500));
       const faint = rows.filter((_, i) => i % every === 0).map((row) => Statistics.project(row, components));
       if (!sequences) collected[index].clear();
-      collected[index].set(key, { ...found, components, faint });
+      collected[index].set(key, { ...found, components, faint, order: { key: null, value: null } });
     }
     return collected[index].get(key);
   }
@@ -178,6 +189,12 @@
     const { input, step } = context;
     const network = run.model.network(run.view.moment);
     const symbol = Panels.answerSymbol(context, index, step);
+    const key = JSON.stringify([run.key, step, symbol]);
+    if (memories[index].key === key) {
+      run.memory = memories[index].value;
+      yield drawRun("memory", index);
+      return;
+    }
     const options = { edits: run.view.edits };
     const gradient = network.gradient(Models.one(input), options, step, symbol);
     const replacements = Models.replacements(task, productsOf(run.model), step);
@@ -194,8 +211,8 @@
     yield drawRun("memory", index);
     let drawn = performance.now();
     for (let t = step; t >= 0; t -= 1) {
-      const { changes: found } = network.exchange(Models.one(input), { ...options, from: t, to: t + 1 }, step, symbol, replacements);
-      changes[t] = found[t].reduce((sum, change) => sum + change, 0) / others(t).length;
+      const [found] = network.exchange(Models.one(input), options, step, symbol, replacements, t, t + 1).changes;
+      changes[t] = found.reduce((sum, change) => sum + change, 0) / others(t).length;
       if (performance.now() - drawn > 400) {
         drawRun("memory", index);
         drawn = performance.now();
@@ -203,6 +220,7 @@
       yield null;
     }
     run.memory.isComplete = true;
+    memories[index] = { key, value: run.memory };
     yield drawRun("memory", index);
   }
 
@@ -698,6 +716,11 @@
     fillSelect(find(root, "gate"), model.gates.map((name) => [name, name]));
     find(root, "gates-field").hidden = !model.gates.length;
     fillSelect(find(root, "block"), model.blocks.map((name) => [name, name]));
+    find(root, "cut-connection").addEventListener("click", () => {
+      const [i, j] = ["to", "from"].map((name) => Number(find(root, name).value));
+      const size = model.network(view.runs[index].moment).hiddenSize;
+      if ([i, j].every((unit) => Number.isInteger(unit) && unit >= 0 && unit < size)) toggleConnection(index, i, j);
+    });
     find(root, "rank").disabled = !model.live || !sequences;
     find(root, "rank").addEventListener("click", () => startRanking(index));
     find(root, "block").addEventListener("change", (event) => {
