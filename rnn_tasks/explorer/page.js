@@ -47,6 +47,7 @@
         unit: 0,
         order: "index",
         lag: 1,
+        group: "",
         block: model.blocks[0] || "",
         edits: Inputs.noEdits(),
       })),
@@ -61,6 +62,11 @@
     return Math.max(0, (input.memory || []).indexOf(1));
   }
 
+  /** Return the names of the orders of units that make sense for the task. */
+  function orders() {
+    return Object.keys(Panels.ORDERS).filter((name) => name !== "condition" || (sequences && sequences.conditions));
+  }
+
   function limits() {
     const strings = task.strings || { min_delay: 0, max_delay: 0 };
     const stored = sequences ? sequences.count : 0;
@@ -72,7 +78,7 @@
         moments: model.moments.length,
         parts: model.parts.map((part) => part.name),
         units: model.hidden,
-        orders: Object.keys(Panels.ORDERS),
+        orders: orders(),
         blocks: model.blocks,
         gates: model.live ? model.gates : [],
         hidden: model.hidden,
@@ -126,12 +132,17 @@
       letter: models.length > 1 ? "AB"[index] : "",
       view: own,
       collected: known,
-      order: remembered(known.order, JSON.stringify([own.order, part.name, own.lag, ranking]), () =>
-        Models.orderOf(own.order, part, known, own.lag, ranking)
+      order: remembered(known.order, JSON.stringify([own.order, part.name, own.lag, own.group, ranking]), () =>
+        Models.orderOf(own.order, part, known, { lag: own.lag, group: symbolsOf(own.group) }, ranking)
       ),
       memory: null,
       score: { trained: scores[index].get(scoreKey(own.moment, Inputs.noEdits())), edited: scores[index].get(scoreKey(own.moment, own.edits)) },
     };
+  }
+
+  /** Return the input symbols of some letters. */
+  function symbolsOf(letters) {
+    return Array.from(letters, (letter) => task.input_characters.indexOf(letter)).filter((symbol) => symbol >= 0);
   }
 
   /** Return the value of a store {key, value}; compute it if the key has changed. */
@@ -314,7 +325,8 @@
     find(stateElement, "part").value = own.part;
     find(stateElement, "order").value = own.order;
     find(stateElement, "lag").value = own.lag;
-    find(stateElement, "lag-field").hidden = own.order !== "symbol";
+    for (const name of ["lag-field", "group-field"]) find(stateElement, name).hidden = own.order !== "symbol";
+    if (document.activeElement !== find(stateElement, "group")) find(stateElement, "group").value = own.group;
     find(stateElement, "unit").value = own.unit;
     find(stateElement, "unit").max = run.part.size - 1;
     const slider = byId(`moment-${index}`);
@@ -673,7 +685,7 @@
     const model = models[index];
     const own = () => view.runs[index];
     fillSelect(find(root, "part"), model.parts.map((part) => [part.name, part.name]));
-    fillSelect(find(root, "order"), Object.entries(Panels.ORDERS));
+    fillSelect(find(root, "order"), orders().map((name) => [name, Panels.ORDERS[name]]));
     find(root, "part").addEventListener("change", (event) => {
       own().part = event.target.value;
       update();
@@ -689,6 +701,10 @@
         update();
       });
     }
+    find(root, "group").addEventListener("input", (event) => {
+      own().group = event.target.value;
+      update();
+    });
     find(root, "cut").addEventListener("click", () => holdUnit(index, () => 0));
     find(root, "mean").addEventListener("click", () => holdUnit(index, (number) => meanOf(index, number)));
     find(root, "release").addEventListener("click", () => {

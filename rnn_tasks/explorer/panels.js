@@ -327,6 +327,7 @@ const Panels = (() => {
     index: "index",
     variance: "variance",
     symbol: "correlation with the symbol k steps ago",
+    condition: "correlation with the delay",
     axis: "first principal axis",
     cut: "loss of accuracy if cut",
   };
