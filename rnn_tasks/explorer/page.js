@@ -189,7 +189,11 @@
       if (!run.model.live) continue;
       for (const [name, edits] of [["trained", Inputs.noEdits()], ["edited", run.view.edits]]) {
         const key = scoreKey(run.view.moment, edits);
-        if (!scores[index].has(key)) scores[index].set(key, yield* measureScore(run, edits));
+        const text = find(elementOf("change", index), "progress");
+        const onProgress = (share) => (text.textContent = share < 1 ? `Measuring: ${Math.round(100 * share)} %` : "");
+        if (!scores[index].has(key)) {
+          scores[index].set(key, yield* measureScore(run, edits, sequences.count, onProgress));
+        }
         run.score[name] = scores[index].get(key);
         drawRun("change", index);
       }
@@ -240,12 +244,14 @@
     return Object.values(model.run.weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   }
 
-  function* measureScore(run, edits, count = sequences.count) {
+  /** Count right answers and losses on the first stored sequences; `onProgress` receives the share that is done. */
+  function* measureScore(run, edits, count = sequences.count, onProgress = () => {}) {
     const total = { answers: 0, right: 0, loss: 0, scored: 0 };
     const network = run.model.network(run.view.moment);
     for (let from = 0; from < count; from += SCORE_SLICE) {
       const score = network.score(sequences, { edits }, from, Math.min(count, from + SCORE_SLICE));
       for (const name of Object.keys(total)) total[name] += score[name];
+      onProgress(Math.min(1, (from + SCORE_SLICE) / count));
       yield null;
     }
     return total;

@@ -541,9 +541,9 @@ const Panels = (() => {
     const { trained, edited } = run.score;
     const what = `on ${context.sequences.count} stored sequences`;
     const text = (score) => `accuracy ${shown(score.right / score.answers)}, loss ${shown(score.loss / score.scored)} nats per step`;
-    if (!trained) return `Measuring the accuracy ${what} …`;
+    if (!trained) return `Accuracy ${what}:`;
     if (!Inputs.countEdits(run.view.edits)) return `Unchanged, ${what}: ${text(trained)}.`;
-    return `Unchanged, ${what}: ${text(trained)}. With the changes: ${edited ? text(edited) : "measuring …"}`;
+    return `Unchanged, ${what}: ${text(trained)}. With the changes: ${edited ? `${text(edited)}.` : "…"}`;
   }
 
   return { answer, state, plane, memory, change, ORDERS, shown, argmax, answerSymbol, element, find };
