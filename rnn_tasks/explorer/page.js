@@ -406,7 +406,7 @@
   function showStep() {
     const left = context.head + context.cell * view.step;
     for (const scroll of document.querySelectorAll(".scroll")) {
-      if (scroll.querySelector("[data-part=matrix]")) continue;
+      if (scroll.querySelector('[data-part="matrix"]')) continue;
       const visible = scroll.clientWidth;
       if (left < scroll.scrollLeft + context.head || left + context.cell > scroll.scrollLeft + visible) {
         scroll.scrollLeft = Math.max(0, left - visible / 2);
@@ -596,6 +596,7 @@
     byId("delay-field").hidden = !(canType && strings.min_delay < strings.max_delay);
     const count = limits().sequences;
     byId("sequence-field").hidden = !count;
+    if (!canType) byId("sequence-label").textContent = "Stored sequence";
     const options = Array.from({ length: count }, (_, i) => [String(i), sequenceLabel(i)]);
     fillSelect(byId("sequence"), canType ? [["", "none: as typed"], ...options] : options);
     if (canType) {
@@ -674,6 +675,7 @@
         const copy = template.cloneNode(true).firstElementChild;
         copy.querySelector("h3").textContent = data.runs.length > 1 ? run.label : "";
         section.querySelector(".runs").append(copy);
+        if (!run.live) for (const part of copy.querySelectorAll('[data-part~="live"]')) part.hidden = true;
         if (panel === "state") buildState(copy, index);
         if (panel === "change") buildChange(copy, index);
       });
@@ -731,12 +733,8 @@
 
   function buildChange(root, index) {
     const model = models[index];
-    if (!model.live) {
-      for (const control of root.querySelectorAll("button, input, select")) control.disabled = true;
-      find(root, "block").disabled = false;
-    }
     fillSelect(find(root, "gate"), model.gates.map((name) => [name, name]));
-    find(root, "gates-field").hidden = !model.gates.length;
+    if (!model.gates.length) find(root, "gates-field").hidden = true;
     fillSelect(find(root, "block"), model.blocks.map((name) => [name, name]));
     find(root, "cut-connection").addEventListener("click", () => {
       const [i, j] = ["to", "from"].map((name) => Number(find(root, name).value));

@@ -19,7 +19,7 @@ const Panels = (() => {
     created.className = className;
     return created;
   };
-  const find = (root, name) => root.querySelector(`[data-part="${name}"]`);
+  const find = (root, name) => root.querySelector(`[data-part~="${name}"]`);
 
   /** Return the printed form of a number: three digits, a leading zero, a true minus sign. */
   function shown(value) {
@@ -302,7 +302,6 @@ const Panels = (() => {
       });
       traceCanvas.setAttribute("aria-label", `The values of unit ${unit} over time`);
       drawMovers(context, run, root);
-      for (const name of ["cut", "mean", "release"]) find(root, name).disabled = !run.model.live;
     },
 
     numbers(context, index) {
@@ -410,7 +409,6 @@ const Panels = (() => {
       const canvases = [find(root, "exchange"), find(root, "gradient")];
       root.classList.toggle("stale", !run.memory && run.model.live);
       if (!run.memory) {
-        for (const canvas of canvases) canvas.hidden = canvas.hidden || !run.model.live;
         if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
         return;
       }
