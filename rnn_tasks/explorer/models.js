@@ -195,6 +195,27 @@ const Models = (() => {
   }
 
   /**
+   * Return the accuracy of each group of answers.
+   *
+   * @param sequences The stored sequences.
+   * @param wrong [sequence, step, answer] of each wrong answer, as `score` of the engine returns them.
+   * @param groupOf Returns the group of (sequence, step): the right symbol, or the delay.
+   * @returns A map of accuracies by group.
+   */
+  function accuracyBy(sequences, wrong, groupOf) {
+    const answers = new Map();
+    const failures = new Map();
+    const count = (counts, group) => counts.set(group, (counts.get(group) || 0) + 1);
+    for (let i = 0; i < sequences.count * sequences.time; i += 1) {
+      if (sequences.memory[i] && sequences.targets[i] !== Inputs.NOT_SCORED) {
+        count(answers, groupOf(Math.floor(i / sequences.time), i % sequences.time));
+      }
+    }
+    for (const [sequence, step] of wrong) count(failures, groupOf(sequence, step));
+    return new Map(Array.from(answers, ([group, number]) => [group, 1 - (failures.get(group) || 0) / number]));
+  }
+
+  /**
    * Return the symbols that replace each input in turn when the effect of an exchange is measured.
    *
    * @param task The task.
@@ -209,7 +230,7 @@ const Models = (() => {
     return Array.from({ length: count }, (_, i) => letters[Math.round((i * (letters.length - 1)) / (count - 1))]);
   }
 
-  return { openSequences, open, compute, one, rowsOf, partOf, numbersOfUnit, collect, orderOf, replacements };
+  return { openSequences, open, compute, one, rowsOf, partOf, numbersOfUnit, collect, orderOf, accuracyBy, replacements };
 })();
 
 if (typeof module !== "undefined") module.exports = Models;

@@ -246,11 +246,12 @@
 
   /** Count right answers and losses on the first stored sequences; `onProgress` receives the share that is done. */
   function* measureScore(run, edits, count = sequences.count, onProgress = () => {}) {
-    const total = { answers: 0, right: 0, loss: 0, scored: 0 };
+    const total = { answers: 0, right: 0, loss: 0, scored: 0, wrong: [] };
     const network = run.model.network(run.view.moment);
     for (let from = 0; from < count; from += SCORE_SLICE) {
       const score = network.score(sequences, { edits }, from, Math.min(count, from + SCORE_SLICE));
-      for (const name of Object.keys(total)) total[name] += score[name];
+      for (const name of ["answers", "right", "loss", "scored"]) total[name] += score[name];
+      total.wrong.push(...score.wrong);
       onProgress(Math.min(1, (from + SCORE_SLICE) / count));
       yield null;
     }

@@ -527,7 +527,8 @@ const Panels = (() => {
 
     numbers(context, index) {
       const run = context.runs[index];
-      return { edits: run.view.edits, score: run.score, ranking: run.ranking ? list(run.ranking.drops) : null };
+      const scores = Object.entries(run.score).map(([name, score]) => [name, score && { ...score, wrong: score.wrong.length }]);
+      return { edits: run.view.edits, score: Object.fromEntries(scores), ranking: run.ranking ? list(run.ranking.drops) : null };
     },
 
     canvases: (context, root) => [...root.querySelectorAll("canvas")],
@@ -541,7 +542,26 @@ const Panels = (() => {
     const text = (score) => `accuracy ${shown(score.right / score.answers)}, loss ${shown(score.loss / score.scored)} nats per step`;
     if (!trained) return `Accuracy ${what}:`;
     if (!Inputs.countEdits(run.view.edits)) return `Unchanged, ${what}: ${text(trained)}.`;
-    return `Unchanged, ${what}: ${text(trained)}. With the changes: ${edited ? `${text(edited)}.` : "…"}`;
+    const start = `Unchanged, ${what}: ${text(trained)}. With the changes: `;
+    return edited ? `${start}${text(edited)}. ${lossesByGroup(context, trained, edited)}` : `${start}…`;
+  }
+
+  /** Return which symbols, and which delays, lose most accuracy by the changes. */
+  function lossesByGroup(context, trained, edited) {
+    const { sequences, task } = context;
+    const worst = (groupOf, nameOf) => {
+      const [before, after] = [trained, edited].map((score) => Models.accuracyBy(sequences, score.wrong, groupOf));
+      const drops = Array.from(before, ([group, accuracy]) => ({ group, accuracy, drop: accuracy - after.get(group) }));
+      drops.sort((a, b) => b.drop - a.drop);
+      const lost = drops.filter(({ drop }) => drop > 0.005).slice(0, 4);
+      return lost.map(({ group, accuracy }) => `${nameOf(group)} ${shown(accuracy)} → ${shown(after.get(group))}`).join(", ");
+    };
+    const bySymbol = worst(
+      (sequence, step) => sequences.targets[sequence * sequences.time + step],
+      (symbol) => quoted(task.output_symbols[symbol])
+    );
+    const byDelay = sequences.conditions ? worst((sequence) => sequences.conditions[sequence], String) : "";
+    return (bySymbol && `Right symbols that lose most: ${bySymbol}. `) + (byDelay && `Delays that lose most: ${byDelay}.`);
   }
 
   return { answer, state, plane, memory, change, ORDERS, shown, argmax, answerSymbol, element, find };
