@@ -40,7 +40,7 @@ const Charts = (function () {
      * paper; --zero is the paper by default.
      *
      * @returns {object} {ink, muted, line, paper, series: [6 colours], negative, zero, positive, wrong, select, font,
-     *     dark: boolean, scale: {negative, zero, positive: [red, green, blue] from 0 to 255}}.
+     *     scale: {negative, zero, positive: [red, green, blue] from 0 to 255}}.
      */
     function theme() {
         const style = getComputedStyle(document.documentElement);
@@ -51,7 +51,7 @@ const Charts = (function () {
         const dark = paper ? luminance(components(paper, context)) < 0.3 : preferred;
         const defaults = dark ? DARK : LIGHT;
         const colour = (name) => variable(name) || defaults[name];
-        const colours = {dark, font: getComputedStyle(document.body).fontFamily};
+        const colours = {font: getComputedStyle(document.body).fontFamily};
         for (const name of ["ink", "muted", "line", "paper", "negative", "positive", "wrong", "select"]) {
             colours[name] = colour(name);
         }
@@ -105,8 +105,8 @@ const Charts = (function () {
     }
 
     /**
-     * Return the colour of a text on the colour that `colourScale` has for a value: ink or paper, whichever has more
-     * contrast.
+     * Return the colour of a text on the colour that `colourScale` has for a value: black or white, whichever has more
+     * contrast. The contrast is at least 4.5.
      *
      * @param {number} value The value.
      * @param {number} limit The value of the full colour, > 0.
@@ -116,8 +116,7 @@ const Charts = (function () {
     function inkOn(value, limit, colours) {
         if (Number.isNaN(value)) return colours.ink;
         const background = luminance(scaleComponents(value, limit, colours.scale));
-        const threshold = 0.18; // black and white have the same contrast with this luminance
-        return background > threshold === colours.dark ? colours.paper : colours.ink;
+        return (background + 0.05) / 0.05 > 1.05 / (background + 0.05) ? "#000000" : "#ffffff";
     }
 
     // ------------------------------------------------------------------------------------------ numbers as text
