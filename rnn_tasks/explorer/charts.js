@@ -28,6 +28,7 @@ const Charts = (function () {
     const MAX_AREA = 16e6; // device pixels; Safari on phones allows 16.7 million
     const FONT_SIZE = 12;
     const LINE_HEIGHT = 17;
+    const HEADER_HEIGHT = LINE_HEIGHT + 5; // a line of text above a plot
     const RIGHT = 12; // room to the right of a plot, the same in all charts so that they align
 
     // ------------------------------------------------------------------------------------------ colours
@@ -165,7 +166,7 @@ const Charts = (function () {
     function linearTicks([low, high], count) {
         const step = roundStep((high - low) / Math.max(1, count));
         const exponent = (value) => Math.floor(Math.log10(Math.abs(value)) + 1e-9);
-        const large = Math.max(Math.abs(low), Math.abs(high)) >= 1e5;
+        const large = Math.max(Math.abs(low), Math.abs(high)) >= 1e6;
         const ticks = [];
         for (let index = Math.ceil(low / step - 1e-9); index <= Math.floor(high / step + 1e-9); index++) {
             const value = index * step;
@@ -241,6 +242,12 @@ const Charts = (function () {
         context.fillText(text, x, y);
     }
 
+    /** Draw a text below a tick, moved to the left if it would leave the canvas. */
+    function writeBelow(context, text, x, y, colour) {
+        const width = parseFloat(context.canvas.style.width);
+        write(context, text, Math.min(x, width - context.measureText(text).width / 2), y, colour, "center");
+    }
+
     /** Draw a straight line. Horizontal and vertical lines are moved to whole device pixels, so that they are crisp. */
     function segment(context, x0, y0, x1, y1, colour, width = 1, dash = []) {
         const ratio = context.getTransform().a;
@@ -306,7 +313,7 @@ const Charts = (function () {
             const label = shorten(entry.label, width - 32, measure);
             place({...entry, label}, measure(label) + 30);
         }
-        return {items, height: items.length ? (line + 1) * LINE_HEIGHT + 5 : 6};
+        return {items, height: items.length ? HEADER_HEIGHT + line * LINE_HEIGHT : 6};
     }
 
     /** Draw what `header` placed. */
@@ -337,9 +344,17 @@ const Charts = (function () {
         for (const index of shownLabels(labels.length, columnWidth, size, selected, offset)) {
             setFont(context, colours, index === selected ? "bold" : "normal");
             const colour = index === selected ? colours.ink : colours.muted;
-            write(context, labels[index], left + (index + 0.5) * columnWidth, y, colour, "center");
+            writeBelow(context, labels[index], left + (index + 0.5) * columnWidth, y, colour);
         }
         setFont(context, colours);
+    }
+
+    /** Draw the label of the horizontal axis at the bottom of a canvas: in the middle of the plot, if it fits there. */
+    function drawXLabel(context, label, left, plotWidth, height, colours) {
+        const text = shorten(label, left + plotWidth + RIGHT, (part) => context.measureText(part).width);
+        const half = context.measureText(text).width / 2;
+        const centre = Math.max(half, Math.min(left + plotWidth / 2, left + plotWidth + RIGHT - half));
+        write(context, text, centre, height - LINE_HEIGHT / 2, colours.muted, "center");
     }
 
     // ------------------------------------------------------------------------------------------ charts
@@ -375,7 +390,7 @@ const Charts = (function () {
         const mapWidth = columns * cellWidth;
         const mapHeight = rows * cellHeight;
         const width = left + Math.max(mapWidth, measure(xLabel), measure(yLabel)) + RIGHT;
-        const top = yLabel ? LINE_HEIGHT + 5 : 6;
+        const top = yLabel ? HEADER_HEIGHT : 6;
         const bottom = top + mapHeight;
         const height = bottom + 6 + (columnLabels ? LINE_HEIGHT : 0) + (xLabel ? LINE_HEIGHT : 0);
         const context = prepare(canvas, width, height, colours);
@@ -523,7 +538,7 @@ const Charts = (function () {
      * @param {HTMLCanvasElement} canvas The canvas.
      * @param {object} options
      * @param {number} options.width Width of the canvas; it is wider if `columnWidth` needs it.
-     * @param {number} options.height Height of the canvas.
+     * @param {number} options.height Height of the canvas; it is higher if the legend needs more than one line.
      * @param {object[]} options.series [{label, values: one number for each column (NaN: gap), dash: lengths as in
      *     setLineDash, colour: index from 0, points: true to draw the values as dots}]. By default each series has
      *     another dash and colour. Series without a label are not in the legend.
@@ -540,7 +555,7 @@ const Charts = (function () {
      * @returns {object} {left, top, columnWidth, cellWidth: the same, cellHeight, rows: 1, columns}, for `cellAt`.
      */
     function lines(canvas, options) {
-        const {series, height, horizontal = [], selected = null, log = false, xStart = 0} = options;
+        const {series, horizontal = [], selected = null, log = false, xStart = 0} = options;
         const {xLabel = "", yLabel = "", columnLabels = null} = options;
         const colours = theme();
         const measure = measurer(canvas, colours);
@@ -564,9 +579,10 @@ const Charts = (function () {
             const ticks = log ? logarithmicTicks(range, count) : linearTicks(range, count);
             return zeros ? [...ticks, {value: 0, text: "0"}] : ticks;
         };
-        const left = options.left ?? widest(ticksOf(height).map(({text}) => text), measure) + 12;
+        const left = options.left ?? widest(ticksOf(options.height).map(({text}) => text), measure) + 12;
         const head = header(yLabel, entries, options.width - RIGHT - left, measure);
         const top = head.height;
+        const height = options.height + Math.max(0, top - HEADER_HEIGHT);
         const plotHeight = Math.max(10, height - top - bottomHeight);
         const axisHeight = plotHeight - (zeros ? 22 : 0);
         const columnWidth = limitedWidth(
@@ -612,8 +628,7 @@ const Charts = (function () {
         const place = {left, columnWidth, y: top + plotHeight + 4 + LINE_HEIGHT / 2, selected, offset};
         drawColumnLabels(context, labels, place, colours, measure);
         if (xLabel) {
-            const centre = left + Math.min(plotWidth, options.width - left - RIGHT) / 2;
-            write(context, xLabel, centre, height - LINE_HEIGHT / 2, colours.muted, "center");
+            drawXLabel(context, xLabel, left, Math.min(plotWidth, options.width - left - RIGHT), height, colours);
         }
         return {left, top, columnWidth, cellWidth: columnWidth, cellHeight: plotHeight, rows: 1, columns};
     }
@@ -776,14 +791,14 @@ const Charts = (function () {
         for (const {value, text} of linearTicks(ranges[0], plotWidth / 70)) {
             const x = toX(value);
             segment(context, x, top, x, top + plotHeight, value === 0 ? colours.muted : colours.line);
-            write(context, text, x, top + plotHeight + 4 + LINE_HEIGHT / 2, colours.muted, "center");
+            writeBelow(context, text, x, top + plotHeight + 4 + LINE_HEIGHT / 2, colours.muted);
         }
         for (const {value, text} of linearTicks(ranges[1], plotHeight / 40)) {
             const y = toY(value);
             segment(context, left, y, left + plotWidth, y, value === 0 ? colours.muted : colours.line);
             write(context, text, left - 6, y, colours.muted, "right");
         }
-        if (xLabel) write(context, xLabel, left + plotWidth / 2, height - LINE_HEIGHT / 2, colours.muted, "center");
+        if (xLabel) drawXLabel(context, xLabel, left, plotWidth, height, colours);
 
         const pixels = points.map(([x, y]) => [toX(x), toY(y)]);
         context.save();
