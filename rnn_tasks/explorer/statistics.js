@@ -206,7 +206,7 @@ const Statistics = (function () {
             Float64Array.from({length: order}, () => generator() - 0.5),
         );
         const matrixRows = Array.from({length: order}, (_, row) => matrix.subarray(row * order, (row + 1) * order));
-        const maxIterations = Math.max(50, Math.floor(2e8 / (order * order * count + 1)));
+        const maxIterations = Math.max(50, Math.min(1e5, Math.floor(2e8 / (order * order * count + 1))));
         const eigenvalues = [];
         for (let iteration = 0; iteration < maxIterations; iteration++) {
             let change = 0;
