@@ -8,7 +8,6 @@
  */
 const Panels = (() => {
   const LIKELIEST = 5;
-  const TEXT_CONTRAST = 1.8;
   const DASHED = [5, 4];
   const SUPERSCRIPTS = Object.fromEntries(Array.from("-0123456789", (character, i) => [character, "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"[i]]));
   const round = (value, digits = 4) => Number(value.toPrecision(digits));
@@ -62,16 +61,20 @@ const Panels = (() => {
     const last = input.targets[input.targets.length - 1];
     const next = last === Inputs.NOT_SCORED ? "" : task.input_characters[last];
     const logs = Statistics.logProbabilities(context.grammar, text + next);
-    if (!logs) return null;
-    return input.targets.map((target, step) => (target === Inputs.NOT_SCORED ? NaN : -logs[step + 1]));
+    if (logs[1] === null) return null; // a stored sequence may start within a word
+    return input.targets.map((target, step) =>
+      target === Inputs.NOT_SCORED || logs[step + 1] === null ? NaN : -logs[step + 1]
+    );
   }
 
-  /** Fill an element with letters that have a background and can be clicked. */
-  function fillLetters(root, letters, colours, selected, titles, onClick) {
+  /** Fill an element with letters that can be clicked; values from -limit to limit are shown by their background. */
+  function fillLetters(root, letters, values, limit, selected, titles, onClick) {
+    const theme = Charts.theme();
     root.replaceChildren(
       ...letters.map((letter, step) => {
         const span = element("span", letter, step === selected ? "selected" : "");
-        span.style.background = colours[step];
+        span.style.background = Charts.colourScale(values[step], limit, theme);
+        span.style.color = Charts.inkOn(values[step], limit, theme);
         span.title = titles[step];
         span.addEventListener("click", () => onClick(step));
         return span;
@@ -257,7 +260,12 @@ const Panels = (() => {
   }
 
   const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const shade = (value, limit) => Charts.colourScale(value / TEXT_CONTRAST, limit || 1, Charts.theme());
+
+  /** Return the value that 98 % of the numbers do not exceed in size, so that one large unit does not hide the others. */
+  function robustLimit(values) {
+    const sizes = Float64Array.from(values, Math.abs).filter(Number.isFinite).sort();
+    return sizes[Math.floor(0.98 * (sizes.length - 1))] || largest(sizes) || 1;
+  }
 
   const state = {
     title: "What does it hold in its state?",
@@ -266,7 +274,7 @@ const Panels = (() => {
       const run = context.runs[index];
       const { order, values: quantity } = run.order;
       const values = mapValues(run, order);
-      const limit = Math.min(largest(values), 1e6) || 1;
+      const limit = robustLimit(values);
       const steps = context.input.symbols.length;
       const canvas = find(root, "map");
       const geometry = Charts.heatMap(canvas, {
@@ -286,13 +294,13 @@ const Panels = (() => {
       };
       const unit = run.view.unit;
       const trace = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
-      const named = quantity ? ` ${ORDERS[run.view.order]}: ${shown(quantity[unit])}.` : "";
+      const named = quantity ? ` Its ${ORDERS[run.view.order]}: ${shown(quantity[unit])}.` : "";
       find(root, "sentence").textContent =
         `Unit ${unit} of ${run.part.name}: ${shown(trace[context.step])} at step ${context.step}. ` +
-        `Colours go from ${shown(-limit)} to ${shown(limit)}.${named}`;
+        `Full colours: ${shown(-limit)} and ${shown(limit)}.${named}`;
       const unitLimit = largest(trace) || 1;
       fillLetters(
-        find(root, "coloured"), inputLetters(context), trace.map((value) => shade(value, unitLimit)), context.step,
+        find(root, "coloured"), inputLetters(context), trace, unitLimit, context.step,
         trace.map((value, step) => `step ${step}: ${shown(value)}`), context.actions.setStep
       );
       const traceCanvas = find(root, "trace");
@@ -424,12 +432,12 @@ const Panels = (() => {
       );
       const most = largest(gradient.inputs) || 1;
       fillLetters(
-        find(root, "by-gradient"), letters, Array.from(gradient.inputs, (value) => shade(-value, most)),
-        context.step, titles, context.actions.setStep
+        find(root, "by-gradient"), letters, gradient.inputs.map((value) => -value), most, context.step, titles,
+        context.actions.setStep
       );
       const limit = largest(effect.filter(Number.isFinite)) || 1;
       fillLetters(
-        find(root, "by-exchange"), letters, effect.map((value) => shade(Number.isFinite(value) ? value : 0, limit)),
+        find(root, "by-exchange"), letters, effect.map((value) => (Number.isFinite(value) ? value : 0)), limit,
         context.step, titles, context.actions.setStep
       );
       Charts.lines(canvases[0], {
@@ -504,7 +512,7 @@ const Panels = (() => {
       const matrix = run.model.network(run.view.moment).matrix(block, edits);
       const limit = largest(matrix) || 1;
       const canvas = find(root, "matrix");
-      const cell = Math.max(1, Math.min(16, Math.floor(384 / size)));
+      const cell = Math.max(1, Math.min(24, Math.floor(384 / size)));
       const crossed = edits.connections[block] || [];
       const unit = Math.min(run.view.unit, size - 1);
       const geometry = Charts.heatMap(canvas, {
