@@ -101,8 +101,27 @@ Panels.memory = (() => {
         },
 
         canvases(context, root) {
-            const letters = [{ label: "input", letters: inputLetters(context) }];
-            return [lettersCanvas(context, letters), ...root.querySelectorAll("canvas")];
+            const letters = inputLetters(context).slice(0, context.step + 1);
+            const measured = context.runs.filter((run) => run.memory);
+            const rows = measured.flatMap(({ letter, memory: { gradient, changes } }) => {
+                const byGradient = gradient.inputs.map((value) => -value);
+                const byExchange = changes.map((value) => (Number.isFinite(value) ? value : 0));
+                return [
+                    {
+                        label: `${letter} gradient`.trim(),
+                        letters,
+                        values: byGradient,
+                        limit: largest(byGradient) || 1,
+                    },
+                    {
+                        label: `${letter} measured`.trim(),
+                        letters,
+                        values: byExchange,
+                        limit: largest(byExchange) || 1,
+                    },
+                ];
+            });
+            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
         },
     };
 

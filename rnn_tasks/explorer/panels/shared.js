@@ -63,7 +63,12 @@ const Shared = (() => {
         );
     }
 
-    /** Return a canvas with rows of letters, for saving a text as a picture. */
+    /**
+     * Return a canvas with rows of letters, for saving a text as a picture.
+     *
+     * @param context The context.
+     * @param rows [{label, letters, wrong: optional, values and limit: optional, shown as in `fillLetters`}].
+     */
     function lettersCanvas(context, rows) {
         const { head, cell } = context;
         const canvas = document.createElement("canvas");
@@ -89,12 +94,14 @@ const Shared = (() => {
             pen.textAlign = "center";
             row.letters.forEach((letter, step) => {
                 const left = head + cell * step;
-                if (row.colours) {
-                    pen.fillStyle = row.colours[step];
-                    pen.fillRect(left, 24 * number + 1, cell, 22);
-                }
                 const isWrong = row.wrong && row.wrong[step];
-                pen.fillStyle = isWrong ? theme.wrong : theme.ink;
+                let ink = isWrong ? theme.wrong : theme.ink;
+                if (row.values) {
+                    pen.fillStyle = Charts.colourScale(row.values[step], row.limit, theme);
+                    pen.fillRect(left, 24 * number + 1, cell, 22);
+                    ink = Charts.inkOn(row.values[step], row.limit, theme);
+                }
+                pen.fillStyle = ink;
                 pen.font = `${isWrong ? "bold " : ""}${Math.min(14, cell)}px ui-monospace, monospace`;
                 pen.fillText(letter, left + cell / 2, middle);
             });

@@ -143,8 +143,13 @@ Panels.state = (() => {
         },
 
         canvases(context, root) {
-            const letters = [{ label: "input", letters: inputLetters(context) }];
-            return [lettersCanvas(context, letters), ...root.querySelectorAll("canvas")];
+            const rows = context.runs.map((run) => {
+                const { unit } = run.view;
+                const values = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
+                const label = `${run.letter} unit ${unit}`.trim();
+                return { label, letters: inputLetters(context), values, limit: largest(values) || 1 };
+            });
+            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
         },
     };
 
