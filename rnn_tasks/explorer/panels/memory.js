@@ -26,7 +26,7 @@ Panels.memory = (() => {
             const effect = Array.from(changes);
             sentence.textContent =
                 `Answer at step ${context.step}: ${quoted(context.task.output_symbols[symbol])}, loss ${shown(loss)} nats. ` +
-                `Measured: mean change of this loss when the symbol is replaced by ${replacements} other symbols in turn` +
+                `Measured: mean change of this loss when a symbol is replaced by other letters in turn, at most ${replacements}` +
                 (isComplete ? "." : " (computing …).");
             const titles = letters.map(
                 (_, t) => `step ${t}: gradient ${shown(gradient.inputs[t])}, measured ${shown(effect[t])} nats`,

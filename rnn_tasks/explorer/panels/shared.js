@@ -109,6 +109,22 @@ const Shared = (() => {
         return canvas;
     }
 
+    /** Return a canvas with a line of text. */
+    function textCanvas(text) {
+        const canvas = document.createElement("canvas");
+        const pen = canvas.getContext("2d");
+        const font = "bold 14px system-ui, sans-serif";
+        pen.font = font;
+        const [width, height] = [Math.ceil(pen.measureText(text).width) + 2, 24];
+        const ratio = window.devicePixelRatio || 1;
+        Object.assign(canvas, { width: Math.ceil(width * ratio), height: height * ratio });
+        Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+        Object.assign(pen, { font, textBaseline: "middle", fillStyle: Charts.theme().ink });
+        pen.scale(ratio, ratio);
+        pen.fillText(text, 0, height / 2);
+        return canvas;
+    }
+
     /** Return the width of the visible part of a scrolled chart. */
     const visibleWidth = (canvas) => canvas.parentElement.clientWidth || 300;
 
@@ -140,6 +156,7 @@ const Shared = (() => {
         answerSymbol,
         fillLetters,
         lettersCanvas,
+        textCanvas,
         visibleWidth,
         inputLetters,
         outputLetter,
