@@ -55,16 +55,12 @@ def network_values(network: Network) -> dict[str, Any]:
     core = network.core
     assert isinstance(core, Stacked)
     kind = KINDS[type_before_parametrizations(core)]
-    if isinstance(core, RNN):
-        activation = core.nonlinearity
-    else:
-        activation = core.activation if isinstance(core, Elman) else "tanh"
     embedding = network.symbol_embedding
     return {
         "layer": {
             "kind": kind,
             "gates": list(core.gates),
-            "activation": activation,
+            "activation": activation_of(core),
             "reset": core.reset if isinstance(core, ScratchGRU) else "after",
             "num_layers": core.num_layers,
             "input_size": core.weight_ih_l0.shape[1],
@@ -74,6 +70,17 @@ def network_values(network: Network) -> dict[str, Any]:
         "condition_at_input": isinstance(network, TaggerNetwork) and network.condition_at_input,
         "conditional_readout": isinstance(network.readout, ConditionalLinear),
     }
+
+
+def activation_of(core: Core) -> str:
+    """Return the name of the function that a layer applies to its sums; ``tanh`` for gated layers.
+
+    Args:
+        core: The layer, one of :data:`KINDS`.
+    """
+    if isinstance(core, RNN):
+        return str(core.nonlinearity)
+    return core.activation if isinstance(core, Elman) else "tanh"
 
 
 def state_parts(network: Network) -> list[tuple[str, int]]:
