@@ -4,10 +4,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch.nn.utils.parametrize import type_before_parametrizations
+
 from rnn_tasks import __version__
 from rnn_tasks.analysis.dynamics import eigenvalues
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.explorer.live import network_values, state_parts, why_not_live
+from rnn_tasks.explorer.live import is_live, network_values, state_parts, unknown_class
 from rnn_tasks.explorer.recordings import record
 from rnn_tasks.explorer.sequences import Sequences, sequence_values, validation_sequences
 from rnn_tasks.explorer.task_values import task_values
@@ -151,19 +153,19 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
     Raises:
         UsageError: A page can run the network neither itself, nor show its recorded traces.
     """
-    network, reason = run.network, why_not_live(run.network)
+    network, unknown = run.network, unknown_class(run.network)
     values: dict[str, Any] = {
         "name": printable("/".join(run.folder.resolve().parts[-2:])),
         "label": printable(label),
-        "core": printable(run.core),
+        "core": printable(type_before_parametrizations(network.core).__name__),
         "facts": [[name, printable(text)] for name, text in [*run_facts(run), *result_facts(run)]],
-        "live": reason is None,
-        "reason": reason,
+        "live": unknown is None,
+        "reason": None,
         "weights": {},
         "moments": [],
         "precision": None,
     }
-    if reason is None:
+    if unknown is None:
         parts, size = state_parts(network), network.core.hidden_size
         last = sum(name.endswith("hidden") for name, _ in parts) - 1
         return values | {
@@ -177,9 +179,11 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
     recording = None if batch is None else attempt(failures, "recorded traces", lambda: record(network, batch))
     if recording is None:
         detail = failures[0] if failures else "there are no sequences to record"
-        raise UsageError(f"{reason.rstrip('.')}, and {detail}")
+        raise UsageError(f"a page has no equations for the class {unknown}, and {detail}")
     matrices = attempt(failures, "eigenvalues", lambda: eigenvalue_arrays(eigenvalues(network)))
     return values | {
+        "reason": f"This page has no equations for the class {unknown}, so it shows recorded states and answers on the "
+        f"first {recording.count} stored sequences.",
         "state_parts": recording.parts,
         "outputs": recording.outputs,
         "network": None,
@@ -213,7 +217,7 @@ def with_weights(
         batch: The stored sequences; None without any.
         most_bytes: The number of bytes that the weights and the moments of the trainings should not exceed.
     """
-    live = [run for run in runs if why_not_live(run.network) is None]
+    live = [run for run in runs if is_live(run.network)]
     watched = [run for run in live if run.snapshots is not None]
     moments = sum(moment_size(run.network) for run in watched)
     bits = 32 if sum(weights_size(run.network, 32) for run in live) + moments <= most_bytes else 16

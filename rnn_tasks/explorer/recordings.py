@@ -26,11 +26,13 @@ class Recording(NamedTuple):
         parts: The name and the size of each part of the state.
         outputs: First column and size of the outputs of the layer in the state; None if they are no part of it.
         values: The traces as values of a page.
+        count: Number of recorded sequences.
     """
 
     parts: list[tuple[str, int]]
     outputs: tuple[int, int] | None
     values: dict[str, Any]
+    count: int
 
 
 def record(network: Network, batch: Batch) -> Recording:
@@ -60,8 +62,8 @@ def record(network: Network, batch: Batch) -> Recording:
         "gates": {name: scaled(gate[:count]) for name, gate in gates.items()},
     }
     if states is None:
-        return Recording([("output", size)], (0, size), values)
-    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values)
+        return Recording([("output", size)], (0, size), values, count)
+    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values, count)
 
 
 def states_of(network: Network, batch: Batch) -> Tensor | None:

@@ -64,7 +64,7 @@ def write_explorer(places: Sequence[RunLocation], path: Path, trust: bool = Fals
         batch = None if sequences is None else sequences.batch
         data = page_data(runs, sequences)
     with one_thread(), timed("Weights"):
-        most_bytes = MAX_BYTES - len(page(title, data))
+        most_bytes = MAX_BYTES - len(page(title, data).encode())
         content = page(title, with_weights(data, runs, batch, most_bytes)).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
