@@ -183,7 +183,7 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
     matrices = attempt(failures, "eigenvalues", lambda: eigenvalue_arrays(eigenvalues(network)))
     return values | {
         "reason": f"This page has no equations for the class {unknown}, so it shows recorded states and answers on the "
-        f"first {recording.count} stored sequences.",
+        f"first {recording.sequences} stored sequences.",
         "state_parts": recording.parts,
         "outputs": recording.outputs,
         "network": None,

@@ -26,13 +26,13 @@ class Recording(NamedTuple):
         parts: The name and the size of each part of the state.
         outputs: First column and size of the outputs of the layer in the state; None if they are no part of it.
         values: The traces as values of a page.
-        count: Number of recorded sequences.
+        sequences: Number of recorded sequences.
     """
 
     parts: list[tuple[str, int]]
     outputs: tuple[int, int] | None
     values: dict[str, Any]
-    count: int
+    sequences: int
 
 
 def record(network: Network, batch: Batch) -> Recording:
