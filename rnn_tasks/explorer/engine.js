@@ -52,46 +52,85 @@ const Engine = (function () {
 
     // -------------------------------------------------------------------------------------------------- products
 
-    /** Add W x of each sequence to `out`; W has `rows` rows and `columns` columns. */
+    /**
+     * Add W x of each sequence to `out`; W has `rows` rows and `columns` columns.
+     *
+     * Nearly all time is spent here. Four rows and two sequences together are three times as fast as one row and one
+     * sequence, because each number that is read is used in several products.
+     */
     function addProduct(out, w, x, rows, columns) {
         const count = out.length / rows;
-        for (let b = 0; b < count; b++) {
-            const start = b * columns;
+        for (let b = 0; b < count; b += 2) {
+            const pair = b + 1 < count;
             let i = 0;
-            for (; i + 3 < rows; i += 4) {
-                const row0 = i * columns, row1 = row0 + columns, row2 = row1 + columns, row3 = row2 + columns;
-                let sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-                for (let j = 0; j < columns; j++) {
-                    const value = x[start + j];
-                    sum0 += w[row0 + j] * value;
-                    sum1 += w[row1 + j] * value;
-                    sum2 += w[row2 + j] * value;
-                    sum3 += w[row3 + j] * value;
-                }
-                out[b * rows + i] += sum0;
-                out[b * rows + i + 1] += sum1;
-                out[b * rows + i + 2] += sum2;
-                out[b * rows + i + 3] += sum3;
-            }
+            for (; i + 3 < rows; i += 4) (pair ? addFourRowsOfTwo : addFourRows)(out, w, x, rows, columns, i, b);
             for (; i < rows; i++) {
-                let sum = 0;
-                for (let j = 0; j < columns; j++) sum += w[i * columns + j] * x[start + j];
-                out[b * rows + i] += sum;
+                addRow(out, w, x, rows, columns, i, b);
+                if (pair) addRow(out, w, x, rows, columns, i, b + 1);
             }
         }
     }
 
-    /** Add W' g of each sequence to `out`: the backward pass of `addProduct`. */
-    function addTransposedProduct(out, w, g, rows, columns) {
-        const count = g.length / rows;
-        for (let b = 0; b < count; b++) {
-            const start = b * columns;
-            for (let i = 0; i < rows; i++) {
-                const value = g[b * rows + i];
-                if (value === 0) continue;
-                for (let j = 0; j < columns; j++) out[start + j] += w[i * columns + j] * value;
-            }
+    /** Add row i of W x of sequence b. */
+    function addRow(out, w, x, rows, columns, i, b) {
+        const row = i * columns, start = b * columns;
+        let sum = 0;
+        for (let j = 0; j < columns; j++) sum += w[row + j] * x[start + j];
+        out[b * rows + i] += sum;
+    }
+
+    /** Add rows i to i + 3 of W x of sequence b. */
+    function addFourRows(out, w, x, rows, columns, i, b) {
+        const row0 = i * columns, row1 = row0 + columns, row2 = row1 + columns, row3 = row2 + columns;
+        const start = b * columns, target = b * rows + i;
+        let sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+        for (let j = 0; j < columns; j++) {
+            const value = x[start + j];
+            sum0 += w[row0 + j] * value;
+            sum1 += w[row1 + j] * value;
+            sum2 += w[row2 + j] * value;
+            sum3 += w[row3 + j] * value;
         }
+        out[target] += sum0;
+        out[target + 1] += sum1;
+        out[target + 2] += sum2;
+        out[target + 3] += sum3;
+    }
+
+    /** Add rows i to i + 3 of W x of the sequences b and b + 1. */
+    function addFourRowsOfTwo(out, w, x, rows, columns, i, b) {
+        const row0 = i * columns, row1 = row0 + columns, row2 = row1 + columns, row3 = row2 + columns;
+        const startA = b * columns, startB = startA + columns, targetA = b * rows + i, targetB = targetA + rows;
+        let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+        for (let j = 0; j < columns; j++) {
+            const w0 = w[row0 + j], w1 = w[row1 + j], w2 = w[row2 + j], w3 = w[row3 + j];
+            const valueA = x[startA + j], valueB = x[startB + j];
+            a0 += w0 * valueA;
+            a1 += w1 * valueA;
+            a2 += w2 * valueA;
+            a3 += w3 * valueA;
+            b0 += w0 * valueB;
+            b1 += w1 * valueB;
+            b2 += w2 * valueB;
+            b3 += w3 * valueB;
+        }
+        out[targetA] += a0;
+        out[targetA + 1] += a1;
+        out[targetA + 2] += a2;
+        out[targetA + 3] += a3;
+        out[targetB] += b0;
+        out[targetB + 1] += b1;
+        out[targetB + 2] += b2;
+        out[targetB + 3] += b3;
+    }
+
+    /** Return the transpose of a matrix {shape, data}. */
+    function transpose({shape: [rows, columns], data}) {
+        const transposed = new Float64Array(data.length);
+        for (let i = 0; i < rows; i++) {
+            for (let j = 0; j < columns; j++) transposed[j * rows + i] = data[i * columns + j];
+        }
+        return {shape: [columns, rows], data: transposed};
     }
 
     // ------------------------------------------------------------------------------------------------ operations
@@ -101,6 +140,8 @@ const Engine = (function () {
      * its result to the gradients of its arguments. Without a tape, grad is null.
      */
     function operations(tape) {
+        const transposed = new Map();
+
         function vector(data, backward) {
             const result = {data, grad: tape && new Float64Array(data.length)};
             if (tape && backward) tape.push(() => backward(result.grad, data));
@@ -132,7 +173,8 @@ const Engine = (function () {
                 addProduct(data, w.data, a.data, rows, columns);
                 return vector(data, function (grad) {
                     for (let i = 0; i < data.length; i++) x.grad[i] += grad[i];
-                    addTransposedProduct(a.grad, w.data, grad, rows, columns);
+                    if (!transposed.has(w)) transposed.set(w, transpose(w).data);
+                    addProduct(a.grad, transposed.get(w), grad, columns, rows);
                 });
             },
 
@@ -263,233 +305,147 @@ const Engine = (function () {
      * Build a network.
      *
      * @param {Object} description `network` of a run: layer {kind, gates, activation, reset, num_layers, input_size,
-     *     hidden_size}, embedding_size, condition_at_input, conditional_readout; and num_symbols, the number of input
-     *     symbols, which is required only if one-hot conditions are part of the input.
+     *     hidden_size}, embedding_size, condition_at_input and conditional_readout; also num_symbols, the number of
+     *     input symbols, which is required only if conditions are part of the input as one-hot vectors.
      * @param {Object<string, {shape: number[], data: Float64Array}>} weights Decoded weights by name, such as
-     *     "core.weight_hh_l0" and "readout.weight".
-     * @returns {Object} The network.
+     *     "core.weight_hh_l0" and "readout.weight", with the shapes of the Python network.
+     * @returns {Object} The network: its sizes stateSize, outputSize, hiddenSize, numLayers and numSymbols; the lists
+     *     gateNames ("layer0/reset") and blocks ("weight_hh_l0/reset", the names of the recurrent matrices); and the
+     *     functions matrix, run, gradient, exchange and score.
+     *
+     * All functions take edits; each key is optional:
+     *   units: {"17": 0}               hold this number of the flat state at a value after each step
+     *   gates: {"layer0/update": 1}    hold a gate at a value; "layer0/update/17" holds it for one unit
+     *   connections: {"weight_hh_l0/update": [[i, j]]}   set entries of a matrix to 0: unit j does not reach unit i
+     *   scale: {"weight_hh_l0/update": 0.9}              multiply a matrix
+     *   noise: {level: 0.1, seed: 1}   add normal noise with this standard deviation to the state after each step,
+     *                                  before numbers are held; it depends only on (seed, sequence, step, number)
+     *   reset: [7, 9]                  set the state to 0 before these steps
+     * The flat state is in the order of the Python function flatten_state: the hidden states of all layers, then the
+     * cells of all layers. Readout and next layer read the edited state.
      */
     function network(description, weights) {
         const options = description.layer;
         const {gates, num_layers: numLayers, hidden_size: hiddenSize, input_size: inputSize} = options;
         const layer = LAYERS[options.kind];
         const stateSize = layer.numStates * numLayers * hiddenSize;
-        const embedding = weights["symbol_embedding.weight"];
-        const conditionEmbedding = weights["condition_embedding.weight"];
+        const conditionAtInput = description.condition_at_input, conditionalReadout = description.conditional_readout;
+        const embedding = weights["symbol_embedding.weight"], conditionEmbedding = weights["condition_embedding.weight"];
         const numSymbols = embedding ? embedding.shape[0] : description.num_symbols || inputSize;
         const symbolFeatures = embedding ? embedding.shape[1] : numSymbols;
-        const gateNames = [];
-        const blocks = [];
-        for (let l = 0; l < numLayers; l++) {
-            if (gates.length > 1) gateNames.push(...gates.map((gate) => `layer${l}/${gate}`));
-            blocks.push(...gates.map((gate) => blockName(l, gate)));
-        }
-        const layers = Array.from({length: numLayers}, (_, l) => splitWeights(l));
+        const gateNames = gates.length === 1 ? [] : ofEachLayer((l) => gates.map((gate) => `layer${l}/${gate}`)).flat();
+        const blocks = ofEachLayer((l) => gates.map((gate) => blockName(l, gate))).flat();
+        const layers = ofEachLayer(splitWeights);
         const readouts = splitReadout();
         const outputSize = readouts[0].weight.shape[0];
+        const numConditions = countConditions();
         const knownTerms = new Map();
 
-        function blockName(l, gate) {
-            return gates.length > 1 ? `weight_hh_l${l}/${gate}` : `weight_hh_l${l}`;
+        // ........................................................................................ parts of the weights
+
+        function ofEachLayer(f) {
+            return Array.from({length: numLayers}, (_, l) => f(l));
         }
 
-        /** Return input matrices, biases and recurrent matrices of one layer, by gate. */
+        function ofEachGate(f) {
+            return Object.fromEntries(gates.map((gate, index) => [gate, f(gate, index)]));
+        }
+
+        function blockName(l, gate) {
+            return gates.length === 1 ? `weight_hh_l${l}` : `weight_hh_l${l}/${gate}`;
+        }
+
+        /** Return the matrices and biases of one layer by gate: u, b of the input, w, c of the state. */
         function splitWeights(l) {
+            const part = (array, size, index) => row(array.data, hiddenSize * size, index);
             const weightIh = weights[`core.weight_ih_l${l}`], weightHh = weights[`core.weight_hh_l${l}`];
             const biasIh = weights[`core.bias_ih_l${l}`], biasHh = weights[`core.bias_hh_l${l}`];
-            const split = {u: {}, b: {}, w: {}, c: {}};
-            gates.forEach(function (gate, index) {
-                const rows = ({shape, data}) => data.subarray(
-                    index * hiddenSize * (shape[1] || 1), (index + 1) * hiddenSize * (shape[1] || 1));
-                const unfolded = layer.unfolded(options).includes(gate);
-                const recurrentBias = biasHh ? rows(biasHh) : new Float64Array(hiddenSize);
-                split.u[gate] = {shape: [hiddenSize, weightIh.shape[1]], data: rows(weightIh)};
-                split.w[gate] = {shape: [hiddenSize, hiddenSize], data: rows(weightHh)};
-                split.b[gate] = rows(biasIh).map((bias, i) => bias + (unfolded ? 0 : recurrentBias[i]));
-                if (unfolded) split.c[gate] = recurrentBias;
-            });
-            return split;
+            const features = weightIh.shape[1];
+            return {
+                u: ofEachGate((_, index) => ({shape: [hiddenSize, features], data: part(weightIh, features, index)})),
+                w: ofEachGate((_, index) => ({shape: [hiddenSize, hiddenSize], data: part(weightHh, hiddenSize, index)})),
+                b: ofEachGate((_, index) => part(biasIh, 1, index)),
+                c: ofEachGate((_, index) => (biasHh ? part(biasHh, 1, index) : new Float64Array(hiddenSize))),
+            };
         }
 
-        /** Return {weight (outputs, hidden), bias} of each condition; a single pair without conditions. */
+        /** Return {weight (outputs, hidden), bias} of each condition; one pair without conditions. */
         function splitReadout() {
-            const weight = weights["readout.weight"], bias = weights["readout.bias"].data;
-            if (!description.conditional_readout) return [{weight, bias}];
-            const [conditions, rows, columns] = weight.shape;
-            return Array.from({length: conditions}, function (_, condition) {
-                const data = new Float64Array(rows * columns);
-                for (let i = 0; i < rows; i++) {
-                    for (let k = 0; k < columns; k++) {
-                        data[k * rows + i] = weight.data[(condition * rows + i) * columns + k];
-                    }
-                }
-                return {
-                    weight: {shape: [columns, rows], data},
-                    bias: bias.subarray(condition * columns, (condition + 1) * columns),
-                };
-            });
+            const {shape, data} = weights["readout.weight"], bias = weights["readout.bias"].data;
+            if (!conditionalReadout) return [{weight: {shape, data}, bias}];
+            const [conditions, rows, columns] = shape;
+            return Array.from({length: conditions}, (_, condition) => ({
+                weight: transpose({shape: [rows, columns], data: row(data, rows * columns, condition)}),
+                bias: row(bias, columns, condition),
+            }));
         }
 
-        function matrix(block, edits = {}) {
-            const index = blocks.indexOf(block);
-            if (index < 0) throw new Error(`there is no matrix ${block}; the matrices are ${blocks.join(", ")}`);
-            const l = Math.floor(index / gates.length), gate = gates[index % gates.length];
-            const scale = edits.scale && block in edits.scale ? edits.scale[block] : 1;
-            const cut = (edits.connections && edits.connections[block]) || [];
-            const data = layers[l].w[gate].data;
-            if (scale === 1 && !cut.length) return data;
-            const edited = data.map((number) => number * scale);
-            for (const [i, j] of cut) edited[i * hiddenSize + j] = 0;
-            return edited;
-        }
-
-        /** Return U x + b for each gate of the first layer: (gate) -> Float64Array(hidden). */
-        function termsOfSymbol(symbol, condition) {
-            const key = `${symbol} ${condition}`;
-            if (!knownTerms.has(key)) {
-                if (!(symbol >= 0 && symbol < numSymbols)) {
-                    throw new RangeError(`a symbol must be in 0..${numSymbols - 1}, got ${symbol}`);
-                }
-                const x = new Float64Array(inputSize);
-                if (embedding) x.set(row(embedding, symbol));
-                else x[symbol] = 1;
-                if (condition !== null && conditionEmbedding) x.set(row(conditionEmbedding, condition), symbolFeatures);
-                else if (condition !== null) x[symbolFeatures + condition] = 1;
-                knownTerms.set(key, Object.fromEntries(gates.map(function (gate) {
-                    const terms = Float64Array.from(layers[0].b[gate]);
-                    addProduct(terms, layers[0].u[gate].data, x, hiddenSize, inputSize);
-                    return [gate, terms];
-                })));
-            }
-            return knownTerms.get(key);
-        }
-
-        function row({shape, data}, index) {
-            return data.subarray(index * shape[1], (index + 1) * shape[1]);
-        }
-
-        /** Return one vector for all sequences that repeats the numbers of one sequence. */
-        function repeat(numbers, count) {
-            const data = new Float64Array(numbers.length * count);
-            for (let b = 0; b < count; b++) data.set(numbers, b * numbers.length);
-            return data;
+        /** Return the number of conditions; 0 for a network without conditions. */
+        function countConditions() {
+            if (conditionalReadout) return readouts.length;
+            if (conditionAtInput) return embedding ? conditionEmbedding.shape[0] : inputSize - numSymbols;
+            return 0;
         }
 
         /**
-         * Return a function (time, symbols, state) -> {state, terms, gates} that computes one step of all sequences.
+         * Return a recurrent matrix that is in effect.
          *
-         * `state` has vectors [layer][part]; null for zeros. `sequences` numbers the sequences for the noise.
+         * @param {string} block Its name, one of `blocks`.
+         * @param {Object} edits The edits.
+         * @returns {Float64Array} hidden x hidden, row i has the inputs of unit i. Do not change it.
          */
-        function stepper(edits, conditions, sequences, tape, record) {
-            const ops = operations(tape);
-            const count = sequences.length;
-            const matrices = layers.map((_, l) => Object.fromEntries(gates.map(
-                (gate) => [gate, {shape: [hiddenSize, hiddenSize], data: matrix(blockName(l, gate), edits)}])));
-            const biases = layers.map(({c}) => Object.fromEntries(Object.keys(c).map(
-                (gate) => [gate, ops.vector(repeat(c[gate], count))])));
-            const heldUnits = layers.map((_, l) => Array.from({length: layer.numStates}, (_, part) => heldValues(
-                Object.entries(edits.units || {}).map(([unit, value]) => [unit - firstNumber(l, part), value]))));
-            const heldGates = Object.fromEntries(gateNames.map((name) => [name, heldValues(gateEdits(name, edits))]));
-            const level = edits.noise ? edits.noise.level : 0;
-
-            function inputTerms(symbols) {
-                const terms = symbols.map((symbol, b) => termsOfSymbol(
-                    symbol, description.condition_at_input ? conditions[b] : null));
-                return Object.fromEntries(gates.map(function (gate) {
-                    const data = new Float64Array(count * hiddenSize);
-                    for (let b = 0; b < count; b++) data.set(terms[b][gate], b * hiddenSize);
-                    return [gate, ops.vector(data)];
-                }));
-            }
-
-            function termsOfLayer(l, below) {
-                return Object.fromEntries(gates.map(function (gate) {
-                    const bias = ops.vector(repeat(layers[l].b[gate], count));
-                    return [gate, ops.addmm(bias, below, layers[l].u[gate])];
-                }));
-            }
-
-            function zeros() {
-                return layers.map(() => Array.from(
-                    {length: layer.numStates}, () => ops.vector(new Float64Array(count * hiddenSize))));
-            }
-
-            /** Return a part of the state after noise and held numbers. */
-            function edited(value, l, part, time) {
-                let result = value;
-                if (level) {
-                    const noise = new Float64Array(value.data.length);
-                    for (let i = 0; i < noise.length; i++) {
-                        const number = firstNumber(l, part) + (i % hiddenSize);
-                        const sequence = sequences[Math.floor(i / hiddenSize)];
-                        noise[i] = level * normal(edits.noise.seed, sequence, time, number);
-                    }
-                    result = ops.add(result, ops.vector(noise));
-                }
-                return heldUnits[l][part] ? ops.hold(result, heldUnits[l][part]) : result;
-            }
-
-            return function (time, symbols, before) {
-                const start = !before || (edits.reset && edits.reset.includes(time)) ? zeros() : before;
-                const terms = inputTerms(symbols);
-                const gateValues = {};
-                let below = null;
-                const state = layers.map(function (_, l) {
-                    function gate(name, value) {
-                        const held = heldGates[`layer${l}/${name}`];
-                        const result = held ? ops.hold(value, held) : value;
-                        if (record) gateValues[`layer${l}/${name}`] = result.data;
-                        return result;
-                    }
-                    const x = l ? termsOfLayer(l, below) : terms;
-                    const parts = layer.step({...ops, gate}, options, x, start[l], matrices[l], biases[l])
-                        .map((value, part) => edited(value, l, part, time));
-                    below = parts[0];
-                    // A separate vector: its gradient is that of the state, without the layer above at this step.
-                    return tape ? parts.map(ops.identity) : parts;
-                });
-                return {state, terms, gates: gateValues};
-            };
+        function matrix(block, edits = {}) {
+            checkNames("matrix", [block], blocks);
+            const index = blocks.indexOf(block);
+            const scale = (edits.scale || {})[block], cut = (edits.connections || {})[block];
+            const {data} = layers[Math.floor(index / gates.length)].w[gates[index % gates.length]];
+            if (scale === undefined && cut === undefined) return data;
+            const edited = data.map((weight) => weight * (scale === undefined ? 1 : scale));
+            for (const [i, j] of cut || []) edited[i * hiddenSize + j] = 0;
+            return edited;
         }
+
+        /** Return the weights of the readout that sequence b uses. */
+        function readoutOf(conditions, b) {
+            return readouts[conditionalReadout ? conditions[b] : 0];
+        }
+
+        /** Return the logits of outputs of the last layer. */
+        function readOut(hidden, conditions) {
+            const count = hidden.length / hiddenSize;
+            const logits = new Float64Array(count * outputSize);
+            for (let b = 0; b < count; b++) {
+                const {weight, bias} = readoutOf(conditions, b);
+                const part = row(logits, outputSize, b);
+                part.set(bias);
+                addProduct(part, weight.data, row(hidden, hiddenSize, b), outputSize, hiddenSize);
+            }
+            return logits;
+        }
+
+        // .............................................................................................. the flat state
 
         /** Return the index in the flat state of the first number of a part of a layer's state. */
         function firstNumber(l, part) {
             return (part * numLayers + l) * hiddenSize;
         }
 
-        /** Return the values [[index, value]] as an array of `hiddenSize` with NaN elsewhere; null without values. */
-        function heldValues(entries) {
-            const values = new Float64Array(hiddenSize).fill(NaN);
-            for (const [index, value] of entries) if (index >= 0 && index < hiddenSize) values[index] = value;
-            return values.every(Number.isNaN) ? null : values;
-        }
-
-        /** Return [[unit, value]] of the edits of a gate; the edit of a single unit overrides that of the whole gate. */
-        function gateEdits(name, {gates: held = {}}) {
-            const entries = name in held ? Array.from({length: hiddenSize}, (_, unit) => [unit, held[name]]) : [];
-            const prefix = `${name}/`;
-            for (const [key, value] of Object.entries(held)) {
-                if (key.startsWith(prefix)) entries.push([Number(key.slice(prefix.length)), value]);
-            }
-            return entries;
-        }
-
-        /** Return the numbers of [layer][part] vectors in the order of the flat state. */
-        function flatten(state, count, field = "data") {
+        /** Return `data` or `grad` of the vectors [layer][part] of a state, in the order of the flat state. */
+        function flatten(state, field) {
+            const count = state[0][0].data.length / hiddenSize;
             const flat = new Float64Array(count * stateSize);
             state.forEach((parts, l) => parts.forEach(function (vector, part) {
                 for (let b = 0; b < count; b++) {
-                    const numbers = vector[field].subarray(b * hiddenSize, (b + 1) * hiddenSize);
-                    flat.set(numbers, b * stateSize + firstNumber(l, part));
+                    flat.set(row(vector[field], hiddenSize, b), b * stateSize + firstNumber(l, part));
                 }
             }));
             return flat;
         }
 
-        /** Return [layer][part] vectors: the inverse of `flatten`. */
+        /** Return the vectors [layer][part] of a state: the inverse of `flatten`. */
         function unflatten(flat) {
             const count = flat.length / stateSize;
-            return layers.map((_, l) => Array.from({length: layer.numStates}, function (_, part) {
+            return ofEachLayer((l) => Array.from({length: layer.numStates}, function (_, part) {
                 const data = new Float64Array(count * hiddenSize);
                 for (let b = 0; b < count; b++) {
                     const first = b * stateSize + firstNumber(l, part);
@@ -499,41 +455,277 @@ const Engine = (function () {
             }));
         }
 
-        function readoutOf(conditions, b) {
-            return readouts[description.conditional_readout ? conditions[b] : 0];
+        // ....................................................................................................... edits
+
+        function checkEdits(edits) {
+            for (const unit of Object.keys(edits.units || {})) checkIndex("number of the state", Number(unit), stateSize);
+            checkNames("gate", Object.keys(edits.gates || {}).map((key) => key.split("/", 2).join("/")), gateNames);
+            checkNames("matrix", Object.keys({...edits.connections, ...edits.scale}), blocks);
         }
 
-        function readOut(hidden, conditions) {
-            const count = hidden.length / hiddenSize;
-            const logits = new Float64Array(count * outputSize);
-            for (let b = 0; b < count; b++) {
-                const {weight, bias} = readoutOf(conditions, b);
-                const own = logits.subarray(b * outputSize, (b + 1) * outputSize);
-                own.set(bias);
-                addProduct(own, weight.data, hidden.subarray(b * hiddenSize, (b + 1) * hiddenSize), outputSize, hiddenSize);
+        /** Return held values of a part of a layer's state as an array with NaN where nothing is held; null if empty. */
+        function heldUnits({units = {}}, l, part) {
+            const values = Float64Array.from({length: hiddenSize}, function (_, unit) {
+                const value = units[firstNumber(l, part) + unit];
+                return value === undefined ? NaN : value;
+            });
+            return values.every(Number.isNaN) ? null : values;
+        }
+
+        /** Return held values of a gate, as `heldUnits`; the value of a single unit overrides that of the whole gate. */
+        function heldGate({gates: held = {}}, name) {
+            const values = Float64Array.from({length: hiddenSize}, function (_, unit) {
+                const value = `${name}/${unit}` in held ? held[`${name}/${unit}`] : held[name];
+                return value === undefined ? NaN : value;
+            });
+            return values.every(Number.isNaN) ? null : values;
+        }
+
+        // .................................................................................................... one step
+
+        /** Return U x + b of the first layer for each gate; x is a symbol with a condition (null if not in the input). */
+        function termsOfSymbol(symbol, condition) {
+            const key = `${symbol} ${condition}`;
+            if (!knownTerms.has(key)) {
+                checkIndex("symbol", symbol, numSymbols);
+                const x = new Float64Array(inputSize);
+                if (embedding) x.set(row(embedding.data, symbolFeatures, symbol));
+                else x[symbol] = 1;
+                if (condition !== null) {
+                    if (embedding) x.set(row(conditionEmbedding.data, symbolFeatures, condition), symbolFeatures);
+                    else x[symbolFeatures + condition] = 1;
+                }
+                knownTerms.set(key, ofEachGate(function (gate) {
+                    const terms = inputBias(0, gate);
+                    addProduct(terms, layers[0].u[gate].data, x, hiddenSize, inputSize);
+                    return terms;
+                }));
             }
-            return logits;
+            return knownTerms.get(key);
         }
 
+        /** Return the bias that is added to U x: b + c, or b for gates whose c the layer receives separately. */
+        function inputBias(l, gate) {
+            const {b, c} = layers[l], unfolded = layer.unfolded(options).includes(gate);
+            return b[gate].map((bias, i) => (unfolded ? bias : bias + c[gate][i]));
+        }
+
+        /**
+         * Return a function (time, symbols, before) -> {state, terms, gates} that computes one step of all sequences.
+         *
+         * State and `before` have vectors [layer][part]; null for zeros. `terms` are the input terms of the first layer,
+         * `gates` the values of all gates.
+         *
+         * @param {Object} edits The edits.
+         * @param {?number[]} conditions The condition of each sequence.
+         * @param {number[]} sequences The number of each sequence, on which its noise depends.
+         * @param {?Array} tape See `operations`.
+         */
+        function stepper(edits, conditions, sequences, tape = null) {
+            const ops = operations(tape), count = sequences.length;
+            checkEdits(edits);
+            if (numConditions) sequences.forEach((_, i) => checkIndex("condition", (conditions || [])[i], numConditions));
+            const constant = (numbers) => ops.vector(repeat(numbers, count));
+            const w = ofEachLayer((l) => ofEachGate(
+                (gate) => ({shape: [hiddenSize, hiddenSize], data: matrix(blockName(l, gate), edits)})));
+            const b = ofEachLayer((l) => ofEachGate((gate) => constant(inputBias(l, gate))));
+            const c = ofEachLayer((l) => Object.fromEntries(
+                layer.unfolded(options).map((gate) => [gate, constant(layers[l].c[gate])])));
+            const units = ofEachLayer((l) => Array.from({length: layer.numStates}, (_, part) => heldUnits(edits, l, part)));
+            const held = Object.fromEntries(gateNames.map((name) => [name, heldGate(edits, name)]));
+            const zeros = ofEachLayer(() => Array(layer.numStates).fill(constant(new Float64Array(hiddenSize))));
+
+            function termsOfSymbols(symbols) {
+                const terms = symbols.map((symbol, i) => termsOfSymbol(
+                    symbol, conditionAtInput ? conditions[i] : null));
+                return ofEachGate(function (gate) {
+                    const data = new Float64Array(count * hiddenSize);
+                    terms.forEach((ofSymbol, i) => data.set(ofSymbol[gate], i * hiddenSize));
+                    return ops.vector(data);
+                });
+            }
+
+            function noise(time, l, part) {
+                const {level, seed} = edits.noise, data = new Float64Array(count * hiddenSize);
+                for (let i = 0; i < data.length; i++) {
+                    const sequence = sequences[Math.floor(i / hiddenSize)], number = firstNumber(l, part) + (i % hiddenSize);
+                    data[i] = level * normal(seed, sequence, time, number);
+                }
+                return ops.vector(data);
+            }
+
+            function editState(value, time, l, part) {
+                const noisy = edits.noise ? ops.add(value, noise(time, l, part)) : value;
+                return units[l][part] ? ops.hold(noisy, units[l][part]) : noisy;
+            }
+
+            return function (time, symbols, before) {
+                const start = before && !(edits.reset || []).includes(time) ? before : zeros;
+                const terms = termsOfSymbols(symbols), gateValues = {};
+                let below = null;
+                const state = ofEachLayer(function (l) {
+                    function gate(name, value) {
+                        const key = `layer${l}/${name}`;
+                        const edited = held[key] ? ops.hold(value, held[key]) : value;
+                        gateValues[key] = edited.data;
+                        return edited;
+                    }
+                    const x = l ? ofEachGate((gate) => ops.addmm(b[l][gate], below, layers[l].u[gate])) : terms;
+                    const after = layer.step({...ops, gate}, options, x, start[l], w[l], c[l])
+                        .map((value, part) => editState(value, time, l, part));
+                    below = after[0];
+                    // The gradient of a state is without the layer above at the same step: it belongs to another vector.
+                    return tape ? after.map(ops.identity) : after;
+                });
+                return {state, terms, gates: gateValues};
+            };
+        }
+
+        // ............................................................................................ public functions
+
+        /**
+         * Run sequences.
+         *
+         * @param {{inputs: number[][], conditions: ?number[]}} sequences B sequences of T symbols, and the condition of
+         *     each; null without conditions.
+         * @param {{edits: Object, record: boolean, start: ?{step: number, state: Float64Array}}} options The edits;
+         *     whether to return gates; the flat state (B * stateSize) before the first step and the number of that step,
+         *     null for zeros and 0.
+         * @returns {{logits: Float64Array[], states: Float64Array[], gates: Object<string, Float64Array[]>,
+         *     hidden: Float64Array[]}} For each step: logits (B * outputSize), flat states (B * stateSize), gates by name
+         *     (B * hiddenSize), and the outputs of the last layer (B * hiddenSize), which the readout reads.
+         */
         function run({inputs, conditions = null}, {edits = {}, record = false, start = null} = {}) {
-            const count = inputs.length;
-            const step = stepper(edits, conditions, [...inputs.keys()], null, record);
+            const advance = stepper(edits, conditions, [...inputs.keys()]);
             const result = {logits: [], states: [], gates: {}, hidden: []};
             if (record) for (const name of gateNames) result.gates[name] = [];
             let state = start && unflatten(start.state);
             for (let t = 0; t < inputs[0].length; t++) {
-                const after = step((start ? start.step : 0) + t, inputs.map((symbols) => symbols[t]), state);
+                const after = advance((start ? start.step : 0) + t, inputs.map((symbols) => symbols[t]), state);
                 state = after.state;
-                result.states.push(flatten(state, count));
-                result.hidden.push(state[numLayers - 1][0].data);
-                result.logits.push(readOut(state[numLayers - 1][0].data, conditions));
+                const hidden = state[numLayers - 1][0].data;
+                result.states.push(flatten(state, "data"));
+                result.hidden.push(hidden);
+                result.logits.push(readOut(hidden, conditions));
                 if (record) for (const name of gateNames) result.gates[name].push(after.gates[name]);
             }
             return result;
         }
 
-        return {stateSize, outputSize, hiddenSize, numLayers, numSymbols, gateNames, blocks, matrix, run};
+        /**
+         * Return the gradient of the loss of one step by earlier states and symbols, by back-propagation through time.
+         *
+         * @param {{inputs: number[][], conditions: ?number[]}} sequences One sequence, as in `run`.
+         * @param {{edits: Object}} options The edits.
+         * @param {number} step The step whose loss is differentiated.
+         * @param {number} symbol The loss is -log softmax(logits)[symbol], in nats.
+         * @returns {{loss: number, states: Float64Array, symbols: Float64Array[], inputs: Float64Array}} The loss; for
+         *     each step 0..step the L2 norm of the gradient by the flat state after the step; the gradient by the
+         *     indicator of each symbol (numSymbols); and the L2 norm of the gradient by the encoded (one-hot or embedded)
+         *     symbol.
+         */
+        function gradient({inputs: [symbols], conditions = null}, {edits = {}}, step, symbol) {
+            const tape = [], steps = [], advance = stepper(edits, conditions, [0], tape);
+            for (let t = 0; t <= step; t++) steps.push(advance(t, [symbols[t]], t ? steps[t - 1].state : null));
+            const hidden = steps[step].state[numLayers - 1][0], logits = readOut(hidden.data, conditions);
+            const ofLogits = softmax(logits, 0, outputSize);
+            ofLogits[symbol] -= 1;
+            addProduct(hidden.grad, transpose(readoutOf(conditions, 0).weight).data, ofLogits, hiddenSize, outputSize);
+            while (tape.length) tape.pop()();
+            const matrices = ofEachGate((gate) => transpose(layers[0].u[gate]).data);
+            const encoded = steps.map(function ({terms}) {
+                const ofInput = new Float64Array(inputSize);
+                for (const gate of gates) addProduct(ofInput, matrices[gate], terms[gate].grad, inputSize, hiddenSize);
+                return ofInput.slice(0, symbolFeatures);
+            });
+            return {
+                loss: loss(logits, 0, outputSize, symbol),
+                states: Float64Array.from(steps, ({state}) => norm(flatten(state, "grad"))),
+                symbols: embedding ? encoded.map(gradientOfIndicators) : encoded,
+                inputs: Float64Array.from(encoded, norm),
+            };
+        }
+
+        function gradientOfIndicators(ofEmbedded) {
+            const ofIndicators = new Float64Array(numSymbols);
+            addProduct(ofIndicators, embedding.data, ofEmbedded, numSymbols, symbolFeatures);
+            return ofIndicators;
+        }
+
+        /**
+         * Return how the loss of one step changes if the symbol of an earlier step is replaced.
+         *
+         * @param {{inputs: number[][], conditions: ?number[]}} sequences One sequence, as in `run`.
+         * @param {{edits: Object}} options The edits.
+         * @param {number} step The step whose loss is computed.
+         * @param {number} symbol The loss is -log softmax(logits)[symbol], in nats.
+         * @param {number[]} replacements The symbols that replace the symbol of a step.
+         * @param {number} from The first step whose symbol is replaced.
+         * @param {number} to The step after the last one whose symbol is replaced.
+         * @returns {{loss: number, changes: Float64Array[]}} The loss of the sequence; and for each step from..to-1 the
+         *     loss with each replacement minus the loss of the sequence.
+         */
+        function exchange({inputs: [symbols], conditions = null}, {edits = {}}, step, symbol, replacements,
+                          from = 0, to = step + 1) {
+            const count = replacements.length, repeated = conditions && Array(count).fill(conditions[0]);
+            const advance = stepper(edits, repeated, Array(count).fill(0));
+            const {states, logits} = run({inputs: [symbols.slice(0, step + 1)], conditions}, {edits});
+            const before = loss(logits[step], 0, outputSize, symbol);
+            const changes = [];
+            for (let t = from; t < to; t++) {
+                let state = t ? unflatten(repeat(states[t - 1], count)) : null;
+                for (let time = t; time <= step; time++) {
+                    state = advance(time, time === t ? replacements : Array(count).fill(symbols[time]), state).state;
+                }
+                const after = readOut(state[numLayers - 1][0].data, repeated);
+                changes.push(Float64Array.from(replacements, (_, b) => loss(after, b * outputSize, outputSize, symbol) - before));
+            }
+            return {loss: before, changes};
+        }
+
+        /**
+         * Compare the answers to some sequences with their targets.
+         *
+         * @param {{inputs: ArrayLike<number>, targets: ArrayLike<number>, memory: ArrayLike<number>,
+         *     conditions: ?ArrayLike<number>, time: number}} sequences Symbols and targets of sequences of `time` steps,
+         *     one sequence after another; a target of -100 is not scored; memory is 1 at steps that count as answers.
+         * @param {{edits: Object}} options The edits.
+         * @param {number} from The first sequence.
+         * @param {number} to The sequence after the last one.
+         * @returns {{answers: number, right: number, loss: number, scored: number, wrong: number[][]}} The number of
+         *     answers and of right answers, the sum of the losses of the scored steps in nats, the number of scored steps,
+         *     and [sequence, step, answer] for each wrong answer.
+         */
+        function score({inputs, targets, memory, conditions = null, time}, {edits = {}}, from, to) {
+            const sequences = Array.from({length: to - from}, (_, b) => from + b);
+            const ownConditions = conditions && sequences.map((sequence) => conditions[sequence]);
+            const advance = stepper(edits, ownConditions, sequences);
+            const result = {answers: 0, right: 0, loss: 0, scored: 0, wrong: []};
+            let state = null;
+            for (let t = 0; t < time; t++) {
+                state = advance(t, sequences.map((sequence) => inputs[sequence * time + t]), state).state;
+                const logits = readOut(state[numLayers - 1][0].data, ownConditions);
+                sequences.forEach(function (sequence, b) {
+                    const target = targets[sequence * time + t];
+                    if (target === NOT_SCORED) return;
+                    result.scored += 1;
+                    result.loss += loss(logits, b * outputSize, outputSize, target);
+                    if (!memory[sequence * time + t]) return;
+                    const answer = largest(row(logits, outputSize, b));
+                    result.answers += 1;
+                    if (answer === target) result.right += 1;
+                    else result.wrong.push([sequence, t, answer]);
+                });
+            }
+            return result;
+        }
+
+        return {
+            stateSize, outputSize, hiddenSize, numLayers, numSymbols, gateNames, blocks, matrix, run, gradient, exchange, score,
+        };
     }
+
+    // --------------------------------------------------------------------------------------------------- numbers
 
     /**
      * Return the softmax of a part of an array.
@@ -545,10 +737,50 @@ const Engine = (function () {
      */
     function softmax(logits, offset, size) {
         const part = logits.subarray(offset, offset + size);
-        const largest = part.reduce((a, b) => Math.max(a, b), -Infinity);
-        const exponentials = part.map((logit) => Math.exp(logit - largest));
-        const sum = exponentials.reduce((a, b) => a + b, 0);
-        return exponentials.map((value) => value / sum);
+        const logSum = logSumExp(part);
+        return part.map((logit) => Math.exp(logit - logSum));
+    }
+
+    /** Return -log softmax(logits)[symbol] of a part of an array, in nats. */
+    function loss(logits, offset, size, symbol) {
+        return logSumExp(logits.subarray(offset, offset + size)) - logits[offset + symbol];
+    }
+
+    function logSumExp(numbers) {
+        const most = numbers.reduce((a, b) => Math.max(a, b));
+        return most + Math.log(numbers.reduce((sum, number) => sum + Math.exp(number - most), 0));
+    }
+
+    /** Return the index of the first largest number. */
+    function largest(numbers) {
+        return numbers.reduce((best, number, i) => (number > numbers[best] ? i : best), 0);
+    }
+
+    /** Return the L2 norm. */
+    function norm(numbers) {
+        return Math.sqrt(numbers.reduce((sum, number) => sum + number * number, 0));
+    }
+
+    /** Return row `index` of a matrix with `size` columns, without copying. */
+    function row(data, size, index) {
+        return data.subarray(index * size, (index + 1) * size);
+    }
+
+    /** Return the numbers, `count` times. */
+    function repeat(numbers, count) {
+        const data = new Float64Array(numbers.length * count);
+        for (let b = 0; b < count; b++) data.set(numbers, b * numbers.length);
+        return data;
+    }
+
+    function checkIndex(name, index, size) {
+        if (!(index >= 0 && index < size)) throw new RangeError(`${name} must be in 0..${size - 1}, got ${index}`);
+    }
+
+    function checkNames(kind, names, known) {
+        for (const name of names) {
+            if (!known.includes(name)) throw new RangeError(`${kind} must be one of ${known.join(", ")}; got ${name}`);
+        }
     }
 
     return {decode, decodeAll, network, softmax};

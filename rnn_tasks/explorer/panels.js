@@ -9,6 +9,8 @@
 const Panels = (() => {
   const LIKELIEST = 5;
   const TEXT_CONTRAST = 1.8;
+  const DASHED = [5, 4];
+  const SUPERSCRIPTS = Object.fromEntries(Array.from("-0123456789", (character, i) => [character, "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"[i]]));
   const round = (value, digits = 4) => Number(value.toPrecision(digits));
   const list = (values) => Array.from(values, (value) => (Number.isFinite(value) ? round(value, 6) : null));
   const element = (name, text = "", className = "") => {
@@ -23,8 +25,10 @@ const Panels = (() => {
   function shown(value) {
     if (value === null || value === undefined || !Number.isFinite(value)) return "–";
     const size = Math.abs(value);
-    const text = size !== 0 && (size < 0.001 || size >= 10000) ? value.toExponential(1) : String(round(value, 3));
-    return text.replace("-", "−").replace(/e([+−-]?)(\d+)/, (_, sign, digits) => `·10^${sign === "+" ? "" : sign}${digits}`);
+    if (size === 0 || (size >= 0.001 && size < 10000)) return String(round(value, 3)).replace("-", "−");
+    const [digits, exponent] = value.toExponential(1).split("e");
+    const raised = Array.from(exponent.replace("+", ""), (character) => SUPERSCRIPTS[character]).join("");
+    return `${digits.replace("-", "−")}·10${raised}`;
   }
 
   /** Return the probabilities of the output symbols at a step. */
@@ -111,6 +115,9 @@ const Panels = (() => {
     return canvas;
   }
 
+  /** Return the width of the visible part of a scrolled chart. */
+  const visibleWidth = (canvas) => canvas.parentElement.clientWidth || 300;
+
   const inputLetters = (context) => context.input.symbols.map((symbol) => context.task.input_symbols[symbol]);
   const outputLetter = (context, symbol) =>
     symbol === Inputs.NOT_SCORED ? " " : context.task.output_symbols[symbol];
@@ -152,12 +159,12 @@ const Panels = (() => {
       const baseline = context.task.baseline;
       const series = context.runs.map((run, index) => ({ label: run.letter || "loss", values: losses(context, index) }));
       const exact = exactLosses(context);
-      if (exact) series.push({ label: "exact odds", values: exact, dash: true });
+      if (exact) series.push({ label: "exact odds", values: exact, dash: DASHED });
       const horizontal = [];
-      if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: true });
-      if (baseline && baseline.floor !== null) horizontal.push({ label: "lower bound", value: baseline.floor, dash: true });
+      if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
+      if (baseline && baseline.floor !== null) horizontal.push({ label: "lower bound", value: baseline.floor, dash: DASHED });
       Charts.lines(canvas, {
-        height: 150, series: series.map((line) => ({ ...line, points: true })), horizontal, selected: step,
+        width: visibleWidth(canvas), height: 150, series: series.map((line) => ({ ...line, points: true })), horizontal, selected: step,
         columnWidth: context.cell, left: context.head, yLabel: "loss (nats)", xLabel: "step",
       });
       const wrong = context.runs.map((_, index) => {
@@ -193,11 +200,11 @@ const Panels = (() => {
       const items = likeliest(shares, target).map((symbol) => ({
         label: task.output_symbols[symbol],
         value: shares[symbol],
-        mark: symbol === target,
-        text: shown(shares[symbol]) + (exact ? `  exact ${shown(exact[task.output_characters[symbol]] || 0)}` : ""),
+        mark: exact ? exact[task.output_characters[symbol]] || 0 : null,
+        text: shown(shares[symbol]) + (symbol === target ? " (right)" : ""),
       }));
       const canvas = find(root, "next");
-      Charts.bars(canvas, { width: Math.min(root.clientWidth, 480), items, limit: 1 });
+      Charts.bars(canvas, { width: Math.min(root.clientWidth, 480), items, limit: 1, markLabel: exact ? "exact odds" : "" });
       canvas.setAttribute("aria-label", items.map((item) => `${item.label}: ${item.text}`).join(", "));
     },
 
@@ -272,6 +279,11 @@ const Panels = (() => {
         const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
         if (found) context.actions.choose(index, order[found.row], found.column);
       };
+      canvas.onmousemove = (event) => {
+        const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
+        const value = found && values[found.row * steps + found.column];
+        canvas.title = found ? `unit ${order[found.row]}, step ${found.column}: ${shown(value)}` : "";
+      };
       const unit = run.view.unit;
       const trace = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
       const named = quantity ? ` ${ORDERS[run.view.order]}: ${shown(quantity[unit])}.` : "";
@@ -285,7 +297,7 @@ const Panels = (() => {
       );
       const traceCanvas = find(root, "trace");
       Charts.lines(traceCanvas, {
-        height: 170, series: tracesOf(run, unit), horizontal: [{ value: 0 }], selected: context.step,
+        width: visibleWidth(traceCanvas), height: 170, series: tracesOf(run, unit), horizontal: [{ value: 0 }], selected: context.step,
         columnWidth: context.cell, left: context.head, yLabel: `unit ${unit}`, xLabel: "step",
       });
       traceCanvas.setAttribute("aria-label", `The values of unit ${unit} over time`);
@@ -315,6 +327,7 @@ const Panels = (() => {
     index: "index",
     variance: "variance",
     symbol: "correlation with the symbol k steps ago",
+    condition: "correlation with the delay",
     axis: "first principal axis",
     cut: "loss of accuracy if cut",
   };
@@ -324,10 +337,19 @@ const Panels = (() => {
     const related = run.model.parts.filter((part) => part.layer === run.part.layer && part.size === run.part.size);
     const ordered = [run.part, ...related.filter((part) => part !== run.part)];
     return ordered.map((part) => ({
-      label: part.name.replace(/^layer ?\d+[ /]/, ""),
+      label: labelOf(part),
       values: Models.rowsOf(part, run.result).map((row) => row[unit]),
-      dash: part.gate && part !== run.part,
+      dash: part.gate && part !== run.part ? DASHED : [],
     }));
+  }
+
+  const CANDIDATES = ["new", "cell"];
+
+  /** Return the name of a part without its layer; the candidate values of a gated layer are not gates. */
+  function labelOf(part) {
+    const name = part.name.replace(/^layer ?\d+[ /]/, "");
+    if (!part.gate) return name;
+    return CANDIDATES.includes(name) ? "candidate" : `${name} gate`;
   }
 
   function drawMovers(context, run, root) {
@@ -386,12 +408,10 @@ const Panels = (() => {
       const run = context.runs[index];
       const sentence = find(root, "sentence");
       const canvases = [find(root, "exchange"), find(root, "gradient")];
-      for (const canvas of canvases) canvas.hidden = !run.memory;
+      root.classList.toggle("stale", !run.memory && run.model.live);
       if (!run.memory) {
-        const why = run.model.live ? "Computing …" : "Not available: this network is shown by recorded traces.";
-        sentence.textContent = why;
-        find(root, "by-gradient").replaceChildren();
-        find(root, "by-exchange").replaceChildren();
+        for (const canvas of canvases) canvas.hidden = canvas.hidden || !run.model.live;
+        if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
         return;
       }
       const { gradient, changes, symbol, replacements, loss, isComplete } = run.memory;
@@ -415,18 +435,18 @@ const Panels = (() => {
         context.step, titles, context.actions.setStep
       );
       Charts.lines(canvases[0], {
-        height: 150, selected: context.step, columnWidth: context.cell, left: context.head, columns: context.input.symbols.length,
+        width: visibleWidth(canvases[0]), height: 150, selected: context.step, columnWidth: context.cell, left: context.head,
         series: [
           { label: "measured", values: padded(effect, context), points: true },
-          { label: "predicted by the gradient", values: padded(run.memory.predicted, context), dash: true },
+          { label: "predicted by the gradient", values: padded(run.memory.predicted, context), dash: DASHED },
         ],
         horizontal: [{ value: 0 }], yLabel: "change of loss (nats)", xLabel: "exchanged step",
       });
       Charts.lines(canvases[1], {
-        height: 150, selected: context.step, columnWidth: context.cell, left: context.head, columns: context.input.symbols.length,
+        width: visibleWidth(canvases[0]), height: 150, selected: context.step, columnWidth: context.cell, left: context.head,
         series: [
           { label: "by the state", values: padded(gradient.states, context), points: true },
-          { label: "by the input", values: padded(gradient.inputs, context), dash: true },
+          { label: "by the input", values: padded(gradient.inputs, context), dash: DASHED },
         ],
         log: true, yLabel: "gradient norm", xLabel: "step",
       });
@@ -499,6 +519,11 @@ const Panels = (() => {
       canvas.onclick = (event) => {
         const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
         if (found) context.actions.toggleConnection(index, found.row, found.column);
+      };
+      canvas.onmousemove = (event) => {
+        const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
+        const value = found && matrix[found.row * size + found.column];
+        canvas.title = found ? `to unit ${found.row} from unit ${found.column}: ${shown(value)}` : "";
       };
     },
 
