@@ -48,7 +48,13 @@ def make(clone: Path, target: str, **values: str) -> list[str] | None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_make_runs_nothing_that_a_variable_holds(clone: Path, value: str) -> None:
-    for target, name in [("analyze", "RUN"), ("explore", "RUN"), ("explore", "TASK"), ("resume", "TASK"), ("study", "STUDY")]:
+    for target, name in [
+        ("analyze", "RUN"),
+        ("explore", "RUN"),
+        ("explore", "TASK"),
+        ("resume", "TASK"),
+        ("study", "STUDY"),
+    ]:
         make(clone, target, **{name: value})
     for name in ("MODEL", "ARGS", "PYTHON"):
         make(clone, "train", **{"TASK": "echo", name: value})

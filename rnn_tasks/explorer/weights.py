@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.analysis.snapshots import Snapshots, effective_weights
 from rnn_tasks.explorer.arrays import decoded, exact, scaled
@@ -170,17 +170,38 @@ def precision_values(
     }
 
 
+class Fixed(nn.Module):
+    """A parametrization whose result is a fixed weight.
+
+    Args:
+        weight: The weight.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Return the weight, whatever the parameters are."""
+        return self.weight
+
+
 def with_weights(network: Network, weights: Mapping[str, Tensor]) -> Network:
-    """Return a copy of a network with other weights, and without parametrizations.
+    """Return a copy of a network with other weights.
 
     Args:
         network: The network.
         weights: All weights by the names of :func:`rnn_tasks.analysis.snapshots.effective_weights`.
     """
     copy = deepcopy(network)
-    for module in copy.modules():
+    with torch.no_grad():
+        for name, parameter in copy.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+    for path, module in copy.named_modules():
         if is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]  # a ModuleDict
-                remove_parametrizations(module, name)
-    copy.load_state_dict(dict(weights))
-    return copy.eval()
+            assert isinstance(module.parametrizations, nn.ModuleDict)
+            for name, maps in module.parametrizations.items():
+                assert isinstance(maps, nn.ModuleList)
+                maps[-1] = Fixed(weights[f"{path}.{name}".lstrip(".")].to(network.dtype))
+    return copy

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnn_tasks.explorer.export import load_runs, page_data, page_sequences, with_weights
 from rnn_tasks.printable import printable
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.report.write import one_thread
 from rnn_tasks.runs.files import require_writable, write_atomically
 from rnn_tasks.runs.find import RunLocation
@@ -57,6 +58,21 @@ def write_explorer(places: Sequence[RunLocation], path: Path, trust: bool = Fals
     with timed("Runs"):
         runs = load_runs(places, trust)
     require_writable(path.parent)  # fail before the rest
+    content = page_of_runs(runs).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+    return len(content)
+
+
+def page_of_runs(runs: Sequence[RunData]) -> str:
+    """Return the page of one or two runs as HTML.
+
+    Args:
+        runs: The runs, of the same task.
+
+    Raises:
+        UsageError: A network can neither run in the page nor be recorded.
+    """
     task = runs[0].task_name
     title = f"{task}: explore a trained network" if len(runs) == 1 else f"{task}: explore two trained networks"
     with one_thread(), timed("Sequences"):
@@ -65,10 +81,7 @@ def write_explorer(places: Sequence[RunLocation], path: Path, trust: bool = Fals
         data = page_data(runs, sequences)
     with one_thread(), timed("Weights"):
         most_bytes = MAX_BYTES - len(page(title, data).encode())
-        content = page(title, with_weights(data, runs, batch, most_bytes)).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, content)
-    return len(content)
+        return page(title, with_weights(data, runs, batch, most_bytes))
 
 
 @contextmanager
@@ -107,8 +120,7 @@ def part(name: str) -> str:
     Args:
         name: The name of the file.
     """
-    file = files("rnn_tasks.explorer").joinpath(name)
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    return files("rnn_tasks.explorer").joinpath(name).read_text(encoding="utf-8")
 
 
 def json_text(data: Mapping[str, Any]) -> str:
