@@ -1,0 +1,200 @@
+"use strict";
+/** The panel of input, target and answer: the time line, the loss per step, and the likeliest symbols. */
+Panels.answer = (() => {
+    const {
+        DASHED,
+        list,
+        element,
+        find,
+        shown,
+        probabilities,
+        argmax,
+        lettersCanvas,
+        visibleWidth,
+        inputLetters,
+        outputLetter,
+        answersOf,
+        quoted,
+    } = Shared;
+    const LIKELIEST = 5;
+
+    /** Return the loss of each step in nats, NaN without target. */
+    function losses(context, index) {
+        return context.input.targets.map((target, step) =>
+            target === Inputs.NOT_SCORED ? NaN : -Math.log(probabilities(context.runs[index].result, step)[target]),
+        );
+    }
+
+    /** Return the loss of a predictor that knows the grammar, per step; null unless the grammar can produce the input. */
+    function exactLosses(context) {
+        if (!context.grammar) return null;
+        const { input, task } = context;
+        const text = input.symbols.map((symbol) => task.input_characters[symbol]).join("");
+        const last = input.targets[input.targets.length - 1];
+        const next = last === Inputs.NOT_SCORED ? "" : task.input_characters[last];
+        const logs = Statistics.logProbabilities(context.grammar, text + next);
+        if (logs[1] === null) return null; // a stored sequence may start within a word
+        return input.targets.map((target, step) =>
+            target === Inputs.NOT_SCORED || logs[step + 1] === null ? NaN : -logs[step + 1],
+        );
+    }
+
+    function likeliest(shares, target) {
+        const sorted = Array.from(shares, (_, symbol) => symbol).sort((a, b) => shares[b] - shares[a] || a - b);
+        const top = sorted.slice(0, LIKELIEST);
+        return target === Inputs.NOT_SCORED || top.includes(target) ? top : [...top, target];
+    }
+
+    function exactOdds(context) {
+        if (!context.grammar) return null;
+        const { input, task, step } = context;
+        const text = input.symbols
+            .slice(0, step + 1)
+            .map((symbol) => task.input_characters[symbol])
+            .join("");
+        return Statistics.grammarOdds(context.grammar, text);
+    }
+
+    const answer = {
+        title: "What does it answer?",
+
+        /** Fill the time line and draw the losses; both are shared by the runs. */
+        drawShared(context, table, canvas, accuracy) {
+            const { input, step } = context;
+            table.style.setProperty("--cell", `${context.cell}px`);
+            table.style.setProperty("--head", `${context.head}px`);
+            const row = (label, letters, className, classOf = () => "") => {
+                const line = element("tr", "", className);
+                line.append(element("th", label));
+                letters.forEach((letter, t) => {
+                    const td = element("td", letter, [classOf(t), t === step ? "selected" : ""].join(" ").trim());
+                    td.dataset.step = t;
+                    line.append(td);
+                });
+                return line;
+            };
+            const every = Math.max(1, Math.ceil(30 / context.cell / 5) * 5);
+            const numbers = input.symbols.map((_, t) => (t % every === 0 ? String(t) : ""));
+            const body = element("tbody");
+            body.append(row("step", numbers, "number"), row("input", inputLetters(context), "input"));
+            body.append(
+                row(
+                    "target",
+                    input.targets.map((target) => outputLetter(context, target)),
+                    "target",
+                ),
+            );
+            context.runs.forEach((run, index) => {
+                const answers = answersOf(context, index);
+                const isWrong = (t) => input.targets[t] !== Inputs.NOT_SCORED && answers[t] !== input.targets[t];
+                const label = context.runs.length > 1 ? `answer ${"AB"[index]}` : "answer";
+                const letters = answers.map((symbol, t) =>
+                    input.targets[t] === Inputs.NOT_SCORED && !context.task.is_text
+                        ? " "
+                        : outputLetter(context, symbol),
+                );
+                body.append(row(label, letters, "answer", (t) => (isWrong(t) ? "wrong" : "")));
+            });
+            table.replaceChildren(body);
+            const baseline = context.task.baseline;
+            const series = context.runs.map((run, index) => ({
+                label: run.letter || "loss",
+                values: losses(context, index),
+            }));
+            const exact = exactLosses(context);
+            if (exact) series.push({ label: "exact odds", values: exact, dash: DASHED });
+            const horizontal = [];
+            if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
+            if (baseline && baseline.floor !== null)
+                horizontal.push({ label: "lower bound", value: baseline.floor, dash: DASHED });
+            Charts.lines(canvas, {
+                width: visibleWidth(canvas),
+                height: 150,
+                series: series.map((line) => ({ ...line, points: true })),
+                horizontal,
+                selected: step,
+                columnWidth: context.cell,
+                left: context.head,
+                yLabel: "loss (nats)",
+                xLabel: "step",
+            });
+            const wrong = context.runs.map((_, index) => {
+                const scored = input.targets.filter((target) => target !== Inputs.NOT_SCORED).length;
+                const count = answersOf(context, index).filter(
+                    (symbol, t) => input.targets[t] !== Inputs.NOT_SCORED && symbol !== input.targets[t],
+                ).length;
+                const name = context.runs.length > 1 ? `${"AB"[index]}: ` : "";
+                return `${name}${count ? `${count} of ${scored} answers are wrong` : `all ${scored} answers are right`}`;
+            });
+            accuracy.textContent = `This input: ${wrong.join("; ")}.`;
+            canvas.setAttribute("aria-label", `Loss per step. ${accuracy.textContent}`);
+        },
+
+        draw(context, index, root) {
+            const { input, step, task } = context;
+            const shares = probabilities(context.runs[index].result, step);
+            const target = input.targets[step];
+            const best = argmax(shares);
+            const parts = [
+                `At step ${step} it reads ${quoted(task.input_symbols[input.symbols[step]])}.`,
+                `Its likeliest ${task.is_text ? "next symbol" : "answer"} is ${quoted(task.output_symbols[best])} (${shown(shares[best])}).`,
+            ];
+            if (target !== Inputs.NOT_SCORED) {
+                const loss = -Math.log(shares[target]);
+                parts.push(
+                    best === target
+                        ? "That is right."
+                        : `Right is ${quoted(task.output_symbols[target])} (${shown(shares[target])}).`,
+                    `Loss: ${shown(loss)} nats${task.baseline ? ` (${task.baseline.name}: ${shown(task.baseline.loss)})` : ""}.`,
+                );
+            } else parts.push("This step is not scored.");
+            find(root, "sentence").textContent = parts.join(" ");
+            const exact = exactOdds(context);
+            const items = likeliest(shares, target).map((symbol) => ({
+                label: task.output_symbols[symbol],
+                value: shares[symbol],
+                mark: exact ? exact[task.output_characters[symbol]] || 0 : null,
+                text: shown(shares[symbol]) + (symbol === target ? " (right)" : ""),
+            }));
+            const canvas = find(root, "next");
+            Charts.bars(canvas, {
+                width: Math.min(root.clientWidth, 480),
+                items,
+                limit: 1,
+                markLabel: exact ? "exact odds" : "",
+            });
+            canvas.setAttribute("aria-label", items.map((item) => `${item.label}: ${item.text}`).join(", "));
+        },
+
+        numbers(context, index) {
+            const { result } = context.runs[index];
+            return {
+                answers: answersOf(context, index).map((symbol) => context.task.output_symbols[symbol]),
+                loss: list(losses(context, index)),
+                exact_loss: exactLosses(context) ? list(exactLosses(context)) : null,
+                probabilities_at_step: list(probabilities(result, context.step)),
+            };
+        },
+
+        canvases(context, root) {
+            const rows = [{ label: "input", letters: inputLetters(context) }];
+            rows.push({
+                label: "target",
+                letters: context.input.targets.map((target) => outputLetter(context, target)),
+            });
+            context.runs.forEach((_, index) => {
+                const answers = answersOf(context, index);
+                rows.push({
+                    label: context.runs.length > 1 ? `answer ${"AB"[index]}` : "answer",
+                    letters: answers.map((symbol) => outputLetter(context, symbol)),
+                    wrong: answers.map(
+                        (symbol, t) => context.input.targets[t] >= 0 && symbol !== context.input.targets[t],
+                    ),
+                });
+            });
+            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
+        },
+    };
+
+    return answer;
+})();
