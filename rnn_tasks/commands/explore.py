@@ -1,5 +1,6 @@
 """``rnn-tasks explore``: a page that runs trained networks in a browser."""
 
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def explore(arguments: list[str]) -> None:
     parser.add_argument(
         "run", nargs="+", help="run folder, checkpoint, or task name (its newest run); two runs are compared"
     )
-    parser.add_argument("--output", type=Path, help=f"file of the page (default: {PAGE} in the folder of the first run)")
+    parser.add_argument(
+        "--output", type=Path, help=f"file of the page (default: {PAGE} in the folder of the first run)"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_trust()
     options = parser.parse_args(arguments)
@@ -43,10 +46,12 @@ def explore(arguments: list[str]) -> None:
         allow_modules_of_run(run.folder)
 
     with slow_import():
-        from rnn_tasks.explorer.write import write_explorer
+        from rnn_tasks.explorer.write import MAX_BYTES, write_explorer
 
     path = options.output or runs[0].folder / PAGE
     size = write_explorer(runs, path, trust=options.trust)
+    if size > MAX_BYTES:
+        print(f"note: the page is larger than {MAX_BYTES / 1e6:.0f} MB: the network is large", file=sys.stderr)
     print(f"{size / 1e6:.1f} MB\nopen {printable(str(path))}")
     if options.open:
         webbrowser.open(path.resolve().as_uri())

@@ -88,8 +88,8 @@ def decoded(array: dict[str, Any]) -> NDArray[Any]:
 
     Example:
         >>> import torch
-        >>> decoded(scaled(torch.tensor([3.0, -1.5])))
-        array([ 3. , -1.5])
+        >>> decoded(scaled(torch.tensor([3.0, -1.5]))).round(3).tolist()
+        [3.0, -1.5]
     """
     stored = np.dtype(np.int16 if array["dtype"] == SCALED else array["dtype"]).newbyteorder("<")
     values = np.frombuffer(base64.b64decode(array["data"]), stored).reshape(array["shape"])

@@ -31,40 +31,42 @@ KINDS: dict[type[Core], str] = {
 """The layers that a page can run, and the names of their equations there. Subclasses may have other equations."""
 
 
-def why_not_live(network: Network) -> str | None:
-    """Return why a page cannot run a network, as a sentence; None if it can.
+def unknown_class(network: Network) -> str | None:
+    """Return the name of the class whose equations a page does not have; None if a page can run the network.
 
     Args:
         network: The network.
     """
     if type(network) not in (TaggerNetwork, LanguageNetwork):
-        return f"This page cannot run a {type(network).__name__}: it has the equations of other networks only."
+        return type(network).__name__
     layer = type_before_parametrizations(network.core)
-    if layer not in KINDS:
-        names = ", ".join(kind.__name__ for kind in KINDS)
-        return f"This page cannot run a layer of the class {layer.__name__}: it has the equations of {names} only."
-    return None
+    return None if layer in KINDS else layer.__name__
+
+
+def is_live(network: Network) -> bool:
+    """Return whether a page can run a network.
+
+    Args:
+        network: The network.
+    """
+    return unknown_class(network) is None
 
 
 def network_values(network: Network) -> dict[str, Any]:
     """Return the description of a network that a page can run.
 
     Args:
-        network: The network, for which :func:`why_not_live` is None.
+        network: The network, see :func:`is_live`.
     """
     core = network.core
     assert isinstance(core, Stacked)
     kind = KINDS[type_before_parametrizations(core)]
-    if isinstance(core, RNN):
-        activation = core.nonlinearity
-    else:
-        activation = core.activation if isinstance(core, Elman) else "tanh"
     embedding = network.symbol_embedding
     return {
         "layer": {
             "kind": kind,
             "gates": list(core.gates),
-            "activation": activation,
+            "activation": activation_of(core),
             "reset": core.reset if isinstance(core, ScratchGRU) else "after",
             "num_layers": core.num_layers,
             "input_size": core.weight_ih_l0.shape[1],
@@ -76,11 +78,22 @@ def network_values(network: Network) -> dict[str, Any]:
     }
 
 
+def activation_of(core: Core) -> str:
+    """Return the name of the function that a layer applies to its sums; ``tanh`` for gated layers.
+
+    Args:
+        core: The layer, one of :data:`KINDS`.
+    """
+    if isinstance(core, RNN):
+        return str(core.nonlinearity)
+    return core.activation if isinstance(core, Elman) else "tanh"
+
+
 def state_parts(network: Network) -> list[tuple[str, int]]:
     """Return the parts of the state of a network that a page can run, in the order of the flat state.
 
     Args:
-        network: The network, for which :func:`why_not_live` is None.
+        network: The network, see :func:`is_live`.
 
     Returns:
         The name of each part, such as ``layer 1 hidden``, and its size.

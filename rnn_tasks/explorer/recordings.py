@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rnn_tasks.analysis.flow import evaluating, hidden_states, state_trajectory
 from rnn_tasks.analysis.gates import gate_activity
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.explorer.arrays import scaled
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
@@ -25,24 +25,27 @@ class Recording(NamedTuple):
     Attributes:
         parts: The name and the size of each part of the state.
         outputs: First column and size of the outputs of the layer in the state; None if they are no part of it.
-        values: The traces as values of a page; None without sequences, or if a number is not finite.
+        values: The traces as values of a page.
+        sequences: Number of recorded sequences.
     """
 
     parts: list[tuple[str, int]]
     outputs: tuple[int, int] | None
-    values: dict[str, Any] | None
+    values: dict[str, Any]
+    sequences: int
 
 
-def record(network: Network, batch: Batch | None) -> Recording:
+def record(network: Network, batch: Batch) -> Recording:
     """Record a network on the first sequences of a batch.
 
     Args:
         network: The network.
-        batch: The stored sequences; None without any.
+        batch: The stored sequences.
+
+    Raises:
+        UsageError: A state or an answer is not finite.
     """
     size = network.core.hidden_size
-    if batch is None:
-        return Recording([("output", size)], (0, size), None)
     batch = batch.rows(0, MAX_SEQUENCES)
     hidden, states = hidden_states(network, batch), states_of(network, batch)
     with torch.no_grad(), evaluating(network):
@@ -51,16 +54,16 @@ def record(network: Network, batch: Batch | None) -> Recording:
     traces = {"states": hidden if states is None else states, "logits": logits, **gates}
     numbers = sum(trace[0].numel() for trace in traces.values())
     count = max(1, min(len(hidden), MAX_BYTES // max(1, numbers * 2 * 4 // 3)))
-    values = None
-    if all(bool(trace[:count].isfinite().all()) for trace in traces.values()):
-        values = {
-            "states": scaled(traces["states"][:count]),
-            "logits": scaled(logits[:count]),
-            "gates": {name: scaled(gate[:count]) for name, gate in gates.items()},
-        }
+    finite = all(bool(trace[:count].isfinite().all()) for trace in traces.values())
+    require(finite, "its states or answers are not finite")
+    values = {
+        "states": scaled(traces["states"][:count]),
+        "logits": scaled(logits[:count]),
+        "gates": {name: scaled(gate[:count]) for name, gate in gates.items()},
+    }
     if states is None:
-        return Recording([("output", size)], (0, size), values)
-    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values)
+        return Recording([("output", size)], (0, size), values, count)
+    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values, count)
 
 
 def states_of(network: Network, batch: Batch) -> Tensor | None:

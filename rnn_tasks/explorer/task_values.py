@@ -1,9 +1,10 @@
 """The task of a run as values of a page: symbols, strings, baseline, grammar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnn_tasks.explorer.sequences import Sequences, answers_are_letters
+from rnn_tasks.printable import printable
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, visible
@@ -14,24 +15,26 @@ BLANK = "\N{MIDDLE DOT}"
 """The printed form of a blank that is a space."""
 
 
-def task_values(run: RunData, sequences: Sequences | None) -> dict[str, Any]:
-    """Return the task of a run as values of a page.
+def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[str, Any]:
+    """Return the task of one or two runs as values of a page.
 
     Args:
-        run: The run.
+        runs: The runs; the strings are those of the first one.
         sequences: The stored sequences; None without any.
     """
-    spec = run.network.spec
+    spec = runs[0].network.spec
+    task = next((run.task for run in runs if run.task is not None), None)
+    summary = next((run.summary for run in runs if run.summary.get("baseline")), {})
     return {
-        "name": run.task_name,
+        "name": printable(runs[0].task_name),
         "is_text": spec.vocabulary is not None,
         "input_symbols": printed_symbols(spec, spec.input_size),
         "output_symbols": printed_symbols(spec, spec.output_size),
         "blank": spec.blank,
         "num_conditions": spec.num_conditions,
         "strings": string_values(spec, sequences),
-        "baseline": baseline_values(run.summary, run.task),
-        "grammar": grammar_values(run.task),
+        "baseline": baseline_values(summary, task),
+        "grammar": grammar_values(task),
     }
 
 

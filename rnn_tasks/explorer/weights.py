@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.analysis.snapshots import Snapshots, effective_weights
 from rnn_tasks.explorer.arrays import decoded, exact, scaled
@@ -17,7 +17,7 @@ from rnn_tasks.spec import Batch
 MAX_MOMENTS = 16
 """Largest number of moments of a training in a page."""
 
-ARRAY_BYTES = 120
+ARRAY_BYTES = 150
 """Approximate number of bytes of an array in JSON besides its data: name, type, shape and scale."""
 
 
@@ -63,6 +63,17 @@ def weights_size(network: Network, bits: int) -> int:
     return size_in_page(sum(weight.numel() for weight in weights.values()), bits, len(weights))
 
 
+def moment_size(network: Network) -> int:
+    """Return about how many bytes a moment of the training of a network takes in a page.
+
+    Args:
+        network: The network.
+    """
+    matrices = network.core.recurrent_weights()
+    eigenvalues = size_in_page(2 * sum(len(matrix) for matrix in matrices.values()), 32, len(matrices))
+    return weights_size(network, 16) + eigenvalues
+
+
 def moment_values(snapshots: Snapshots, network: Network, most_bytes: int) -> list[dict[str, Any]]:
     """Return moments of a training: the first one, and others at about equal distances, as many as fit.
 
@@ -81,9 +92,8 @@ def moment_values(snapshots: Snapshots, network: Network, most_bytes: int) -> li
     if {name: rows.shape[1:] for name, rows in snapshots.weights.items()} != shapes:
         return []
     usable = [index for index in range(len(snapshots)) if is_usable(snapshots, index, trained)]
-    values = sum(rows[0].numel() for rows in snapshots.eigenvalues.values())
-    size = weights_size(network, 16) + size_in_page(2 * values, 32, len(snapshots.eigenvalues))
-    return [moment(snapshots, index) for index in spread(usable, min(MAX_MOMENTS, most_bytes // size))]
+    count = min(MAX_MOMENTS, most_bytes // moment_size(network))
+    return [moment(snapshots, index) for index in spread(usable, count)]
 
 
 def is_usable(snapshots: Snapshots, index: int, trained: Mapping[str, Tensor]) -> bool:
@@ -160,17 +170,38 @@ def precision_values(
     }
 
 
+class Fixed(nn.Module):
+    """A parametrization whose result is a fixed weight.
+
+    Args:
+        weight: The weight.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, *values: Tensor) -> Tensor:
+        """Return the weight, whatever the parameters are."""
+        return self.weight
+
+
 def with_weights(network: Network, weights: Mapping[str, Tensor]) -> Network:
-    """Return a copy of a network with other weights, and without parametrizations.
+    """Return a copy of a network with other weights.
 
     Args:
         network: The network.
         weights: All weights by the names of :func:`rnn_tasks.analysis.snapshots.effective_weights`.
     """
     copy = deepcopy(network)
-    for module in copy.modules():
+    with torch.no_grad():
+        for name, parameter in copy.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+    for path, module in copy.named_modules():
         if is_parametrized(module):
-            for name in list(module.parametrizations):  # type: ignore[arg-type]  # a ModuleDict
-                remove_parametrizations(module, name)
-    copy.load_state_dict(dict(weights))
-    return copy.eval()
+            assert isinstance(module.parametrizations, nn.ModuleDict)
+            for name, maps in module.parametrizations.items():
+                assert isinstance(maps, nn.ModuleList)
+                maps[-1] = Fixed(weights[f"{path}.{name}".lstrip(".")].to(network.dtype))
+    return copy

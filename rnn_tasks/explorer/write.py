@@ -3,17 +3,20 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rnn_tasks.explorer.export import load_runs, page_data
+from rnn_tasks.explorer.export import load_runs, page_data, page_sequences, with_weights
 from rnn_tasks.printable import printable
+from rnn_tasks.report.run_data import RunData
 from rnn_tasks.report.write import one_thread
-from rnn_tasks.runs.files import write_atomically
+from rnn_tasks.runs.files import require_writable, write_atomically
 from rnn_tasks.runs.find import RunLocation
 
 SCRIPTS = (
@@ -35,6 +38,9 @@ SCRIPTS = (
 
 STYLE, TEMPLATE = "style.css", "page.html"
 
+MAX_BYTES = 4_000_000
+"""The size in bytes below which a page stays, if the weights of its networks fit in 16 bits each."""
+
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&"}
 """Characters of JSON that could end a script element, and how JSON writes them too."""
 
@@ -48,16 +54,12 @@ ENVIRONMENT = Environment(
 )
 
 
-MAX_BYTES = 4_000_000
-"""The size in bytes below which a page stays, if the weights of its networks fit in 16 bits each."""
-
-
 def write_explorer(places: Sequence[RunLocation], path: Path, trust: bool = False) -> int:
     """Write the page of one or two runs.
 
     Args:
         places: The run folders or checkpoints.
-        path: The file; its folder must exist.
+        path: The file; its folder is created if it does not exist.
         trust: Whether the config of a run may name classes of packages other than rnn_tasks, torch and lightning.
 
     Returns:
@@ -67,12 +69,47 @@ def write_explorer(places: Sequence[RunLocation], path: Path, trust: bool = Fals
         UsageError: A run is broken, has diverged or needs trust, or the runs are of different tasks.
         OSError: The file cannot be written.
     """
-    runs = load_runs(places, trust)
-    with one_thread():
-        data = page_data(runs, MAX_BYTES - 500_000)
-    content = page(f"{runs[0].task_name}: explore", data).encode()
+    with timed("Runs"):
+        runs = load_runs(places, trust)
+    require_writable(path.parent)  # fail before the rest
+    content = page_of_runs(runs).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
     return len(content)
+
+
+def page_of_runs(runs: Sequence[RunData]) -> str:
+    """Return the page of one or two runs as HTML.
+
+    Args:
+        runs: The runs, of the same task.
+
+    Raises:
+        UsageError: A network can neither run in the page nor be recorded.
+    """
+    task = runs[0].task_name
+    title = f"{task}: explore a trained network" if len(runs) == 1 else f"{task}: explore two trained networks"
+    with one_thread(), timed("Sequences"):
+        sequences = page_sequences(runs)
+        batch = None if sequences is None else sequences.batch
+        data = page_data(runs, sequences)
+    with one_thread(), timed("Weights"):
+        most_bytes = MAX_BYTES - len(page(title, data).encode())
+        return page(title, with_weights(data, runs, batch, most_bytes))
+
+
+@contextmanager
+def timed(part: str) -> Iterator[None]:
+    """Print how long a part of the work took, if it took more than a second.
+
+    Args:
+        part: The name of the part.
+    """
+    start = time.perf_counter()
+    yield
+    seconds = time.perf_counter() - start
+    if seconds > 1:
+        print(f"{part}  {seconds:.1f} s", flush=True)
 
 
 def page(title: str, data: Mapping[str, Any]) -> str:
@@ -92,13 +129,12 @@ def page(title: str, data: Mapping[str, Any]) -> str:
 
 
 def part(name: str) -> str:
-    """Return the contents of a file of this package, with ``\\n`` at the ends of its lines, as browsers read it.
+    """Return the contents of a file of this package, with line feeds at the ends of its lines, as browsers read it.
 
     Args:
         name: The name of the file.
     """
-    file = files("rnn_tasks.explorer").joinpath(name)
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    return files("rnn_tasks.explorer").joinpath(name).read_text(encoding="utf-8")
 
 
 def json_text(data: Mapping[str, Any]) -> str:

@@ -31,6 +31,9 @@ MAX_SEQUENCES, MIN_SEQUENCES, MAX_STEPS = 512, 16, 60_000
 TEXT_ROWS, TEXT_LENGTH = 40, 256
 """Number of pieces of a text, and their length in characters."""
 
+TASK_PARTS = "parts that need the data of the task"
+"""The name of what is missing if the task of a run cannot be built."""
+
 
 @dataclass(frozen=True)
 class RunData:
@@ -227,7 +230,7 @@ def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     network = load_network(place, trust, must_be_finite=False)
     if not summary:
         missing.append(f"verdict and test results: the run has no {SUMMARY} yet; resume the run to complete it")
-    task = attempt(missing, "parts that need the data of the task", lambda: build_task(config, network.spec))
+    task = attempt(missing, TASK_PARTS, lambda: build_task(config, network.spec))
     batch = None if task is None else attempt(missing, "parts that need test sequences", lambda: evaluation_batch(task))
     snapshots = None
     if (place.folder / SNAPSHOTS).exists():

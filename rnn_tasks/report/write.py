@@ -1,5 +1,6 @@
 """Write the report of one or several runs."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from rnn_tasks import __version__
 from rnn_tasks.report.answers import labelled
-from rnn_tasks.report.blocks import Section, Table
+from rnn_tasks.report.blocks import Paragraph, Section, Table
 from rnn_tasks.report.gradient_flow import gradient_flow_section
 from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.learning import learning_section
@@ -65,7 +66,7 @@ def write_report(
     task = runs[0].task_name
     title = f"{task}: {'analysis of a trained network' if len(runs) == 1 else f'{len(runs)} networks compared'}"
     start = time.perf_counter()
-    page = write_page(folder, title, [overview(runs)], finished, numbers(runs))
+    page = write_page(folder, title, [overview(runs), how_to_explore(runs)], finished, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
 
@@ -92,6 +93,15 @@ def overview(runs: Sequence[RunData]) -> Table:
         "weights with the lowest validation loss."
     )
     return Table(caption, ["", *names], rows)
+
+
+def how_to_explore(runs: Sequence[RunData]) -> Paragraph:
+    """Return the command that writes a page on which the networks of the first two runs can be used."""
+    folders = " ".join(shlex.quote(str(run.folder)) for run in runs[:2])
+    return Paragraph(
+        "To type inputs, step through time and change the network in a browser, write another page: "
+        f"rnn-tasks explore {folders}"
+    )
 
 
 def numbers(runs: Sequence[RunData]) -> dict[str, object]:
