@@ -136,6 +136,7 @@ const Inputs = (() => {
           unit: of("unit", (value) => whole(value, 0, limit.units - 1)),
           order: of("order", (value) => limit.orders.includes(value)),
           lag: of("lag", (value) => whole(value, 0, MAX_STEPS)),
+          group: of("group", (value) => typeof value === "string" && value.length <= 100),
           block: of("block", (value) => limit.blocks.includes(value)),
           edits: of("edits", (value) => validEdits(value, limit)),
         };

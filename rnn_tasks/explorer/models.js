@@ -135,50 +135,61 @@ const Models = (() => {
   /**
    * Return what a model does on the stored sequences, or on the shown input if there are none; without edits.
    *
-   * @returns {results, symbols}: for each sequence the result of `compute` and its input symbols.
+   * @returns {results, symbols, conditions}: for each sequence the result of `compute`, its input symbols and its
+   *   condition (null without conditions).
    */
   function collect(model, moment, sequences, shown) {
     if (!sequences) {
       const result = compute(model, shown, null, { moment, edits: Inputs.noEdits() });
-      return { results: [result], symbols: [shown.symbols] };
+      return { results: [result], symbols: [shown.symbols], conditions: [shown.condition] };
     }
     const most = Math.max(5, Math.floor(MAX_ROWS / sequences.time));
     const count = Math.min(most, model.live ? sequences.count : model.recordings);
     const inputs = Array.from({ length: count }, (_, index) => Inputs.stored(sequences, index));
     const symbols = inputs.map((input) => input.symbols);
-    if (!model.live) return { results: inputs.map((_, index) => model.recording(index)), symbols };
-    const conditions = sequences.conditions ? inputs.map((input) => input.condition) : null;
-    const batch = model.network(moment).run({ inputs: symbols, conditions }, { record: true });
+    const conditions = inputs.map((input) => input.condition);
+    if (!model.live) return { results: inputs.map((_, index) => model.recording(index)), symbols, conditions };
+    const options = { inputs: symbols, conditions: sequences.conditions ? conditions : null };
+    const batch = model.network(moment).run(options, { record: true });
     const split = (steps, index) =>
       steps.map((step) => step.subarray((index * step.length) / count, ((index + 1) * step.length) / count));
     const results = inputs.map((_, index) => ({
       states: split(batch.states, index),
       gates: Object.fromEntries(Object.entries(batch.gates).map(([name, steps]) => [name, split(steps, index)])),
     }));
-    return { results, symbols };
+    return { results, symbols, conditions };
   }
 
   /**
    * Return the order in which the units of a part are shown.
    *
-   * @param name `index`, `variance`, `symbol` (correlation ratio with the symbol k steps earlier), `axis` (entry of the
-   *   first principal axis) or `cut` (loss of accuracy by cutting the unit).
+   * @param name `index`, `variance`, `symbol` (correlation ratio with the symbol `lag` steps earlier, or with whether
+   *   this symbol is one of `group`), `condition` (correlation ratio with the delay), `axis` (entry of the first
+   *   principal axis) or `cut` (loss of accuracy by cutting the unit).
+   * @param part The part.
+   * @param collected What `collect` returned.
+   * @param {lag, group} Steps, and the symbols of the group; an empty group: each symbol is a class.
+   * @param ranking {layer, drops}: the loss of accuracy by cutting each unit of a layer; null if it is unknown.
    * @returns {order: indices of the units from top to bottom, values: the sorted quantity of each unit, or null}.
    */
-  function orderOf(name, part, collected, lag, ranking) {
+  function orderOf(name, part, collected, { lag, group }, ranking) {
     const indices = Array.from({ length: part.size }, (_, unit) => unit);
-    const values = orderValues(name, part, collected, lag, ranking);
+    const values = orderValues(name, part, collected, lag, group, ranking);
     return { order: values ? indices.sort((a, b) => values[b] - values[a] || a - b) : indices, values };
   }
 
-  function orderValues(name, part, collected, lag, ranking) {
+  function orderValues(name, part, collected, lag, group, ranking) {
     if (name === "index") return null;
     if (name === "cut") return ranking && ranking.layer === part.layer ? ranking.drops : null;
     const rows = collected.results.flatMap((result) => rowsOf(part, result));
     if (name === "variance") return Statistics.variance(rows, part.size);
     if (name === "axis") return Statistics.principalComponents(rows, part.size, 1).axes[0];
-    const classes = collected.symbols.flatMap((symbols) =>
-      symbols.map((_, step) => (step < lag ? -1 : symbols[step - lag]))
+    const classOf = (symbol) => (group.length ? Number(group.includes(symbol)) : symbol);
+    const classes = collected.symbols.flatMap((symbols, sequence) =>
+      symbols.map((_, step) => {
+        if (name === "condition") return collected.conditions[sequence];
+        return step < lag ? -1 : classOf(symbols[step - lag]);
+      })
     );
     return Statistics.correlationRatio(rows, part.size, classes);
   }

@@ -19,6 +19,8 @@
   const collected = models.map(() => new Map());
   const scores = models.map(() => new Map());
   const rankings = models.map(() => new Map());
+  const results = models.map(() => ({ key: null, value: null }));
+  const memories = models.map(() => ({ key: null, value: null }));
 
   let view = Inputs.fromFragment(location.hash.slice(1), defaults, limits());
   let context = null;
@@ -45,6 +47,7 @@
         unit: 0,
         order: "index",
         lag: 1,
+        group: "",
         block: model.blocks[0] || "",
         edits: Inputs.noEdits(),
       })),
@@ -59,6 +62,11 @@
     return Math.max(0, (input.memory || []).indexOf(1));
   }
 
+  /** Return the names of the orders of units that make sense for the task. */
+  function orders() {
+    return Object.keys(Panels.ORDERS).filter((name) => name !== "condition" || (sequences && sequences.conditions));
+  }
+
   function limits() {
     const strings = task.strings || { min_delay: 0, max_delay: 0 };
     const stored = sequences ? sequences.count : 0;
@@ -70,7 +78,7 @@
         moments: model.moments.length,
         parts: model.parts.map((part) => part.name),
         units: model.hidden,
-        orders: Object.keys(Panels.ORDERS),
+        orders: orders(),
         blocks: model.blocks,
         gates: model.live ? model.gates : [],
         hidden: model.hidden,
@@ -115,18 +123,32 @@
     const part = Models.partOf(model, own.part);
     own.part = part.name;
     own.unit = Math.min(own.unit, part.size - 1);
-    const result = Models.compute(model, input, view.sequence, own);
+    const key = JSON.stringify([input.symbols, input.condition, own.moment, own.edits]);
+    const result = remembered(results[index], key, () => Models.compute(model, input, view.sequence, own));
     const known = collectedStates(model, index, own.moment, input);
     const ranking = rankings[index].get(own.moment) || null;
     return {
-      model, part, result, ranking,
+      model, part, result, ranking, key,
       letter: models.length > 1 ? "AB"[index] : "",
       view: own,
       collected: known,
-      order: Models.orderOf(own.order, part, known, own.lag, ranking),
+      order: remembered(known.order, JSON.stringify([own.order, part.name, own.lag, own.group, ranking]), () =>
+        Models.orderOf(own.order, part, known, { lag: own.lag, group: symbolsOf(own.group) }, ranking)
+      ),
       memory: null,
       score: { trained: scores[index].get(scoreKey(own.moment, Inputs.noEdits())), edited: scores[index].get(scoreKey(own.moment, own.edits)) },
     };
+  }
+
+  /** Return the input symbols of some letters. */
+  function symbolsOf(letters) {
+    return Array.from(letters, (letter) => task.input_characters.indexOf(letter)).filter((symbol) => symbol >= 0);
+  }
+
+  /** Return the value of a store {key, value}; compute it if the key has changed. */
+  function remembered(store, key, computeValue) {
+    if (store.key !== key) Object.assign(store, { value: computeValue(), key });
+    return store.value;
   }
 
   const scoreKey = (moment, edits) => `${moment} ${JSON.stringify(edits)}`;
@@ -141,7 +163,7 @@
       const every = Math.max(1, Math.floor(rows.length / 500));
       const faint = rows.filter((_, i) => i % every === 0).map((row) => Statistics.project(row, components));
       if (!sequences) collected[index].clear();
-      collected[index].set(key, { ...found, components, faint });
+      collected[index].set(key, { ...found, components, faint, order: { key: null, value: null } });
     }
     return collected[index].get(key);
   }
@@ -178,6 +200,12 @@
     const { input, step } = context;
     const network = run.model.network(run.view.moment);
     const symbol = Panels.answerSymbol(context, index, step);
+    const key = JSON.stringify([run.key, step, symbol]);
+    if (memories[index].key === key) {
+      run.memory = memories[index].value;
+      yield drawRun("memory", index);
+      return;
+    }
     const options = { edits: run.view.edits };
     const gradient = network.gradient(Models.one(input), options, step, symbol);
     const replacements = Models.replacements(task, productsOf(run.model), step);
@@ -194,8 +222,8 @@
     yield drawRun("memory", index);
     let drawn = performance.now();
     for (let t = step; t >= 0; t -= 1) {
-      const { changes: found } = network.exchange(Models.one(input), { ...options, from: t, to: t + 1 }, step, symbol, replacements);
-      changes[t] = found[t].reduce((sum, change) => sum + change, 0) / others(t).length;
+      const [found] = network.exchange(Models.one(input), options, step, symbol, replacements, t, t + 1).changes;
+      changes[t] = found.reduce((sum, change) => sum + change, 0) / others(t).length;
       if (performance.now() - drawn > 400) {
         drawRun("memory", index);
         drawn = performance.now();
@@ -203,6 +231,7 @@
       yield null;
     }
     run.memory.isComplete = true;
+    memories[index] = { key, value: run.memory };
     yield drawRun("memory", index);
   }
 
@@ -296,7 +325,8 @@
     find(stateElement, "part").value = own.part;
     find(stateElement, "order").value = own.order;
     find(stateElement, "lag").value = own.lag;
-    find(stateElement, "lag-field").hidden = own.order !== "symbol";
+    for (const name of ["lag-field", "group-field"]) find(stateElement, name).hidden = own.order !== "symbol";
+    if (document.activeElement !== find(stateElement, "group")) find(stateElement, "group").value = own.group;
     find(stateElement, "unit").value = own.unit;
     find(stateElement, "unit").max = run.part.size - 1;
     const slider = byId(`moment-${index}`);
@@ -655,7 +685,7 @@
     const model = models[index];
     const own = () => view.runs[index];
     fillSelect(find(root, "part"), model.parts.map((part) => [part.name, part.name]));
-    fillSelect(find(root, "order"), Object.entries(Panels.ORDERS));
+    fillSelect(find(root, "order"), orders().map((name) => [name, Panels.ORDERS[name]]));
     find(root, "part").addEventListener("change", (event) => {
       own().part = event.target.value;
       update();
@@ -671,6 +701,10 @@
         update();
       });
     }
+    find(root, "group").addEventListener("input", (event) => {
+      own().group = event.target.value;
+      update();
+    });
     find(root, "cut").addEventListener("click", () => holdUnit(index, () => 0));
     find(root, "mean").addEventListener("click", () => holdUnit(index, (number) => meanOf(index, number)));
     find(root, "release").addEventListener("click", () => {
@@ -698,6 +732,11 @@
     fillSelect(find(root, "gate"), model.gates.map((name) => [name, name]));
     find(root, "gates-field").hidden = !model.gates.length;
     fillSelect(find(root, "block"), model.blocks.map((name) => [name, name]));
+    find(root, "cut-connection").addEventListener("click", () => {
+      const [i, j] = ["to", "from"].map((name) => Number(find(root, name).value));
+      const size = model.network(view.runs[index].moment).hiddenSize;
+      if ([i, j].every((unit) => Number.isInteger(unit) && unit >= 0 && unit < size)) toggleConnection(index, i, j);
+    });
     find(root, "rank").disabled = !model.live || !sequences;
     find(root, "rank").addEventListener("click", () => startRanking(index));
     find(root, "block").addEventListener("change", (event) => {

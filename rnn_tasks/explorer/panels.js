@@ -279,6 +279,11 @@ const Panels = (() => {
         const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
         if (found) context.actions.choose(index, order[found.row], found.column);
       };
+      canvas.onmousemove = (event) => {
+        const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
+        const value = found && values[found.row * steps + found.column];
+        canvas.title = found ? `unit ${order[found.row]}, step ${found.column}: ${shown(value)}` : "";
+      };
       const unit = run.view.unit;
       const trace = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
       const named = quantity ? ` ${ORDERS[run.view.order]}: ${shown(quantity[unit])}.` : "";
@@ -322,6 +327,7 @@ const Panels = (() => {
     index: "index",
     variance: "variance",
     symbol: "correlation with the symbol k steps ago",
+    condition: "correlation with the delay",
     axis: "first principal axis",
     cut: "loss of accuracy if cut",
   };
@@ -331,10 +337,19 @@ const Panels = (() => {
     const related = run.model.parts.filter((part) => part.layer === run.part.layer && part.size === run.part.size);
     const ordered = [run.part, ...related.filter((part) => part !== run.part)];
     return ordered.map((part) => ({
-      label: part.name.replace(/^layer ?\d+[ /]/, ""),
+      label: labelOf(part),
       values: Models.rowsOf(part, run.result).map((row) => row[unit]),
       dash: part.gate && part !== run.part ? DASHED : [],
     }));
+  }
+
+  const CANDIDATES = ["new", "cell"];
+
+  /** Return the name of a part without its layer; the candidate values of a gated layer are not gates. */
+  function labelOf(part) {
+    const name = part.name.replace(/^layer ?\d+[ /]/, "");
+    if (!part.gate) return name;
+    return CANDIDATES.includes(name) ? "candidate" : `${name} gate`;
   }
 
   function drawMovers(context, run, root) {
@@ -393,12 +408,10 @@ const Panels = (() => {
       const run = context.runs[index];
       const sentence = find(root, "sentence");
       const canvases = [find(root, "exchange"), find(root, "gradient")];
-      for (const canvas of canvases) canvas.hidden = !run.memory;
+      root.classList.toggle("stale", !run.memory && run.model.live);
       if (!run.memory) {
-        const why = run.model.live ? "Computing …" : "Not available: this network is shown by recorded traces.";
-        sentence.textContent = why;
-        find(root, "by-gradient").replaceChildren();
-        find(root, "by-exchange").replaceChildren();
+        for (const canvas of canvases) canvas.hidden = canvas.hidden || !run.model.live;
+        if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
         return;
       }
       const { gradient, changes, symbol, replacements, loss, isComplete } = run.memory;
@@ -506,6 +519,11 @@ const Panels = (() => {
       canvas.onclick = (event) => {
         const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
         if (found) context.actions.toggleConnection(index, found.row, found.column);
+      };
+      canvas.onmousemove = (event) => {
+        const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
+        const value = found && matrix[found.row * size + found.column];
+        canvas.title = found ? `to unit ${found.row} from unit ${found.column}: ${shown(value)}` : "";
       };
     },
 
