@@ -189,7 +189,11 @@
       if (!run.model.live) continue;
       for (const [name, edits] of [["trained", Inputs.noEdits()], ["edited", run.view.edits]]) {
         const key = scoreKey(run.view.moment, edits);
-        if (!scores[index].has(key)) scores[index].set(key, yield* measureScore(run, edits));
+        const text = find(elementOf("change", index), "progress");
+        const onProgress = (share) => (text.textContent = share < 1 ? `Measuring: ${Math.round(100 * share)} %` : "");
+        if (!scores[index].has(key)) {
+          scores[index].set(key, yield* measureScore(run, edits, sequences.count, onProgress));
+        }
         run.score[name] = scores[index].get(key);
         drawRun("change", index);
       }
@@ -240,12 +244,14 @@
     return Object.values(model.run.weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   }
 
-  function* measureScore(run, edits, count = sequences.count) {
+  /** Count right answers and losses on the first stored sequences; `onProgress` receives the share that is done. */
+  function* measureScore(run, edits, count = sequences.count, onProgress = () => {}) {
     const total = { answers: 0, right: 0, loss: 0, scored: 0 };
     const network = run.model.network(run.view.moment);
     for (let from = 0; from < count; from += SCORE_SLICE) {
       const score = network.score(sequences, { edits }, from, Math.min(count, from + SCORE_SLICE));
       for (const name of Object.keys(total)) total[name] += score[name];
+      onProgress(Math.min(1, (from + SCORE_SLICE) / count));
       yield null;
     }
     return total;
@@ -400,7 +406,7 @@
   function showStep() {
     const left = context.head + context.cell * view.step;
     for (const scroll of document.querySelectorAll(".scroll")) {
-      if (scroll.querySelector("[data-part=matrix]")) continue;
+      if (scroll.querySelector('[data-part="matrix"]')) continue;
       const visible = scroll.clientWidth;
       if (left < scroll.scrollLeft + context.head || left + context.cell > scroll.scrollLeft + visible) {
         scroll.scrollLeft = Math.max(0, left - visible / 2);
@@ -590,6 +596,7 @@
     byId("delay-field").hidden = !(canType && strings.min_delay < strings.max_delay);
     const count = limits().sequences;
     byId("sequence-field").hidden = !count;
+    if (!canType) byId("sequence-label").textContent = "Stored sequence";
     const options = Array.from({ length: count }, (_, i) => [String(i), sequenceLabel(i)]);
     fillSelect(byId("sequence"), canType ? [["", "none: as typed"], ...options] : options);
     if (canType) {
@@ -668,6 +675,7 @@
         const copy = template.cloneNode(true).firstElementChild;
         copy.querySelector("h3").textContent = data.runs.length > 1 ? run.label : "";
         section.querySelector(".runs").append(copy);
+        if (!run.live) for (const part of copy.querySelectorAll('[data-part~="live"]')) part.hidden = true;
         if (panel === "state") buildState(copy, index);
         if (panel === "change") buildChange(copy, index);
       });
@@ -725,12 +733,8 @@
 
   function buildChange(root, index) {
     const model = models[index];
-    if (!model.live) {
-      for (const control of root.querySelectorAll("button, input, select")) control.disabled = true;
-      find(root, "block").disabled = false;
-    }
     fillSelect(find(root, "gate"), model.gates.map((name) => [name, name]));
-    find(root, "gates-field").hidden = !model.gates.length;
+    if (!model.gates.length) find(root, "gates-field").hidden = true;
     fillSelect(find(root, "block"), model.blocks.map((name) => [name, name]));
     find(root, "cut-connection").addEventListener("click", () => {
       const [i, j] = ["to", "from"].map((name) => Number(find(root, name).value));

@@ -19,7 +19,7 @@ const Panels = (() => {
     created.className = className;
     return created;
   };
-  const find = (root, name) => root.querySelector(`[data-part="${name}"]`);
+  const find = (root, name) => root.querySelector(`[data-part~="${name}"]`);
 
   /** Return the printed form of a number: three digits, a leading zero, a true minus sign. */
   function shown(value) {
@@ -302,7 +302,6 @@ const Panels = (() => {
       });
       traceCanvas.setAttribute("aria-label", `The values of unit ${unit} over time`);
       drawMovers(context, run, root);
-      for (const name of ["cut", "mean", "release"]) find(root, name).disabled = !run.model.live;
     },
 
     numbers(context, index) {
@@ -410,7 +409,6 @@ const Panels = (() => {
       const canvases = [find(root, "exchange"), find(root, "gradient")];
       root.classList.toggle("stale", !run.memory && run.model.live);
       if (!run.memory) {
-        for (const canvas of canvases) canvas.hidden = canvas.hidden || !run.model.live;
         if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
         return;
       }
@@ -541,9 +539,9 @@ const Panels = (() => {
     const { trained, edited } = run.score;
     const what = `on ${context.sequences.count} stored sequences`;
     const text = (score) => `accuracy ${shown(score.right / score.answers)}, loss ${shown(score.loss / score.scored)} nats per step`;
-    if (!trained) return `Measuring the accuracy ${what} …`;
+    if (!trained) return `Accuracy ${what}:`;
     if (!Inputs.countEdits(run.view.edits)) return `Unchanged, ${what}: ${text(trained)}.`;
-    return `Unchanged, ${what}: ${text(trained)}. With the changes: ${edited ? text(edited) : "measuring …"}`;
+    return `Unchanged, ${what}: ${text(trained)}. With the changes: ${edited ? `${text(edited)}.` : "…"}`;
   }
 
   return { answer, state, plane, memory, change, ORDERS, shown, argmax, answerSymbol, element, find };
