@@ -4,9 +4,9 @@
     const SLICE = 12;
     const PLAY_INTERVAL = 300;
     const CONTINUATION = 20;
-    const SCORE_SLICE = 5;
-    const SHARED = ["answer", "state", "plane", "memory", "change"];
-    const { element, find, shown } = Panels;
+    const REDRAW_INTERVAL = 400;
+    const PANELS = ["answer", "state", "plane", "memory", "change"];
+    const { element, find, shown } = Shared;
     const byId = (id) => document.getElementById(id);
 
     const data = JSON.parse(byId("data").textContent);
@@ -65,7 +65,9 @@
 
     /** Return the names of the orders of units that make sense for the task. */
     function orders() {
-        return Object.keys(Panels.ORDERS).filter((name) => name !== "condition" || (sequences && sequences.conditions));
+        return Object.keys(Panels.state.ORDERS).filter(
+            (name) => name !== "condition" || (sequences && sequences.conditions),
+        );
     }
 
     function limits() {
@@ -124,7 +126,7 @@
             runs: models.map((model, index) => describe(model, index, input)),
         };
         draw();
-        startBackground();
+        runInSlices(background());
     }
 
     function describe(model, index, input) {
@@ -184,13 +186,20 @@
         return collected[index].get(key);
     }
 
-    /** Compute memory and accuracy in slices, so that the page stays responsive; a newer call ends an older one. */
-    function startBackground() {
+    /**
+     * Run a generator in slices, so that the page stays responsive. The next call ends it.
+     *
+     * @param steps The generator.
+     * @param onStop Is called if another call ends the generator.
+     */
+    function runInSlices(steps, onStop = () => {}) {
         job += 1;
         const mine = job;
-        const steps = background();
         const slice = () => {
-            if (mine !== job) return;
+            if (mine !== job) {
+                onStop();
+                return;
+            }
             const end = performance.now() + SLICE;
             while (performance.now() < end) if (steps.next().done) return;
             setTimeout(slice, 0);
@@ -198,72 +207,34 @@
         setTimeout(slice, 0);
     }
 
+    /** Measure what the panels of memory and of changes show, and draw it. */
     function* background() {
         for (const [index, run] of context.runs.entries()) if (run.model.live) yield* measureMemory(index, run);
         if (!sequences) return;
-        for (const [index, run] of context.runs.entries()) {
-            if (!run.model.live) continue;
-            for (const [name, edits] of [
-                ["trained", Inputs.noEdits()],
-                ["edited", run.view.edits],
-            ]) {
-                const key = scoreKey(run.view.moment, edits);
-                const text = find(elementOf("change", index), "progress");
-                const onProgress = (share) =>
-                    (text.textContent = share < 1 ? `Measuring: ${Math.round(100 * share)} %` : "");
-                if (!scores[index].has(key)) {
-                    scores[index].set(key, yield* measureScore(run, edits, sequences.count, onProgress));
-                }
-                run.score[name] = scores[index].get(key);
-                drawRun("change", index);
-            }
-        }
+        for (const [index, run] of context.runs.entries()) if (run.model.live) yield* measureScores(index, run);
     }
 
     function* measureMemory(index, run) {
         const { input, step } = context;
-        const network = run.model.network(run.view.moment);
-        const symbol = Panels.answerSymbol(context, index, step);
+        const { moment, edits } = run.view;
+        const symbol = Shared.answerSymbol(context, index, step);
         const key = JSON.stringify([run.key, step, symbol]);
-        if (memories[index].key === key) {
-            run.memory = memories[index].value;
-            yield drawRun("memory", index);
-            return;
-        }
-        const options = { edits: run.view.edits };
-        const gradient = network.gradient(Models.one(input), options, step, symbol);
-        const replacements = Models.replacements(task, productsOf(run.model), step);
-        const changes = new Float64Array(step + 1).fill(NaN);
-        const others = (t) => replacements.filter((other) => other !== input.symbols[t]);
-        const predicted = Array.from({ length: step + 1 }, (_, t) => {
-            const slopes = gradient.symbols[t];
-            return (
-                others(t).reduce((sum, other) => sum + slopes[other] - slopes[input.symbols[t]], 0) / others(t).length
-            );
-        });
-        run.memory = {
-            gradient,
-            changes,
-            predicted,
-            symbol,
-            replacements: replacements.length - 1,
-            loss: gradient.loss,
-            isComplete: false,
-        };
-        yield drawRun("memory", index);
-        let drawn = performance.now();
-        for (let t = step; t >= 0; t -= 1) {
-            const [found] = network.exchange(Models.one(input), options, step, symbol, replacements, t, t + 1).changes;
-            changes[t] = found.reduce((sum, change) => sum + change, 0) / others(t).length;
-            if (performance.now() - drawn > 400) {
-                drawRun("memory", index);
-                drawn = performance.now();
+        if (memories[index].key !== key) {
+            const replacements = Models.replacements(task, productsOf(run.model), step);
+            let drawn = -Infinity;
+            for (const found of Measure.memory(run.model.network(moment), input, edits, step, symbol, replacements)) {
+                run.memory = found;
+                if (performance.now() - drawn > REDRAW_INTERVAL) {
+                    drawRun("memory", index);
+                    drawn = performance.now();
+                }
+                yield;
             }
-            yield null;
+            memories[index] = { key, value: run.memory };
         }
-        run.memory.isComplete = true;
-        memories[index] = { key, value: run.memory };
-        yield drawRun("memory", index);
+        run.memory = memories[index].value;
+        drawRun("memory", index);
+        yield;
     }
 
     /** Return the multiplications of one step of a network. */
@@ -271,55 +242,45 @@
         return Object.values(model.run.weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     }
 
-    /** Count right answers and losses on the first stored sequences; `onProgress` receives the share that is done. */
-    function* measureScore(run, edits, count = sequences.count, onProgress = () => {}) {
-        const total = { answers: 0, right: 0, loss: 0, scored: 0, wrong: [] };
-        const network = run.model.network(run.view.moment);
-        for (let from = 0; from < count; from += SCORE_SLICE) {
-            const score = network.score(sequences, { edits }, from, Math.min(count, from + SCORE_SLICE));
-            for (const name of ["answers", "right", "loss", "scored"]) total[name] += score[name];
-            total.wrong.push(...score.wrong);
-            onProgress(Math.min(1, (from + SCORE_SLICE) / count));
-            yield null;
+    function* measureScores(index, run) {
+        const progress = find(elementOf("change", index), "progress");
+        for (const name of ["trained", "edited"]) {
+            const edits = name === "edited" ? run.view.edits : Inputs.noEdits();
+            const key = scoreKey(run.view.moment, edits);
+            if (!scores[index].has(key)) {
+                const steps = Measure.score(run.model.network(run.view.moment), sequences, edits);
+                let step = steps.next();
+                for (; !step.done; step = steps.next()) {
+                    progress.textContent = `Measuring: ${Math.round(100 * step.value)} %`;
+                    yield;
+                }
+                scores[index].set(key, step.value);
+            }
+            progress.textContent = "";
+            run.score[name] = scores[index].get(key);
+            drawRun("change", index);
         }
-        return total;
     }
 
-    /** Cut each unit of the chosen layer in turn, and keep the loss of accuracy that this causes. */
     function* measureRanking(index) {
-        const run = context.runs[index];
-        const { part, model } = run;
+        const { model, part } = context.runs[index];
+        const { moment } = view.runs[index];
         const progress = find(elementOf("change", index), "rank-progress");
-        const count = Math.min(sequences.count, 50);
-        const whole = yield* measureScore(run, run.view.edits, count);
-        const drops = new Float64Array(part.size);
-        for (let unit = 0; unit < part.size; unit += 1) {
-            const held = Object.fromEntries(Models.numbersOfUnit(model, part, unit).map((number) => [number, 0]));
-            const edits = { ...run.view.edits, units: { ...run.view.edits.units, ...held } };
-            const score = yield* measureScore(run, edits, count);
-            drops[unit] = (whole.right - score.right) / whole.answers;
-            progress.textContent = `${unit + 1} of ${part.size} units`;
+        const steps = Measure.ranking(model, model.network(moment), part, sequences);
+        let step = steps.next();
+        for (; !step.done; step = steps.next()) {
+            progress.textContent = `${step.value} of ${part.size} units`;
+            yield;
         }
-        progress.textContent = `${part.size} units, on ${count} sequences`;
-        rankings[index].set(run.view.moment, { layer: part.layer, drops });
+        rankings[index].set(moment, step.value);
+        progress.textContent = `Loss of accuracy on ${step.value.sequences} sequences:`;
         view.runs[index].order = "cut";
         update();
     }
 
     function startRanking(index) {
-        job += 1;
-        const mine = job;
-        const steps = measureRanking(index);
-        const slice = () => {
-            if (mine !== job) {
-                find(elementOf("change", index), "rank-progress").textContent = "stopped by another action";
-                return;
-            }
-            const end = performance.now() + 4 * SLICE;
-            while (performance.now() < end) if (steps.next().done) return;
-            setTimeout(slice, 0);
-        };
-        slice();
+        const progress = find(elementOf("change", index), "rank-progress");
+        runInSlices(measureRanking(index), () => (progress.textContent = "Stopped by another action."));
     }
 
     // Drawing -------------------------------------------------------------------------------------------------------
@@ -333,7 +294,7 @@
     function draw() {
         Panels.answer.drawShared(context, byId("time-line"), byId("loss"), byId("accuracy"));
         models.forEach((_, index) => {
-            SHARED.forEach((panel) => drawRun(panel, index));
+            PANELS.forEach((panel) => drawRun(panel, index));
             drawControls(index);
         });
         byId("step").max = context.input.symbols.length - 1;
@@ -468,7 +429,7 @@
     function edit(index, apply) {
         const changed = JSON.parse(JSON.stringify(view.runs[index].edits));
         apply(changed);
-        view.runs[index].edits = changed;
+        view.runs[index].edits = Inputs.withoutRemains(changed);
         update();
     }
 
@@ -520,7 +481,7 @@
             if (input.error) break;
             const { logits } = network.run(Models.one(input), { edits: own.edits });
             const last = logits[logits.length - 1];
-            const symbol = temperature > 0 ? draw1(last, temperature, random()) : Panels.argmax(last);
+            const symbol = temperature > 0 ? draw1(last, temperature, random()) : Shared.argmax(last);
             const letter = task.strings.letters[task.strings.letter_symbols.indexOf(symbol)];
             text += letter === undefined ? "?" : letter;
         }
@@ -562,9 +523,17 @@
     }
 
     function savePicture(panel) {
-        const canvases = Panels[panel]
-            .canvases(context, byId(panel))
-            .filter((canvas) => !canvas.hidden && canvas.width > 0);
+        const canvases = [];
+        let shownRun = null;
+        for (const canvas of Panels[panel].canvases(context, byId(panel))) {
+            if (canvas.hidden || !canvas.width) continue;
+            const root = canvas.closest(".run");
+            if (models.length > 1 && root && root !== shownRun) {
+                canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
+                shownRun = root;
+            }
+            canvases.push(canvas);
+        }
         const subtitle = `${task.name}: ${data.runs.map((run) => run.label).join(" and ")}; step ${view.step}`;
         Charts.png(Panels[panel].title, canvases, subtitle).toBlob((blob) => save(`${panel}.png`, blob));
     }
@@ -703,7 +672,7 @@
     }
 
     function buildPanels() {
-        for (const panel of SHARED) {
+        for (const panel of PANELS) {
             const section = byId(panel);
             const head = element("div", "", "panel-head");
             const tools = element("span");
@@ -733,7 +702,8 @@
         const line = byId("time-line");
         const dragTo = (event) => {
             const cell = event.target.closest("td");
-            if (cell && (event.type === "pointerdown" || event.buttons & 1)) setStep(Number(cell.dataset.step));
+            const isDragged = event.type === "pointerdown" || event.buttons & 1;
+            if (cell && isDragged && Number(cell.dataset.step) !== view.step) setStep(Number(cell.dataset.step));
         };
         line.addEventListener("pointerdown", dragTo);
         line.addEventListener("pointerover", dragTo);
@@ -748,7 +718,7 @@
         );
         fillSelect(
             find(root, "order"),
-            orders().map((name) => [name, Panels.ORDERS[name]]),
+            orders().map((name) => [name, Panels.state.ORDERS[name]]),
         );
         find(root, "part").addEventListener("change", (event) => {
             own().part = event.target.value;

@@ -16,7 +16,21 @@ from rnn_tasks.report.write import one_thread
 from rnn_tasks.runs.files import write_atomically
 from rnn_tasks.runs.find import RunLocation
 
-SCRIPTS = ("engine.js", "statistics.js", "charts.js", "inputs.js", "models.js", "panels.js", "page.js")
+SCRIPTS = (
+    "engine.js",
+    "statistics.js",
+    "charts.js",
+    "inputs.js",
+    "models.js",
+    "measure.js",
+    "panels/shared.js",
+    "panels/answer.js",
+    "panels/state.js",
+    "panels/memory.js",
+    "panels/plane.js",
+    "panels/change.js",
+    "page.js",
+)
 """The scripts in the order in which they run."""
 
 STYLE, TEMPLATE = "style.css", "page.html"
