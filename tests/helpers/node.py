@@ -3,11 +3,12 @@
 import json
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
 
-def run_node(script: str, data: object) -> object:
+def run_node(script: str, data: object) -> Any:
     """Return the JSON that a script prints; skip the test if Node is not installed.
 
     Args:

@@ -85,6 +85,9 @@ Panels.state = (() => {
                 cellHeight: Math.max(1, Math.min(14, Math.floor(360 / order.length))),
                 limit,
                 left: context.head,
+                width: visibleWidth(canvas),
+                yLabel: `units of ${run.part.name}`,
+                xLabel: "step",
                 selectedRow: order.indexOf(run.view.unit),
                 selectedColumn: context.step,
             });
