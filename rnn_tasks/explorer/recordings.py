@@ -46,7 +46,9 @@ def record(network: Network, batch: Batch) -> Recording:
     Raises:
         UsageError: A state or an answer is not finite.
     """
-    numbers = sum(trace.numel() for trace in traces_of(network, batch.rows(0, 1)).values())
+    first = batch.rows(0, 1)
+    step = first._replace(inputs=first.inputs[:, :1], targets=first.targets[:, :1], memory=None)
+    numbers = batch.inputs.shape[1] * sum(trace.numel() for trace in traces_of(network, step).values())
     batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // (numbers * 2 * 4 // 3))))
     traces = traces_of(network, batch)
     require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
