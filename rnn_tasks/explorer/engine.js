@@ -169,7 +169,7 @@ const Engine = (function () {
             /** Return x + W a. */
             addmm(x, a, w) {
                 const [rows, columns] = w.shape;
-                const data = Float64Array.from(x.data);
+                const data = x.data.slice();
                 addProduct(data, w.data, a.data, rows, columns);
                 return vector(data, function (grad) {
                     for (let i = 0; i < data.length; i++) x.grad[i] += grad[i];
@@ -292,7 +292,7 @@ const Engine = (function () {
         return (hash ^ (hash >>> 16)) >>> 0;
     }
 
-    /** Return a number from the standard normal distribution that depends on the arguments only (Box and Muller 1958). */
+    /** Return a number from the standard normal distribution (Box and Muller, 1958), a function of the arguments. */
     function normal(seed, sequence, step, number) {
         const radius = (murmurHash3([sequence, step, number, 0], seed) + 0.5) / 2 ** 32;
         const angle = (murmurHash3([sequence, step, number, 1], seed) + 0.5) / 2 ** 32;
@@ -313,27 +313,30 @@ const Engine = (function () {
      *     gateNames ("layer0/reset") and blocks ("weight_hh_l0/reset", the names of the recurrent matrices); and the
      *     functions matrix, run, gradient, exchange and score.
      *
-     * All functions take edits; each key is optional:
-     *   units: {"17": 0}               hold this number of the flat state at a value after each step
-     *   gates: {"layer0/update": 1}    hold a gate at a value; "layer0/update/17" holds it for one unit
-     *   connections: {"weight_hh_l0/update": [[i, j]]}   set entries of a matrix to 0: unit j does not reach unit i
-     *   scale: {"weight_hh_l0/update": 0.9}              multiply a matrix
-     *   noise: {level: 0.1, seed: 1}   add normal noise with this standard deviation to the state after each step,
-     *                                  before numbers are held; it depends only on (seed, sequence, step, number)
-     *   reset: [7, 9]                  set the state to 0 before these steps
-     * The flat state is in the order of the Python function flatten_state: the hidden states of all layers, then the
-     * cells of all layers. Readout and next layer read the edited state.
+     * All functions take edits. Each key is optional:
+     *   units: {"17": 0}             hold this number of the flat state at a value after each step
+     *   gates: {"layer0/update": 1}  hold a gate at a value; "layer0/update/17" holds the gate of one unit
+     *   connections: {"weight_hh_l0/update": [[i, j]]}  set entries of a matrix to 0: unit j does not reach unit i
+     *   scale: {"weight_hh_l0/update": 0.9}  multiply a matrix
+     *   noise: {level: 0.1, seed: 1}  add normal noise to the state after each step, before numbers are held; level is
+     *                                 its standard deviation; it depends on (seed, sequence, step, number) only
+     *   reset: [7, 9]                set the state to 0 before these steps
+     * The flat state has the order of flatten_state in rnn_tasks/analysis/flow.py: the hidden states of all layers,
+     * then the cells of all layers. The readout and the next layer read the edited state.
      */
     function network(description, weights) {
         const options = description.layer;
         const {gates, num_layers: numLayers, hidden_size: hiddenSize, input_size: inputSize} = options;
+        checkNames("kind", [options.kind], Object.keys(LAYERS));
         const layer = LAYERS[options.kind];
         const stateSize = layer.numStates * numLayers * hiddenSize;
         const conditionAtInput = description.condition_at_input, conditionalReadout = description.conditional_readout;
-        const embedding = weights["symbol_embedding.weight"], conditionEmbedding = weights["condition_embedding.weight"];
+        const embedding = weights["symbol_embedding.weight"];
+        const conditionEmbedding = weights["condition_embedding.weight"];
         const numSymbols = embedding ? embedding.shape[0] : description.num_symbols || inputSize;
         const symbolFeatures = embedding ? embedding.shape[1] : numSymbols;
-        const gateNames = gates.length === 1 ? [] : ofEachLayer((l) => gates.map((gate) => `layer${l}/${gate}`)).flat();
+        const gated = gates.length > 1;
+        const gateNames = gated ? ofEachLayer((l) => gates.map((gate) => `layer${l}/${gate}`)).flat() : [];
         const blocks = ofEachLayer((l) => gates.map((gate) => blockName(l, gate))).flat();
         const layers = ofEachLayer(splitWeights);
         const readouts = splitReadout();
@@ -352,20 +355,20 @@ const Engine = (function () {
         }
 
         function blockName(l, gate) {
-            return gates.length === 1 ? `weight_hh_l${l}` : `weight_hh_l${l}/${gate}`;
+            return gated ? `weight_hh_l${l}/${gate}` : `weight_hh_l${l}`;
         }
 
-        /** Return the matrices and biases of one layer by gate: u, b of the input, w, c of the state. */
+        /** Return the weights of one layer by gate: u and b of the input, w and c of the state. */
         function splitWeights(l) {
-            const part = (array, size, index) => row(array.data, hiddenSize * size, index);
-            const weightIh = weights[`core.weight_ih_l${l}`], weightHh = weights[`core.weight_hh_l${l}`];
-            const biasIh = weights[`core.bias_ih_l${l}`], biasHh = weights[`core.bias_hh_l${l}`];
-            const features = weightIh.shape[1];
+            const {shape: [, features], data} = weights[`core.weight_ih_l${l}`];
+            const recurrent = weights[`core.weight_hh_l${l}`].data, bias = weights[`core.bias_ih_l${l}`].data;
+            const zeros = new Float64Array(gates.length * hiddenSize);
+            const recurrentBias = (weights[`core.bias_hh_l${l}`] || {data: zeros}).data;
             return {
-                u: ofEachGate((_, index) => ({shape: [hiddenSize, features], data: part(weightIh, features, index)})),
-                w: ofEachGate((_, index) => ({shape: [hiddenSize, hiddenSize], data: part(weightHh, hiddenSize, index)})),
-                b: ofEachGate((_, index) => part(biasIh, 1, index)),
-                c: ofEachGate((_, index) => (biasHh ? part(biasHh, 1, index) : new Float64Array(hiddenSize))),
+                u: ofEachGate((_, i) => ({shape: [hiddenSize, features], data: row(data, hiddenSize * features, i)})),
+                w: ofEachGate((_, i) => ({shape: [hiddenSize, hiddenSize], data: row(recurrent, hiddenSize ** 2, i)})),
+                b: ofEachGate((_, i) => row(bias, hiddenSize, i)),
+                c: ofEachGate((_, i) => row(recurrentBias, hiddenSize, i)),
             };
         }
 
@@ -458,12 +461,18 @@ const Engine = (function () {
         // ....................................................................................................... edits
 
         function checkEdits(edits) {
-            for (const unit of Object.keys(edits.units || {})) checkIndex("number of the state", Number(unit), stateSize);
+            for (const unit of Object.keys(edits.units || {})) checkIndex("number of the state", unit, stateSize);
             checkNames("gate", Object.keys(edits.gates || {}).map((key) => key.split("/", 2).join("/")), gateNames);
             checkNames("matrix", Object.keys({...edits.connections, ...edits.scale}), blocks);
         }
 
-        /** Return held values of a part of a layer's state as an array with NaN where nothing is held; null if empty. */
+        function checkConditions(conditions, count) {
+            if (!numConditions) return;
+            if (!conditions) throw new Error("this network needs the condition of each sequence");
+            for (let b = 0; b < count; b++) checkIndex("condition", conditions[b], numConditions);
+        }
+
+        /** Return the held values of a part of a layer's state, NaN where no value is held; null without values. */
         function heldUnits({units = {}}, l, part) {
             const values = Float64Array.from({length: hiddenSize}, function (_, unit) {
                 const value = units[firstNumber(l, part) + unit];
@@ -472,7 +481,7 @@ const Engine = (function () {
             return values.every(Number.isNaN) ? null : values;
         }
 
-        /** Return held values of a gate, as `heldUnits`; the value of a single unit overrides that of the whole gate. */
+        /** Return the held values of a gate, as `heldUnits`. The value of one unit overrides that of the whole gate. */
         function heldGate({gates: held = {}}, name) {
             const values = Float64Array.from({length: hiddenSize}, function (_, unit) {
                 const value = `${name}/${unit}` in held ? held[`${name}/${unit}`] : held[name];
@@ -483,7 +492,7 @@ const Engine = (function () {
 
         // .................................................................................................... one step
 
-        /** Return U x + b of the first layer for each gate; x is a symbol with a condition (null if not in the input). */
+        /** Return U x + b of the first layer by gate; condition is null if conditions are not part of the input. */
         function termsOfSymbol(symbol, condition) {
             const key = `${symbol} ${condition}`;
             if (!knownTerms.has(key)) {
@@ -513,8 +522,8 @@ const Engine = (function () {
         /**
          * Return a function (time, symbols, before) -> {state, terms, gates} that computes one step of all sequences.
          *
-         * State and `before` have vectors [layer][part]; null for zeros. `terms` are the input terms of the first layer,
-         * `gates` the values of all gates.
+         * `state` and `before` hold vectors [layer][part]; `before` may be null for zeros. `terms` are the input terms
+         * of the first layer by gate, `gates` the values of all gates by name.
          *
          * @param {Object} edits The edits.
          * @param {?number[]} conditions The condition of each sequence.
@@ -524,60 +533,61 @@ const Engine = (function () {
         function stepper(edits, conditions, sequences, tape = null) {
             const ops = operations(tape), count = sequences.length;
             checkEdits(edits);
-            if (numConditions) sequences.forEach((_, i) => checkIndex("condition", (conditions || [])[i], numConditions));
+            checkConditions(conditions, count);
             const constant = (numbers) => ops.vector(repeat(numbers, count));
             const w = ofEachLayer((l) => ofEachGate(
                 (gate) => ({shape: [hiddenSize, hiddenSize], data: matrix(blockName(l, gate), edits)})));
-            const b = ofEachLayer((l) => ofEachGate((gate) => constant(inputBias(l, gate))));
+            const biases = ofEachLayer((l) => ofEachGate((gate) => constant(inputBias(l, gate))));
             const c = ofEachLayer((l) => Object.fromEntries(
                 layer.unfolded(options).map((gate) => [gate, constant(layers[l].c[gate])])));
-            const units = ofEachLayer((l) => Array.from({length: layer.numStates}, (_, part) => heldUnits(edits, l, part)));
-            const held = Object.fromEntries(gateNames.map((name) => [name, heldGate(edits, name)]));
             const zeros = ofEachLayer(() => Array(layer.numStates).fill(constant(new Float64Array(hiddenSize))));
+            const unitValues = ofEachLayer((l) => zeros[l].map((_, part) => heldUnits(edits, l, part)));
+            const gateValues = Object.fromEntries(gateNames.map((name) => [name, heldGate(edits, name)]));
 
             function termsOfSymbols(symbols) {
-                const terms = symbols.map((symbol, i) => termsOfSymbol(
-                    symbol, conditionAtInput ? conditions[i] : null));
+                const ofInput = conditionAtInput ? conditions : Array(count).fill(null);
+                const terms = symbols.map((symbol, b) => termsOfSymbol(symbol, ofInput[b]));
                 return ofEachGate(function (gate) {
                     const data = new Float64Array(count * hiddenSize);
-                    terms.forEach((ofSymbol, i) => data.set(ofSymbol[gate], i * hiddenSize));
+                    terms.forEach((ofSymbol, b) => data.set(ofSymbol[gate], b * hiddenSize));
                     return ops.vector(data);
                 });
             }
 
             function noise(time, l, part) {
-                const {level, seed} = edits.noise, data = new Float64Array(count * hiddenSize);
+                const {level, seed} = edits.noise;
+                const data = new Float64Array(count * hiddenSize);
                 for (let i = 0; i < data.length; i++) {
-                    const sequence = sequences[Math.floor(i / hiddenSize)], number = firstNumber(l, part) + (i % hiddenSize);
-                    data[i] = level * normal(seed, sequence, time, number);
+                    const sequence = sequences[Math.floor(i / hiddenSize)];
+                    data[i] = level * normal(seed, sequence, time, firstNumber(l, part) + (i % hiddenSize));
                 }
                 return ops.vector(data);
             }
 
             function editState(value, time, l, part) {
                 const noisy = edits.noise ? ops.add(value, noise(time, l, part)) : value;
-                return units[l][part] ? ops.hold(noisy, units[l][part]) : noisy;
+                return unitValues[l][part] ? ops.hold(noisy, unitValues[l][part]) : noisy;
             }
 
             return function (time, symbols, before) {
                 const start = before && !(edits.reset || []).includes(time) ? before : zeros;
-                const terms = termsOfSymbols(symbols), gateValues = {};
+                const terms = termsOfSymbols(symbols), recorded = {};
                 let below = null;
                 const state = ofEachLayer(function (l) {
                     function gate(name, value) {
                         const key = `layer${l}/${name}`;
-                        const edited = held[key] ? ops.hold(value, held[key]) : value;
-                        gateValues[key] = edited.data;
+                        const edited = gateValues[key] ? ops.hold(value, gateValues[key]) : value;
+                        recorded[key] = edited.data;
                         return edited;
                     }
-                    const x = l ? ofEachGate((gate) => ops.addmm(b[l][gate], below, layers[l].u[gate])) : terms;
+                    const x = l ? ofEachGate((name) => ops.addmm(biases[l][name], below, layers[l].u[name])) : terms;
                     const after = layer.step({...ops, gate}, options, x, start[l], w[l], c[l])
                         .map((value, part) => editState(value, time, l, part));
                     below = after[0];
-                    // The gradient of a state is without the layer above at the same step: it belongs to another vector.
-                    return tape ? after.map(ops.identity) : after;
+                    // The next layer and the next step read separate vectors: `state.grad` excludes the next layer.
+                    return tape ? after.map((value) => ops.identity(value)) : after;
                 });
-                return {state, terms, gates: gateValues};
+                return {state, terms, gates: recorded};
             };
         }
 
@@ -589,11 +599,11 @@ const Engine = (function () {
          * @param {{inputs: number[][], conditions: ?number[]}} sequences B sequences of T symbols, and the condition of
          *     each; null without conditions.
          * @param {{edits: Object, record: boolean, start: ?{step: number, state: Float64Array}}} options The edits;
-         *     whether to return gates; the flat state (B * stateSize) before the first step and the number of that step,
-         *     null for zeros and 0.
+         *     whether to return gates; the number of the first step and the flat state (B * stateSize) before it, null
+         *     for 0 and zeros.
          * @returns {{logits: Float64Array[], states: Float64Array[], gates: Object<string, Float64Array[]>,
-         *     hidden: Float64Array[]}} For each step: logits (B * outputSize), flat states (B * stateSize), gates by name
-         *     (B * hiddenSize), and the outputs of the last layer (B * hiddenSize), which the readout reads.
+         *     hidden: Float64Array[]}} For each step: logits (B * outputSize), flat states (B * stateSize), gates by
+         *     name (B * hiddenSize), and the outputs of the last layer (B * hiddenSize), which the readout reads.
          */
         function run({inputs, conditions = null}, {edits = {}, record = false, start = null} = {}) {
             const advance = stepper(edits, conditions, [...inputs.keys()]);
@@ -621,13 +631,14 @@ const Engine = (function () {
          * @param {number} symbol The loss is -log softmax(logits)[symbol], in nats.
          * @returns {{loss: number, states: Float64Array, symbols: Float64Array[], inputs: Float64Array}} The loss; for
          *     each step 0..step the L2 norm of the gradient by the flat state after the step; the gradient by the
-         *     indicator of each symbol (numSymbols); and the L2 norm of the gradient by the encoded (one-hot or embedded)
-         *     symbol.
+         *     indicator of each symbol (numSymbols); and the L2 norm of the gradient by the encoded symbol, which is a
+         *     one-hot or an embedded vector.
          */
         function gradient({inputs: [symbols], conditions = null}, {edits = {}}, step, symbol) {
             const tape = [], steps = [], advance = stepper(edits, conditions, [0], tape);
             for (let t = 0; t <= step; t++) steps.push(advance(t, [symbols[t]], t ? steps[t - 1].state : null));
-            const hidden = steps[step].state[numLayers - 1][0], logits = readOut(hidden.data, conditions);
+            const hidden = steps[step].state[numLayers - 1][0];
+            const logits = readOut(hidden.data, conditions);
             const ofLogits = softmax(logits, 0, outputSize);
             ofLogits[symbol] -= 1;
             addProduct(hidden.grad, transpose(readoutOf(conditions, 0).weight).data, ofLogits, hiddenSize, outputSize);
@@ -665,12 +676,13 @@ const Engine = (function () {
          * @returns {{loss: number, changes: Float64Array[]}} The loss of the sequence; and for each step from..to-1 the
          *     loss with each replacement minus the loss of the sequence.
          */
-        function exchange({inputs: [symbols], conditions = null}, {edits = {}}, step, symbol, replacements,
-                          from = 0, to = step + 1) {
-            const count = replacements.length, repeated = conditions && Array(count).fill(conditions[0]);
+        function exchange(sequences, {edits = {}}, step, symbol, replacements, from = 0, to = step + 1) {
+            const {inputs: [symbols], conditions = null} = sequences;
+            const count = replacements.length;
+            const repeated = conditions && Array(count).fill(conditions[0]);
             const advance = stepper(edits, repeated, Array(count).fill(0));
             const {states, logits} = run({inputs: [symbols.slice(0, step + 1)], conditions}, {edits});
-            const before = loss(logits[step], 0, outputSize, symbol);
+            const original = loss(logits[step], 0, outputSize, symbol);
             const changes = [];
             for (let t = from; t < to; t++) {
                 let state = t ? unflatten(repeat(states[t - 1], count)) : null;
@@ -678,23 +690,25 @@ const Engine = (function () {
                     state = advance(time, time === t ? replacements : Array(count).fill(symbols[time]), state).state;
                 }
                 const after = readOut(state[numLayers - 1][0].data, repeated);
-                changes.push(Float64Array.from(replacements, (_, b) => loss(after, b * outputSize, outputSize, symbol) - before));
+                changes.push(Float64Array.from(
+                    replacements, (_, b) => loss(after, b * outputSize, outputSize, symbol) - original));
             }
-            return {loss: before, changes};
+            return {loss: original, changes};
         }
 
         /**
          * Compare the answers to some sequences with their targets.
          *
          * @param {{inputs: ArrayLike<number>, targets: ArrayLike<number>, memory: ArrayLike<number>,
-         *     conditions: ?ArrayLike<number>, time: number}} sequences Symbols and targets of sequences of `time` steps,
-         *     one sequence after another; a target of -100 is not scored; memory is 1 at steps that count as answers.
+         *     conditions: ?ArrayLike<number>, time: number}} sequences Symbols and targets of sequences of `time`
+         *     steps, one sequence after another; a target of -100 is not scored; memory is 1 at steps that count as
+         *     answers.
          * @param {{edits: Object}} options The edits.
          * @param {number} from The first sequence.
          * @param {number} to The sequence after the last one.
          * @returns {{answers: number, right: number, loss: number, scored: number, wrong: number[][]}} The number of
-         *     answers and of right answers, the sum of the losses of the scored steps in nats, the number of scored steps,
-         *     and [sequence, step, answer] for each wrong answer.
+         *     answers and of right answers, the sum of the losses of the scored steps in nats, the number of scored
+         *     steps, and [sequence, step, answer] for each wrong answer.
          */
         function score({inputs, targets, memory, conditions = null, time}, {edits = {}}, from, to) {
             const sequences = Array.from({length: to - from}, (_, b) => from + b);
@@ -720,9 +734,8 @@ const Engine = (function () {
             return result;
         }
 
-        return {
-            stateSize, outputSize, hiddenSize, numLayers, numSymbols, gateNames, blocks, matrix, run, gradient, exchange, score,
-        };
+        const sizes = {stateSize, outputSize, hiddenSize, numLayers, numSymbols};
+        return {...sizes, gateNames, blocks, matrix, run, gradient, exchange, score};
     }
 
     // --------------------------------------------------------------------------------------------------- numbers

@@ -75,12 +75,24 @@ const Inputs = (() => {
         return { units: {}, gates: {}, connections: {}, scale: {}, noise: { level: 0, seed: 1 }, reset: [] };
     }
 
+    /** Return edits without empty lists and factors of 1, which change nothing. */
+    function withoutRemains(edits) {
+        const kept = (values, keeps) => Object.fromEntries(Object.entries(values).filter(([, value]) => keeps(value)));
+        return {
+            ...edits,
+            connections: kept(edits.connections, (pairs) => pairs.length > 0),
+            scale: kept(edits.scale, (factor) => factor !== 1),
+        };
+    }
+
     /** Return the number of changes that edits make. */
     function countEdits(edits) {
         const cuts = Object.values(edits.connections).reduce((sum, pairs) => sum + pairs.length, 0);
-        const scaled = Object.values(edits.scale).filter((factor) => factor !== 1).length;
-        const held = Object.keys(edits.units).length + Object.keys(edits.gates).length;
-        return held + cuts + scaled + Number(edits.noise.level > 0) + edits.reset.length;
+        const named = [edits.units, edits.gates, edits.scale].reduce(
+            (sum, values) => sum + Object.keys(values).length,
+            0,
+        );
+        return named + cuts + Number(edits.noise.level > 0) + edits.reset.length;
     }
 
     /**
@@ -189,7 +201,7 @@ const Inputs = (() => {
         );
     }
 
-    return { NOT_SCORED, MAX_STEPS, encode, stored, noEdits, countEdits, toFragment, fromFragment };
+    return { NOT_SCORED, MAX_STEPS, encode, stored, noEdits, withoutRemains, countEdits, toFragment, fromFragment };
 })();
 
 if (typeof module !== "undefined") module.exports = Inputs;

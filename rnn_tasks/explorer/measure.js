@@ -14,7 +14,7 @@ const Measure = (() => {
      * @param symbol The symbol whose loss is measured.
      * @param replacements The symbols that replace each input in turn.
      * @yields After each exchanged step {gradient, changes: mean change of the loss in nats by exchanging each step (NaN:
-     *     not yet measured), predicted: the same by the gradient, symbol, replacements: their number, loss, isComplete}.
+     *     not yet measured), predicted: the same by the gradient, symbol, replacements: the largest number of them, loss, isComplete}.
      */
     function* memory(network, input, edits, step, symbol, replacements) {
         const sequence = Models.one(input);
@@ -28,7 +28,7 @@ const Measure = (() => {
                 mean(others(t).map((other) => slopes[other] - slopes[input.symbols[t]])),
             ),
             symbol,
-            replacements: replacements.length - 1,
+            replacements: Math.max(...input.symbols.map((_, t) => others(t).length)),
             loss: gradient.loss,
             isComplete: false,
         };

@@ -429,7 +429,7 @@
     function edit(index, apply) {
         const changed = JSON.parse(JSON.stringify(view.runs[index].edits));
         apply(changed);
-        view.runs[index].edits = changed;
+        view.runs[index].edits = Inputs.withoutRemains(changed);
         update();
     }
 
@@ -523,9 +523,17 @@
     }
 
     function savePicture(panel) {
-        const canvases = Panels[panel]
-            .canvases(context, byId(panel))
-            .filter((canvas) => !canvas.hidden && canvas.width > 0);
+        const canvases = [];
+        let shownRun = null;
+        for (const canvas of Panels[panel].canvases(context, byId(panel))) {
+            if (canvas.hidden || !canvas.width) continue;
+            const root = canvas.closest(".run");
+            if (models.length > 1 && root && root !== shownRun) {
+                canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
+                shownRun = root;
+            }
+            canvases.push(canvas);
+        }
         const subtitle = `${task.name}: ${data.runs.map((run) => run.label).join(" and ")}; step ${view.step}`;
         Charts.png(Panels[panel].title, canvases, subtitle).toBlob((blob) => save(`${panel}.png`, blob));
     }
@@ -694,7 +702,8 @@
         const line = byId("time-line");
         const dragTo = (event) => {
             const cell = event.target.closest("td");
-            if (cell && (event.type === "pointerdown" || event.buttons & 1)) setStep(Number(cell.dataset.step));
+            const isDragged = event.type === "pointerdown" || event.buttons & 1;
+            if (cell && isDragged && Number(cell.dataset.step) !== view.step) setStep(Number(cell.dataset.step));
         };
         line.addEventListener("pointerdown", dragTo);
         line.addEventListener("pointerover", dragTo);

@@ -55,78 +55,104 @@ Panels.answer = (() => {
         return Statistics.grammarOdds(context.grammar, text);
     }
 
+    /** Return the rows of the time line: {label, letters, className, wrong: whether each letter is a wrong answer}. */
+    function timeLineRows(context) {
+        const { input, task, runs } = context;
+        const isUnscored = (step) => input.targets[step] === Inputs.NOT_SCORED;
+        const hidesUnscored = !task.is_text && input.memory.includes(1);
+        const name = task.is_text ? "likeliest" : "answer";
+        return [
+            { label: "input", letters: inputLetters(context), className: "input" },
+            {
+                label: "target",
+                letters: input.targets.map((target) => outputLetter(context, target)),
+                className: "target",
+            },
+            ...runs.map((run, index) => {
+                const answers = answersOf(context, index);
+                return {
+                    label: runs.length > 1 ? `${name} ${run.letter}` : name,
+                    letters: answers.map((symbol, step) =>
+                        hidesUnscored && isUnscored(step) ? " " : outputLetter(context, symbol),
+                    ),
+                    className: "answer",
+                    wrong: answers.map((symbol, step) => !isUnscored(step) && symbol !== input.targets[step]),
+                };
+            }),
+        ];
+    }
+
+    function fillTimeLine(context, table) {
+        const { cell, head, input, step } = context;
+        table.style.setProperty("--cell", `${cell}px`);
+        table.style.setProperty("--head", `${head}px`);
+        const every = Math.max(1, Math.ceil(30 / cell / 5) * 5);
+        const numbers = input.symbols.map((_, t) => (t % every === 0 ? String(t) : ""));
+        const rows = [{ label: "step", letters: numbers, className: "number" }, ...timeLineRows(context)];
+        const body = element("tbody");
+        for (const { label, letters, className, wrong = [] } of rows) {
+            const line = element("tr", "", className);
+            line.append(element("th", label));
+            letters.forEach((letter, t) => {
+                const td = element("td", letter);
+                td.classList.toggle("wrong", Boolean(wrong[t]));
+                td.classList.toggle("selected", t === step);
+                td.dataset.step = t;
+                line.append(td);
+            });
+            body.append(line);
+        }
+        table.replaceChildren(body);
+    }
+
+    function drawLosses(context, canvas) {
+        const { baseline } = context.task;
+        const series = context.runs.map((run, index) => ({
+            label: run.letter || "loss",
+            values: losses(context, index),
+            points: true,
+        }));
+        const exact = exactLosses(context);
+        if (exact) series.push({ label: "exact odds", values: exact, dash: DASHED, points: true });
+        const horizontal = [];
+        if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
+        if (baseline && baseline.floor !== null) {
+            horizontal.push({ label: "lower bound", value: baseline.floor, dash: DASHED });
+        }
+        Charts.lines(canvas, {
+            width: visibleWidth(canvas),
+            height: 150,
+            series,
+            horizontal,
+            selected: context.step,
+            columnWidth: context.cell,
+            left: context.head,
+            yLabel: "loss (nats)",
+            xLabel: "step",
+        });
+    }
+
+    /** Return how many answers to the input are right. */
+    function rightAnswers(context) {
+        const scored = context.input.targets.filter((target) => target !== Inputs.NOT_SCORED).length;
+        if (!scored) return "The page does not know the right answers to this input.";
+        const texts = timeLineRows(context)
+            .slice(2)
+            .map(({ label, wrong }) => {
+                const count = wrong.filter(Boolean).length;
+                return `${label}: ${scored - count} of ${scored} right`;
+            });
+        return `On this input: ${texts.join("; ")}.`;
+    }
+
     const answer = {
         title: "What does it answer?",
 
         /** Fill the time line and draw the losses; both are shared by the runs. */
         drawShared(context, table, canvas, accuracy) {
-            const { input, step } = context;
-            table.style.setProperty("--cell", `${context.cell}px`);
-            table.style.setProperty("--head", `${context.head}px`);
-            const row = (label, letters, className, classOf = () => "") => {
-                const line = element("tr", "", className);
-                line.append(element("th", label));
-                letters.forEach((letter, t) => {
-                    const td = element("td", letter, [classOf(t), t === step ? "selected" : ""].join(" ").trim());
-                    td.dataset.step = t;
-                    line.append(td);
-                });
-                return line;
-            };
-            const every = Math.max(1, Math.ceil(30 / context.cell / 5) * 5);
-            const numbers = input.symbols.map((_, t) => (t % every === 0 ? String(t) : ""));
-            const body = element("tbody");
-            body.append(row("step", numbers, "number"), row("input", inputLetters(context), "input"));
-            body.append(
-                row(
-                    "target",
-                    input.targets.map((target) => outputLetter(context, target)),
-                    "target",
-                ),
-            );
-            context.runs.forEach((run, index) => {
-                const answers = answersOf(context, index);
-                const isWrong = (t) => input.targets[t] !== Inputs.NOT_SCORED && answers[t] !== input.targets[t];
-                const label = context.runs.length > 1 ? `answer ${"AB"[index]}` : "answer";
-                const letters = answers.map((symbol, t) =>
-                    input.targets[t] === Inputs.NOT_SCORED && !context.task.is_text
-                        ? " "
-                        : outputLetter(context, symbol),
-                );
-                body.append(row(label, letters, "answer", (t) => (isWrong(t) ? "wrong" : "")));
-            });
-            table.replaceChildren(body);
-            const baseline = context.task.baseline;
-            const series = context.runs.map((run, index) => ({
-                label: run.letter || "loss",
-                values: losses(context, index),
-            }));
-            const exact = exactLosses(context);
-            if (exact) series.push({ label: "exact odds", values: exact, dash: DASHED });
-            const horizontal = [];
-            if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
-            if (baseline && baseline.floor !== null)
-                horizontal.push({ label: "lower bound", value: baseline.floor, dash: DASHED });
-            Charts.lines(canvas, {
-                width: visibleWidth(canvas),
-                height: 150,
-                series: series.map((line) => ({ ...line, points: true })),
-                horizontal,
-                selected: step,
-                columnWidth: context.cell,
-                left: context.head,
-                yLabel: "loss (nats)",
-                xLabel: "step",
-            });
-            const wrong = context.runs.map((_, index) => {
-                const scored = input.targets.filter((target) => target !== Inputs.NOT_SCORED).length;
-                const count = answersOf(context, index).filter(
-                    (symbol, t) => input.targets[t] !== Inputs.NOT_SCORED && symbol !== input.targets[t],
-                ).length;
-                const name = context.runs.length > 1 ? `${"AB"[index]}: ` : "";
-                return `${name}${count ? `${count} of ${scored} answers are wrong` : `all ${scored} answers are right`}`;
-            });
-            accuracy.textContent = `This input: ${wrong.join("; ")}.`;
+            fillTimeLine(context, table);
+            drawLosses(context, canvas);
+            accuracy.textContent = rightAnswers(context);
             canvas.setAttribute("aria-label", `Loss per step. ${accuracy.textContent}`);
         },
 
@@ -176,24 +202,10 @@ Panels.answer = (() => {
             };
         },
 
-        canvases(context, root) {
-            const rows = [{ label: "input", letters: inputLetters(context) }];
-            rows.push({
-                label: "target",
-                letters: context.input.targets.map((target) => outputLetter(context, target)),
-            });
-            context.runs.forEach((_, index) => {
-                const answers = answersOf(context, index);
-                rows.push({
-                    label: context.runs.length > 1 ? `answer ${"AB"[index]}` : "answer",
-                    letters: answers.map((symbol) => outputLetter(context, symbol)),
-                    wrong: answers.map(
-                        (symbol, t) => context.input.targets[t] >= 0 && symbol !== context.input.targets[t],
-                    ),
-                });
-            });
-            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
-        },
+        canvases: (context, root) => [
+            lettersCanvas(context, timeLineRows(context)),
+            ...root.querySelectorAll("canvas"),
+        ],
     };
 
     return answer;

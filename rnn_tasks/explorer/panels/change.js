@@ -96,6 +96,8 @@ Panels.change = (() => {
                 limit,
                 selectedRow: unit,
                 selectedColumn: unit,
+                yLabel: "to unit",
+                xLabel: "from unit",
                 crossed,
             });
             find(root, "matrix-caption").textContent =

@@ -26,7 +26,7 @@ Panels.memory = (() => {
             const effect = Array.from(changes);
             sentence.textContent =
                 `Answer at step ${context.step}: ${quoted(context.task.output_symbols[symbol])}, loss ${shown(loss)} nats. ` +
-                `Measured: mean change of this loss when the symbol is replaced by ${replacements} other symbols in turn` +
+                `Measured: mean change of this loss when a symbol is replaced by other letters in turn, at most ${replacements}` +
                 (isComplete ? "." : " (computing …).");
             const titles = letters.map(
                 (_, t) => `step ${t}: gradient ${shown(gradient.inputs[t])}, measured ${shown(effect[t])} nats`,
@@ -101,8 +101,27 @@ Panels.memory = (() => {
         },
 
         canvases(context, root) {
-            const letters = [{ label: "input", letters: inputLetters(context) }];
-            return [lettersCanvas(context, letters), ...root.querySelectorAll("canvas")];
+            const letters = inputLetters(context).slice(0, context.step + 1);
+            const measured = context.runs.filter((run) => run.memory);
+            const rows = measured.flatMap(({ letter, memory: { gradient, changes } }) => {
+                const byGradient = gradient.inputs.map((value) => -value);
+                const byExchange = changes.map((value) => (Number.isFinite(value) ? value : 0));
+                return [
+                    {
+                        label: `${letter} gradient`.trim(),
+                        letters,
+                        values: byGradient,
+                        limit: largest(byGradient) || 1,
+                    },
+                    {
+                        label: `${letter} measured`.trim(),
+                        letters,
+                        values: byExchange,
+                        limit: largest(byExchange) || 1,
+                    },
+                ];
+            });
+            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
         },
     };
 

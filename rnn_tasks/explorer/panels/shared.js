@@ -63,7 +63,12 @@ const Shared = (() => {
         );
     }
 
-    /** Return a canvas with rows of letters, for saving a text as a picture. */
+    /**
+     * Return a canvas with rows of letters, for saving a text as a picture.
+     *
+     * @param context The context.
+     * @param rows [{label, letters, wrong: optional, values and limit: optional, shown as in `fillLetters`}].
+     */
     function lettersCanvas(context, rows) {
         const { head, cell } = context;
         const canvas = document.createElement("canvas");
@@ -89,16 +94,34 @@ const Shared = (() => {
             pen.textAlign = "center";
             row.letters.forEach((letter, step) => {
                 const left = head + cell * step;
-                if (row.colours) {
-                    pen.fillStyle = row.colours[step];
-                    pen.fillRect(left, 24 * number + 1, cell, 22);
-                }
                 const isWrong = row.wrong && row.wrong[step];
-                pen.fillStyle = isWrong ? theme.wrong : theme.ink;
+                let ink = isWrong ? theme.wrong : theme.ink;
+                if (row.values) {
+                    pen.fillStyle = Charts.colourScale(row.values[step], row.limit, theme);
+                    pen.fillRect(left, 24 * number + 1, cell, 22);
+                    ink = Charts.inkOn(row.values[step], row.limit, theme);
+                }
+                pen.fillStyle = ink;
                 pen.font = `${isWrong ? "bold " : ""}${Math.min(14, cell)}px ui-monospace, monospace`;
                 pen.fillText(letter, left + cell / 2, middle);
             });
         });
+        return canvas;
+    }
+
+    /** Return a canvas with a line of text. */
+    function textCanvas(text) {
+        const canvas = document.createElement("canvas");
+        const pen = canvas.getContext("2d");
+        const font = "bold 14px system-ui, sans-serif";
+        pen.font = font;
+        const [width, height] = [Math.ceil(pen.measureText(text).width) + 2, 24];
+        const ratio = window.devicePixelRatio || 1;
+        Object.assign(canvas, { width: Math.ceil(width * ratio), height: height * ratio });
+        Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+        Object.assign(pen, { font, textBaseline: "middle", fillStyle: Charts.theme().ink });
+        pen.scale(ratio, ratio);
+        pen.fillText(text, 0, height / 2);
         return canvas;
     }
 
@@ -133,6 +156,7 @@ const Shared = (() => {
         answerSymbol,
         fillLetters,
         lettersCanvas,
+        textCanvas,
         visibleWidth,
         inputLetters,
         outputLetter,

@@ -85,6 +85,9 @@ Panels.state = (() => {
                 cellHeight: Math.max(1, Math.min(14, Math.floor(360 / order.length))),
                 limit,
                 left: context.head,
+                width: visibleWidth(canvas),
+                yLabel: `units of ${run.part.name}`,
+                xLabel: "step",
                 selectedRow: order.indexOf(run.view.unit),
                 selectedColumn: context.step,
             });
@@ -143,8 +146,13 @@ Panels.state = (() => {
         },
 
         canvases(context, root) {
-            const letters = [{ label: "input", letters: inputLetters(context) }];
-            return [lettersCanvas(context, letters), ...root.querySelectorAll("canvas")];
+            const rows = context.runs.map((run) => {
+                const { unit } = run.view;
+                const values = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
+                const label = `${run.letter} unit ${unit}`.trim();
+                return { label, letters: inputLetters(context), values, limit: largest(values) || 1 };
+            });
+            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
         },
     };
 
