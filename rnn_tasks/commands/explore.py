@@ -51,7 +51,7 @@ def explore(arguments: list[str]) -> None:
     path = options.output or runs[0].folder / PAGE
     size = write_explorer(runs, path, trust=options.trust)
     if size > MAX_BYTES:
-        print(f"note: the page is larger than {MAX_BYTES / 1e6:.0f} MB: the network is large", file=sys.stderr)
+        print(f"note: the page is larger than {MAX_BYTES / 1e6:.0f} MB", file=sys.stderr)
     print(f"{size / 1e6:.1f} MB\nopen {printable(str(path))}")
     if options.open:
         webbrowser.open(path.resolve().as_uri())

@@ -1,5 +1,6 @@
 """The traces of a network that a page cannot run: states, gates and answers on a few sequences."""
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -45,38 +46,39 @@ def record(network: Network, batch: Batch) -> Recording:
     Raises:
         UsageError: A state or an answer is not finite.
     """
-    size = network.core.hidden_size
-    batch = batch.rows(0, MAX_SEQUENCES)
-    hidden, states = hidden_states(network, batch), states_of(network, batch)
-    with torch.no_grad(), evaluating(network):
-        logits: Tensor = network(batch.inputs, batch.condition)[0]
-    gates = gate_activity(network, batch)
-    traces = {"states": hidden if states is None else states, "logits": logits, **gates}
-    numbers = sum(trace[0].numel() for trace in traces.values())
-    count = max(1, min(len(hidden), MAX_BYTES // max(1, numbers * 2 * 4 // 3)))
-    finite = all(bool(trace[:count].isfinite().all()) for trace in traces.values())
-    require(finite, "its states or answers are not finite")
+    first = batch.rows(0, 1)
+    step = first._replace(inputs=first.inputs[:, :1], targets=first.targets[:, :1], memory=None)
+    numbers = batch.inputs.shape[1] * sum(trace.numel() for trace in traces_of(network, step).values())
+    batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // (numbers * 2 * 4 // 3))))
+    traces = traces_of(network, batch)
+    require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
+    hidden, logits, states = traces.pop("hidden"), traces.pop("logits"), traces.pop("states", None)
     values = {
-        "states": scaled(traces["states"][:count]),
-        "logits": scaled(logits[:count]),
-        "gates": {name: scaled(gate[:count]) for name, gate in gates.items()},
+        "states": scaled(hidden if states is None else states),
+        "logits": scaled(logits),
+        "gates": {name: scaled(gate) for name, gate in traces.items()},
     }
     if states is None:
-        return Recording([("output", size)], (0, size), values, count)
-    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values, count)
+        return Recording([("output", hidden.shape[-1])], (0, hidden.shape[-1]), values, len(batch.inputs))
+    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values, len(batch.inputs))
 
 
-def states_of(network: Network, batch: Batch) -> Tensor | None:
-    """Return the states after each step, ``(batch, time, state_size)``; None if they cannot be flattened.
+def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
+    """Return the outputs of the layer, its states if they can be flattened, the logits and the gates at each step.
 
     Args:
         network: The network.
         batch: The sequences.
+
+    Returns:
+        ``hidden``, ``states`` and ``logits``, then the gates by name, ``(batch, time, ...)`` each.
     """
-    try:
-        return state_trajectory(network, batch)
-    except UsageError:
-        return None
+    traces = {"hidden": hidden_states(network, batch)}
+    with suppress(UsageError):
+        traces["states"] = state_trajectory(network, batch)
+    with torch.no_grad(), evaluating(network):
+        traces["logits"] = network(batch.inputs, batch.condition)[0]
+    return traces | gate_activity(network, batch)
 
 
 def columns_of(hidden: Tensor, states: Tensor) -> tuple[int, int] | None:

@@ -174,9 +174,9 @@ def test_weights_are_exact_only_if_a_moment_fits_too() -> None:
 def test_two_networks_share_the_size() -> None:
     network = small_network(TASK)
     both = 2 * (weights_size(network, 32) + 3 * moment_size(network))
-    runs = data_of(watched(network, range(40)), watched(network, range(40)), most_bytes=both)["runs"]
+    runs = data_of(watched(network, range(10)), watched(network, range(10)), most_bytes=both)["runs"]
     assert [len(run["moments"]) for run in runs] == [3, 3]
-    alone = data_of(watched(network, range(40)), small_run(TASK, network), most_bytes=both)["runs"]
+    alone = data_of(watched(network, range(10)), small_run(TASK, network), most_bytes=both)["runs"]
     assert (len(alone[0]["moments"]), alone[1]["moments"]) == (6, [])
 
 

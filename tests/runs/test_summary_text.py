@@ -46,6 +46,13 @@ def test_closing_lines_compare_metrics_with_baselines() -> None:
         assert piece in text
 
 
+def test_closing_lines_name_the_explorer_of_a_network_only(tmp_path: Path) -> None:
+    assert "explore" not in closing_lines(SUMMARY, tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/last.ckpt").touch()
+    assert closing_lines(SUMMARY, tmp_path).splitlines()[-1].startswith("  explore ")
+
+
 def test_closing_lines_do_not_need_metrics() -> None:
     bare = {**SUMMARY, "metrics": {}, "solved_at": None, "verdict": "at_baseline"}
     assert "at baseline" in closing_lines(bare, Path("run"))
