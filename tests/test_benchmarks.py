@@ -3,6 +3,7 @@
 import copy
 import doctest
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 from benchmarks import growth, table, timing
 from benchmarks.__main__ import main
 from benchmarks.cores import CONSTRAINTS, Step, layer_passes, project
+from benchmarks.explorer import LAYERS, engine_seconds
 from benchmarks.growth import exponent
 from benchmarks.peers import copy as copy_peer
 from benchmarks.peers import echo as echo_peer
@@ -186,6 +188,16 @@ def test_step_seconds_measures_each_contestant_each_round() -> None:
     seconds = step_seconds("copy", block=2, rounds=4)
     assert {name: len(rounds) for name, rounds in seconds.items()} == {"fit": 4, "plain loop": 4, "batches": 4}
     assert all(value > 0 for rounds in seconds.values() for value in rounds)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+@pytest.mark.parametrize("kind", LAYERS)
+def test_engine_seconds_measures_each_function(kind: str) -> None:
+    result = engine_seconds(kind, hidden_size=8, symbols=9, time=3)
+    core = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}[kind](9, 8)
+    assert result.pop("weights") == sum(weight.numel() for weight in core.parameters()) + 9 * 8 + 9
+    assert set(result) == {"first", "forward", "gradient", "exchange", "score"}
+    assert min(result.values()) > 0
 
 
 def test_main_writes_a_row_for_a_failed_benchmark(

@@ -229,9 +229,11 @@ const Engine = (function () {
     // ---------------------------------------------------------------------------------------------------- layers
 
     /*
-     * A layer is a function of operations, options, the input terms x of each gate, the state, the recurrent matrix w
-     * of each gate, and the recurrent bias c of the gates that `unfolded` names. Other recurrent biases are part of x.
-     * It returns the parts of the state after one step; the first part is the output. `gate` records and edits a gate.
+     * The layers by kind. `numStates` is the number of parts of the state. `step` returns these parts after one step; the
+     * first part is the output. Its arguments are the operations, the options of the layer, the input terms x, the parts
+     * of the state, the recurrent matrices w and the recurrent biases c. x, w and c hold one vector or matrix for each
+     * gate; c only has the gates that `unfolded` returns, and x includes all other recurrent biases. The operation
+     * `gate` records and edits the values of a gate. A new layer is one more entry.
      */
     const LAYERS = {
         /** See rnn_tasks/cores/elman.py. */

@@ -169,24 +169,6 @@ def test_run_equals_torch() -> None:
             assert_equal(by_sequence(result["gates"][gate]), values, f"{name}, {gate}")
 
 
-def test_run_equals_torch_when_trained_in_single_precision() -> None:
-    names = ("Elman", "GRU, 2 layers", "ScratchGRU before", "LSTM")
-    networks = {name: INPUTS["embedded, condition at both"](CORES[name]) for name in names}
-    for network in networks.values():
-        optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
-        for step in range(30):
-            batch = TASK.train_batch(step).expanded()
-            logits = network(batch.inputs, batch.condition)[0].flatten(0, 1)
-            optimizer.zero_grad()
-            functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=NOT_SCORED).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    results = engine({name: case(net, ("run", sequences(net))) for name, net in networks.items()})
-    for name, network in networks.items():
-        logits = network.double()(BATCH.inputs, BATCH.condition)[0]
-        assert float(logits.detach().abs().max()) > 1
-        assert_equal(by_sequence(results[name][0]["logits"]), logits, name)
-
-
 def test_run_continues_from_a_state() -> None:
     networks = {name: network_of(name, "one-hot, condition at both") for name in ("GRU, 2 layers", "LSTM, 2 layers")}
     edits = {"noise": {"level": 0.3, "seed": 5}, "reset": [5]}
@@ -393,14 +375,14 @@ def loss_of(logits: Tensor, step: int, symbol: int) -> Tensor:
     return losses
 
 
-def test_gradient_equals_gradient_by_lag() -> None:
-    step, symbol = TIME - 2, 2
-    networks = {name: network for name, (_, network) in some_networks().items()}
-    cases = {
-        name: case(net, ("gradient", sequences(net, first_sequence(net)), {}, step, symbol))
-        for name, net in networks.items()
-    }
-    results = engine(cases)
+def check_gradients(networks: dict[str, Network], step: int = TIME - 2, symbol: int = 2) -> None:
+    """Compare loss and gradients of networks with :func:`gradient_by_lag`."""
+    results = engine(
+        {
+            name: case(network, ("gradient", sequences(network, first_sequence(network)), {}, step, symbol))
+            for name, network in networks.items()
+        }
+    )
     for name, network in networks.items():
         batch, (result,) = first_sequence(network), results[name]
         targets = torch.full_like(batch.targets, NOT_SCORED)
@@ -409,6 +391,30 @@ def test_gradient_equals_gradient_by_lag() -> None:
         assert_equal(torch.tensor(result["states"], dtype=torch.float64), norms, name, 1e-11)
         logits = network(batch.inputs, batch.condition)[0]
         assert result["loss"] == pytest.approx(float(loss_of(logits, step, symbol).detach()), rel=1e-12)
+
+
+def test_gradient_equals_gradient_by_lag() -> None:
+    check_gradients({name: network for name, (_, network) in some_networks().items()})
+
+
+def test_engine_equals_torch_after_training() -> None:
+    networks = {}
+    for name, (core, _) in some_networks().items():
+        network = INPUTS[name.partition("; ")[2]](CORES[core])
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
+        for step in range(10):
+            batch = TASK.train_batch(step).expanded()
+            logits = network(batch.inputs, batch.condition)[0].flatten(0, 1)
+            optimizer.zero_grad()
+            functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=NOT_SCORED).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        networks[name] = network.double()
+    results = engine({name: case(net, ("run", sequences(net), {})) for name, net in networks.items()})
+    for name, network in networks.items():
+        logits = network(BATCH.inputs, condition_of(network))[0].detach()
+        assert float(logits.abs().max()) > 1
+        assert_equal(by_sequence(results[name][0]["logits"]), logits, name)
+    check_gradients(networks)
 
 
 def features_of(network: Network, symbols: Tensor, condition: Tensor | None) -> Tensor:
@@ -421,7 +427,8 @@ def features_of(network: Network, symbols: Tensor, condition: Tensor | None) -> 
 def gradient_norm(parts: list[Tensor]) -> Tensor:
     """Return the L2 norm of the gradient by parts of a state; 0 if the loss does not depend on them, after a reset."""
     gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in parts]
-    return torch.linalg.vector_norm(torch.cat(gradients))
+    norm: Tensor = torch.cat(gradients).norm()
+    return norm
 
 
 def test_gradient_equals_autograd_with_edits() -> None:
