@@ -176,7 +176,7 @@ def test_saved_numbers_equal_those_of_pytorch(name: str, browser: Browser, explo
 def compare_states(opened: Visit, index: int, run: RunData, batch: Batch, error: float) -> None:
     """Compare the saved states and gates of a run on one sequence with PyTorch's."""
     network = in_double_precision(run.network)
-    columns = iter(state_trajectory(network, batch)[0].split(run.network.core.hidden_size, -1))
+    columns = iter(torch.split(state_trajectory(network, batch)[0], run.network.core.hidden_size, -1))
     gates = gate_activity(network, batch)
     names = opened.part("state", "part", index).locator("option").all_inner_texts()
     assert len(names) > len(gates)
@@ -239,7 +239,7 @@ def gradient_by_encoding(network: Network, batch: Batch, step: int) -> Tensor:
     """Return the gradient of the loss of a step by the input of the layer at each step, ``(step + 1, features)``."""
     encoded = network.encode(batch.inputs, batch.condition).detach().requires_grad_()
     logits = network.read_out(network.core(encoded)[0], batch.condition)
-    losses(logits, batch.targets)[0, step].backward()
+    torch.autograd.backward(losses(logits, batch.targets)[0, step])
     assert encoded.grad is not None
     return encoded.grad[0, : step + 1]
 

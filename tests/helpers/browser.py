@@ -28,8 +28,8 @@ OPTIONS = (
 TIMEOUT = 20_000
 """Milliseconds that a page has for an action, on a busy machine."""
 
-FINAL_SCORE = re.compile(r"nats per step\.$|cannot be changed here\.$")
-"""The end of the sentence about the accuracy, once the accuracy is known."""
+PENDING = re.compile("[…:]$")
+"""The end of the sentence about the accuracy, until the accuracy is known."""
 
 PANELS = ("answer", "state", "plane", "memory", "change")
 """The panels of the explorer, by the ids of their elements."""
@@ -78,7 +78,7 @@ class Visit:
     def settle(self) -> None:
         """Wait until the page has computed everything that it shows."""
         for score in self.find("#change [data-part=score]").all():
-            expect(score).to_have_text(FINAL_SCORE, timeout=TIMEOUT)
+            expect(score).not_to_have_text(PENDING, timeout=TIMEOUT)
         unfinished = self.find("#memory .run.stale, #memory .run:has-text('computing')")
         expect(unfinished).to_have_count(0, timeout=TIMEOUT)
 

@@ -18,7 +18,8 @@ from rnn_tasks.explorer.write import page
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED
-from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, Task, Text, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, GeneratedTask, Text, VariableDelayEcho
+from rnn_tasks.tasks.language_task import LanguageTask
 
 WEIGHT_BYTES = 1_000_000
 """Bytes for the weights of a page: enough for all weights in 32 bits and all snapshots."""
@@ -27,7 +28,9 @@ SNAPSHOT_STEPS = 20
 """Optimizer steps between two snapshots."""
 
 
-def trained_run(task: Task, network: Network, name: str, steps: int = 60, snapshots: bool = False) -> RunData:
+def trained_run(
+    task: GeneratedTask | LanguageTask, network: Network, name: str, steps: int = 60, snapshots: bool = False
+) -> RunData:
     """Train a network for some steps, and return the run.
 
     Args:
@@ -45,7 +48,8 @@ def trained_run(task: Task, network: Network, name: str, steps: int = 60, snapsh
             taken.append(take_snapshot(network, task.train_batch(0), step))
         logits, _ = network(batch.inputs, batch.condition)
         optimizer.zero_grad()
-        cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=NOT_SCORED).backward()
+        loss = cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=NOT_SCORED)
+        torch.autograd.backward(loss)
         optimizer.step()
     core = network.core.layer if isinstance(network.core, Foreign) else network.core
     return RunData(
@@ -63,10 +67,10 @@ def trained_run(task: Task, network: Network, name: str, steps: int = 60, snapsh
     )
 
 
-def echo_run(core: Callable[[int], Core] = partial(Elman, hidden_size=12), name: str = "echo") -> RunData:
+def echo_run(core: Callable[[int], Core]) -> RunData:
     """Return a run of echo with a delay of 2."""
     task = Echo(2, 8, min_eval_length=8, max_eval_length=8, alphabet_size=4, batch_size=16, eval_batch_size=100)
-    return trained_run(task, TaggerNetwork(core, task.spec), name)
+    return trained_run(task, TaggerNetwork(core, task.spec), "echo")
 
 
 def delay_run(core: Callable[[int], Core], **options: Any) -> RunData:
@@ -114,7 +118,7 @@ def runs_of(name: str, folder: Path) -> list[RunData]:
     torch.manual_seed(0)
     match name:
         case "echo":
-            return [echo_run()]
+            return [echo_run(partial(Elman, hidden_size=12))]
         case "variable_delay_echo":
             return [delay_run(partial(GRU, hidden_size=10))]
         case "copy":
