@@ -303,7 +303,9 @@
         byId("delay").value = view.delay;
         byId("delay-value").textContent = view.sequence === null ? String(view.delay) : "–";
         byId("delay").disabled = view.sequence !== null;
-        if (document.activeElement !== byId("text")) byId("text").value = view.text;
+        const isTyped = view.sequence === null;
+        if (document.activeElement !== byId("text") || !isTyped) byId("text").value = isTyped ? view.text : "";
+        byId("text").placeholder = isTyped ? "" : "type here instead of the stored sequence";
         byId("sequence").value = view.sequence === null ? "" : String(view.sequence);
         const edits = view.runs.reduce((sum, run) => sum + Inputs.countEdits(run.edits), 0);
         byId("undo").disabled = edits === 0;
@@ -596,6 +598,7 @@
         if (!values) return "Weights are stored in 32 bits.";
         const start = `Weights are stored in ${values.bits} bits.`;
         if (!values.answers) return start;
+        if (values.largest_change === null) return start;
         return (
             `${start} On the stored sequences this changes ${values.changed} of ${values.answers} answers; ` +
             `probabilities change by at most ${shown(values.largest_change)}.`

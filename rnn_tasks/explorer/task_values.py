@@ -6,10 +6,13 @@ from typing import Any
 from rnn_tasks.explorer.sequences import Sequences, answers_are_letters
 from rnn_tasks.printable import printable
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.spec import TaskSpec
-from rnn_tasks.spec.vocabulary import UNPRINTABLE, visible
+from rnn_tasks.spec import Codec, TaskSpec
+from rnn_tasks.spec.vocabulary import UNPRINTABLE, Vocabulary, visible
 from rnn_tasks.tasks import ElmanGrammar, Task
 from rnn_tasks.texts.grammar import ELMAN
+
+EXAMPLE_CHARACTERS, EXAMPLE_LETTERS = 40, 20
+"""Length of the text, and usual length of the string, that a page shows first."""
 
 BLANK = "\N{MIDDLE DOT}"
 """The printed form of a blank that is a space."""
@@ -75,14 +78,13 @@ def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any]
             "conditional": False,
             "num_letters": 0,
             "answers": "next",
-            "example": spec.vocabulary.prefix or characters[:1],
+            "example": example_text(spec.vocabulary, sequences),
             "example_delay": 0,
         }
     codec = spec.codec
     if codec is None:
         return None
     delay = (codec.min_delay + codec.max_delay) // 2
-    example = codec.example()
     return {
         "letters": list(codec.letters),
         "letter_symbols": [codec.index(letter) for letter in codec.letters],
@@ -94,9 +96,38 @@ def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any]
         "conditional": codec.conditional,
         "num_letters": codec.num_letters,
         "answers": "letters" if sequences is not None and answers_are_letters(codec, sequences.batch) else None,
-        "example": example if codec.min_delay == codec.max_delay else example.removesuffix(f" --delay {delay}"),
+        "example": example_letters(codec, delay, sequences),
         "example_delay": delay,
     }
+
+
+def example_text(vocabulary: Vocabulary, sequences: Sequences | None) -> str:
+    """Return the text that a page shows first: the first words of the validation text, or the vocabulary's prefix.
+
+    Args:
+        vocabulary: The characters of the task.
+        sequences: Pieces of the validation text; None without any.
+    """
+    if sequences is not None:
+        symbols = sequences.batch.inputs[0].tolist()
+        text = vocabulary.decode(symbols) if all(symbols) else ""
+        words = text.lstrip() if text.startswith(" ") else text.partition(" ")[2]
+        if words:
+            return words[:EXAMPLE_CHARACTERS]
+    return vocabulary.prefix or vocabulary.characters[:1]
+
+
+def example_letters(codec: Codec, delay: int, sequences: Sequences | None) -> str:
+    """Return the string that a page shows first: the letters of the task in order, repeated as far as needed.
+
+    Args:
+        codec: The conversion of the task's strings to symbols.
+        delay: The delay that the page shows first; the string is longer, so that the answer is not empty.
+        sequences: The stored sequences, whose length the string has if it is at most 20; None without any.
+    """
+    longest = EXAMPLE_LETTERS if sequences is None else min(EXAMPLE_LETTERS, sequences.batch.inputs.shape[1])
+    size = codec.num_letters or max(longest, delay + 3)
+    return (codec.letters * size)[:size]
 
 
 def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import pytest
 from rnn_tasks.explorer.sequences import validation_sequences
 from rnn_tasks.explorer.task_values import printed_symbols, string_values, task_values
 from rnn_tasks.spec import Codec, TaskSpec, Vocabulary
-from rnn_tasks.tasks import Copy, GeneratedTask
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask
 from rnn_tasks.texts.grammar import ELMAN
 from tests.helpers.explorer_runs import GENERATED_TASKS, small_grammar, small_run
 
@@ -64,8 +64,23 @@ def test_example_has_an_answer(task: GeneratedTask) -> None:
     codec = task.spec.codec
     assert codec is not None
     strings = strings_of(task.spec)
-    assert f"{strings['example']} --delay {strings['example_delay']}".startswith(codec.example())
+    assert set(strings["example"]) <= set(codec.letters)
+    assert len(strings["example"]) == (codec.num_letters or 20)
+    assert codec.min_delay <= strings["example_delay"] <= codec.max_delay
     assert bool(codec.encode([strings["example"]], strings["example_delay"]).scored.any())
+
+
+def test_example_is_longer_than_the_delay() -> None:
+    strings = strings_of(Echo(delay=30, sequence_length=40, min_eval_length=40, max_eval_length=40).spec)
+    assert len(strings["example"]) == 33
+
+
+def test_example_of_a_text_starts_with_a_word_of_it() -> None:
+    task = small_grammar()
+    strings = string_values(task.spec, validation_sequences(task))
+    assert strings is not None
+    assert f" {strings['example']}" in f" {task.text('val')}"
+    assert strings_of(task.spec)["example"] == task.vocabulary.prefix
 
 
 def test_answers_are_unknown_without_sequences() -> None:
