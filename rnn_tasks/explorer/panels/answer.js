@@ -115,7 +115,8 @@ Panels.answer = (() => {
         const exact = exactLosses(context);
         if (exact) series.push({ label: "exact odds", values: exact, dash: DASHED, points: true });
         const horizontal = [];
-        if (baseline && baseline.loss !== null) horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
+        if (baseline && baseline.loss !== null)
+            horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
         if (baseline && baseline.floor !== null) {
             horizontal.push({ label: "lower bound", value: baseline.floor, dash: DASHED });
         }

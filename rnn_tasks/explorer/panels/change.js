@@ -82,7 +82,7 @@ Panels.change = (() => {
             }
             const size = run.model.network(run.view.moment).hiddenSize;
             const matrix = run.model.network(run.view.moment).matrix(block, edits);
-            const limit = largest(matrix) || 1;
+            const limit = robustLimit(matrix);
             const canvas = find(root, "matrix");
             const cell = Math.max(1, Math.min(24, Math.floor(384 / size)));
             const crossed = edits.connections[block] || [];
@@ -102,7 +102,7 @@ Panels.change = (() => {
             });
             find(root, "matrix-caption").textContent =
                 `${caption} Row: unit that receives; column: unit that sends; the chosen unit is marked. Click an entry to cut this ` +
-                `connection, or to restore it. Largest weight: ${shown(limit)}.`;
+                `connection, or to restore it. Full colours: ${shown(-limit)} and ${shown(limit)}.`;
             canvas.setAttribute("aria-label", `The matrix ${block}, ${size} by ${size}`);
             canvas.onclick = (event) => {
                 const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
