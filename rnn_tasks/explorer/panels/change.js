@@ -1,7 +1,7 @@
 "use strict";
 /** The panel of changes: accuracy, eigenvalues and the recurrent matrix. */
 Panels.change = (() => {
-    const { list, find, shown, quoted, largest } = Shared;
+    const { list, find, shown, quoted, largest, robustLimit } = Shared;
 
     function scoreText(context, run) {
         if (!run.model.live)
