@@ -8,20 +8,6 @@
  * their dashes too, so that they can be told apart without colours. Canvases have a transparent background.
  */
 const Charts = (function () {
-    // The colours of series are by M. Okabe and K. Ito, "Color Universal Design" (2008),
-    // https://jfly.uni-koeln.de/color/.
-    const LIGHT = {
-        ink: "#1a1a1a", muted: "#5c6066", line: "#d6d6d6", paper: "#ffffff",
-        "series-1": "#0072b2", "series-2": "#d55e00", "series-3": "#009e73",
-        "series-4": "#cc79a7", "series-5": "#e69f00", "series-6": "#56b4e9",
-        negative: "#0a5a9c", positive: "#c24a00", wrong: "#c4122f", select: "#111111",
-    };
-    const DARK = {
-        ink: "#e8eaed", muted: "#a3a9b1", line: "#404040", paper: "#15181c",
-        "series-1": "#56b4e9", "series-2": "#e69f00", "series-3": "#009e73",
-        "series-4": "#cc79a7", "series-5": "#f0e442", "series-6": "#d55e00",
-        negative: "#6cb8f5", positive: "#ff9b45", wrong: "#ff6b7a", select: "#ffffff",
-    };
     const DASHES = [[], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]];
 
     const MAX_SIDE = 16000; // device pixels; all browsers allow 16,384
@@ -36,9 +22,8 @@ const Charts = (function () {
     /**
      * Return the colours of the document and its font.
      *
-     * A colour is read from the CSS variable of its name: --ink, --muted, --line, --paper, --series-1 to --series-6,
-     * --negative, --zero, --positive, --wrong, --select. A variable that is missing has a default for light or dark
-     * paper; --zero is the paper by default.
+     * A colour is the CSS variable of its name: --ink, --muted, --line, --paper, --series-1 to --series-6, --negative,
+     * --zero, --positive, --wrong, --select.
      *
      * @returns {object} {ink, muted, line, paper, series: [6 colours], negative, zero, positive, wrong, select, font,
      *     scale: {negative, zero, positive: [red, green, blue] from 0 to 255}}.
@@ -46,24 +31,16 @@ const Charts = (function () {
     function theme() {
         const style = getComputedStyle(document.documentElement);
         const context = document.createElement("canvas").getContext("2d");
-        const variable = (name) => style.getPropertyValue(`--${name}`).trim();
-        const paper = variable("paper");
-        const preferred = matchMedia("(prefers-color-scheme: dark)").matches;
-        const dark = paper ? luminance(components(paper, context)) < 0.3 : preferred;
-        const defaults = dark ? DARK : LIGHT;
-        const colour = (name) => variable(name) || defaults[name];
-        const colours = {font: getComputedStyle(document.body).fontFamily};
-        for (const name of ["ink", "muted", "line", "paper", "negative", "positive", "wrong", "select"]) {
-            colours[name] = colour(name);
-        }
-        colours.zero = variable("zero") || colours.paper;
-        colours.series = [1, 2, 3, 4, 5, 6].map((number) => colour(`series-${number}`));
-        colours.scale = {
-            negative: components(colours.negative, context),
-            zero: components(colours.zero, context),
-            positive: components(colours.positive, context),
+        const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+        const names = ["ink", "muted", "line", "paper", "negative", "zero", "positive", "wrong", "select"];
+        const colours = Object.fromEntries(names.map((name) => [name, colour(name)]));
+        const scale = ["negative", "zero", "positive"].map((name) => [name, components(colours[name], context)]);
+        return {
+            ...colours,
+            series: [1, 2, 3, 4, 5, 6].map((number) => colour(`series-${number}`)),
+            scale: Object.fromEntries(scale),
+            font: getComputedStyle(document.body).fontFamily,
         };
-        return colours;
     }
 
     /** Return [red, green, blue] (0 to 255) of a CSS colour; a canvas translates names and other notations. */
@@ -134,24 +111,19 @@ const Charts = (function () {
     }
 
     /**
-     * Return a number with three significant digits, such as 0.0123, −4.56, 1230 or 1.20×10⁻⁷.
+     * Return a number with up to three significant digits, such as 0.05, −4.56, 1230 or 1.2×10⁻⁷.
      *
-     * @param {number} value The number.
-     * @returns {string} The text; "–" for NaN.
+     * @param {?number} value The number.
+     * @returns {string} The text; "–" for null and NaN.
      */
     function formatNumber(value) {
-        if (Number.isNaN(value)) return "–";
+        if (value === null || Number.isNaN(value)) return "–";
         if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
         if (value === 0) return "0";
         const size = Math.abs(value);
-        if (size >= 1e5 || size < 1e-3) return scientific(value, 2);
+        const isPlain = size >= 1e-3 && size < 1e5;
         const decimals = Math.max(0, 2 - Math.floor(Math.log10(size)));
-        return value.toFixed(decimals).replace("-", "−");
-    }
-
-    /** Return a number with up to three significant digits, without zeros at the end of its decimals. */
-    function shortNumber(value) {
-        const text = formatNumber(value);
+        const text = isPlain ? value.toFixed(decimals).replace("-", "−") : scientific(value, 2);
         return text.includes(".") ? text.replace(/\.?0+(?=$|×)/, "") : text;
     }
 
@@ -503,34 +475,6 @@ const Charts = (function () {
     }
 
     /**
-     * Draw the legend of a heat map: a bar with its colours.
-     *
-     * @param {HTMLCanvasElement} canvas The canvas.
-     * @param {object} options
-     * @param {number} options.limit The value of the full colour.
-     * @param {boolean} [options.sequential] Show 0 to limit instead of -limit to limit.
-     * @param {string} [options.label] What the colours mean.
-     * @param {number} [options.width] Width of the canvas; 200 by default.
-     */
-    function colourBar(canvas, {limit, sequential = false, label = "", width = 200}) {
-        const colours = theme();
-        const top = label ? LINE_HEIGHT : 0;
-        const context = prepare(canvas, width, top + 12 + LINE_HEIGHT, colours);
-        const low = sequential ? 0 : -limit;
-        const steps = Math.max(1, Math.round(width - 2));
-        for (let step = 0; step < steps; step++) {
-            context.fillStyle = colourScale(low + ((limit - low) * (step + 0.5)) / steps, limit, colours);
-            context.fillRect(1 + step, top, 1.5, 10);
-        }
-        frame(context, 1, top, width - 2, 10, colours.line, 1);
-        if (label) write(context, label, 0, LINE_HEIGHT / 2 - 1, colours.muted);
-        const y = top + 12 + LINE_HEIGHT / 2;
-        write(context, shortNumber(low), 0, y, colours.muted);
-        if (!sequential) write(context, "0", width / 2, y, colours.muted, "center");
-        write(context, shortNumber(limit), width, y, colours.muted, "right");
-    }
-
-    /**
      * Draw lines over columns (time steps, lags, moments).
      *
      * On a logarithmic axis, values of 0 are not joined to the others; they are shown below the axis at a tick "0".
@@ -765,7 +709,7 @@ const Charts = (function () {
      * @param {?number[]} [options.xRange] [lowest, highest] x; by default that of the points.
      * @param {?number[]} [options.yRange] [lowest, highest] y; by default that of the points.
      * @param {number} [options.colour] Index of the colour of the points, from 0.
-     * @returns {object} {points: [[x, y], ...] in pixels}, for `pointAt`.
+     * @returns {object} {points: [[x, y], ...] in pixels}.
      */
     function scatter(canvas, options) {
         const {width, height, points, faint = [], path = false, selected = null, labels = [], circle = null} = options;
@@ -887,25 +831,6 @@ const Charts = (function () {
     }
 
     /**
-     * Return the number of the point nearest to a position.
-     *
-     * @param {object} geometry What `scatter` returned.
-     * @param {number} x Pixels from the left edge of the canvas.
-     * @param {number} y Pixels from the top edge of the canvas.
-     * @param {number} [radius] The largest distance in pixels; 12 by default.
-     * @returns {?number} null if no point is that near.
-     */
-    function pointAt(geometry, x, y, radius = 12) {
-        let nearest = null;
-        let least = radius;
-        geometry.points.forEach(([px, py], index) => {
-            const distance = Math.hypot(px - x, py - y);
-            if (distance <= least) [nearest, least] = [index, distance];
-        });
-        return nearest;
-    }
-
-    /**
      * Stack a title and canvases into one canvas, with the paper as background, for saving.
      *
      * @param {string} title The title.
@@ -967,11 +892,9 @@ const Charts = (function () {
         formatNumber,
         heatMap,
         cellAt,
-        colourBar,
         lines,
         bars,
         scatter,
-        pointAt,
         png,
     };
 })();

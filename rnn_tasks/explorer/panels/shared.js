@@ -11,9 +11,8 @@ const Panels = {};
 
 const Shared = (() => {
     const DASHED = [5, 4];
-    const SUPERSCRIPTS = Object.fromEntries(Array.from("-0123456789", (character, i) => [character, "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"[i]]));
-    const round = (value, digits = 4) => Number(value.toPrecision(digits));
-    const list = (values) => Array.from(values, (value) => (Number.isFinite(value) ? round(value, 6) : null));
+    const list = (values) =>
+        Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)) : null));
     const element = (name, text = "", className = "") => {
         const created = document.createElement(name);
         created.textContent = text;
@@ -22,15 +21,8 @@ const Shared = (() => {
     };
     const find = (root, name) => root.querySelector(`[data-part~="${name}"]`);
 
-    /** Return the printed form of a number: three digits, a leading zero, a true minus sign. */
-    function shown(value) {
-        if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-        const size = Math.abs(value);
-        if (size === 0 || (size >= 0.001 && size < 10000)) return String(round(value, 3)).replace("-", "−");
-        const [digits, exponent] = value.toExponential(1).split("e");
-        const raised = Array.from(exponent.replace("+", ""), (character) => SUPERSCRIPTS[character]).join("");
-        return `${digits.replace("-", "−")}·10${raised}`;
-    }
+    /** Return the printed form of a number; "–" if it is not known. */
+    const shown = (value) => Charts.formatNumber(value === undefined ? null : value);
 
     /** Return the probabilities of the output symbols at a step. */
     function probabilities(result, step) {
