@@ -229,10 +229,10 @@ const Engine = (function () {
     // ---------------------------------------------------------------------------------------------------- layers
 
     /*
-     * The layers by kind. `numStates` is the number of parts of the state. `step` returns these parts after one step; the
-     * first part is the output. Its arguments are the operations, the options of the layer, the input terms x, the parts
-     * of the state, the recurrent matrices w and the recurrent biases c. x, w and c hold one vector or matrix for each
-     * gate; c only has the gates that `unfolded` returns, and x includes all other recurrent biases. The operation
+     * The layers by kind. `numStates` is the number of parts of the state. `step` returns these parts after one step;
+     * the first part is the output. Its arguments are the operations, the options of the layer, the input terms x, the
+     * parts of the state, the recurrent matrices w and the recurrent biases c. x, w and c hold one vector or matrix for
+     * each gate; c only has the gates that `unfolded` returns, and x includes all other recurrent biases. The operation
      * `gate` records and edits the values of a gate. A new layer is one more entry.
      */
     const LAYERS = {
