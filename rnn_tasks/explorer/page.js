@@ -539,7 +539,8 @@
         const canvases = [];
         let shownRun = null;
         for (const canvas of Panels[panel].canvases(context, byId(panel))) {
-            if (canvas.hidden || !canvas.width) continue;
+            const isHidden = canvas.isConnected && !canvas.getClientRects().length;
+            if (isHidden || !canvas.width || !canvas.height) continue;
             const root = canvas.closest(".run");
             if (models.length > 1 && root && root !== shownRun) {
                 canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
