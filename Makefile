@@ -31,7 +31,7 @@ SETUP = @exec sh tools/install.sh $(call quoted,$(strip $(PYTHON)))
 with_args = @exec env ARGS=$(call quoted,$(1)) .venv/bin/python -I tools/with_args.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install train resume analyze study reproduce board test test-all coverage check bench clean
+.PHONY: help install train resume analyze explore study reproduce board test test-all coverage check bench clean
 
 help:  ## show this help
 	@echo 'make TARGET [NAME=value ...]'
@@ -61,6 +61,11 @@ analyze:  ## write an HTML report of trained networks: TASK=echo, or RUN="FOLDER
 	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	$(call with_args,$(or $(RUN),$(TASK)) $(ARGS)) .venv/bin/rnn-tasks analyze
+
+explore:  ## write a page that runs a trained network in a browser: TASK=echo, or RUN="FOLDER [FOLDER]"
+	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
+	$(SETUP)
+	$(call with_args,$(or $(RUN),$(TASK)) $(ARGS)) .venv/bin/rnn-tasks explore
 
 study:  ## compare many runs: STUDY=copy_constraints [ARGS="--jobs 2"]
 	$(call one_of,STUDY,$(STUDIES))

@@ -14,6 +14,7 @@ PACKAGE = Path(rnn_tasks.__file__).parent
 LAYERS = (
     {"commands"},
     {"studies"},
+    {"explorer"},
     {"report"},
     {"cli"},
     {"callbacks"},

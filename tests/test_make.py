@@ -48,7 +48,13 @@ def make(clone: Path, target: str, **values: str) -> list[str] | None:
 
 @pytest.mark.parametrize("value", HOSTILE)
 def test_make_runs_nothing_that_a_variable_holds(clone: Path, value: str) -> None:
-    for target, name in [("analyze", "RUN"), ("analyze", "TASK"), ("resume", "TASK"), ("study", "STUDY")]:
+    for target, name in [
+        ("analyze", "RUN"),
+        ("explore", "RUN"),
+        ("explore", "TASK"),
+        ("resume", "TASK"),
+        ("study", "STUDY"),
+    ]:
         make(clone, target, **{name: value})
     for name in ("MODEL", "ARGS", "PYTHON"):
         make(clone, "train", **{"TASK": "echo", name: value})
@@ -63,6 +69,7 @@ def test_make_runs_nothing_that_a_variable_holds(clone: Path, value: str) -> Non
         ("resume", {"TASK": "echo", "ARGS": "--trainer.max_steps 9"}, ["resume", "echo", "--trainer.max_steps", "9"]),
         ("analyze", {"RUN": "a b", "ARGS": "--output c"}, ["analyze", "a", "b", "--output", "c"]),
         ("analyze", {"RUN": "'my runs/a' x;id"}, ["analyze", "my runs/a", "x;id"]),
+        ("explore", {"TASK": "echo", "ARGS": "--open"}, ["explore", "echo", "--open"]),
         (
             "study",
             {"STUDY": "copy_constraints", "ARGS": "--jobs 2"},

@@ -31,6 +31,9 @@ MAX_SEQUENCES, MIN_SEQUENCES, MAX_STEPS = 512, 16, 60_000
 TEXT_ROWS, TEXT_LENGTH = 40, 256
 """Number of pieces of a text, and their length in characters."""
 
+TASK_PARTS = "parts that need the data of the task"
+"""The name of what is missing if the task of a run cannot be built."""
+
 
 @dataclass(frozen=True)
 class RunData:
@@ -178,6 +181,30 @@ def short_core(config: dict[str, Any]) -> str:
     return f"{name}, {detail}" if detail else name
 
 
+def run_facts(run: RunData) -> list[tuple[str, str]]:
+    """Return the names and the values of the facts about a run, for a table.
+
+    Args:
+        run: The run.
+    """
+
+    def summary_value(name: str) -> str:
+        value = run.summary.get(name)
+        return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+    return [
+        ("verdict", summary_value("verdict").replace("_", " ")),
+        ("network", run.core),
+        ("units", f"{run.network.core.hidden_size:,}"),
+        ("parameters", f"{sum(p.numel() for p in run.network.parameters()):,}"),
+        ("optimizer steps", summary_value("steps")),
+        ("validation solved at step", summary_value("solved_at")),
+        ("seed", summary_value("seed")),
+        ("run folder", run.folder.resolve().name),
+        ("checkpoint", run.checkpoint.name),
+    ]
+
+
 def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     """Load a run.
 
@@ -203,7 +230,7 @@ def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
     network = load_network(place, trust, must_be_finite=False)
     if not summary:
         missing.append(f"verdict and test results: the run has no {SUMMARY} yet; resume the run to complete it")
-    task = attempt(missing, "parts that need the data of the task", lambda: build_task(config, network.spec))
+    task = attempt(missing, TASK_PARTS, lambda: build_task(config, network.spec))
     batch = None if task is None else attempt(missing, "parts that need test sequences", lambda: evaluation_batch(task))
     snapshots = None
     if (place.folder / SNAPSHOTS).exists():

@@ -1,5 +1,6 @@
 """Write the report of one or several runs."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +11,13 @@ from threadpoolctl import threadpool_limits
 
 from rnn_tasks import __version__
 from rnn_tasks.report.answers import labelled
-from rnn_tasks.report.blocks import Section, Table
+from rnn_tasks.report.blocks import Paragraph, Section, Table
 from rnn_tasks.report.gradient_flow import gradient_flow_section
 from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.learning import learning_section
 from rnn_tasks.report.memory import memory_section
 from rnn_tasks.report.page import write_page
-from rnn_tasks.report.run_data import RunData, load_runs
+from rnn_tasks.report.run_data import RunData, load_runs, run_facts
 from rnn_tasks.report.weights import weights_section
 from rnn_tasks.runs.files import require_writable
 from rnn_tasks.runs.find import RunLocation
@@ -65,7 +66,7 @@ def write_report(
     task = runs[0].task_name
     title = f"{task}: {'analysis of a trained network' if len(runs) == 1 else f'{len(runs)} networks compared'}"
     start = time.perf_counter()
-    page = write_page(folder, title, [overview(runs)], finished, numbers(runs))
+    page = write_page(folder, title, [overview(runs), how_to_explore(runs)], finished, numbers(runs))
     print(f"Pictures  {time.perf_counter() - start:.1f} s", flush=True)
     return page
 
@@ -84,28 +85,23 @@ def one_thread() -> Iterator[None]:
 
 def overview(runs: Sequence[RunData]) -> Table:
     """Return a table of the runs with a column for each run."""
-
-    def summary_cell(run: RunData, name: str) -> str:
-        value = run.summary.get(name)
-        return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-    rows = [
-        ["verdict", *(summary_cell(run, "verdict").replace("_", " ") for run in runs)],
-        ["network", *(run.core for run in runs)],
-        ["units", *(f"{run.network.core.hidden_size:,}" for run in runs)],
-        ["parameters", *(f"{sum(p.numel() for p in run.network.parameters()):,}" for run in runs)],
-        ["optimizer steps", *(summary_cell(run, "steps") for run in runs)],
-        ["validation solved at step", *(summary_cell(run, "solved_at") for run in runs)],
-        ["seed", *(summary_cell(run, "seed") for run in runs)],
-        ["run folder", *(run.folder.resolve().name for run in runs)],
-        ["checkpoint", *(run.checkpoint.name for run in runs)],
-    ]
+    facts = [run_facts(run) for run in runs]
+    rows = [[name, *(dict(of_run)[name] for of_run in facts)] for name, _ in facts[0]]
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     caption = (
         "All measurements below use the weights of this checkpoint. The test results are those of best.ckpt, the "
         "weights with the lowest validation loss."
     )
     return Table(caption, ["", *names], rows)
+
+
+def how_to_explore(runs: Sequence[RunData]) -> Paragraph:
+    """Return the command that writes a page on which the networks of the first two runs can be used."""
+    folders = " ".join(shlex.quote(str(run.folder)) for run in runs[:2])
+    return Paragraph(
+        "To type inputs, step through time and change the network in a browser, write another page: "
+        f"rnn-tasks explore {folders}"
+    )
 
 
 def numbers(runs: Sequence[RunData]) -> dict[str, object]:

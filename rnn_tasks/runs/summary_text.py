@@ -82,6 +82,8 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     has_no_network = folder.is_dir() and not any((folder / "checkpoints").glob("*.ckpt"))
     rows["next"] = BOARD if has_no_network else next_step(summary, path)
     rows["report"] = f"{command()} analyze {shlex.quote(path)}"
+    if not has_no_network:
+        rows["explore"] = f"{command()} explore {shlex.quote(path)}"
     width = max(map(len, rows))
     lines = [f"{summary['task']}: {verdict or 'no verdict yet (not validated)'}"]
     lines += [f"  {name:{width}}  {text}" for name, text in rows.items()]

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import json
 import math
 import struct
 from collections.abc import Callable, Iterable
@@ -25,7 +26,7 @@ from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
 from tests.helpers.node import run_node
 
-SCRIPT = Path(__file__).parent / "run_engine.cjs"
+SCRIPT = f"require({json.dumps(str(Path(__file__).parent / 'run_engine.cjs'))})"
 TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=3)
 SPEC = TASK.spec
 BATCH = TASK.train_batch(0).expanded()

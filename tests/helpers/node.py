@@ -1,28 +1,24 @@
-"""Node.js scripts that tests run."""
+"""JavaScript in Node."""
 
 import json
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-def run_node(script: Path, value: object) -> Any:
-    """Run a script with a value as JSON on its standard input; return the value that it prints as JSON.
-
-    The test is skipped if Node.js is not installed.
+def run_node(script: str, data: object) -> Any:
+    """Return the JSON that a script prints; skip the test if Node is not installed.
 
     Args:
-        script: The script.
-        value: Anything that JSON can represent.
+        script: The text of the script. Its global ``data`` holds the data.
+        data: Values that JSON can represent.
     """
     node = shutil.which("node")
     if node is None:
-        pytest.skip("Node.js is not installed")
-    process = subprocess.run(
-        [node, str(script)], input=json.dumps(value), capture_output=True, text=True, timeout=300, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout)
+        pytest.skip("Node is not installed")
+    read = 'globalThis.data = JSON.parse(require("node:fs").readFileSync(0, "utf8"));\n'
+    result = subprocess.run([node, "-e", read + script], input=json.dumps(data), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)

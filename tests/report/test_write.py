@@ -41,6 +41,7 @@ def test_write_report_lists_missing_data_at_the_end(
     text = page.read_text()
     assert text.index("Yes.") < text.rindex("Missing data of these runs") < text.index("B: snapshots during training")
     assert "echo: 2 networks compared" in text
+    assert f"rnn-tasks explore {echo.folder} {echo.folder}" in text
     numbers = json.loads((page.parent / NUMBERS).read_text())
     assert numbers["one"] == {"n": 1}
     assert [run["summary"]["task"] for run in numbers["runs"]] == ["echo", "echo"]

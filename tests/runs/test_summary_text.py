@@ -41,8 +41,16 @@ def test_closing_lines_compare_metrics_with_baselines() -> None:
         "80,412 parameters",
         "lightning_logs/echo/version_0",
         "analyze lightning_logs/echo/version_0",
+        "explore lightning_logs/echo/version_0",
     ):
         assert piece in text
+
+
+def test_closing_lines_name_the_explorer_of_a_network_only(tmp_path: Path) -> None:
+    assert "explore" not in closing_lines(SUMMARY, tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/last.ckpt").touch()
+    assert closing_lines(SUMMARY, tmp_path).splitlines()[-1].startswith("  explore ")
 
 
 def test_closing_lines_do_not_need_metrics() -> None:
@@ -104,7 +112,7 @@ def test_closing_lines_say_solved_once_when_the_test_agrees() -> None:
 
 @pytest.mark.parametrize("name", ["my runs/echo", "x;id", "$(id)", "it's", "a`id`"])
 def test_commands_in_the_closing_lines_are_quoted(name: str) -> None:
-    for line in closing_lines({**SUMMARY, "example": "abc; id"}, Path(name)).splitlines()[-2:]:
+    for line in closing_lines({**SUMMARY, "example": "abc; id"}, Path(name)).splitlines()[-3:]:
         words = shlex.split(line)
         assert str(Path(name)) in words
         assert "id" not in words or words[-2:] == ["abc;", "id"]
@@ -121,7 +129,7 @@ def test_closing_lines_of_a_strange_summary_are_printable() -> None:
     summary = {**SUMMARY, "task": strange, "core": strange, "example": strange}
     summary |= {"baseline": {**TEXT["baseline"], "name": strange}, "metrics": TEXT["metrics"], "time_steps": 9}
     lines = closing_lines(summary, Path(strange)).split("\n")
-    assert len(lines) == len(closing_lines({**summary, "task": "a", "core": "b"}, Path("run")).splitlines()) == 9
+    assert len(lines) == len(closing_lines({**summary, "task": "a", "core": "b"}, Path("run")).splitlines()) == 10
     assert all(line.isprintable() for line in lines)
 
 

@@ -1,0 +1,1 @@
+"""The explorer: a page that runs a trained network in a browser."""

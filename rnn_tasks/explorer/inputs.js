@@ -1,0 +1,207 @@
+"use strict";
+/**
+ * What the page shows, as plain values: the symbols and targets of a typed text or of a stored sequence, and the state
+ * of the page as the fragment of its URL.
+ */
+const Inputs = (() => {
+    const NOT_SCORED = -100;
+    const MAX_STEPS = 1200;
+    const MAX_EDITS = 2000;
+
+    /**
+     * Return the symbols of a typed text with their targets.
+     *
+     * @param strings `task.strings` of the data.
+     * @param text The text.
+     * @param delay The delay; ignored by tasks without delays.
+     * @returns {symbols, targets (NOT_SCORED where unknown), memory (1 at the steps of the answer), condition, note}, or
+     *   {error} with one sentence.
+     */
+    function encode(strings, text, delay) {
+        const letters = Array.from(text);
+        if (!letters.length) return { error: "Type at least one letter." };
+        const symbols = [];
+        for (const letter of letters) {
+            const place = strings.letters.indexOf(letter);
+            if (place < 0 && strings.unknown === null) {
+                return { error: `“${letter}” is not a letter of this task. Letters: ${strings.letters.join("")}` };
+            }
+            symbols.push(place < 0 ? strings.unknown : strings.letter_symbols[place]);
+        }
+        const count = symbols.length;
+        const answer = strings.answers === "next" ? symbols.slice(1) : symbols.slice();
+        for (const [symbol, perDelay, perLetter, constant] of strings.cue) {
+            const repeats = perDelay * delay + perLetter * count + constant;
+            if (symbols.length + repeats > MAX_STEPS) break;
+            for (let i = 0; i < repeats; i += 1) symbols.push(symbol);
+        }
+        if (symbols.length > MAX_STEPS) return { error: `At most ${MAX_STEPS} steps fit on this page.` };
+        const start = strings.answers === "next" ? 0 : delay + strings.answer_per_letter * count;
+        const targets = symbols.map((_, step) =>
+            strings.answers && step >= start && step - start < answer.length ? answer[step - start] : NOT_SCORED,
+        );
+        const expected = strings.num_letters;
+        return {
+            symbols,
+            targets,
+            memory: targets.map((target) => Number(target !== NOT_SCORED)),
+            condition: strings.conditional ? delay : null,
+            note:
+                expected && expected !== count
+                    ? `Trained on strings of ${expected} letters; this one has ${count}.`
+                    : "",
+        };
+    }
+
+    /**
+     * Return a stored sequence in the form of `encode`.
+     *
+     * @param sequences The decoded sequences: {count, time, inputs, targets, memory, conditions}.
+     * @param index The number of the sequence.
+     */
+    function stored(sequences, index) {
+        const row = (values) => Array.from(values.subarray(index * sequences.time, (index + 1) * sequences.time));
+        return {
+            symbols: row(sequences.inputs),
+            targets: row(sequences.targets),
+            memory: row(sequences.memory),
+            condition: sequences.conditions ? sequences.conditions[index] : null,
+            note: "",
+        };
+    }
+
+    /** Return edits that change nothing. */
+    function noEdits() {
+        return { units: {}, gates: {}, connections: {}, scale: {}, noise: { level: 0, seed: 1 }, reset: [] };
+    }
+
+    /** Return edits without empty lists and factors of 1, which change nothing. */
+    function withoutRemains(edits) {
+        const kept = (values, keeps) => Object.fromEntries(Object.entries(values).filter(([, value]) => keeps(value)));
+        return {
+            ...edits,
+            connections: kept(edits.connections, (pairs) => pairs.length > 0),
+            scale: kept(edits.scale, (factor) => factor !== 1),
+        };
+    }
+
+    /** Return the number of changes that edits make. */
+    function countEdits(edits) {
+        const cuts = Object.values(edits.connections).reduce((sum, pairs) => sum + pairs.length, 0);
+        const named = [edits.units, edits.gates, edits.scale].reduce(
+            (sum, values) => sum + Object.keys(values).length,
+            0,
+        );
+        return named + cuts + Number(edits.noise.level > 0) + edits.reset.length;
+    }
+
+    /**
+     * Return the state of the page as the fragment of a URL, without what equals the defaults.
+     *
+     * @param view {text, delay, sequence, step, runs: [{...}]}, plain values only.
+     * @param defaults A view of the same form.
+     */
+    function toFragment(view, defaults) {
+        const values = new URLSearchParams();
+        const put = (name, value, standard) => {
+            if (JSON.stringify(value) !== JSON.stringify(standard)) values.set(name, JSON.stringify(value));
+        };
+        for (const name of ["text", "delay", "sequence", "step"]) put(name, view[name], defaults[name]);
+        view.runs.forEach((run, index) => {
+            for (const name of Object.keys(run)) put(`${index}.${name}`, run[name], defaults.runs[index][name]);
+        });
+        return values.toString();
+    }
+
+    /**
+     * Return the view of a fragment. A value that has another type than its default, or is out of bounds, is ignored: a
+     * fragment may come from a stranger.
+     *
+     * @param fragment The fragment, without the leading #.
+     * @param defaults The view of a page without fragment.
+     * @param limits {sequences, delay: [low, high], runs: [{moments, parts, blocks, unit, orders, gates, hidden, stateSize}]}.
+     */
+    function fromFragment(fragment, defaults, limits) {
+        const values = new URLSearchParams(fragment);
+        const read = (name) => {
+            try {
+                return values.has(name) ? JSON.parse(values.get(name)) : undefined;
+            } catch {
+                return undefined;
+            }
+        };
+        const whole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
+        const pick = (value, valid, standard) => (value !== undefined && valid(value) ? value : standard);
+        const text = (value) => typeof value === "string" && value.length <= MAX_STEPS;
+        return {
+            text: pick(read("text"), text, defaults.text),
+            delay: pick(read("delay"), (value) => whole(value, ...limits.delay), defaults.delay),
+            sequence: pick(
+                read("sequence"),
+                (value) => (value === null ? limits.canType : whole(value, 0, limits.sequences - 1)),
+                defaults.sequence,
+            ),
+            step: pick(read("step"), (value) => whole(value, 0, MAX_STEPS), defaults.step),
+            runs: defaults.runs.map((standard, index) => {
+                const limit = limits.runs[index];
+                const of = (name, valid) => pick(read(`${index}.${name}`), valid, standard[name]);
+                return {
+                    moment: of("moment", (value) => whole(value, 0, limit.moments - 1)),
+                    part: of("part", (value) => limit.parts.includes(value)),
+                    unit: of("unit", (value) => whole(value, 0, limit.units - 1)),
+                    order: of("order", (value) => limit.orders.includes(value)),
+                    lag: of("lag", (value) => whole(value, 0, MAX_STEPS)),
+                    group: of("group", (value) => typeof value === "string" && value.length <= 100),
+                    block: of("block", (value) => limit.blocks.includes(value)),
+                    edits: of("edits", (value) => validEdits(value, limit)),
+                };
+            }),
+        };
+    }
+
+    function validEdits(edits, limit) {
+        const number = (value) => typeof value === "number" && Number.isFinite(value);
+        const entries = (value) =>
+            value !== null &&
+            typeof value === "object" &&
+            !Array.isArray(value) &&
+            Object.keys(value).length <= MAX_EDITS
+                ? Object.entries(value)
+                : [[null, null]];
+        const index = (text, size) => /^\d{1,6}$/.test(text) && Number(text) < size;
+        const gate = (name) => {
+            const found = limit.gates.find((known) => name === known || name.startsWith(`${known}/`));
+            return found && (name === found || index(name.slice(found.length + 1), limit.hidden));
+        };
+        const pair = (value) =>
+            Array.isArray(value) &&
+            value.length === 2 &&
+            value.every((i) => Number.isInteger(i) && i >= 0 && i < limit.hidden);
+        return (
+            edits !== null &&
+            typeof edits === "object" &&
+            Object.keys(edits).sort().join() === Object.keys(noEdits()).sort().join() &&
+            entries(edits.units).every(([name, value]) => index(String(name), limit.stateSize) && number(value)) &&
+            entries(edits.gates).every(([name, value]) => gate(String(name)) && number(value)) &&
+            entries(edits.connections).every(
+                ([name, pairs]) =>
+                    limit.blocks.includes(name) &&
+                    Array.isArray(pairs) &&
+                    pairs.length <= MAX_EDITS &&
+                    pairs.every(pair),
+            ) &&
+            entries(edits.scale).every(([name, value]) => limit.blocks.includes(name) && number(value)) &&
+            entries(edits.noise).every(
+                ([name, value]) => ["level", "seed"].includes(name) && number(value) && value >= 0,
+            ) &&
+            Object.keys(edits.noise).length === 2 &&
+            Array.isArray(edits.reset) &&
+            edits.reset.length <= MAX_EDITS &&
+            edits.reset.every((step) => Number.isInteger(step) && step >= 0)
+        );
+    }
+
+    return { NOT_SCORED, MAX_STEPS, encode, stored, noEdits, withoutRemains, countEdits, toFragment, fromFragment };
+})();
+
+if (typeof module !== "undefined") module.exports = Inputs;

@@ -1,0 +1,89 @@
+"use strict";
+/** Slow measurements, as generators that can be run in slices: each `yield` is a place to pause. */
+const Measure = (() => {
+    const SLICE = 5;
+    const RANKED_SEQUENCES = 50;
+
+    /**
+     * Measure how an answer depends on the earlier inputs.
+     *
+     * @param network The network.
+     * @param input The input of `Inputs.encode` or `Inputs.stored`.
+     * @param edits The edits.
+     * @param step The step of the answer.
+     * @param symbol The symbol whose loss is measured.
+     * @param replacements The symbols that replace each input in turn.
+     * @yields After each exchanged step {gradient, changes: mean change of the loss in nats by exchanging each step (NaN:
+     *     not yet measured), predicted: the same by the gradient, symbol, replacements: the largest number of them, loss, isComplete}.
+     */
+    function* memory(network, input, edits, step, symbol, replacements) {
+        const sequence = Models.one(input);
+        const gradient = network.gradient(sequence, { edits }, step, symbol);
+        const others = (t) => replacements.filter((other) => other !== input.symbols[t]);
+        const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+        const found = {
+            gradient,
+            changes: new Float64Array(step + 1).fill(NaN),
+            predicted: gradient.symbols.map((slopes, t) =>
+                mean(others(t).map((other) => slopes[other] - slopes[input.symbols[t]])),
+            ),
+            symbol,
+            replacements: Math.max(...input.symbols.map((_, t) => others(t).length)),
+            loss: gradient.loss,
+            isComplete: false,
+        };
+        yield found;
+        for (let t = step; t >= 0; t -= 1) {
+            const { changes } = network.exchange(sequence, { edits }, step, symbol, others(t), t, t + 1);
+            found.changes[t] = mean(Array.from(changes[0]));
+            found.isComplete = t === 0;
+            yield found;
+        }
+    }
+
+    /**
+     * Count the right answers on the first stored sequences.
+     *
+     * @yields The share of the sequences that is done.
+     * @returns {answers, right, loss, scored, wrong}, see `score` of the engine.
+     */
+    function* score(network, sequences, edits, count = sequences.count) {
+        const total = { answers: 0, right: 0, loss: 0, scored: 0, wrong: [] };
+        for (let from = 0; from < count; from += SLICE) {
+            const part = network.score(sequences, { edits }, from, Math.min(count, from + SLICE));
+            for (const name of ["answers", "right", "loss", "scored"]) total[name] += part[name];
+            total.wrong.push(...part.wrong);
+            yield Math.min(1, (from + SLICE) / count);
+        }
+        return total;
+    }
+
+    /**
+     * Cut each unit of a part in turn, in the network without other edits.
+     *
+     * @yields The number of units that are done.
+     * @returns {layer, drops: the loss of accuracy by cutting each unit, sequences: number of sequences}.
+     */
+    function* ranking(model, network, part, sequences) {
+        const count = Math.min(sequences.count, RANKED_SEQUENCES);
+        const drops = new Float64Array(part.size);
+        const whole = yield* silent(score(network, sequences, Inputs.noEdits(), count));
+        for (let unit = 0; unit < part.size; unit += 1) {
+            const units = Object.fromEntries(Models.numbersOfUnit(model, part, unit).map((number) => [number, 0]));
+            const cut = yield* silent(score(network, sequences, { ...Inputs.noEdits(), units }, count), unit);
+            drops[unit] = (whole.right - cut.right) / whole.answers;
+        }
+        return { layer: part.layer, drops, sequences: count };
+    }
+
+    /** Run a generator, and yield a value of the caller at each of its pauses. */
+    function* silent(steps, value = 0) {
+        let step = steps.next();
+        for (; !step.done; step = steps.next()) yield value;
+        return step.value;
+    }
+
+    return { memory, score, ranking };
+})();
+
+if (typeof module !== "undefined") module.exports = Measure;

@@ -1,0 +1,250 @@
+"use strict";
+/** The runs of the page: live networks, and the recordings of layers that the page cannot run, behind one interface. */
+const Models = (() => {
+    const MAX_ROWS = 2000;
+    const MAX_PRODUCTS = 1.5e9;
+    const MAX_REPLACEMENTS = 8;
+
+    /**
+     * Decode the stored sequences.
+     *
+     * @returns {count, time, inputs, targets, memory, conditions}: flat integer arrays; null without sequences.
+     */
+    function openSequences(sequences) {
+        if (!sequences) return null;
+        const values = (array) => (array ? Engine.decode(array).data : null);
+        const [count, time] = sequences.inputs.shape;
+        return {
+            count,
+            time,
+            inputs: values(sequences.inputs),
+            targets: values(sequences.targets),
+            memory: values(sequences.memory),
+            conditions: values(sequences.conditions),
+        };
+    }
+
+    /**
+     * Return the model of a run.
+     *
+     * @param run The run.
+     * @param task The task.
+     * @returns {run, live, parts, moments, blocks, gates, hidden, network(moment), eigenvalues(moment), recording(index)}.
+     *   parts: [{name, layer, start, size, gate}]: the parts of the state, then the gates, which the page can show.
+     *   moments: [{label, weights, eigenvalues}]: the snapshots, then the trained network.
+     */
+    function open(run, task) {
+        const description = { ...run.network, num_symbols: task.input_symbols.length };
+        const trained = { label: "trained", weights: run.weights, eigenvalues: run.eigenvalues };
+        const moments = run.moments.map((moment) => ({ ...moment, label: `step ${moment.step}` })).concat([trained]);
+        const networks = new Map();
+        const network = (moment) => {
+            if (!networks.has(moment)) {
+                networks.set(moment, Engine.network(description, Engine.decodeAll(moments[moment].weights)));
+            }
+            return networks.get(moment);
+        };
+        let start = 0;
+        const parts = run.state_parts.map(([name, size]) => {
+            const layer = Number((/^layer (\d+)/.exec(name) || [0, 1])[1]) - 1;
+            start += size;
+            return { name, layer, start: start - size, size, gate: false };
+        });
+        const stateSize = start;
+        const gates = run.live ? network(moments.length - 1).gateNames : Object.keys(run.recordings.gates);
+        for (const name of gates) {
+            const layer = Number((/^layer(\d+)/.exec(name) || [0, 0])[1]);
+            const size = run.live ? run.network.layer.hidden_size : run.recordings.gates[name].shape[2];
+            parts.push({ name, layer, start: 0, size, gate: true });
+        }
+        const recordings = run.live ? null : openRecordings(run.recordings);
+        return {
+            run,
+            live: run.live,
+            parts,
+            stateSize,
+            moments,
+            gates,
+            blocks: Object.keys(run.eigenvalues),
+            hidden: Math.max(...parts.map((part) => part.size)),
+            network,
+            eigenvalues: (moment, block) => Engine.decode(moments[moment].eigenvalues[block]).data,
+            recording: (index) => recordings[index],
+            recordings: recordings ? recordings.length : 0,
+        };
+    }
+
+    function openRecordings(recordings) {
+        const steps = (array, sequence) => {
+            const [, time, size] = array.shape;
+            const start = sequence * time * size;
+            return Array.from({ length: time }, (_, t) =>
+                array.data.subarray(start + t * size, start + (t + 1) * size),
+            );
+        };
+        const states = Engine.decode(recordings.states);
+        const logits = Engine.decode(recordings.logits);
+        const gates = Engine.decodeAll(recordings.gates);
+        return Array.from({ length: states.shape[0] }, (_, sequence) => ({
+            states: steps(states, sequence),
+            logits: steps(logits, sequence),
+            gates: Object.fromEntries(Object.entries(gates).map(([name, array]) => [name, steps(array, sequence)])),
+        }));
+    }
+
+    /**
+     * Run a model on an input.
+     *
+     * @param model The model.
+     * @param input The input of `Inputs.encode` or `Inputs.stored`.
+     * @param sequence The number of the stored sequence, for recordings.
+     * @param options {moment, edits}.
+     * @returns {logits, states, gates}: a row of numbers for each step; gates by name.
+     */
+    function compute(model, input, sequence, { moment, edits }) {
+        if (!model.live) return model.recording(sequence);
+        return model.network(moment).run(one(input), { edits, record: true });
+    }
+
+    /** Return an input as a batch of one sequence. */
+    function one(input) {
+        return { inputs: [input.symbols], conditions: input.condition === null ? null : [input.condition] };
+    }
+
+    /** Return the rows of a part, one per step: views of the numbers of a result. */
+    function rowsOf(part, result) {
+        if (part.gate) return result.gates[part.name];
+        return result.states.map((state) => state.subarray(part.start, part.start + part.size));
+    }
+
+    /** Return the part with a name. */
+    function partOf(model, name) {
+        return model.parts.find((part) => part.name === name) || model.parts[0];
+    }
+
+    /**
+     * Return the numbers of the flat state that belong to a unit: its hidden state and, for an LSTM, its cell.
+     *
+     * @param part The part in which the unit was chosen.
+     * @param unit The index of the unit in the part.
+     */
+    function numbersOfUnit(model, part, unit) {
+        return model.parts
+            .filter((other) => !other.gate && other.layer === part.layer && other.size === part.size)
+            .map((other) => other.start + unit);
+    }
+
+    /**
+     * Return what a model does on the stored sequences, or on the shown input if there are none; without edits.
+     *
+     * @returns {results, symbols, conditions}: for each sequence the result of `compute`, its input symbols and its
+     *   condition (null without conditions).
+     */
+    function collect(model, moment, sequences, shown) {
+        if (!sequences) {
+            const result = compute(model, shown, null, { moment, edits: Inputs.noEdits() });
+            return { results: [result], symbols: [shown.symbols], conditions: [shown.condition] };
+        }
+        const most = Math.max(5, Math.floor(MAX_ROWS / sequences.time));
+        const count = Math.min(most, model.live ? sequences.count : model.recordings);
+        const inputs = Array.from({ length: count }, (_, index) => Inputs.stored(sequences, index));
+        const symbols = inputs.map((input) => input.symbols);
+        const conditions = inputs.map((input) => input.condition);
+        if (!model.live) return { results: inputs.map((_, index) => model.recording(index)), symbols, conditions };
+        const options = { inputs: symbols, conditions: sequences.conditions ? conditions : null };
+        const batch = model.network(moment).run(options, { record: true });
+        const split = (steps, index) =>
+            steps.map((step) => step.subarray((index * step.length) / count, ((index + 1) * step.length) / count));
+        const results = inputs.map((_, index) => ({
+            states: split(batch.states, index),
+            gates: Object.fromEntries(Object.entries(batch.gates).map(([name, steps]) => [name, split(steps, index)])),
+        }));
+        return { results, symbols, conditions };
+    }
+
+    /**
+     * Return the order in which the units of a part are shown.
+     *
+     * @param name `index`, `variance`, `symbol` (correlation ratio with the symbol `lag` steps earlier, or with whether
+     *   this symbol is one of `group`), `condition` (correlation ratio with the delay), `axis` (entry of the first
+     *   principal axis) or `cut` (loss of accuracy by cutting the unit).
+     * @param part The part.
+     * @param collected What `collect` returned.
+     * @param {lag, group} Steps, and the symbols of the group; an empty group: each symbol is a class.
+     * @param ranking {layer, drops}: the loss of accuracy by cutting each unit of a layer; null if it is unknown.
+     * @returns {order: indices of the units from top to bottom, values: the sorted quantity of each unit, or null}.
+     */
+    function orderOf(name, part, collected, { lag, group }, ranking) {
+        const indices = Array.from({ length: part.size }, (_, unit) => unit);
+        const values = orderValues(name, part, collected, lag, group, ranking);
+        return { order: values ? indices.sort((a, b) => values[b] - values[a] || a - b) : indices, values };
+    }
+
+    function orderValues(name, part, collected, lag, group, ranking) {
+        if (name === "index") return null;
+        if (name === "cut") return ranking && ranking.layer === part.layer ? ranking.drops : null;
+        const rows = collected.results.flatMap((result) => rowsOf(part, result));
+        if (name === "variance") return Statistics.variance(rows, part.size);
+        if (name === "axis") return Statistics.principalComponents(rows, part.size, 1).axes[0];
+        const classOf = (symbol) => (group.length ? Number(group.includes(symbol)) : symbol);
+        const classes = collected.symbols.flatMap((symbols, sequence) =>
+            symbols.map((_, step) => {
+                if (name === "condition") return collected.conditions[sequence];
+                return step < lag ? -1 : classOf(symbols[step - lag]);
+            }),
+        );
+        return Statistics.correlationRatio(rows, part.size, classes);
+    }
+
+    /**
+     * Return the accuracy of each group of answers.
+     *
+     * @param sequences The stored sequences.
+     * @param wrong [sequence, step, answer] of each wrong answer, as `score` of the engine returns them.
+     * @param groupOf Returns the group of (sequence, step): the right symbol, or the delay.
+     * @returns A map of accuracies by group.
+     */
+    function accuracyBy(sequences, wrong, groupOf) {
+        const answers = new Map();
+        const failures = new Map();
+        const count = (counts, group) => counts.set(group, (counts.get(group) || 0) + 1);
+        for (let i = 0; i < sequences.count * sequences.time; i += 1) {
+            if (sequences.memory[i] && sequences.targets[i] !== Inputs.NOT_SCORED) {
+                count(answers, groupOf(Math.floor(i / sequences.time), i % sequences.time));
+            }
+        }
+        for (const [sequence, step] of wrong) count(failures, groupOf(sequence, step));
+        return new Map(Array.from(answers, ([group, number]) => [group, 1 - (failures.get(group) || 0) / number]));
+    }
+
+    /**
+     * Return the symbols that replace each input in turn when the effect of an exchange is measured.
+     *
+     * @param task The task.
+     * @param products The multiplications of one step of the network, which bound the number of replacements.
+     * @param step The chosen step.
+     */
+    function replacements(task, products, step) {
+        const letters = task.strings ? task.strings.letter_symbols : task.input_symbols.map((_, symbol) => symbol);
+        const affordable = Math.floor(MAX_PRODUCTS / ((products * ((step + 2) * (step + 1))) / 2));
+        const count = Math.max(2, Math.min(MAX_REPLACEMENTS + 1, affordable, letters.length));
+        if (letters.length <= count) return letters;
+        return Array.from({ length: count }, (_, i) => letters[Math.round((i * (letters.length - 1)) / (count - 1))]);
+    }
+
+    return {
+        openSequences,
+        open,
+        compute,
+        one,
+        rowsOf,
+        partOf,
+        numbersOfUnit,
+        collect,
+        orderOf,
+        accuracyBy,
+        replacements,
+    };
+})();
+
+if (typeof module !== "undefined") module.exports = Models;

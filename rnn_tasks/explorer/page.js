@@ -1,0 +1,837 @@
+"use strict";
+/** The page: its state, its controls, and when which panel is drawn. */
+(() => {
+    const SLICE = 12;
+    const PLAY_INTERVAL = 300;
+    const CONTINUATION = 20;
+    const REDRAW_INTERVAL = 400;
+    const PANELS = ["answer", "state", "plane", "memory", "change"];
+    const { element, find, shown } = Shared;
+    const byId = (id) => document.getElementById(id);
+
+    const data = JSON.parse(byId("data").textContent);
+    const task = withCharacters(data.task);
+    const sequences = Models.openSequences(data.sequences);
+    const grammar = task.grammar ? Statistics.grammar(task.grammar) : null;
+    const models = data.runs.map((run) => Models.open(run, task));
+    const canType = task.strings !== null && models.every((model) => model.live) && !encodeExample().error;
+    const defaults = defaultView();
+    const collected = models.map(() => new Map());
+    const scores = models.map(() => new Map());
+    const rankings = models.map(() => new Map());
+    const results = models.map(() => ({ key: null, value: null }));
+    const memories = models.map(() => ({ key: null, value: null }));
+
+    let view = viewOfUrl();
+    let context = null;
+    let job = 0;
+    let timer = null;
+
+    /** Return the task with the characters of its symbols, for text. */
+    function withCharacters(values) {
+        const characters = values.input_symbols.slice();
+        if (values.strings)
+            values.strings.letter_symbols.forEach((symbol, i) => (characters[symbol] = values.strings.letters[i]));
+        return { ...values, input_characters: characters, output_characters: characters };
+    }
+
+    function defaultView() {
+        const strings = task.strings || { example: "", example_delay: 0 };
+        return {
+            text: strings.example,
+            delay: strings.example_delay,
+            sequence: canType ? null : 0,
+            step: firstScored(),
+            runs: models.map((model) => ({
+                moment: model.moments.length - 1,
+                part: model.parts[0].name,
+                unit: 0,
+                order: "index",
+                lag: 1,
+                group: "",
+                block: model.blocks[0] || "",
+                edits: Inputs.noEdits(),
+            })),
+        };
+    }
+
+    /** Return the first step with an answer of the input that the page shows first. */
+    function firstScored() {
+        const input = canType ? encodeExample() : Inputs.stored(sequences, 0);
+        return Math.max(0, input.memory.indexOf(1));
+    }
+
+    function encodeExample() {
+        return Inputs.encode(task.strings, task.strings.example, task.strings.example_delay);
+    }
+
+    /** Return the input that a view chooses; {error} if its text is not valid. */
+    function inputOf({ text, delay, sequence }) {
+        return sequence === null ? Inputs.encode(task.strings, text, delay) : Inputs.stored(sequences, sequence);
+    }
+
+    /** Return the view of the URL, with the default input if that of the URL is not valid. */
+    function viewOfUrl() {
+        const found = Inputs.fromFragment(location.hash.slice(1), defaults, limits());
+        const { text, delay, sequence } = defaults;
+        return inputOf(found).error ? { ...found, text, delay, sequence } : found;
+    }
+
+    /** Return the names of the orders of units that make sense for the task. */
+    function orders() {
+        return Object.keys(Panels.state.ORDERS).filter(
+            (name) => name !== "condition" || (sequences && sequences.conditions),
+        );
+    }
+
+    function limits() {
+        const strings = task.strings || { min_delay: 0, max_delay: 0 };
+        const stored = sequences ? sequences.count : 0;
+        return {
+            canType,
+            sequences: Math.min(stored, ...models.map((model) => (model.live ? stored : model.recordings))),
+            delay: [strings.min_delay, strings.max_delay],
+            runs: models.map((model) => ({
+                moments: model.moments.length,
+                parts: model.parts.map((part) => part.name),
+                units: model.hidden,
+                orders: orders(),
+                blocks: model.blocks,
+                gates: model.live ? model.gates : [],
+                hidden: model.hidden,
+                stateSize: model.live ? model.stateSize : 0,
+            })),
+        };
+    }
+
+    // Computing -----------------------------------------------------------------------------------------------------
+
+    /** Compute everything that the view determines, and draw it. Slow parts follow in the background. */
+    function update() {
+        const input = inputOf(view);
+        view.step = Math.min(view.step, input.symbols.length - 1);
+        const width = document.querySelector("main").clientWidth - 32;
+        const steps = input.symbols.length;
+        const head = width < 600 ? 56 : 84;
+        const perRun = width < 1000 ? width : width / 2 - 16;
+        const cell = Math.max(9, Math.min(22, Math.floor((perRun - head - 8) / steps)));
+        context = {
+            task,
+            input,
+            sequences,
+            grammar,
+            head,
+            cell,
+            view,
+            step: view.step,
+            actions: { setStep, choose, toggleConnection },
+            runs: models.map((model, index) => describe(model, index, input)),
+        };
+        draw();
+        runInSlices(background());
+    }
+
+    function describe(model, index, input) {
+        const own = view.runs[index];
+        const part = Models.partOf(model, own.part);
+        own.part = part.name;
+        own.unit = Math.min(own.unit, part.size - 1);
+        const key = JSON.stringify([input.symbols, input.condition, own.moment, own.edits]);
+        const result = remembered(results[index], key, () => Models.compute(model, input, view.sequence, own));
+        const known = collectedStates(model, index, own.moment, input);
+        const ranking = rankings[index].get(own.moment) || null;
+        return {
+            model,
+            part,
+            result,
+            ranking,
+            key,
+            letter: models.length > 1 ? "AB"[index] : "",
+            view: own,
+            collected: known,
+            order: remembered(known.order, JSON.stringify([own.order, part.name, own.lag, own.group, ranking]), () =>
+                Models.orderOf(own.order, part, known, { lag: own.lag, group: symbolsOf(own.group) }, ranking),
+            ),
+            memory: null,
+            score: {
+                trained: scores[index].get(scoreKey(own.moment, Inputs.noEdits())),
+                edited: scores[index].get(scoreKey(own.moment, own.edits)),
+            },
+        };
+    }
+
+    /** Return the input symbols of some letters. */
+    function symbolsOf(letters) {
+        return Array.from(letters, (letter) => task.input_characters.indexOf(letter)).filter((symbol) => symbol >= 0);
+    }
+
+    /** Return the value of a store {key, value}; compute it if the key has changed. */
+    function remembered(store, key, computeValue) {
+        if (store.key !== key) Object.assign(store, { value: computeValue(), key });
+        return store.value;
+    }
+
+    const scoreKey = (moment, edits) => `${moment} ${JSON.stringify(edits)}`;
+
+    /** Return the states on the stored sequences with their principal components; computed once per moment. */
+    function collectedStates(model, index, moment, input) {
+        const key = sequences ? moment : `${moment} ${JSON.stringify(input)}`;
+        if (!collected[index].has(key)) {
+            const found = Models.collect(model, moment, sequences, input);
+            const rows = found.results.flatMap((result) => result.states);
+            const components = Statistics.principalComponents(rows, model.stateSize, 2);
+            const every = Math.max(1, Math.floor(rows.length / 500));
+            const faint = rows.filter((_, i) => i % every === 0).map((row) => Statistics.project(row, components));
+            if (!sequences) collected[index].clear();
+            collected[index].set(key, { ...found, components, faint, order: { key: null, value: null } });
+        }
+        return collected[index].get(key);
+    }
+
+    /**
+     * Run a generator in slices, so that the page stays responsive. The next call ends it.
+     *
+     * @param steps The generator.
+     * @param onStop Is called if another call ends the generator.
+     */
+    function runInSlices(steps, onStop = () => {}) {
+        job += 1;
+        const mine = job;
+        const slice = () => {
+            if (mine !== job) {
+                onStop();
+                return;
+            }
+            const end = performance.now() + SLICE;
+            while (performance.now() < end) if (steps.next().done) return;
+            setTimeout(slice, 0);
+        };
+        setTimeout(slice, 0);
+    }
+
+    /** Measure what the panels of memory and of changes show, and draw it. */
+    function* background() {
+        for (const [index, run] of context.runs.entries()) if (run.model.live) yield* measureMemory(index, run);
+        if (!sequences) return;
+        for (const [index, run] of context.runs.entries()) if (run.model.live) yield* measureScores(index, run);
+    }
+
+    function* measureMemory(index, run) {
+        const { input, step } = context;
+        const { moment, edits } = run.view;
+        const symbol = Shared.answerSymbol(context, index, step);
+        const key = JSON.stringify([run.key, step, symbol]);
+        if (memories[index].key !== key) {
+            const replacements = Models.replacements(task, productsOf(run.model), step);
+            let drawn = -Infinity;
+            for (const found of Measure.memory(run.model.network(moment), input, edits, step, symbol, replacements)) {
+                run.memory = found;
+                if (performance.now() - drawn > REDRAW_INTERVAL) {
+                    drawRun("memory", index);
+                    drawn = performance.now();
+                }
+                yield;
+            }
+            memories[index] = { key, value: run.memory };
+        }
+        run.memory = memories[index].value;
+        drawRun("memory", index);
+        yield;
+    }
+
+    /** Return the multiplications of one step of a network. */
+    function productsOf(model) {
+        return Object.values(model.run.weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    }
+
+    function* measureScores(index, run) {
+        const progress = find(elementOf("change", index), "progress");
+        for (const name of ["trained", "edited"]) {
+            const edits = name === "edited" ? run.view.edits : Inputs.noEdits();
+            const key = scoreKey(run.view.moment, edits);
+            if (!scores[index].has(key)) {
+                const steps = Measure.score(run.model.network(run.view.moment), sequences, edits);
+                let step = steps.next();
+                for (; !step.done; step = steps.next()) {
+                    progress.textContent = `Measuring: ${Math.round(100 * step.value)} %`;
+                    yield;
+                }
+                scores[index].set(key, step.value);
+            }
+            progress.textContent = "";
+            run.score[name] = scores[index].get(key);
+            drawRun("change", index);
+        }
+    }
+
+    function* measureRanking(index) {
+        const { model, part } = context.runs[index];
+        const { moment } = view.runs[index];
+        const progress = find(elementOf("change", index), "rank-progress");
+        const steps = Measure.ranking(model, model.network(moment), part, sequences);
+        let step = steps.next();
+        for (; !step.done; step = steps.next()) {
+            progress.textContent = `${step.value} of ${part.size} units`;
+            yield;
+        }
+        rankings[index].set(moment, step.value);
+        progress.textContent = `Loss of accuracy on ${step.value.sequences} sequences:`;
+        view.runs[index].order = "cut";
+        update();
+    }
+
+    function startRanking(index) {
+        const progress = find(elementOf("change", index), "rank-progress");
+        runInSlices(measureRanking(index), () => (progress.textContent = "Stopped by another action."));
+    }
+
+    // Drawing -------------------------------------------------------------------------------------------------------
+
+    const elementOf = (panel, index) => byId(panel).querySelectorAll(".run")[index];
+
+    function drawRun(panel, index) {
+        Panels[panel].draw(context, index, elementOf(panel, index));
+    }
+
+    function draw() {
+        Panels.answer.drawShared(context, byId("time-line"), byId("loss"), byId("accuracy"));
+        models.forEach((_, index) => {
+            PANELS.forEach((panel) => drawRun(panel, index));
+            drawControls(index);
+        });
+        byId("step").max = context.input.symbols.length - 1;
+        byId("step").value = view.step;
+        byId("step-value").textContent = `${view.step} of ${context.input.symbols.length - 1}`;
+        byId("delay").value = view.delay;
+        byId("delay-value").textContent = view.sequence === null ? String(view.delay) : "–";
+        byId("delay").disabled = view.sequence !== null;
+        const isTyped = view.sequence === null;
+        if (document.activeElement !== byId("text") || !isTyped) byId("text").value = isTyped ? view.text : "";
+        byId("text").placeholder = isTyped ? "" : "type here instead of the stored sequence";
+        byId("sequence").value = view.sequence === null ? "" : String(view.sequence);
+        const edits = view.runs.reduce((sum, run) => sum + Inputs.countEdits(run.edits), 0);
+        byId("undo").disabled = edits === 0;
+        byId("message").textContent = context.input.note;
+        showStep();
+        rememberInUrl();
+    }
+
+    /** Show the values of the controls of a run, and the list of its edits. */
+    function drawControls(index) {
+        const run = context.runs[index];
+        const own = view.runs[index];
+        const stateElement = elementOf("state", index);
+        find(stateElement, "part").value = own.part;
+        find(stateElement, "order").value = own.order;
+        find(stateElement, "lag").value = own.lag;
+        for (const name of ["lag-field", "group-field"]) find(stateElement, name).hidden = own.order !== "symbol";
+        if (document.activeElement !== find(stateElement, "group")) find(stateElement, "group").value = own.group;
+        find(stateElement, "unit").value = own.unit;
+        find(stateElement, "unit").max = run.part.size - 1;
+        const slider = byId(`moment-${index}`);
+        if (slider) {
+            slider.value = own.moment;
+            byId(`moment-value-${index}`).textContent = run.model.moments[own.moment].label;
+        }
+        const changeElement = elementOf("change", index);
+        find(changeElement, "block").value = own.block;
+        find(changeElement, "scale").value = own.edits.scale[own.block] === undefined ? 1 : own.edits.scale[own.block];
+        find(changeElement, "noise").value = own.edits.noise.level;
+        find(changeElement, "edits").replaceChildren(...editButtons(index));
+        const ranking = find(changeElement, "ranking");
+        ranking.replaceChildren();
+        if (run.ranking) {
+            const top = Array.from(run.ranking.drops, (drop, unit) => ({ drop, unit }))
+                .sort((a, b) => b.drop - a.drop)
+                .slice(0, 8);
+            for (const { drop, unit } of top) {
+                const button = element("button", `unit ${unit}: −${shown(Math.max(0, drop))}`);
+                button.type = "button";
+                button.addEventListener("click", () => choose(index, unit, view.step));
+                ranking.append(button);
+            }
+        }
+    }
+
+    function editButtons(index) {
+        const own = view.runs[index];
+        const { edits } = own;
+        const buttons = [];
+        const add = (label, undo) => {
+            const item = element("li");
+            const button = element("button", `${label} ✕`);
+            button.type = "button";
+            button.addEventListener("click", () => edit(index, undo));
+            item.append(button);
+            buttons.push(item);
+        };
+        const names = unitNames(models[index]);
+        for (const [number, value] of Object.entries(edits.units)) {
+            add(`${names(Number(number))} held at ${shown(value)}`, (changed) => delete changed.units[number]);
+        }
+        for (const [name, value] of Object.entries(edits.gates)) {
+            add(`${name} held at ${shown(value)}`, (changed) => delete changed.gates[name]);
+        }
+        for (const [block, pairs] of Object.entries(edits.connections)) {
+            for (const [i, j] of pairs) {
+                add(`${block}: unit ${j} to unit ${i} cut`, (changed) => {
+                    changed.connections[block] = changed.connections[block].filter(([a, b]) => a !== i || b !== j);
+                });
+            }
+        }
+        for (const [block, factor] of Object.entries(edits.scale)) {
+            if (factor !== 1) add(`${block} times ${shown(factor)}`, (changed) => delete changed.scale[block]);
+        }
+        if (edits.noise.level > 0) add(`noise ${shown(edits.noise.level)}`, (changed) => (changed.noise.level = 0));
+        for (const step of edits.reset) {
+            add(
+                `reset before step ${step}`,
+                (changed) => (changed.reset = changed.reset.filter((other) => other !== step)),
+            );
+        }
+        return buttons.length ? buttons : [element("li", "none")];
+    }
+
+    /** Return a function that names a number of the flat state. */
+    function unitNames(model) {
+        return (number) => {
+            const part = model.parts.find((p) => !p.gate && number >= p.start && number < p.start + p.size);
+            return part ? `${part.name} ${number - part.start}` : `number ${number}`;
+        };
+    }
+
+    /** Scroll the time lines so that the chosen step is visible. */
+    function showStep() {
+        const left = context.head + context.cell * view.step;
+        for (const scroll of document.querySelectorAll(".scroll")) {
+            if (scroll.querySelector('[data-part="matrix"]')) continue;
+            const visible = scroll.clientWidth;
+            if (left < scroll.scrollLeft + context.head || left + context.cell > scroll.scrollLeft + visible) {
+                scroll.scrollLeft = Math.max(0, left - visible / 2);
+            }
+        }
+    }
+
+    function rememberInUrl() {
+        const fragment = Inputs.toFragment(view, defaults);
+        if (fragment !== location.hash.slice(1)) history.replaceState(null, "", `#${fragment}`);
+    }
+
+    // Actions -------------------------------------------------------------------------------------------------------
+
+    function setStep(step) {
+        view.step = Math.max(0, Math.min(step, context.input.symbols.length - 1));
+        update();
+    }
+
+    /** Show another input; if it is not valid, say why and keep the input. */
+    function chooseInput(change) {
+        const { error } = inputOf({ ...view, ...change });
+        if (error) {
+            byId("message").textContent = error;
+            return;
+        }
+        view = { ...view, ...change };
+        update();
+    }
+
+    function choose(index, unit, step) {
+        view.runs[index].unit = unit;
+        setStep(step);
+    }
+
+    /** Change the edits of a run by a function that changes a copy of them. */
+    function edit(index, apply) {
+        const changed = JSON.parse(JSON.stringify(view.runs[index].edits));
+        apply(changed);
+        view.runs[index].edits = Inputs.withoutRemains(changed);
+        update();
+    }
+
+    function toggleConnection(index, i, j) {
+        const { block } = view.runs[index];
+        edit(index, (changed) => {
+            const pairs = changed.connections[block] || [];
+            const others = pairs.filter(([a, b]) => a !== i || b !== j);
+            changed.connections[block] = others.length < pairs.length ? others : [...pairs, [i, j]];
+        });
+    }
+
+    /** Hold the chosen unit of a run at a value: a number, or a function of the number in the flat state. */
+    function holdUnit(index, valueOf) {
+        const { model, part, view: own } = context.runs[index];
+        edit(index, (changed) => {
+            for (const number of Models.numbersOfUnit(model, part, own.unit)) changed.units[number] = valueOf(number);
+        });
+    }
+
+    function meanOf(index, number) {
+        const rows = context.runs[index].collected.results.flatMap((result) => result.states);
+        return rows.reduce((sum, row) => sum + row[number], 0) / rows.length;
+    }
+
+    function play() {
+        if (timer !== null) {
+            clearInterval(timer);
+            timer = null;
+        } else {
+            if (view.step === context.input.symbols.length - 1) setStep(0);
+            timer = setInterval(() => {
+                setStep(view.step + 1);
+                if (view.step === context.input.symbols.length - 1) play();
+            }, PLAY_INTERVAL);
+        }
+        byId("play").textContent = timer === null ? "Play" : "Stop";
+    }
+
+    /** Let the first network continue the text; the random choices depend only on the text. */
+    function continueText() {
+        const temperature = Number(byId("temperature").value);
+        const own = view.runs[0];
+        const network = models[0].network(own.moment);
+        const random = Statistics.random(Array.from(view.text).length);
+        let { text } = view;
+        for (let i = 0; i < CONTINUATION; i += 1) {
+            const input = Inputs.encode(task.strings, text, view.delay);
+            if (input.error) break;
+            const { logits } = network.run(Models.one(input), { edits: own.edits });
+            const last = logits[logits.length - 1];
+            const symbol = temperature > 0 ? draw1(last, temperature, random()) : Shared.argmax(last);
+            const letter = task.strings.letters[task.strings.letter_symbols.indexOf(symbol)];
+            text += letter === undefined ? "?" : letter;
+        }
+        chooseInput({ text, sequence: null });
+    }
+
+    /** Draw a symbol from the odds of logits, divided by a temperature; `share` is a random number from 0 to 1. */
+    function draw1(logits, temperature, share) {
+        const odds = Engine.softmax(
+            logits.map((value) => value / temperature),
+            0,
+            logits.length,
+        );
+        let rest = share;
+        for (let symbol = 0; symbol < odds.length; symbol += 1) {
+            rest -= odds[symbol];
+            if (rest < 0) return symbol;
+        }
+        return odds.length - 1;
+    }
+
+    function copyLink() {
+        const field = byId("link");
+        field.hidden = false;
+        field.value = location.href;
+        field.select();
+        const done = () => (byId("message").textContent = "The link is copied. It opens this page as it is now.");
+        if (navigator.clipboard) navigator.clipboard.writeText(location.href).then(done, () => field.select());
+    }
+
+    function save(name, blob) {
+        const link = element("a");
+        link.href = URL.createObjectURL(blob);
+        link.download = name;
+        link.click();
+        setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    }
+
+    function savePicture(panel) {
+        const canvases = [];
+        let shownRun = null;
+        for (const canvas of Panels[panel].canvases(context, byId(panel))) {
+            const isHidden = canvas.isConnected && !canvas.getClientRects().length;
+            if (isHidden || !canvas.width || !canvas.height) continue;
+            const root = canvas.closest(".run");
+            if (models.length > 1 && root && root !== shownRun) {
+                canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
+                shownRun = root;
+            }
+            canvases.push(canvas);
+        }
+        const subtitle = `${task.name}: ${data.runs.map((run) => run.label).join(" and ")}; step ${view.step}`;
+        Charts.png(Panels[panel].title, canvases, subtitle).toBlob((blob) => save(`${panel}.png`, blob));
+    }
+
+    function saveNumbers(panel) {
+        const values = {
+            panel,
+            task: task.name,
+            input: context.input.symbols.map((symbol) => task.input_symbols[symbol]),
+            targets: context.input.targets.map((target) => (target < 0 ? null : task.output_symbols[target])),
+            condition: context.input.condition,
+            step: view.step,
+            link: location.hash,
+            runs: context.runs.map((run, index) => ({
+                name: run.model.run.name,
+                weights: run.model.moments[run.view.moment].label,
+                ...Panels[panel].numbers(context, index),
+            })),
+        };
+        save(`${panel}.json`, new Blob([JSON.stringify(values, null, 1)], { type: "application/json" }));
+    }
+
+    // Building ------------------------------------------------------------------------------------------------------
+
+    function fillSelect(select, options) {
+        select.replaceChildren(
+            ...options.map(([value, label]) => {
+                const option = element("option", label);
+                option.value = value;
+                return option;
+            }),
+        );
+    }
+
+    function buildHeader() {
+        byId("lead").textContent = data.runs.map((run) => run.label).join(" and ");
+        const rows = [["", ...data.runs.map((run) => run.label)]];
+        data.runs[0].facts.forEach(([name], i) =>
+            rows.push([name, ...data.runs.map((run) => (run.facts[i] || ["", ""])[1])]),
+        );
+        byId("facts").replaceChildren(
+            ...rows.map(([name, ...cells]) => {
+                const line = element("tr");
+                line.append(element("th", name), ...cells.map((cell) => element("td", cell)));
+                return line;
+            }),
+        );
+        const notes = data.runs.map(
+            (run) => (data.runs.length > 1 ? `${run.label}: ` : "") + (run.reason || precision(run.precision)),
+        );
+        if (data.sequences) notes.push(`Stored sequences: ${data.sequences.source}.`);
+        notes.push(
+            ...(data.missing || []),
+            `Written by rnn_tasks ${data.version}. The page asks nothing of any network.`,
+        );
+        byId("notes").replaceChildren(...notes.map((note) => element("li", note)));
+    }
+
+    function precision(values) {
+        if (!values) return "Weights are stored in 32 bits.";
+        const start = `Weights are stored in ${values.bits} bits.`;
+        if (!values.answers) return start;
+        if (values.largest_change === null) return start;
+        return (
+            `${start} On the stored sequences this changes ${values.changed} of ${values.answers} answers; ` +
+            `probabilities change by at most ${shown(values.largest_change)}.`
+        );
+    }
+
+    function buildControls() {
+        const { strings } = task;
+        byId("text-field").hidden = !canType;
+        byId("continue-field").hidden = !(canType && task.is_text);
+        byId("delay-field").hidden = !(canType && strings.min_delay < strings.max_delay);
+        const count = limits().sequences;
+        byId("sequence-field").hidden = !count;
+        if (!canType) byId("sequence-label").textContent = "Stored sequence";
+        const options = Array.from({ length: count }, (_, i) => [String(i), sequenceLabel(i)]);
+        fillSelect(byId("sequence"), canType ? [["", "none: as typed"], ...options] : options);
+        if (canType) {
+            byId("delay").min = strings.min_delay;
+            byId("delay").max = strings.max_delay;
+            byId("text").maxLength = Inputs.MAX_STEPS;
+        }
+        const on = (id, event, action) => byId(id).addEventListener(event, action);
+        on("controls", "submit", (event) => event.preventDefault());
+        on("text", "input", () => chooseInput({ text: byId("text").value, sequence: null }));
+        on("sequence", "change", () => {
+            chooseInput({ sequence: byId("sequence").value === "" ? null : Number(byId("sequence").value) });
+        });
+        on("delay", "input", () => chooseInput({ delay: Number(byId("delay").value) }));
+        on("step", "input", () => setStep(Number(byId("step").value)));
+        on("back", "click", () => setStep(view.step - 1));
+        on("forward", "click", () => setStep(view.step + 1));
+        on("play", "click", play);
+        on("continue", "click", continueText);
+        on("copy-link", "click", copyLink);
+        on("undo", "click", () => {
+            for (const run of view.runs) run.edits = Inputs.noEdits();
+            update();
+        });
+        models.forEach((model, index) => {
+            if (model.moments.length > 1) byId("moments").append(momentSlider(model, index));
+        });
+    }
+
+    function sequenceLabel(index) {
+        const input = Inputs.stored(sequences, index);
+        const letters = input.symbols
+            .slice(0, 24)
+            .map((symbol) => task.input_symbols[symbol])
+            .join("");
+        const delay = input.condition === null ? "" : `, delay ${input.condition}`;
+        return `${index}: ${letters}${input.symbols.length > 24 ? "…" : ""}${delay}`;
+    }
+
+    function momentSlider(model, index) {
+        const label = element("label", models.length > 1 ? `Training ${"AB"[index]} ` : "Training ");
+        const slider = element("input");
+        Object.assign(slider, { type: "range", min: 0, max: model.moments.length - 1, step: 1, id: `moment-${index}` });
+        slider.addEventListener("input", () => {
+            view.runs[index].moment = Number(slider.value);
+            update();
+        });
+        const value = element("output");
+        value.id = `moment-value-${index}`;
+        label.append(slider, value);
+        return label;
+    }
+
+    function buildPanels() {
+        for (const panel of PANELS) {
+            const section = byId(panel);
+            const head = element("div", "", "panel-head");
+            const tools = element("span");
+            for (const [label, action] of [
+                ["PNG", savePicture],
+                ["JSON", saveNumbers],
+            ]) {
+                const button = element("button", label);
+                button.type = "button";
+                button.title = label === "PNG" ? "Save this panel as a picture" : "Save the numbers of this panel";
+                button.addEventListener("click", () => action(panel));
+                tools.append(button);
+            }
+            const title = section.querySelector("h2");
+            section.prepend(head);
+            head.append(title, tools);
+            const template = byId(`${panel}-run`).content;
+            data.runs.forEach((run, index) => {
+                const copy = template.cloneNode(true).firstElementChild;
+                copy.querySelector("h3").textContent = data.runs.length > 1 ? run.label : "";
+                section.querySelector(".runs").append(copy);
+                if (!run.live) for (const part of copy.querySelectorAll('[data-part~="live"]')) part.hidden = true;
+                if (panel === "state") buildState(copy, index);
+                if (panel === "change") buildChange(copy, index);
+            });
+        }
+        const line = byId("time-line");
+        const dragTo = (event) => {
+            const cell = event.target.closest("td");
+            const isDragged = event.type === "pointerdown" || event.buttons & 1;
+            if (cell && isDragged && Number(cell.dataset.step) !== view.step) setStep(Number(cell.dataset.step));
+        };
+        line.addEventListener("pointerdown", dragTo);
+        line.addEventListener("pointerover", dragTo);
+    }
+
+    function buildState(root, index) {
+        const model = models[index];
+        const own = () => view.runs[index];
+        fillSelect(
+            find(root, "part"),
+            model.parts.map((part) => [part.name, part.name]),
+        );
+        fillSelect(
+            find(root, "order"),
+            orders().map((name) => [name, Panels.state.ORDERS[name]]),
+        );
+        find(root, "part").addEventListener("change", (event) => {
+            own().part = event.target.value;
+            update();
+        });
+        find(root, "order").addEventListener("change", (event) => {
+            own().order = event.target.value;
+            update();
+            if (own().order === "cut" && !context.runs[index].ranking && model.live && sequences) startRanking(index);
+        });
+        for (const name of ["lag", "unit"]) {
+            find(root, name).addEventListener("change", (event) => {
+                own()[name] = Math.max(0, Math.floor(Number(event.target.value)) || 0);
+                update();
+            });
+        }
+        find(root, "group").addEventListener("input", (event) => {
+            own().group = event.target.value;
+            update();
+        });
+        find(root, "cut").addEventListener("click", () => holdUnit(index, () => 0));
+        find(root, "mean").addEventListener("click", () => holdUnit(index, (number) => meanOf(index, number)));
+        find(root, "release").addEventListener("click", () => {
+            const { part } = context.runs[index];
+            edit(index, (changed) => {
+                for (const number of Models.numbersOfUnit(model, part, own().unit)) delete changed.units[number];
+            });
+        });
+        find(root, "map").addEventListener("keydown", (event) => {
+            const { order } = context.runs[index].order;
+            const move = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+            if (move === undefined) return;
+            event.preventDefault();
+            const row = Math.max(0, Math.min(order.length - 1, order.indexOf(own().unit) + move));
+            choose(index, order[row], view.step);
+        });
+    }
+
+    function buildChange(root, index) {
+        const model = models[index];
+        fillSelect(
+            find(root, "gate"),
+            model.gates.map((name) => [name, name]),
+        );
+        if (!model.gates.length) find(root, "gates-field").hidden = true;
+        fillSelect(
+            find(root, "block"),
+            model.blocks.map((name) => [name, name]),
+        );
+        find(root, "cut-connection").addEventListener("click", () => {
+            const [i, j] = ["to", "from"].map((name) => Number(find(root, name).value));
+            const size = model.network(view.runs[index].moment).hiddenSize;
+            if ([i, j].every((unit) => Number.isInteger(unit) && unit >= 0 && unit < size))
+                toggleConnection(index, i, j);
+        });
+        find(root, "rank").disabled = !model.live || !sequences;
+        find(root, "rank").addEventListener("click", () => startRanking(index));
+        find(root, "block").addEventListener("change", (event) => {
+            view.runs[index].block = event.target.value;
+            update();
+        });
+        find(root, "scale").addEventListener("input", (event) =>
+            edit(index, (changed) => (changed.scale[view.runs[index].block] = Number(event.target.value))),
+        );
+        find(root, "noise").addEventListener("input", (event) =>
+            edit(index, (changed) => (changed.noise.level = Number(event.target.value))),
+        );
+        find(root, "reset").addEventListener("click", () =>
+            edit(index, (changed) => {
+                if (!changed.reset.includes(view.step)) changed.reset.push(view.step);
+            }),
+        );
+        find(root, "hold-gate").addEventListener("click", () => {
+            const name = find(root, "gate").value;
+            const isWhole = find(root, "gate-units").value === "all";
+            const value = Number(find(root, "gate-value").value);
+            edit(index, (changed) => (changed.gates[isWhole ? name : `${name}/${view.runs[index].unit}`] = value));
+        });
+    }
+
+    function onKey(event) {
+        if (event.target.matches("input, select, textarea") || event.altKey || event.ctrlKey || event.metaKey) return;
+        const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+        if (steps === undefined || !context) return;
+        event.preventDefault();
+        setStep(Number.isFinite(steps) ? view.step + steps : steps < 0 ? 0 : Infinity);
+    }
+
+    function start() {
+        document.body.classList.toggle("one-run", data.runs.length === 1);
+        buildHeader();
+        buildControls();
+        buildPanels();
+        document.addEventListener("keydown", onKey);
+        window.addEventListener("hashchange", () => {
+            view = viewOfUrl();
+            update();
+        });
+        let resizing = null;
+        window.addEventListener("resize", () => {
+            clearTimeout(resizing);
+            resizing = setTimeout(update, 150);
+        });
+        window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", update);
+        update();
+    }
+
+    start();
+})();

@@ -1,0 +1,129 @@
+"use strict";
+/** The panel of what an answer depends on: gradients, and the measured effect of exchanged symbols. */
+Panels.memory = (() => {
+    const { DASHED, list, find, shown, fillLetters, lettersCanvas, visibleWidth, inputLetters, quoted, largest } =
+        Shared;
+
+    /** Return values per step, followed by gaps up to the end of the input. */
+    function padded(values, context) {
+        return context.input.symbols.map((_, step) => (step < values.length ? values[step] : NaN));
+    }
+
+    const memory = {
+        title: "What does it remember for this answer?",
+
+        draw(context, index, root) {
+            const run = context.runs[index];
+            const sentence = find(root, "sentence");
+            const canvases = [find(root, "exchange"), find(root, "gradient")];
+            root.classList.toggle("stale", !run.memory && run.model.live);
+            if (!run.memory) {
+                if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
+                return;
+            }
+            const { gradient, changes, symbol, replacements, loss, isComplete } = run.memory;
+            const letters = inputLetters(context).slice(0, context.step + 1);
+            const effect = Array.from(changes);
+            sentence.textContent =
+                `Answer at step ${context.step}: ${quoted(context.task.output_symbols[symbol])}, loss ${shown(loss)} nats. ` +
+                `Measured: mean change of this loss when a symbol is replaced by other letters in turn, at most ${replacements}` +
+                (isComplete ? "." : " (computing …).");
+            const titles = letters.map(
+                (_, t) => `step ${t}: gradient ${shown(gradient.inputs[t])}, measured ${shown(effect[t])} nats`,
+            );
+            const most = largest(gradient.inputs) || 1;
+            fillLetters(
+                find(root, "by-gradient"),
+                letters,
+                gradient.inputs.map((value) => -value),
+                most,
+                context.step,
+                titles,
+                context.actions.setStep,
+            );
+            const limit = largest(effect.filter(Number.isFinite)) || 1;
+            fillLetters(
+                find(root, "by-exchange"),
+                letters,
+                effect.map((value) => (Number.isFinite(value) ? value : 0)),
+                limit,
+                context.step,
+                titles,
+                context.actions.setStep,
+            );
+            Charts.lines(canvases[0], {
+                width: visibleWidth(canvases[0]),
+                height: 150,
+                selected: context.step,
+                columnWidth: context.cell,
+                left: context.head,
+                series: [
+                    { label: "measured", values: padded(effect, context), points: true },
+                    { label: "predicted by the gradient", values: padded(run.memory.predicted, context), dash: DASHED },
+                ],
+                horizontal: [{ value: 0 }],
+                yLabel: "change of loss (nats)",
+                xLabel: "exchanged step",
+            });
+            Charts.lines(canvases[1], {
+                width: visibleWidth(canvases[0]),
+                height: 150,
+                selected: context.step,
+                columnWidth: context.cell,
+                left: context.head,
+                series: [
+                    { label: "by the state", values: padded(gradient.states, context), points: true },
+                    { label: "by the input", values: padded(gradient.inputs, context), dash: DASHED },
+                ],
+                log: true,
+                yLabel: "gradient norm",
+                xLabel: "step",
+            });
+            canvases[0].setAttribute(
+                "aria-label",
+                "Measured change of the loss by the exchange of each earlier symbol",
+            );
+            canvases[1].setAttribute("aria-label", "Norm of the gradient of the loss by each earlier state and input");
+        },
+
+        numbers(context, index) {
+            const found = context.runs[index].memory;
+            if (!found) return null;
+            return {
+                answer: context.task.output_symbols[found.symbol],
+                loss: found.loss,
+                gradient_by_state: list(found.gradient.states),
+                gradient_by_input: list(found.gradient.inputs),
+                mean_change_of_loss_by_exchange: list(found.changes),
+                change_predicted_by_gradient: list(found.predicted),
+                replacements: found.replacements,
+            };
+        },
+
+        canvases(context, root) {
+            const letters = inputLetters(context).slice(0, context.step + 1);
+            const measured = context.runs.filter((run) => run.memory);
+            const rows = measured.flatMap(({ letter, memory: { gradient, changes } }) => {
+                const byGradient = gradient.inputs.map((value) => -value);
+                const byExchange = changes.map((value) => (Number.isFinite(value) ? value : 0));
+                return [
+                    {
+                        label: `${letter} gradient`.trim(),
+                        letters,
+                        values: byGradient,
+                        limit: largest(byGradient) || 1,
+                    },
+                    {
+                        label: `${letter} measured`.trim(),
+                        letters,
+                        values: byExchange,
+                        limit: largest(byExchange) || 1,
+                    },
+                ];
+            });
+            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
+        },
+    };
+
+    return memory;
+})();

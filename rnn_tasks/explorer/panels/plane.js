@@ -1,0 +1,50 @@
+"use strict";
+/** The panel of the trajectory of the state in two principal components. */
+Panels.plane = (() => {
+    const { list, find, shown, inputLetters, percent } = Shared;
+
+    function trajectory(run) {
+        const components = run.collected.components;
+        const path = run.result.states.map((row) => Statistics.project(row, components));
+        return { path, faint: run.collected.faint, components };
+    }
+
+    const plane = {
+        title: "Where does its state move?",
+
+        draw(context, index, root) {
+            const run = context.runs[index];
+            const canvas = find(root, "plane");
+            const { path, faint, components } = trajectory(run);
+            const width = Math.min(root.clientWidth, 560);
+            const letters = inputLetters(context);
+            Charts.scatter(canvas, {
+                width,
+                height: Math.min(width, 420),
+                points: path,
+                faint,
+                path: true,
+                selected: context.step,
+                labels: path.length <= 60 ? letters : [],
+                xLabel: `component 1 (${percent(components.shares[0])} of the variance)`,
+                yLabel: `component 2 (${percent(components.shares[1])})`,
+            });
+            const [x, y] = path[context.step];
+            find(root, "sentence").textContent =
+                `Step ${context.step}: ${shown(x)}, ${shown(y)}. Letters are the inputs.`;
+            canvas.setAttribute(
+                "aria-label",
+                `Path of the state over ${path.length} steps in two principal components`,
+            );
+        },
+
+        numbers(context, index) {
+            const { path, components } = trajectory(context.runs[index]);
+            return { path: path.map(list), shares_of_variance: list(components.shares) };
+        },
+
+        canvases: (context, root) => [...root.querySelectorAll("canvas")],
+    };
+
+    return plane;
+})();

@@ -1,0 +1,177 @@
+"use strict";
+/**
+ * What the panels of the page share. A panel has a `title`; `draw(context, index, element)`, which shows run `index` in
+ * an element; `numbers(context, index)`, which returns what is shown as plain values; and `canvases(context, element)`,
+ * the pictures to save. A panel keeps no state.
+ *
+ * context: {task, input, step, sequences, grammar, head, cell, view, actions, runs}; runs[index]: {model, view, part,
+ * result, collected, order, memory, score, ranking, letter}.
+ */
+const Panels = {};
+
+const Shared = (() => {
+    const DASHED = [5, 4];
+    const list = (values) =>
+        Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)) : null));
+    const element = (name, text = "", className = "") => {
+        const created = document.createElement(name);
+        created.textContent = text;
+        created.className = className;
+        return created;
+    };
+    const find = (root, name) => root.querySelector(`[data-part~="${name}"]`);
+
+    /** Return the printed form of a number; "–" if it is not known. */
+    const shown = (value) => Charts.formatNumber(value === undefined ? null : value);
+
+    /** Return the probabilities of the output symbols at a step. */
+    function probabilities(result, step) {
+        return Engine.softmax(result.logits[step], 0, result.logits[step].length);
+    }
+
+    /** Return the index of the largest number; the first one of equal numbers. */
+    function argmax(values) {
+        return values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
+    }
+
+    /** Return the symbol that counts as the answer at a step: the target, or the network's own answer without target. */
+    function answerSymbol(context, index, step) {
+        const target = context.input.targets[step];
+        return target === Inputs.NOT_SCORED ? argmax(context.runs[index].result.logits[step]) : target;
+    }
+
+    /** Give an element a number of children, made by `create` where they are missing; return them. */
+    function withChildren(root, count, create) {
+        while (root.children.length > count) root.lastElementChild.remove();
+        while (root.children.length < count) root.append(create());
+        return Array.from(root.children);
+    }
+
+    /** Set the text of an element; setting the same text again would take time. */
+    function setText(node, text) {
+        if (node.textContent !== text) node.textContent = text;
+    }
+
+    /** Fill an element with letters that can be clicked; values from -limit to limit are shown by their background. */
+    function fillLetters(root, letters, values, limit, selected, titles, onClick) {
+        const theme = Charts.theme();
+        const spans = withChildren(root, letters.length, () => element("span"));
+        spans.forEach((span, step) => {
+            setText(span, letters[step]);
+            span.classList.toggle("selected", step === selected);
+            span.style.background = Charts.colourScale(values[step], limit, theme);
+            span.style.color = Charts.inkOn(values[step], limit, theme);
+            span.title = titles[step];
+        });
+        root.onclick = (event) => {
+            const step = spans.indexOf(event.target);
+            if (step >= 0) onClick(step);
+        };
+    }
+
+    /**
+     * Return a canvas with rows of letters, for saving a text as a picture.
+     *
+     * @param context The context.
+     * @param rows [{label, letters, wrong: optional, values and limit: optional, shown as in `fillLetters`}].
+     */
+    function lettersCanvas(context, rows) {
+        const { head, cell } = context;
+        const canvas = document.createElement("canvas");
+        const theme = Charts.theme();
+        const ratio = Math.max(
+            1,
+            Math.min(window.devicePixelRatio || 1, 16000 / (head + cell * context.input.symbols.length)),
+        );
+        const width = head + cell * context.input.symbols.length;
+        canvas.width = Math.ceil(width * ratio);
+        canvas.height = Math.ceil(24 * rows.length * ratio);
+        canvas.style.width = `${width}px`;
+        canvas.style.height = `${24 * rows.length}px`;
+        const pen = canvas.getContext("2d");
+        pen.scale(ratio, ratio);
+        pen.textBaseline = "middle";
+        rows.forEach((row, number) => {
+            const middle = 24 * number + 12;
+            pen.fillStyle = theme.muted;
+            pen.textAlign = "left";
+            pen.font = "12px system-ui, sans-serif";
+            pen.fillText(row.label, 0, middle, head - 4);
+            pen.textAlign = "center";
+            row.letters.forEach((letter, step) => {
+                const left = head + cell * step;
+                const isWrong = row.wrong && row.wrong[step];
+                let ink = isWrong ? theme.wrong : theme.ink;
+                if (row.values) {
+                    pen.fillStyle = Charts.colourScale(row.values[step], row.limit, theme);
+                    pen.fillRect(left, 24 * number + 1, cell, 22);
+                    ink = Charts.inkOn(row.values[step], row.limit, theme);
+                }
+                pen.fillStyle = ink;
+                pen.font = `${isWrong ? "bold " : ""}${Math.min(14, cell)}px ui-monospace, monospace`;
+                pen.fillText(letter, left + cell / 2, middle);
+            });
+        });
+        return canvas;
+    }
+
+    /** Return a canvas with a line of text. */
+    function textCanvas(text) {
+        const canvas = document.createElement("canvas");
+        const pen = canvas.getContext("2d");
+        const font = "bold 14px system-ui, sans-serif";
+        pen.font = font;
+        const [width, height] = [Math.ceil(pen.measureText(text).width) + 2, 24];
+        const ratio = window.devicePixelRatio || 1;
+        Object.assign(canvas, { width: Math.ceil(width * ratio), height: height * ratio });
+        Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+        Object.assign(pen, { font, textBaseline: "middle", fillStyle: Charts.theme().ink });
+        pen.scale(ratio, ratio);
+        pen.fillText(text, 0, height / 2);
+        return canvas;
+    }
+
+    /** Return the width of the visible part of a scrolled chart. */
+    const visibleWidth = (canvas) => canvas.parentElement.clientWidth || 300;
+
+    const inputLetters = (context) => context.input.symbols.map((symbol) => context.task.input_symbols[symbol]);
+    const outputLetter = (context, symbol) =>
+        symbol === Inputs.NOT_SCORED ? " " : context.task.output_symbols[symbol];
+    const answersOf = (context, index) => context.runs[index].result.logits.map(argmax);
+
+    const quoted = (symbol) => `“${symbol}”`;
+
+    const largest = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+    /** Return the value that 98 % of the numbers do not exceed in size, so that one large unit does not hide the others. */
+    function robustLimit(values) {
+        const sizes = Float64Array.from(values, Math.abs).filter(Number.isFinite).sort();
+        return sizes[Math.floor(0.98 * (sizes.length - 1))] || largest(sizes) || 1;
+    }
+
+    const percent = (share) => `${Math.round(100 * share)} %`;
+
+    return {
+        DASHED,
+        list,
+        element,
+        find,
+        shown,
+        probabilities,
+        argmax,
+        answerSymbol,
+        withChildren,
+        setText,
+        fillLetters,
+        lettersCanvas,
+        textCanvas,
+        visibleWidth,
+        inputLetters,
+        outputLetter,
+        answersOf,
+        quoted,
+        largest,
+        robustLimit,
+        percent,
+    };
+})();

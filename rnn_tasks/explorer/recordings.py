@@ -1,0 +1,101 @@
+"""The traces of a network that a page cannot run: states, gates and answers on a few sequences."""
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from rnn_tasks.analysis.flow import evaluating, hidden_states, state_trajectory
+from rnn_tasks.analysis.gates import gate_activity
+from rnn_tasks.errors import UsageError, require
+from rnn_tasks.explorer.arrays import scaled
+from rnn_tasks.networks import Network
+from rnn_tasks.spec import Batch
+
+MAX_SEQUENCES = 20
+"""Largest number of recorded sequences."""
+
+MAX_BYTES = 1_500_000
+"""Approximate size of the traces in a page; fewer sequences are recorded if they are long."""
+
+
+class Recording(NamedTuple):
+    """The traces of a network.
+
+    Attributes:
+        parts: The name and the size of each part of the state.
+        outputs: First column and size of the outputs of the layer in the state; None if they are no part of it.
+        values: The traces as values of a page.
+        sequences: Number of recorded sequences.
+    """
+
+    parts: list[tuple[str, int]]
+    outputs: tuple[int, int] | None
+    values: dict[str, Any]
+    sequences: int
+
+
+def record(network: Network, batch: Batch) -> Recording:
+    """Record a network on the first sequences of a batch.
+
+    Args:
+        network: The network.
+        batch: The stored sequences.
+
+    Raises:
+        UsageError: A state or an answer is not finite.
+    """
+    first = batch.rows(0, 1)
+    step = first._replace(inputs=first.inputs[:, :1], targets=first.targets[:, :1], memory=None)
+    numbers = batch.inputs.shape[1] * sum(trace.numel() for trace in traces_of(network, step).values())
+    batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // (numbers * 2 * 4 // 3))))
+    traces = traces_of(network, batch)
+    require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
+    hidden, logits, states = traces.pop("hidden"), traces.pop("logits"), traces.pop("states", None)
+    values = {
+        "states": scaled(hidden if states is None else states),
+        "logits": scaled(logits),
+        "gates": {name: scaled(gate) for name, gate in traces.items()},
+    }
+    if states is None:
+        return Recording([("output", hidden.shape[-1])], (0, hidden.shape[-1]), values, len(batch.inputs))
+    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values, len(batch.inputs))
+
+
+def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
+    """Return the outputs of the layer, its states if they can be flattened, the logits and the gates at each step.
+
+    Args:
+        network: The network.
+        batch: The sequences.
+
+    Returns:
+        ``hidden``, ``states`` and ``logits``, then the gates by name, ``(batch, time, ...)`` each.
+    """
+    traces = {"hidden": hidden_states(network, batch)}
+    with suppress(UsageError):
+        traces["states"] = state_trajectory(network, batch)
+    with torch.no_grad(), evaluating(network):
+        traces["logits"] = network(batch.inputs, batch.condition)[0]
+    return traces | gate_activity(network, batch)
+
+
+def columns_of(hidden: Tensor, states: Tensor) -> tuple[int, int] | None:
+    """Return the first column and the number of the columns of the states that are the outputs of the layer.
+
+    Args:
+        hidden: The outputs of the layer, ``(batch, time, hidden_size)``.
+        states: The states, ``(batch, time, state_size)``.
+
+    Returns:
+        The last matching columns, as those of the last of several layers; None if the states do not hold the outputs.
+
+    Example:
+        >>> columns_of(torch.ones(1, 3, 2), torch.tensor([0.0, 0, 1, 1, 2, 2]).expand(1, 3, 6))
+        (2, 2)
+    """
+    size = hidden.shape[-1]
+    starts = range(0, states.shape[-1] - size + 1, size)
+    matching = [start for start in starts if torch.allclose(states[..., start : start + size], hidden, atol=1e-5)]
+    return (matching[-1], size) if matching else None

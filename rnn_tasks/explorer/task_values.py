@@ -1,0 +1,168 @@
+"""The task of a run as values of a page: symbols, strings, baseline, grammar."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rnn_tasks.explorer.sequences import Sequences, answers_are_letters
+from rnn_tasks.printable import printable
+from rnn_tasks.report.run_data import RunData
+from rnn_tasks.spec import Codec, TaskSpec
+from rnn_tasks.spec.vocabulary import UNPRINTABLE, Vocabulary, visible
+from rnn_tasks.tasks import ElmanGrammar, Task
+from rnn_tasks.texts.grammar import ELMAN
+
+EXAMPLE_CHARACTERS, EXAMPLE_LETTERS = 40, 20
+"""Length of the text, and usual length of the string, that a page shows first."""
+
+BLANK = "\N{MIDDLE DOT}"
+"""The printed form of a blank that is a space."""
+
+
+def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[str, Any]:
+    """Return the task of one or two runs as values of a page.
+
+    Args:
+        runs: The runs; the strings are those of the first one.
+        sequences: The stored sequences; None without any.
+    """
+    spec = runs[0].network.spec
+    task = next((run.task for run in runs if run.task is not None), None)
+    summary = next((run.summary for run in runs if run.summary.get("baseline")), {})
+    return {
+        "name": printable(runs[0].task_name),
+        "is_text": spec.vocabulary is not None,
+        "input_symbols": printed_symbols(spec, spec.input_size),
+        "output_symbols": printed_symbols(spec, spec.output_size),
+        "blank": spec.blank,
+        "num_conditions": spec.num_conditions,
+        "strings": string_values(spec, sequences),
+        "baseline": baseline_values(summary, task),
+        "grammar": grammar_values(task),
+    }
+
+
+def printed_symbols(spec: TaskSpec, size: int) -> list[str]:
+    """Return one printed character for each symbol; the numbers of the symbols for a task without strings.
+
+    Args:
+        spec: The sizes and strings of the task.
+        size: The number of symbols.
+    """
+    if spec.vocabulary is not None:
+        return [UNPRINTABLE, *map(visible, spec.vocabulary.characters)][:size]
+    if spec.codec is None:
+        return [str(number) for number in range(size)]
+    symbols = [visible(symbol) for symbol in spec.codec.symbols[:size]]
+    if spec.blank is not None and spec.blank < size and spec.codec.symbols[spec.blank] == " ":
+        symbols[spec.blank] = BLANK
+    return symbols
+
+
+def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any] | None:
+    """Return how typed strings become symbols; None for a task without strings.
+
+    Args:
+        spec: The sizes and strings of the task.
+        sequences: The stored sequences, which show whether the targets of typed strings are known; None without any.
+    """
+    if spec.vocabulary is not None:
+        characters = spec.vocabulary.characters
+        return {
+            "letters": list(characters),
+            "letter_symbols": list(range(1, len(characters) + 1)),
+            "unknown": 0,
+            "cue": [],
+            "answer_per_letter": 0,
+            "min_delay": 0,
+            "max_delay": 0,
+            "conditional": False,
+            "num_letters": 0,
+            "answers": "next",
+            "example": example_text(spec.vocabulary, sequences),
+            "example_delay": 0,
+        }
+    codec = spec.codec
+    if codec is None:
+        return None
+    delay = (codec.min_delay + codec.max_delay) // 2
+    return {
+        "letters": list(codec.letters),
+        "letter_symbols": [codec.index(letter) for letter in codec.letters],
+        "unknown": None,
+        "cue": [list(part) for part in codec.cue],
+        "answer_per_letter": codec.answer_per_letter,
+        "min_delay": codec.min_delay,
+        "max_delay": codec.max_delay,
+        "conditional": codec.conditional,
+        "num_letters": codec.num_letters,
+        "answers": "letters" if sequences is not None and answers_are_letters(codec, sequences.batch) else None,
+        "example": example_letters(codec, delay, sequences),
+        "example_delay": delay,
+    }
+
+
+def example_text(vocabulary: Vocabulary, sequences: Sequences | None) -> str:
+    """Return the text that a page shows first: the first words of the validation text, or the vocabulary's prefix.
+
+    Args:
+        vocabulary: The characters of the task.
+        sequences: Pieces of the validation text; None without any.
+    """
+    if sequences is not None:
+        symbols = sequences.batch.inputs[0].tolist()
+        text = vocabulary.decode(symbols) if all(symbols) else ""
+        words = text.lstrip() if text.startswith(" ") else text.partition(" ")[2]
+        if words:
+            return words[:EXAMPLE_CHARACTERS]
+    return vocabulary.prefix or vocabulary.characters[:1]
+
+
+def example_letters(codec: Codec, delay: int, sequences: Sequences | None) -> str:
+    """Return the string that a page shows first: the letters of the task in order, repeated as far as needed.
+
+    Args:
+        codec: The conversion of the task's strings to symbols.
+        delay: The delay that the page shows first; the string is longer, so that the answer is not empty.
+        sequences: The stored sequences, whose length the string has if it is at most 20; None without any.
+    """
+    longest = EXAMPLE_LETTERS if sequences is None else min(EXAMPLE_LETTERS, sequences.batch.inputs.shape[1])
+    size = codec.num_letters or max(longest, delay + 3)
+    return (codec.letters * size)[:size]
+
+
+def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, Any] | None:
+    """Return the baseline of the validation, from the summary of the run if it has one; None without both.
+
+    Args:
+        summary: The contents of summary.json.
+        task: The task, whose n-gram takes some seconds; None if it cannot be built.
+    """
+    stored = summary.get("baseline")
+    if stored:
+        stored = stored.get("val", stored)
+        return {
+            "loss": stored["loss"],
+            "accuracy": stored["accuracy"],
+            "name": stored.get("name", "chance"),
+            "floor": stored.get("floor"),
+        }
+    if task is None:
+        return None
+    baseline = task.baseline_on("val")
+    return {
+        "loss": baseline.loss,
+        "accuracy": baseline.accuracy,
+        "name": baseline.name,
+        "floor": baseline.floor,
+    }
+
+
+def grammar_values(task: Task | None) -> dict[str, Any] | None:
+    """Return the sentences of Elman's grammar and their probabilities; None for another task.
+
+    Args:
+        task: The task; None if it cannot be built.
+    """
+    if not isinstance(task, ElmanGrammar):
+        return None
+    return {"sentences": list(ELMAN.sentences), "probabilities": ELMAN.probabilities.tolist()}

@@ -1,0 +1,95 @@
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from rnn_tasks.analysis.flow import hidden_states, state_trajectory
+from rnn_tasks.cores import Core, Elman
+from rnn_tasks.explorer.live import is_live, network_values, state_parts, unknown_class
+from rnn_tasks.networks import TaggerNetwork
+from tests.helpers.explorer_runs import GENERATED_TASKS, LIVE_CORES, RECORDED_CORES, small_grammar, small_network
+
+TASK = GENERATED_TASKS["variable_delay_echo"]
+
+
+class Faster(Elman):
+    """A subclass, which may have other equations."""
+
+
+class OtherNetwork(TaggerNetwork):
+    """A network of a user, which may encode its inputs in another way."""
+
+
+@pytest.mark.parametrize("core", LIVE_CORES.values(), ids=LIVE_CORES.keys())
+def test_layers_of_the_package_are_live(core: Callable[[int], Core]) -> None:
+    assert is_live(small_network(TASK, core))
+
+
+@pytest.mark.parametrize("core", [*RECORDED_CORES.values(), partial(Faster, hidden_size=3)])
+def test_other_layers_are_not_live(core: Callable[[int], Core]) -> None:
+    network = small_network(TASK, core)
+    assert unknown_class(network) == type(network.core).__name__
+
+
+def test_network_of_another_class_is_not_live() -> None:
+    assert unknown_class(OtherNetwork(LIVE_CORES["Elman"], TASK.spec)) == "OtherNetwork"
+
+
+@pytest.mark.parametrize(
+    ("core", "kind", "gates", "activation", "reset", "layers"),
+    [
+        ("RNN with relu and two layers", "elman", ["hidden"], "relu", "after", 2),
+        ("Elman with sigmoid", "elman", ["hidden"], "sigmoid", "after", 1),
+        ("Elman with matrix_exp and two layers", "elman", ["hidden"], "tanh", "after", 2),
+        ("GRU with two layers", "gru", ["reset", "update", "new"], "tanh", "after", 2),
+        ("ScratchGRU before", "gru", ["reset", "update", "new"], "tanh", "before", 1),
+        ("ResetOnlyGRU", "gru", ["reset", "new"], "tanh", "before", 1),
+        ("UpdateOnlyGRU", "gru", ["update", "new"], "tanh", "after", 2),
+        ("LSTM with two layers", "lstm", ["input", "forget", "cell", "output"], "tanh", "after", 2),
+        ("ScratchLSTM", "lstm", ["input", "forget", "cell", "output"], "tanh", "after", 1),
+    ],
+)
+def test_network_values_describe_the_layer(
+    core: str, kind: str, gates: list[str], activation: str, reset: str, layers: int
+) -> None:
+    assert network_values(small_network(TASK, LIVE_CORES[core]))["layer"] == {
+        "kind": kind,
+        "gates": gates,
+        "activation": activation,
+        "reset": reset,
+        "num_layers": layers,
+        "input_size": TASK.spec.input_size + TASK.spec.num_conditions,
+        "hidden_size": 5,
+    }
+
+
+def test_network_values_describe_encoding_and_readout() -> None:
+    def encoding(**options: Any) -> tuple[Any, ...]:
+        values = network_values(small_network(TASK, **options))
+        parts = ("embedding_size", "condition_at_input", "conditional_readout")
+        return (*(values[name] for name in parts), values["layer"]["input_size"])
+
+    size, conditions = TASK.spec.input_size, TASK.spec.num_conditions
+    assert encoding() == (None, True, False, size + conditions)
+    assert encoding(condition_at="readout") == (None, False, True, size)
+    assert encoding(condition_at="both", embedding_size=3) == (3, True, True, 6)
+    values = network_values(small_network(small_grammar(), embedding_size=3))
+    assert (values["embedding_size"], values["condition_at_input"], values["conditional_readout"]) == (3, False, False)
+
+
+@pytest.mark.parametrize("core", LIVE_CORES.values(), ids=LIVE_CORES.keys())
+def test_state_parts_follow_the_flat_state(core: Callable[[int], Core]) -> None:
+    network = small_network(TASK, core)
+    batch = next(iter(TASK.val_dataloader())).rows(0, 4).expanded()
+    states, start, columns = state_trajectory(network, batch), 0, {}
+    for name, size in state_parts(network):
+        columns[name] = states[..., start : start + size]
+        start += size
+    assert start == states.shape[-1]
+    last = max(name for name in columns if name.endswith("hidden"))
+    torch.testing.assert_close(columns[last], hidden_states(network, batch))
+    assert [name for name in columns if name.endswith("cell")] == [
+        name.replace("hidden", "cell") for name in columns if name.endswith("hidden") and "LSTM" in str(network.core)
+    ]
