@@ -91,7 +91,10 @@ class Visit:
         return json.loads(self.saved(panel, "JSON").read_text(encoding="utf-8"))
 
     def saved(self, panel: str, button: Literal["PNG", "JSON"]) -> Path:
-        """Save a panel by its button; return the path of the file."""
+        """Save a panel by its button; return the path of the file.
+
+        Chromium refuses the eleventh file that a page saves in a short time, so a visit saves at most ten.
+        """
         with self.page.expect_download() as download:
             self.find(f"#{panel}").get_by_role("button", name=button, exact=True).click()
         assert download.value.suggested_filename == f"{panel}.{button.lower()}"
