@@ -14,7 +14,7 @@
     const sequences = Models.openSequences(data.sequences);
     const grammar = task.grammar ? Statistics.grammar(task.grammar) : null;
     const models = data.runs.map((run) => Models.open(run, task));
-    const canType = task.strings !== null && models.every((model) => model.live);
+    const canType = task.strings !== null && models.every((model) => model.live) && !encodeExample().error;
     const defaults = defaultView();
     const collected = models.map(() => new Map());
     const scores = models.map(() => new Map());
@@ -22,7 +22,7 @@
     const results = models.map(() => ({ key: null, value: null }));
     const memories = models.map(() => ({ key: null, value: null }));
 
-    let view = Inputs.fromFragment(location.hash.slice(1), defaults, limits());
+    let view = viewOfUrl();
     let context = null;
     let job = 0;
     let timer = null;
@@ -57,10 +57,24 @@
 
     /** Return the first step with an answer of the input that the page shows first. */
     function firstScored() {
-        const input = canType
-            ? Inputs.encode(task.strings, task.strings.example, task.strings.example_delay)
-            : Inputs.stored(sequences, 0);
-        return Math.max(0, (input.memory || []).indexOf(1));
+        const input = canType ? encodeExample() : Inputs.stored(sequences, 0);
+        return Math.max(0, input.memory.indexOf(1));
+    }
+
+    function encodeExample() {
+        return Inputs.encode(task.strings, task.strings.example, task.strings.example_delay);
+    }
+
+    /** Return the input that a view chooses; {error} if its text is not valid. */
+    function inputOf({ text, delay, sequence }) {
+        return sequence === null ? Inputs.encode(task.strings, text, delay) : Inputs.stored(sequences, sequence);
+    }
+
+    /** Return the view of the URL, with the default input if that of the URL is not valid. */
+    function viewOfUrl() {
+        const found = Inputs.fromFragment(location.hash.slice(1), defaults, limits());
+        const { text, delay, sequence } = defaults;
+        return inputOf(found).error ? { ...found, text, delay, sequence } : found;
     }
 
     /** Return the names of the orders of units that make sense for the task. */
@@ -94,19 +108,7 @@
 
     /** Compute everything that the view determines, and draw it. Slow parts follow in the background. */
     function update() {
-        const input =
-            view.sequence === null
-                ? Inputs.encode(task.strings, view.text, view.delay)
-                : Inputs.stored(sequences, view.sequence);
-        if (input.error && context) {
-            byId("message").textContent = input.error; // the page keeps showing the last input that was valid
-            return;
-        }
-        if (input.error) {
-            view = { ...view, text: defaults.text, delay: defaults.delay, sequence: defaults.sequence };
-            update();
-            return;
-        }
+        const input = inputOf(view);
         view.step = Math.min(view.step, input.symbols.length - 1);
         const width = document.querySelector("main").clientWidth - 32;
         const steps = input.symbols.length;
@@ -422,6 +424,17 @@
         update();
     }
 
+    /** Show another input; if it is not valid, say why and keep the input. */
+    function chooseInput(change) {
+        const { error } = inputOf({ ...view, ...change });
+        if (error) {
+            byId("message").textContent = error;
+            return;
+        }
+        view = { ...view, ...change };
+        update();
+    }
+
     function choose(index, unit, step) {
         view.runs[index].unit = unit;
         setStep(step);
@@ -487,9 +500,7 @@
             const letter = task.strings.letters[task.strings.letter_symbols.indexOf(symbol)];
             text += letter === undefined ? "?" : letter;
         }
-        view.text = text;
-        view.sequence = null;
-        update();
+        chooseInput({ text, sequence: null });
     }
 
     /** Draw a symbol from the odds of logits, divided by a temperature; `share` is a random number from 0 to 1. */
@@ -528,7 +539,8 @@
         const canvases = [];
         let shownRun = null;
         for (const canvas of Panels[panel].canvases(context, byId(panel))) {
-            if (canvas.hidden || !canvas.width) continue;
+            const isHidden = canvas.isConnected && !canvas.getClientRects().length;
+            if (isHidden || !canvas.width || !canvas.height) continue;
             const root = canvas.closest(".run");
             if (models.length > 1 && root && root !== shownRun) {
                 canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
@@ -622,19 +634,11 @@
         }
         const on = (id, event, action) => byId(id).addEventListener(event, action);
         on("controls", "submit", (event) => event.preventDefault());
-        on("text", "input", () => {
-            view.text = byId("text").value;
-            view.sequence = null;
-            update();
-        });
+        on("text", "input", () => chooseInput({ text: byId("text").value, sequence: null }));
         on("sequence", "change", () => {
-            view.sequence = byId("sequence").value === "" ? null : Number(byId("sequence").value);
-            update();
+            chooseInput({ sequence: byId("sequence").value === "" ? null : Number(byId("sequence").value) });
         });
-        on("delay", "input", () => {
-            view.delay = Number(byId("delay").value);
-            update();
-        });
+        on("delay", "input", () => chooseInput({ delay: Number(byId("delay").value) }));
         on("step", "input", () => setStep(Number(byId("step").value)));
         on("back", "click", () => setStep(view.step - 1));
         on("forward", "click", () => setStep(view.step + 1));
@@ -817,7 +821,7 @@
         buildPanels();
         document.addEventListener("keydown", onKey);
         window.addEventListener("hashchange", () => {
-            view = Inputs.fromFragment(location.hash.slice(1), defaults, limits());
+            view = viewOfUrl();
             update();
         });
         let resizing = null;

@@ -5,6 +5,8 @@ Panels.answer = (() => {
         DASHED,
         list,
         element,
+        setText,
+        withChildren,
         find,
         shown,
         probabilities,
@@ -83,26 +85,27 @@ Panels.answer = (() => {
     }
 
     function fillTimeLine(context, table) {
-        const { cell, head, input, step } = context;
+        const { cell, head: headWidth, input, step } = context;
         table.style.setProperty("--cell", `${cell}px`);
-        table.style.setProperty("--head", `${head}px`);
+        table.style.setProperty("--head", `${headWidth}px`);
         const every = Math.max(1, Math.ceil(30 / cell / 5) * 5);
         const numbers = input.symbols.map((_, t) => (t % every === 0 ? String(t) : ""));
         const rows = [{ label: "step", letters: numbers, className: "number" }, ...timeLineRows(context)];
-        const body = element("tbody");
-        for (const { label, letters, className, wrong = [] } of rows) {
-            const line = element("tr", "", className);
-            line.append(element("th", label));
-            letters.forEach((letter, t) => {
-                const td = element("td", letter);
+        const lines = withChildren(table.tBodies[0] || table.createTBody(), rows.length, () => element("tr"));
+        lines.forEach((line, index) => {
+            const { label, letters, className, wrong = [] } = rows[index];
+            line.className = className;
+            const [head, ...cells] = withChildren(line, letters.length + 1, () =>
+                element(line.children.length ? "td" : "th"),
+            );
+            setText(head, label);
+            cells.forEach((td, t) => {
+                setText(td, letters[t]);
                 td.classList.toggle("wrong", Boolean(wrong[t]));
                 td.classList.toggle("selected", t === step);
                 td.dataset.step = t;
-                line.append(td);
             });
-            body.append(line);
-        }
-        table.replaceChildren(body);
+        });
     }
 
     function drawLosses(context, canvas) {

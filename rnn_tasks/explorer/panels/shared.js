@@ -40,19 +40,33 @@ const Shared = (() => {
         return target === Inputs.NOT_SCORED ? argmax(context.runs[index].result.logits[step]) : target;
     }
 
+    /** Give an element a number of children, made by `create` where they are missing; return them. */
+    function withChildren(root, count, create) {
+        while (root.children.length > count) root.lastElementChild.remove();
+        while (root.children.length < count) root.append(create());
+        return Array.from(root.children);
+    }
+
+    /** Set the text of an element; setting the same text again would take time. */
+    function setText(node, text) {
+        if (node.textContent !== text) node.textContent = text;
+    }
+
     /** Fill an element with letters that can be clicked; values from -limit to limit are shown by their background. */
     function fillLetters(root, letters, values, limit, selected, titles, onClick) {
         const theme = Charts.theme();
-        root.replaceChildren(
-            ...letters.map((letter, step) => {
-                const span = element("span", letter, step === selected ? "selected" : "");
-                span.style.background = Charts.colourScale(values[step], limit, theme);
-                span.style.color = Charts.inkOn(values[step], limit, theme);
-                span.title = titles[step];
-                span.addEventListener("click", () => onClick(step));
-                return span;
-            }),
-        );
+        const spans = withChildren(root, letters.length, () => element("span"));
+        spans.forEach((span, step) => {
+            setText(span, letters[step]);
+            span.classList.toggle("selected", step === selected);
+            span.style.background = Charts.colourScale(values[step], limit, theme);
+            span.style.color = Charts.inkOn(values[step], limit, theme);
+            span.title = titles[step];
+        });
+        root.onclick = (event) => {
+            const step = spans.indexOf(event.target);
+            if (step >= 0) onClick(step);
+        };
     }
 
     /**
@@ -146,6 +160,8 @@ const Shared = (() => {
         probabilities,
         argmax,
         answerSymbol,
+        withChildren,
+        setText,
         fillLetters,
         lettersCanvas,
         textCanvas,
