@@ -138,7 +138,7 @@ def test_typed_text_is_answered_as_in_pytorch(name: str, browser: Browser, explo
                 assert numbers["input"] == printed(run.network.spec, batch.inputs[0])
                 assert numbers["runs"][index]["answers"] == symbols
                 shown = answer[index * len(symbols) : (index + 1) * len(symbols)]
-                if isinstance(run.network, TaggerNetwork):
+                if isinstance(run.network, TaggerNetwork) and batch.scored.any():
                     assert shown.replace("·", " ") == run.network.respond(text, delay)
                 else:
                     assert shown == "".join(symbols)
