@@ -1,25 +1,32 @@
 """Explorer pages in a browser: what they show and save, compared with PyTorch."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from rnn_tasks.analysis.flow import gradient_by_lag, state_trajectory
 from rnn_tasks.analysis.gates import gate_activity
+from rnn_tasks.cores import Elman
 from rnn_tasks.explorer.sequences import validation_sequences
+from rnn_tasks.explorer.write import page_of_runs
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.report.run_data import RunData, in_double_precision
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, visible
+from rnn_tasks.tasks import Copy
+from rnn_tasks.texts.grammar import ELMAN
 from tests.helpers.browser import PANELS, Visit, visit
 from tests.helpers.explorer_pages import LIVE, NAMES, ExplorerPage
+from tests.helpers.explorer_runs import small_run
 
 pytestmark = pytest.mark.slow
 
@@ -286,3 +293,27 @@ def test_panels_are_saved_as_pictures_and_numbers(name: str, browser: Browser, e
             assert [run["name"] for run in numbers["runs"]] == [
                 f"{run.task_name}/version_0" for run in explorer_page(name).runs
             ]
+
+
+def test_page_opens_when_the_example_is_too_long_to_type(browser: Browser, tmp_path: Path) -> None:
+    task = Copy("plain", num_symbols=3, alphabet_size=4, delay=1300, val_sequences=5)
+    run = small_run(task, TaggerNetwork(partial(Elman, hidden_size=3), task.spec))
+    (tmp_path / "page.html").write_text(page_of_runs([run]))
+    with visit(browser, tmp_path / "page.html") as opened:
+        assert len(opened.row("input")) == 1306
+        opened.find("#step").fill("0")
+        opened.settle()
+        opened.find("#text").fill("012")
+        expect(opened.find("#message")).to_have_text("At most 1200 steps fit on this page.")
+
+
+def test_losses_of_the_grammar_are_exact(browser: Browser, explorer_page: Pages) -> None:
+    text = ELMAN.corpus(3, seed=0)
+    with visit(browser, explorer_page("elman_grammar").file) as opened:
+        for possible, rest in [(text, ""), (text[:20], "xyz"), (f" {text}", "")]:
+            opened.find("#text").fill(possible + rest)
+            saved = array(opened.numbers("answer")["runs"][0]["exact_loss"])
+            count = len(possible) - 1  # the number of characters that are targets
+            np.testing.assert_allclose(saved[:count], -ELMAN.log_probabilities(possible)[1:], ROUNDED, 1e-9)
+            assert np.isnan(saved[count:]).all()
+            assert len(saved) == len(possible + rest)
