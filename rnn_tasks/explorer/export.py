@@ -222,13 +222,16 @@ def with_weights(
     moments = sum(moment_size(run.network) for run in watched)
     bits = 32 if sum(weights_size(run.network, 32) for run in live) + moments <= most_bytes else 16
     share = (most_bytes - sum(weights_size(run.network, bits) for run in live)) // max(1, len(watched))
-    values = list(data["runs"])
+    values, missing = list(data["runs"]), list(data["missing"])
     for index, run in enumerate(runs):
         if run in live:
             weights = stored_weights(run.network, bits)
+            moments_of_run = [] if run.snapshots is None else moment_values(run.snapshots, run.network, share)
             values[index] = values[index] | {
                 "weights": weights,
-                "moments": [] if run.snapshots is None else moment_values(run.snapshots, run.network, share),
+                "moments": moments_of_run,
                 "precision": precision_values(run.network, weights, batch, bits),
             }
-    return {**data, "runs": values}
+            if run.snapshots is not None and not moments_of_run:
+                missing.append(labelled(runs, run, "The snapshots of its training do not fit into this page."))
+    return {**data, "runs": values, "missing": missing}

@@ -32,10 +32,10 @@ const Inputs = (() => {
         const answer = strings.answers === "next" ? symbols.slice(1) : symbols.slice();
         for (const [symbol, perDelay, perLetter, constant] of strings.cue) {
             const repeats = perDelay * delay + perLetter * count + constant;
-            if (symbols.length + repeats > MAX_STEPS) break;
+            if (symbols.length + repeats > MAX_STEPS) return { error: `At most ${MAX_STEPS} steps can be typed.` };
             for (let i = 0; i < repeats; i += 1) symbols.push(symbol);
         }
-        if (symbols.length > MAX_STEPS) return { error: `At most ${MAX_STEPS} steps fit on this page.` };
+        if (symbols.length > MAX_STEPS) return { error: `At most ${MAX_STEPS} steps can be typed.` };
         const start = strings.answers === "next" ? 0 : delay + strings.answer_per_letter * count;
         const targets = symbols.map((_, step) =>
             strings.answers && step >= start && step - start < answer.length ? answer[step - start] : NOT_SCORED,
@@ -119,7 +119,7 @@ const Inputs = (() => {
      *
      * @param fragment The fragment, without the leading #.
      * @param defaults The view of a page without fragment.
-     * @param limits {sequences, delay: [low, high], runs: [{moments, parts, blocks, unit, orders, gates, hidden, stateSize}]}.
+     * @param limits {canType, steps, sequences, delay: [low, high], runs: [{moments, parts, blocks, unit, orders, gates, hidden, stateSize}]}.
      */
     function fromFragment(fragment, defaults, limits) {
         const values = new URLSearchParams(fragment);
@@ -141,7 +141,7 @@ const Inputs = (() => {
                 (value) => (value === null ? limits.canType : whole(value, 0, limits.sequences - 1)),
                 defaults.sequence,
             ),
-            step: pick(read("step"), (value) => whole(value, 0, MAX_STEPS), defaults.step),
+            step: pick(read("step"), (value) => whole(value, 0, limits.steps), defaults.step),
             runs: defaults.runs.map((standard, index) => {
                 const limit = limits.runs[index];
                 const of = (name, valid) => pick(read(`${index}.${name}`), valid, standard[name]);
@@ -150,7 +150,7 @@ const Inputs = (() => {
                     part: of("part", (value) => limit.parts.includes(value)),
                     unit: of("unit", (value) => whole(value, 0, limit.units - 1)),
                     order: of("order", (value) => limit.orders.includes(value)),
-                    lag: of("lag", (value) => whole(value, 0, MAX_STEPS)),
+                    lag: of("lag", (value) => whole(value, 0, limits.steps)),
                     group: of("group", (value) => typeof value === "string" && value.length <= 100),
                     block: of("block", (value) => limit.blocks.includes(value)),
                     edits: of("edits", (value) => validEdits(value, limit)),

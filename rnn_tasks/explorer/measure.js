@@ -3,6 +3,7 @@
 const Measure = (() => {
     const SLICE = 5;
     const RANKED_SEQUENCES = 50;
+    const MOST_EXCHANGED = 400;
 
     /**
      * Measure how an answer depends on the earlier inputs.
@@ -14,7 +15,7 @@ const Measure = (() => {
      * @param symbol The symbol whose loss is measured.
      * @param replacements The symbols that replace each input in turn.
      * @yields After each exchanged step {gradient, changes: mean change of the loss in nats by exchanging each step (NaN:
-     *     not yet measured), predicted: the same by the gradient, symbol, replacements: the largest number of them, loss, isComplete}.
+     *     not yet measured), predicted: the same by the gradient, symbol, replacements: the largest number of them, loss, first: the first exchanged step, isComplete}.
      */
     function* memory(network, input, edits, step, symbol, replacements) {
         const sequence = Models.one(input);
@@ -30,13 +31,14 @@ const Measure = (() => {
             symbol,
             replacements: Math.max(...input.symbols.map((_, t) => others(t).length)),
             loss: gradient.loss,
+            first: Math.max(0, step + 1 - MOST_EXCHANGED),
             isComplete: false,
         };
         yield found;
-        for (let t = step; t >= 0; t -= 1) {
+        for (let t = step; t >= found.first; t -= 1) {
             const { changes } = network.exchange(sequence, { edits }, step, symbol, others(t), t, t + 1);
             found.changes[t] = mean(Array.from(changes[0]));
-            found.isComplete = t === 0;
+            found.isComplete = t === found.first;
             yield found;
         }
     }

@@ -4,6 +4,7 @@
     const SLICE = 12;
     const PLAY_INTERVAL = 300;
     const CONTINUATION = 20;
+    const MAX_WIDTH = 15900; // browsers do not draw wider canvases
     const REDRAW_INTERVAL = 400;
     const PANELS = ["answer", "state", "plane", "memory", "change"];
     const { element, find, shown } = Shared;
@@ -89,6 +90,7 @@
         const stored = sequences ? sequences.count : 0;
         return {
             canType,
+            steps: Math.max(Inputs.MAX_STEPS, sequences ? sequences.time : 0),
             sequences: Math.min(stored, ...models.map((model) => (model.live ? stored : model.recordings))),
             delay: [strings.min_delay, strings.max_delay],
             runs: models.map((model) => ({
@@ -114,7 +116,8 @@
         const steps = input.symbols.length;
         const head = width < 600 ? 56 : 84;
         const perRun = width < 1000 ? width : width / 2 - 16;
-        const cell = Math.max(9, Math.min(22, Math.floor((perRun - head - 8) / steps)));
+        const fitting = Math.max(9, Math.min(22, Math.floor((perRun - head - 8) / steps)));
+        const cell = Math.min(fitting, (MAX_WIDTH - head) / steps);
         context = {
             task,
             input,
@@ -209,11 +212,19 @@
         setTimeout(slice, 0);
     }
 
-    /** Measure what the panels of memory and of changes show, and draw it. */
+    /** Measure what the panels of memory and of changes show, in turns, and draw it. */
     function* background() {
-        for (const [index, run] of context.runs.entries()) if (run.model.live) yield* measureMemory(index, run);
-        if (!sequences) return;
-        for (const [index, run] of context.runs.entries()) if (run.model.live) yield* measureScores(index, run);
+        const steps = [];
+        for (const [index, run] of context.runs.entries()) {
+            if (!run.model.live) continue;
+            if (sequences) steps.push(measureScores(index, run));
+            steps.push(measureMemory(index, run));
+        }
+        while (steps.length) {
+            const next = steps.shift();
+            if (!next.next().done) steps.push(next);
+            yield;
+        }
     }
 
     function* measureMemory(index, run) {

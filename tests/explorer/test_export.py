@@ -171,6 +171,13 @@ def test_weights_are_exact_only_if_a_moment_fits_too() -> None:
     assert bare["precision"]["bits"] == 32
 
 
+def test_snapshots_that_do_not_fit_are_mentioned() -> None:
+    network = small_network(TASK)
+    for most_bytes, mentioned in ((10**6, 0), (0, 1)):
+        missing = data_of(watched(network), most_bytes=most_bytes)["missing"]
+        assert sum(line == "The snapshots of its training do not fit into this page." for line in missing) == mentioned
+
+
 def test_two_networks_share_the_size() -> None:
     network = small_network(TASK)
     both = 2 * (weights_size(network, 32) + 3 * moment_size(network))

@@ -108,6 +108,12 @@ Panels.answer = (() => {
         });
     }
 
+    /** Return the name of the baseline; its loss is a mean that may include steps which need no memory. */
+    function baselineName({ task, sequences }) {
+        const isMean = sequences && sequences.targets.some((target, i) => target >= 0 && !sequences.memory[i]);
+        return isMean ? `${task.baseline.name}, mean over all steps` : task.baseline.name;
+    }
+
     function drawLosses(context, canvas) {
         const { baseline } = context.task;
         const series = context.runs.map((run, index) => ({
@@ -138,13 +144,13 @@ Panels.answer = (() => {
 
     /** Return how many answers to the input are right. */
     function rightAnswers(context) {
-        const scored = context.input.targets.filter((target) => target !== Inputs.NOT_SCORED).length;
-        if (!scored) return "The page does not know the right answers to this input.";
+        const counted = context.input.memory.filter(Boolean).length;
+        if (!counted) return "The page does not know the right answers to this input.";
         const texts = timeLineRows(context)
             .slice(2)
             .map(({ label, wrong }) => {
-                const count = wrong.filter(Boolean).length;
-                return `${label}: ${scored - count} of ${scored} right`;
+                const count = wrong.filter((isWrong, step) => isWrong && context.input.memory[step]).length;
+                return `${label}: ${counted - count} of ${counted} right`;
             });
         return `On this input: ${texts.join("; ")}.`;
     }
@@ -175,7 +181,7 @@ Panels.answer = (() => {
                     best === target
                         ? "That is right."
                         : `Right is ${quoted(task.output_symbols[target])} (${shown(shares[target])}).`,
-                    `Loss: ${shown(loss)} nats${task.baseline ? ` (${task.baseline.name}: ${shown(task.baseline.loss)})` : ""}.`,
+                    `Loss: ${shown(loss)} nats${task.baseline ? ` (${baselineName(context)}: ${shown(task.baseline.loss)})` : ""}.`,
                 );
             } else parts.push("This step is not scored.");
             find(root, "sentence").textContent = parts.join(" ");

@@ -21,12 +21,13 @@ Panels.memory = (() => {
                 if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
                 return;
             }
-            const { gradient, changes, symbol, replacements, loss, isComplete } = run.memory;
+            const { gradient, changes, symbol, replacements, loss, first, isComplete } = run.memory;
             const letters = inputLetters(context).slice(0, context.step + 1);
             const effect = Array.from(changes);
             sentence.textContent =
                 `Answer at step ${context.step}: ${quoted(context.task.output_symbols[symbol])}, loss ${shown(loss)} nats. ` +
                 `Measured: mean change of this loss when a symbol is replaced by other letters in turn, at most ${replacements}` +
+                (first ? `, from step ${first} on` : "") +
                 (isComplete ? "." : " (computing …).");
             const titles = letters.map(
                 (_, t) => `step ${t}: gradient ${shown(gradient.inputs[t])}, measured ${shown(effect[t])} nats`,
