@@ -60,6 +60,7 @@ DEFAULTS: dict[str, Any] = {
 
 LIMITS: dict[str, Any] = {
     "canType": True,
+    "steps": 1200,
     "sequences": 200,
     "delay": [1, 5],
     "runs": [
@@ -172,10 +173,10 @@ def test_invalid_texts_are_refused_with_a_reason() -> None:
     empty, unknown, long, longest = encoded(strings, [("", 2), ("0:", 2), ("0" * 600, 2), ("0" * 599, 2)])
     assert empty == {"error": "Type at least one letter."}
     assert unknown == {"error": "“:” is not a letter of this task. Letters: 0123"}
-    assert long == {"error": "At most 1200 steps fit on this page."}  # 600 letters, 2 blanks, 600 markers
+    assert long == {"error": "At most 1200 steps can be typed."}  # 600 letters, 2 blanks, 600 markers
     assert len(longest["symbols"]) == 1200
     [cue] = encoded(strings_of(Copy("recall", num_symbols=3, delay=1500)), [("012", 1500)])
-    assert cue == {"error": "At most 1200 steps fit on this page."}
+    assert cue == {"error": "At most 1200 steps can be typed."}
 
 
 def views() -> list[dict[str, Any]]:
