@@ -1,25 +1,32 @@
 """Explorer pages in a browser: what they show and save, compared with PyTorch."""
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from rnn_tasks.analysis.flow import gradient_by_lag, state_trajectory
 from rnn_tasks.analysis.gates import gate_activity
+from rnn_tasks.cores import Elman
 from rnn_tasks.explorer.sequences import validation_sequences
+from rnn_tasks.explorer.write import page_of_runs
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.report.run_data import RunData, in_double_precision
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, visible
+from rnn_tasks.tasks import Copy
+from rnn_tasks.texts.grammar import ELMAN
 from tests.helpers.browser import PANELS, Visit, visit
 from tests.helpers.explorer_pages import LIVE, NAMES, ExplorerPage
+from tests.helpers.explorer_runs import small_run
 
 pytestmark = pytest.mark.slow
 
@@ -101,9 +108,10 @@ def test_page_fits_into_narrow_and_wide_windows(name: str, browser: Browser, exp
         opened.find("#about summary").click()
         windows: list[tuple[int, Literal["light", "dark"]]] = [(1400, "light"), (1400, "dark"), (400, "dark")]
         for width, scheme in [*windows, (400, "light")]:
-            opened.page.set_viewport_size({"width": width, "height": 900})
-            opened.page.emulate_media(color_scheme=scheme)
-            opened.page.wait_for_timeout(200)  # the page draws when the size has not changed for a moment
+            opened.prefer(scheme)
+            if opened.width() != width:
+                opened.page.set_viewport_size({"width": width, "height": 900})
+                opened.page.wait_for_timeout(250)  # the page draws when the size has not changed for a moment
             opened.settle()
             assert opened.width() == width
         last = opened.find("#sequence option").last.get_attribute("value")
@@ -115,9 +123,9 @@ def test_page_fits_into_narrow_and_wide_windows(name: str, browser: Browser, exp
 def test_page_follows_the_colour_scheme(browser: Browser, explorer_page: Pages) -> None:
     with visit(browser, explorer_page("echo").file) as opened:
         light = opened.shown()
-        opened.page.emulate_media(color_scheme="dark")
+        opened.prefer("dark")
         dark = opened.shown()
-        opened.page.emulate_media(color_scheme="light")
+        opened.prefer("light")
         assert opened.shown() == light
     assert [picture for picture in dark["pictures"] if picture in light["pictures"]] == []
     assert dark | {"pictures": light["pictures"]} == light
@@ -138,7 +146,7 @@ def test_typed_text_is_answered_as_in_pytorch(name: str, browser: Browser, explo
                 assert numbers["input"] == printed(run.network.spec, batch.inputs[0])
                 assert numbers["runs"][index]["answers"] == symbols
                 shown = answer[index * len(symbols) : (index + 1) * len(symbols)]
-                if isinstance(run.network, TaggerNetwork):
+                if isinstance(run.network, TaggerNetwork) and batch.scored.any():
                     assert shown.replace("·", " ") == run.network.respond(text, delay)
                 else:
                     assert shown == "".join(symbols)
@@ -286,3 +294,26 @@ def test_panels_are_saved_as_pictures_and_numbers(name: str, browser: Browser, e
             assert [run["name"] for run in numbers["runs"]] == [
                 f"{run.task_name}/version_0" for run in explorer_page(name).runs
             ]
+
+
+def test_page_shows_sequences_that_are_too_long_to_type(browser: Browser, tmp_path: Path) -> None:
+    task = Copy("plain", num_symbols=3, alphabet_size=4, delay=1300, val_sequences=5)
+    run = small_run(task, TaggerNetwork(partial(Elman, hidden_size=3), task.spec))
+    (tmp_path / "page.html").write_text(page_of_runs([run]))
+    with visit(browser, tmp_path / "page.html") as opened:
+        expect(opened.find("#text")).to_be_hidden()
+        assert opened.row("input")[3:] == 1303 * "·"
+        opened.find("#step").fill("1304")
+        assert opened.numbers("answer")["step"] == 1304
+
+
+def test_losses_of_the_grammar_are_exact(browser: Browser, explorer_page: Pages) -> None:
+    text = ELMAN.corpus(3, seed=0)
+    with visit(browser, explorer_page("elman_grammar").file) as opened:
+        for possible, rest in [(text, ""), (text[:20], "xyz"), (f" {text}", "")]:
+            opened.find("#text").fill(possible + rest)
+            saved = array(opened.numbers("answer")["runs"][0]["exact_loss"])
+            count = len(possible) - 1  # the number of characters that are targets
+            np.testing.assert_allclose(saved[:count], -ELMAN.log_probabilities(possible)[1:], ROUNDED, 1e-9)
+            assert np.isnan(saved[count:]).all()
+            assert len(saved) == len(possible + rest)

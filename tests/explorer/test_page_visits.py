@@ -1,6 +1,7 @@
 """Visits of explorer pages: a reader types, steps, changes the networks, and shares what the page shows."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -26,8 +27,8 @@ Pages = Callable[[str], ExplorerPage]
 ROUNDED = 6e-6
 """Largest relative error of a saved number, which has six digits."""
 
-ROW_MARGIN, COLUMN_MARGIN = 6, 4
-"""Pixels around the cells of a heat map: above and below; to the left of a matrix."""
+ROW_HEIGHT = 14
+"""Pixels of a row in the map of a small network."""
 
 
 def without_unit(network: Network, unit: int) -> Network:
@@ -51,19 +52,18 @@ def at_snapshot(network: Network, snapshots: Snapshots, index: int) -> Network:
     return copy
 
 
-def score(run: RunData, network: Network) -> dict[str, Any]:
-    """Return answers, right answers and losses of a network on the sequences that the page stores."""
+def check_score(saved: dict[str, Any], run: RunData, network: Network) -> None:
+    """Compare saved numbers of answers, right answers and losses with those of a network on the stored sequences."""
     assert run.task is not None
     batch = validation_sequences(run.task).batch
     with torch.no_grad():
         logits = network(batch.inputs, batch.condition)[0]
     counted = batch.scored if batch.memory is None else batch.memory
-    return {
-        "answers": int(counted.sum()),
-        "right": int((logits.argmax(-1) == batch.targets)[counted].sum()),
-        "loss": pytest.approx(float(cross_entropy(logits.mT, batch.targets, reduction="sum")), rel=ROUNDED),
-        "scored": int(batch.scored.sum()),
-    }
+    right = int((logits.argmax(-1) == batch.targets)[counted].sum())
+    assert (saved["right"], saved["answers"]) == (right, int(counted.sum()))
+    loss = float(cross_entropy(logits.mT, batch.targets, reduction="sum"))
+    assert saved["loss"] == pytest.approx(loss, rel=ROUNDED)
+    assert saved["scored"] == int(batch.scored.sum())
 
 
 def states_of(network: Network, symbols: Tensor, condition: int | None = None) -> Tensor:
@@ -80,17 +80,18 @@ def saved_states(opened: Visit, run: int = 0) -> np.ndarray:
 
 
 def click_map(opened: Visit, unit: int, step: int, run: int = 0) -> None:
-    """Click the cell of a unit and a step in the map of the state."""
-    units = int(opened.part("state", "unit", run).get_attribute("max") or 0) + 1
-    canvas = opened.part("state", "map", run)
+    """Click the cell of a unit and a step in the map of the state, in its order by index."""
+    canvas, chosen = opened.part("state", "map", run), opened.part("state", "unit", run)
     box, table = canvas.bounding_box(), opened.find("#time-line").bounding_box()
     cell = opened.find("#time-line tr.input td").nth(step).bounding_box()
     assert box is not None
     assert cell is not None
     assert table is not None
-    height = (box["height"] - 2 * ROW_MARGIN) / units
-    x = cell["x"] - table["x"] + cell["width"] / 2
-    canvas.click(position={"x": x, "y": ROW_MARGIN + (unit + 0.5) * height})
+    x, middle = cell["x"] - table["x"] + cell["width"] / 2, box["height"] / 2
+    canvas.click(position={"x": x, "y": middle})
+    rows = unit - int(chosen.input_value())
+    canvas.click(position={"x": x, "y": middle + rows * ROW_HEIGHT})
+    expect(chosen).to_have_value(str(unit))
 
 
 def edits(opened: Visit, run: int = 0) -> list[str]:
@@ -98,10 +99,10 @@ def edits(opened: Visit, run: int = 0) -> list[str]:
     return [text.removesuffix(" ✕") for text in opened.part("change", "edits", run).locator("li").all_inner_texts()]
 
 
-def all_numbers(opened: Visit) -> dict[str, Any]:
-    """Return the saved numbers of all panels."""
+def numbers_of(opened: Visit, panels: Sequence[str] = PANELS) -> dict[str, Any]:
+    """Return the saved numbers of panels."""
     opened.settle()
-    return {panel: opened.numbers(panel) for panel in PANELS}
+    return {panel: opened.numbers(panel) for panel in panels}
 
 
 def press(opened: Visit, *keys: str) -> None:
@@ -134,7 +135,6 @@ def test_visit_of_a_network_with_snapshots(browser: Browser, explorer_page: Page
 
         click_map(opened, unit, step=5)
         expect(opened.find("#step-value")).to_have_text("5 of 11")
-        expect(opened.part("state", "unit")).to_have_value(str(unit))
         before = opened.shown()
         assert edits(opened) == ["none"]
         expect(opened.find("#undo")).to_be_disabled()
@@ -143,8 +143,8 @@ def test_visit_of_a_network_with_snapshots(browser: Browser, explorer_page: Page
         opened.settle()
         assert edits(opened) == [f"layer 1 hidden {unit} held at 0", f"layer 1 cell {unit} held at 0"]
         scores = opened.numbers("change")["runs"][0]["score"]
-        assert scores["trained"] | score(run, run.network) == scores["trained"]
-        assert scores["edited"] | score(run, without_unit(run.network, unit)) == scores["edited"]
+        check_score(scores["trained"], run, run.network)
+        check_score(scores["edited"], run, without_unit(run.network, unit))
         assert scores["edited"]["loss"] != pytest.approx(scores["trained"]["loss"])
         assert "With the changes: accuracy" in opened.part("change", "score").inner_text()
         expected = states_of(without_unit(run.network, unit), symbols_of(run, text))
@@ -159,7 +159,7 @@ def test_visit_of_a_network_with_snapshots(browser: Browser, explorer_page: Page
             expected = states_of(network, symbols_of(run, text))
             np.testing.assert_allclose(saved_states(opened), expected, atol=1e-3)  # snapshots have 16 bits
 
-        linked, numbers = opened.shown(), all_numbers(opened)
+        linked, numbers = opened.shown(), numbers_of(opened)
         opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         opened.find("#copy-link").click()
         expect(opened.find("#link")).to_have_value(opened.page.url)
@@ -167,7 +167,7 @@ def test_visit_of_a_network_with_snapshots(browser: Browser, explorer_page: Page
         assert opened.page.evaluate("() => navigator.clipboard.readText()") == opened.page.url
         with visit(browser, page.file, linked["fragment"]) as reopened:
             assert reopened.shown() == linked
-            assert all_numbers(reopened) == numbers
+            assert numbers_of(reopened) == numbers
 
         opened.find("#moment-0").fill(str(len(steps)))
         opened.find("#undo").click()
@@ -180,27 +180,26 @@ def test_visit_of_two_networks(browser: Browser, explorer_page: Pages) -> None:
         opened.find("#text").fill("310")
         opened.find("#delay").fill("2")
         opened.find("#step").fill("6")
-        before, numbers = opened.shown(), all_numbers(opened)
+        before, numbers = opened.shown(), numbers_of(opened, PANELS[:4])
         for index, run in enumerate(page.runs):
             expected = states_of(in_double_precision(run.network), symbols_of_copy(run, "310", 2))
-            np.testing.assert_allclose(saved_states(opened, index), expected, ROUNDED)
+            np.testing.assert_allclose(numbers["state"]["runs"][index]["values"], expected, ROUNDED)
             click_map(opened, unit=5 + index, step=6, run=index)
-            expect(opened.part("state", "unit", index)).to_have_value(str(5 + index))
 
         opened.part("state", "cut", 1).click()
         opened.settle()
         assert (edits(opened, 0), edits(opened, 1)) == (["none"], ["layer 1 hidden 6 held at 0"])
-        changed = all_numbers(opened)
-        assert changed["change"]["runs"][0] == numbers["change"]["runs"][0]
+        changed = numbers_of(opened)
+        check_score(changed["change"]["runs"][0]["score"]["edited"], page.runs[0], page.runs[0].network)
         assert changed["memory"]["runs"][0] == numbers["memory"]["runs"][0]
-        second = changed["change"]["runs"][1]["score"]
-        assert second["edited"] | score(page.runs[1], without_unit(page.runs[1].network, 6)) == second["edited"]
+        second = without_unit(page.runs[1].network, 6)
+        check_score(changed["change"]["runs"][1]["score"]["edited"], page.runs[1], second)
         assert changed["answer"]["runs"][1]["loss"] != numbers["answer"]["runs"][1]["loss"]
 
         linked = opened.shown()
         with visit(browser, page.file, linked["fragment"]) as reopened:
             assert reopened.shown() == linked
-            assert all_numbers(reopened) == changed
+            assert numbers_of(reopened) == changed
 
         opened.find("#undo").click()
         for index in range(2):
@@ -269,12 +268,12 @@ def test_changes_act_as_in_pytorch(browser: Browser, explorer_page: Pages) -> No
         opened.part("change", "cut-connection").click()
         check("weight_hh_l0: unit 7 to unit 3 cut", changed(lambda weight: weight[3, 7].zero_()))
 
-        matrix = opened.part("change", "matrix")
-        size = matrix.bounding_box()
-        assert size is not None
-        cell = (size["height"] - 2 * ROW_MARGIN) / 12
-        matrix.click(position={"x": COLUMN_MARGIN + 2.5 * cell, "y": ROW_MARGIN + 9.5 * cell})
-        check("weight_hh_l0: unit 2 to unit 9 cut", changed(lambda weight: weight[9, 2].zero_()))
+        opened.part("change", "matrix").click(position={"x": 90, "y": 110})
+        [label] = edits(opened)
+        found = re.fullmatch(r"weight_hh_l0: unit (\d+) to unit (\d+) cut", label)
+        assert found is not None
+        column, row = map(int, found.groups())
+        check(label, changed(lambda weight: weight[row, column].zero_()))
 
         opened.part("change", "reset").click()
         network = in_double_precision(run.network)
@@ -401,6 +400,7 @@ def test_page_is_used_by_keyboard_alone(browser: Browser, explorer_page: Pages) 
 
 def test_step_is_chosen_by_dragging(browser: Browser, explorer_page: Pages) -> None:
     with visit(browser, explorer_page("echo").file) as opened:
+        opened.find("#text").fill("abcdabc")
         cells = opened.find("#time-line tr.input td")
         chosen = opened.find("#step-value")
         cells.nth(1).hover()
@@ -416,6 +416,7 @@ def test_step_is_chosen_by_dragging(browser: Browser, explorer_page: Pages) -> N
 
 def test_play_shows_one_step_after_the_other(browser: Browser, explorer_page: Pages) -> None:
     with visit(browser, explorer_page("echo").file) as opened:
+        opened.find("#text").fill("abcdabc")
         opened.find("#step").fill("4")
         opened.find("#play").click()
         expect(opened.find("#play")).to_have_text("Stop")

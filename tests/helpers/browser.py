@@ -28,6 +28,8 @@ OPTIONS = (
 TIMEOUT = 20_000
 """Milliseconds that a page has for an action, on a busy machine."""
 
+expect.set_options(timeout=TIMEOUT)
+
 PENDING = re.compile("[…:]$")
 """The end of the sentence about the accuracy, until the accuracy is known."""
 
@@ -78,9 +80,9 @@ class Visit:
     def settle(self) -> None:
         """Wait until the page has computed everything that it shows."""
         for score in self.find("#change [data-part=score]").all():
-            expect(score).not_to_have_text(PENDING, timeout=TIMEOUT)
+            expect(score).not_to_have_text(PENDING)
         unfinished = self.find("#memory .run.stale, #memory .run:has-text('computing')")
-        expect(unfinished).to_have_count(0, timeout=TIMEOUT)
+        expect(unfinished).to_have_count(0)
 
     def row(self, name: str) -> str:
         """Return the letters of a row of the time line, such as ``input`` or ``answer``."""
@@ -91,7 +93,10 @@ class Visit:
         return json.loads(self.saved(panel, "JSON").read_text(encoding="utf-8"))
 
     def saved(self, panel: str, button: Literal["PNG", "JSON"]) -> Path:
-        """Save a panel by its button; return the path of the file."""
+        """Save a panel by its button; return the path of the file.
+
+        Chromium refuses the eleventh file that a page saves in a short time, so a visit saves at most ten.
+        """
         with self.page.expect_download() as download:
             self.find(f"#{panel}").get_by_role("button", name=button, exact=True).click()
         assert download.value.suggested_filename == f"{panel}.{button.lower()}"
@@ -109,6 +114,21 @@ class Visit:
             "pictures": self.find("canvas").evaluate_all(pictures),
             "fragment": self.page.url.partition("#")[2],
         }
+
+    def follow(self, fragment: str) -> None:
+        """Follow a link within the page: replace the fragment of its URL, and wait until the page has read it."""
+        self.page.evaluate(
+            """fragment => new Promise(resolve => {
+                addEventListener("hashchange", () => resolve(), { once: true });
+                location.hash = fragment;
+            })""",
+            fragment,
+        )
+
+    def prefer(self, scheme: Literal["light", "dark"]) -> None:
+        """Change the colour scheme that the reader prefers, and wait until the page is drawn."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
 
     def width(self) -> int:
         """Return the width of the contents of the page in pixels."""

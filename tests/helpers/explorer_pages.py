@@ -13,30 +13,26 @@ from torch.nn.functional import cross_entropy
 
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
-from rnn_tasks.explorer.export import page_data
-from rnn_tasks.explorer.write import page
+from rnn_tasks.explorer.write import page_of_runs
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, GeneratedTask, Text, VariableDelayEcho
 from rnn_tasks.tasks.language_task import LanguageTask
-
-WEIGHT_BYTES = 1_000_000
-"""Bytes for the weights of a page: enough for all weights in 32 bits and all snapshots."""
+from tests.helpers.explorer_runs import small_run
 
 SNAPSHOT_STEPS = 20
 """Optimizer steps between two snapshots."""
 
 
 def trained_run(
-    task: GeneratedTask | LanguageTask, network: Network, name: str, steps: int = 60, snapshots: bool = False
+    task: GeneratedTask | LanguageTask, network: Network, steps: int = 60, snapshots: bool = False
 ) -> RunData:
     """Train a network for some steps, and return the run.
 
     Args:
         task: The task.
         network: The network, whose weights change.
-        name: The name of the task.
         steps: Optimizer steps.
         snapshots: Whether the run has snapshots.
     """
@@ -52,46 +48,36 @@ def trained_run(
         torch.autograd.backward(loss)
         optimizer.step()
     core = network.core.layer if isinstance(network.core, Foreign) else network.core
-    return RunData(
-        label=f"{name}/version_0",
-        folder=Path(f"/runs/{name}/version_0"),
-        config={"model": {"init_args": {"core": {"class_path": type(core).__name__}}}},
-        summary={"task": name, "verdict": "not_solved", "steps": steps, "seed": 0},
-        network=network.eval(),
-        untrained=network,
-        checkpoint=Path("best.ckpt"),
-        task=task,
-        batch=None,
-        snapshots=joined(taken) if taken else None,
-        curves={},
-    )
+    config = {"model": {"init_args": {"core": {"class_path": type(core).__name__}}}}
+    run = small_run(task, network.eval(), config=config, snapshots=joined(taken) if taken else None)
+    return replace(run, folder=Path(f"/runs/{task.name}/version_0"))
 
 
 def echo_run(core: Callable[[int], Core]) -> RunData:
     """Return a run of echo with a delay of 2."""
     task = Echo(2, 8, min_eval_length=8, max_eval_length=8, alphabet_size=4, batch_size=16, eval_batch_size=100)
-    return trained_run(task, TaggerNetwork(core, task.spec), "echo")
+    return trained_run(task, TaggerNetwork(core, task.spec))
 
 
 def delay_run(core: Callable[[int], Core], **options: Any) -> RunData:
     """Return a run of variable_delay_echo with delays from 0 to 3."""
     task = VariableDelayEcho(3, 9, alphabet_size=4, batch_size=16, val_sequences=240)
-    return trained_run(task, TaggerNetwork(core, task.spec, **options), "variable_delay_echo")
+    return trained_run(task, TaggerNetwork(core, task.spec, **options))
 
 
 def copy_runs() -> list[RunData]:
     """Return two runs of copy: a short and a longer training of different layers."""
     task = Copy("recall", num_symbols=3, alphabet_size=4, delay=4, min_delay=2, batch_size=16)
     cores: list[Callable[[int], Core]] = [partial(RNN, hidden_size=8), partial(Elman, hidden_size=12)]
-    runs = [trained_run(task, TaggerNetwork(core, task.spec), "copy", 50 * i) for i, core in enumerate(cores, 1)]
+    runs = [trained_run(task, TaggerNetwork(core, task.spec), 50 * i) for i, core in enumerate(cores, 1)]
     return [replace(run, label=f"{letter}: {run.core}") for letter, run in zip("AB", runs, strict=True)]
 
 
 def grammar_run() -> RunData:
     """Return a run of elman_grammar with three snapshots."""
-    task = ElmanGrammar(num_sentences=1500, batch_size=8, sequence_length=20, eval_batch_size=2)
+    task = ElmanGrammar(num_sentences=1500, test_characters=9000, batch_size=8, sequence_length=20, eval_batch_size=2)
     core = partial(LSTM, hidden_size=10)
-    return trained_run(task, LanguageNetwork(core, task.spec), "elman_grammar", 60, snapshots=True)
+    return trained_run(task, LanguageNetwork(core, task.spec), snapshots=True)
 
 
 def text_run(folder: Path) -> RunData:
@@ -105,7 +91,7 @@ def text_run(folder: Path) -> RunData:
     file.write_text(" ".join(draw.choices(["the", "time", "machine", "by", "h", "g", "wells"], k=4000)))
     task = Text(str(file), batch_size=8, sequence_length=20)
     task.setup("fit")
-    return trained_run(task, LanguageNetwork(partial(GRU, hidden_size=12), task.spec), "text")
+    return trained_run(task, LanguageNetwork(partial(GRU, hidden_size=12), task.spec))
 
 
 def runs_of(name: str, folder: Path) -> list[RunData]:
@@ -161,5 +147,5 @@ def write_page(name: str, folder: Path) -> ExplorerPage:
         folder: The folder for the page.
     """
     runs, file = runs_of(name, folder), folder / f"{name}.html"
-    file.write_text(page(f"{name}: explore", page_data(runs, WEIGHT_BYTES)), encoding="utf-8")
+    file.write_text(page_of_runs(runs), encoding="utf-8")
     return ExplorerPage(file, runs)
