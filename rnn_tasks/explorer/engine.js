@@ -751,23 +751,26 @@ const Engine = (function () {
      * @returns {Float64Array} The probabilities.
      */
     function softmax(logits, offset, size) {
-        const part = logits.subarray(offset, offset + size);
-        const logSum = logSumExp(part);
-        return part.map((logit) => Math.exp(logit - logSum));
+        const {sum, shares} = exponentials(logits.subarray(offset, offset + size));
+        return shares.map((share) => share / sum);
     }
 
     /** Return -log softmax(logits)[symbol] of a part of an array, in nats. */
     function loss(logits, offset, size, symbol) {
-        return logSumExp(logits.subarray(offset, offset + size)) - logits[offset + symbol];
+        const {most, sum} = exponentials(logits.subarray(offset, offset + size));
+        return most - logits[offset + symbol] + Math.log(sum);
     }
 
-    function logSumExp(numbers) {
+    /** Return the largest number, exp(number - largest) of each number, and their sum. */
+    function exponentials(numbers) {
         const most = numbers.reduce((a, b) => Math.max(a, b));
-        return most + Math.log(numbers.reduce((sum, number) => sum + Math.exp(number - most), 0));
+        const shares = numbers.map((number) => Math.exp(number - most));
+        return {most, shares, sum: shares.reduce((a, b) => a + b, 0)};
     }
 
-    /** Return the index of the first largest number. */
+    /** Return the index of the first largest number; -1 if one is not a number. */
     function largest(numbers) {
+        if (numbers.some(Number.isNaN)) return -1;
         return numbers.reduce((best, number, i) => (number > numbers[best] ? i : best), 0);
     }
 

@@ -21,11 +21,17 @@ const Inputs = (() => {
         const letters = Array.from(text);
         if (!letters.length) return { error: "Type at least one letter." };
         const symbols = [];
+        let unknown = 0;
+        let capitals = 0;
         for (const letter of letters) {
-            const place = strings.letters.indexOf(letter);
+            const exact = strings.letters.indexOf(letter);
+            const isText = strings.unknown !== null;
+            const place = exact < 0 && isText ? strings.letters.indexOf(letter.toLowerCase()) : exact;
+            capitals += Number(place !== exact);
             if (place < 0 && strings.unknown === null) {
                 return { error: `“${letter}” is not a letter of this task. Letters: ${strings.letters.join("")}` };
             }
+            unknown += Number(place < 0);
             symbols.push(place < 0 ? strings.unknown : strings.letter_symbols[place]);
         }
         const count = symbols.length;
@@ -40,17 +46,25 @@ const Inputs = (() => {
         const targets = symbols.map((_, step) =>
             strings.answers && step >= start && step - start < answer.length ? answer[step - start] : NOT_SCORED,
         );
-        const expected = strings.num_letters;
         return {
             symbols,
             targets,
             memory: targets.map((target) => Number(target !== NOT_SCORED)),
             condition: strings.conditional ? delay : null,
-            note:
-                expected && expected !== count
-                    ? `Trained on strings of ${expected} letters; this one has ${count}.`
-                    : "",
+            note: noteOn(strings, { count, unknown, capitals, missing: start - symbols.length }),
         };
+    }
+
+    function noteOn(strings, { count, unknown, capitals, missing }) {
+        const expected = strings.num_letters;
+        if (unknown) return `${unknown} characters are unknown to the network: it reads them as □.`;
+        if (capitals) return "The network knows no capital letters: it reads them as small ones.";
+        if (strings.answers === "letters" && missing >= 0) {
+            return `The input ends before the first answer is due: type at least ${missing + 1} more.`;
+        }
+        return expected && expected !== count
+            ? `Trained on strings of ${expected} letters; this one has ${count}.`
+            : "";
     }
 
     /**
@@ -168,7 +182,7 @@ const Inputs = (() => {
             Object.keys(value).length <= MAX_EDITS
                 ? Object.entries(value)
                 : [[null, null]];
-        const index = (text, size) => /^\d{1,6}$/.test(text) && Number(text) < size;
+        const index = (text, size) => /^(0|[1-9]\d{0,5})$/.test(text) && Number(text) < size;
         const gate = (name) => {
             const found = limit.gates.find((known) => name === known || name.startsWith(`${known}/`));
             return found && (name === found || index(name.slice(found.length + 1), limit.hidden));

@@ -1,7 +1,7 @@
 "use strict";
 /** Slow measurements, as generators that can be run in slices: each `yield` is a place to pause. */
 const Measure = (() => {
-    const SLICE = 5;
+    const SLICE = 8;
     const RANKED_SEQUENCES = 50;
     const MOST_EXCHANGED = 400;
 
@@ -46,7 +46,7 @@ const Measure = (() => {
     /**
      * Count the right answers on the first stored sequences.
      *
-     * @yields The share of the sequences that is done.
+     * @yields {share: the share of the sequences that is done, total: the counts so far}.
      * @returns {answers, right, loss, scored, wrong}, see `score` of the engine.
      */
     function* score(network, sequences, edits, count = sequences.count) {
@@ -55,7 +55,7 @@ const Measure = (() => {
             const part = network.score(sequences, { edits }, from, Math.min(count, from + SLICE));
             for (const name of ["answers", "right", "loss", "scored"]) total[name] += part[name];
             total.wrong.push(...part.wrong);
-            yield Math.min(1, (from + SLICE) / count);
+            yield { share: Math.min(1, (from + SLICE) / count), total };
         }
         return total;
     }

@@ -30,7 +30,7 @@ const Models = (() => {
      * @param run The run.
      * @param task The task.
      * @returns {run, live, parts, moments, blocks, gates, hidden, network(moment), eigenvalues(moment), recording(index)}.
-     *   parts: [{name, layer, start, size, gate}]: the parts of the state, then the gates, which the page can show.
+     *   parts: [{name, label, layer, start, size, gate}]: the parts of the state, then the gates, which the page can show.
      *   moments: [{label, weights, eigenvalues}]: the snapshots, then the trained network.
      */
     function open(run, task) {
@@ -48,14 +48,14 @@ const Models = (() => {
         const parts = run.state_parts.map(([name, size]) => {
             const layer = Number((/^layer (\d+)/.exec(name) || [0, 1])[1]) - 1;
             start += size;
-            return { name, layer, start: start - size, size, gate: false };
+            return { name, label: name, layer, start: start - size, size, gate: false };
         });
         const stateSize = start;
         const gates = run.live ? network(moments.length - 1).gateNames : Object.keys(run.recordings.gates);
         for (const name of gates) {
             const layer = Number((/^layer(\d+)/.exec(name) || [0, 0])[1]);
             const size = run.live ? run.network.layer.hidden_size : run.recordings.gates[name].shape[2];
-            parts.push({ name, layer, start: 0, size, gate: true });
+            parts.push({ name, label: gateLabel(name), layer, start: 0, size, gate: true });
         }
         const recordings = run.live ? null : openRecordings(run.recordings);
         return {
@@ -66,12 +66,29 @@ const Models = (() => {
             moments,
             gates,
             blocks: Object.keys(run.eigenvalues),
+            layers: 1 + Math.max(...parts.map((part) => part.layer)),
             hidden: Math.max(...parts.map((part) => part.size)),
             network,
             eigenvalues: (moment, block) => Engine.decode(moments[moment].eigenvalues[block]).data,
             recording: (index) => recordings[index],
             recordings: recordings ? recordings.length : 0,
         };
+    }
+
+    const CANDIDATES = ["new", "cell"];
+
+    /** Return the label of a gate such as `layer0/update`; candidate values are no gates. */
+    function gateLabel(name) {
+        const [, layer, gate] = /^layer(\d+)\/(.*)$/.exec(name) || [null, "0", name];
+        return `layer ${Number(layer) + 1} ${CANDIDATES.includes(gate) ? "candidate" : `${gate} gate`}`;
+    }
+
+    /** Return the label of a recurrent matrix such as `weight_hh_l0/update`. */
+    function blockLabel(block) {
+        const [, layer, gate] = /^weight_hh_l(\d+)(?:\/(.*))?$/.exec(block) || [null, null, null];
+        if (layer === null) return block;
+        const of = gate ? gateLabel(`layer${layer}/${gate}`) : `layer ${Number(layer) + 1}`;
+        return `${of} (${block})`;
     }
 
     function openRecordings(recordings) {
@@ -132,6 +149,56 @@ const Models = (() => {
         return model.parts
             .filter((other) => !other.gate && other.layer === part.layer && other.size === part.size)
             .map((other) => other.start + unit);
+    }
+
+    /**
+     * Describe edits, one by one.
+     *
+     * @param model The model.
+     * @param edits The edits.
+     * @returns [{label, undo: removes this edit from a copy of the edits}]. A unit whose numbers are all held at 0 is cut.
+     */
+    function describeEdits(model, edits) {
+        const described = [];
+        const add = (label, undo) => described.push({ label, undo });
+        const value = Charts.formatNumber;
+        const held = new Set(Object.keys(edits.units).map(Number));
+        for (const part of model.parts.filter((other) => !other.gate)) {
+            for (let unit = 0; unit < part.size; unit += 1) {
+                const numbers = numbersOfUnit(model, part, unit);
+                if (!held.has(part.start + unit)) continue;
+                const isCut = numbers.every((number) => held.has(number) && edits.units[number] === 0);
+                const own = isCut ? numbers : [part.start + unit];
+                const name = model.layers > 1 ? `layer ${part.layer + 1} unit ${unit}` : `unit ${unit}`;
+                const number = numbers.length > 1 ? `${part.label}, unit ${unit}` : name;
+                add(isCut ? `${name} cut` : `${number} held at ${value(edits.units[part.start + unit])}`, (changed) =>
+                    own.forEach((each) => delete changed.units[each]),
+                );
+                own.forEach((each) => held.delete(each));
+            }
+        }
+        for (const [name, level] of Object.entries(edits.gates)) {
+            const [, gate, , unit] = /^(layer\d+\/[^/]+)(\/(\d+))?$/.exec(name);
+            const of = unit === undefined ? gateLabel(gate) : `${gateLabel(gate)}, unit ${unit}`;
+            add(`${of} held at ${value(level)}`, (changed) => delete changed.gates[name]);
+        }
+        for (const [block, pairs] of Object.entries(edits.connections)) {
+            for (const [i, j] of pairs) {
+                add(`${blockLabel(block)}: unit ${j} to unit ${i} cut`, (changed) => {
+                    changed.connections[block] = changed.connections[block].filter(([a, b]) => a !== i || b !== j);
+                });
+            }
+        }
+        for (const [block, factor] of Object.entries(edits.scale)) {
+            add(`${blockLabel(block)} times ${value(factor)}`, (changed) => delete changed.scale[block]);
+        }
+        if (edits.noise.level > 0) add(`noise ${value(edits.noise.level)}`, (changed) => (changed.noise.level = 0));
+        for (const step of edits.reset) {
+            add(`state reset before step ${step}`, (changed) => {
+                changed.reset = changed.reset.filter((other) => other !== step);
+            });
+        }
+        return described;
     }
 
     /**
@@ -233,6 +300,8 @@ const Models = (() => {
     }
 
     return {
+        gateLabel,
+        blockLabel,
         openSequences,
         open,
         compute,
@@ -240,6 +309,7 @@ const Models = (() => {
         rowsOf,
         partOf,
         numbersOfUnit,
+        describeEdits,
         collect,
         orderOf,
         accuracyBy,

@@ -4,8 +4,10 @@
     const SLICE = 12;
     const PLAY_INTERVAL = 300;
     const CONTINUATION = 20;
+    const MAX_TEMPERATURE = 5;
     const MAX_WIDTH = 15900; // browsers do not draw wider canvases
     const REDRAW_INTERVAL = 400;
+    const MOST_RANKED = 8;
     const PANELS = ["answer", "state", "plane", "memory", "change"];
     const { element, find, shown } = Shared;
     const byId = (id) => document.getElementById(id);
@@ -16,16 +18,18 @@
     const grammar = task.grammar ? Statistics.grammar(task.grammar) : null;
     const models = data.runs.map((run) => Models.open(run, task));
     const canType = task.strings !== null && models.every((model) => model.live) && !encodeExample().error;
+    const hasInput = canType || sequences !== null;
     const defaults = defaultView();
     const collected = models.map(() => new Map());
     const scores = models.map(() => new Map());
     const rankings = models.map(() => new Map());
     const results = models.map(() => ({ key: null, value: null }));
+    const maps = models.map(() => ({ key: null, value: null }));
     const memories = models.map(() => ({ key: null, value: null }));
 
-    let view = viewOfUrl();
+    let view = hasInput ? viewOfUrl() : defaults;
     let context = null;
-    let job = 0;
+    const jobs = { background: 0, ranking: 0 };
     let timer = null;
 
     /** Return the task with the characters of its symbols, for text. */
@@ -42,7 +46,7 @@
             text: strings.example,
             delay: strings.example_delay,
             sequence: canType ? null : 0,
-            step: firstScored(),
+            step: hasInput ? firstScored() : 0,
             runs: models.map((model) => ({
                 moment: model.moments.length - 1,
                 part: model.parts[0].name,
@@ -131,7 +135,7 @@
             runs: models.map((model, index) => describe(model, index, input)),
         };
         draw();
-        runInSlices(background());
+        runInSlices("background", background());
     }
 
     function describe(model, index, input) {
@@ -143,7 +147,7 @@
         const result = remembered(results[index], key, () => Models.compute(model, input, view.sequence, own));
         const known = collectedStates(model, index, own.moment, input);
         const ranking = rankings[index].get(own.moment) || null;
-        return {
+        const described = {
             model,
             part,
             result,
@@ -157,10 +161,12 @@
             ),
             memory: null,
             score: {
-                trained: scores[index].get(scoreKey(own.moment, Inputs.noEdits())),
-                edited: scores[index].get(scoreKey(own.moment, own.edits)),
+                unchanged: scores[index].get(scoreKey(own.moment, Inputs.noEdits())),
+                changed: scores[index].get(scoreKey(own.moment, own.edits)),
             },
         };
+        const mapKey = JSON.stringify([key, part.name, Array.from(described.order.order)]);
+        return { ...described, map: remembered(maps[index], mapKey, () => Panels.state.mapOf(described)) };
     }
 
     /** Return the input symbols of some letters. */
@@ -192,34 +198,30 @@
     }
 
     /**
-     * Run a generator in slices, so that the page stays responsive. The next call ends it.
+     * Run a generator in slices, so that the page stays responsive. The next call for the same job ends it.
      *
+     * @param job The name of the job in `jobs`.
      * @param steps The generator.
-     * @param onStop Is called if another call ends the generator.
      */
-    function runInSlices(steps, onStop = () => {}) {
-        job += 1;
-        const mine = job;
+    function runInSlices(job, steps) {
+        jobs[job] += 1;
+        const mine = jobs[job];
         const slice = () => {
-            if (mine !== job) {
-                onStop();
-                return;
-            }
             const end = performance.now() + SLICE;
-            while (performance.now() < end) if (steps.next().done) return;
-            setTimeout(slice, 0);
+            while (mine === jobs[job] && performance.now() < end) if (steps.next().done) return;
+            if (mine === jobs[job]) setTimeout(slice, 0);
         };
         setTimeout(slice, 0);
     }
 
-    /** Measure what the panels of memory and of changes show, in turns, and draw it. */
+    /** Measure what the panels of memory and of changes show, and draw it: the accuracy of changed networks first. */
     function* background() {
-        const steps = [];
-        for (const [index, run] of context.runs.entries()) {
-            if (!run.model.live) continue;
-            if (sequences) steps.push(measureScores(index, run));
-            steps.push(measureMemory(index, run));
+        const live = Array.from(context.runs.entries()).filter(([, run]) => run.model.live);
+        for (const [index, run] of live) {
+            if (sequences && Inputs.countEdits(run.view.edits)) yield* measureScore(index, run, "changed");
         }
+        const steps = live.map(([index, run]) => measureMemory(index, run));
+        if (sequences) steps.push(...live.map(([index, run]) => measureScore(index, run, "unchanged")));
         while (steps.length) {
             const next = steps.shift();
             if (!next.next().done) steps.push(next);
@@ -255,45 +257,54 @@
         return Object.values(model.run.weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     }
 
-    function* measureScores(index, run) {
-        const progress = find(elementOf("change", index), "progress");
-        for (const name of ["trained", "edited"]) {
-            const edits = name === "edited" ? run.view.edits : Inputs.noEdits();
-            const key = scoreKey(run.view.moment, edits);
-            if (!scores[index].has(key)) {
-                const steps = Measure.score(run.model.network(run.view.moment), sequences, edits);
-                let step = steps.next();
-                for (; !step.done; step = steps.next()) {
-                    progress.textContent = `Measuring: ${Math.round(100 * step.value)} %`;
-                    yield;
-                }
-                scores[index].set(key, step.value);
+    /** Measure the accuracy of a run, `unchanged` or `changed`; show how far the measurement is. */
+    function* measureScore(index, run, name) {
+        const edits = name === "changed" ? run.view.edits : Inputs.noEdits();
+        const key = scoreKey(run.view.moment, edits);
+        if (!scores[index].has(key)) {
+            const progress = find(elementOf("change", index), "progress");
+            const steps = Measure.score(run.model.network(run.view.moment), sequences, edits);
+            let step = steps.next();
+            for (; !step.done; step = steps.next()) {
+                const { share, total } = step.value;
+                const accuracy = total.answers ? `, accuracy so far ${(total.right / total.answers).toFixed(3)}` : "";
+                progress.textContent = `Measuring the ${name} network: ${Math.round(100 * share)} %${accuracy}`;
+                yield;
             }
             progress.textContent = "";
-            run.score[name] = scores[index].get(key);
-            drawRun("change", index);
+            scores[index].set(key, step.value);
         }
+        run.score[name] = scores[index].get(key);
+        if (!Inputs.countEdits(run.view.edits)) run.score.changed = run.score.unchanged;
+        drawRun("change", index);
+        drawChanges();
     }
 
     function* measureRanking(index) {
         const { model, part } = context.runs[index];
         const { moment } = view.runs[index];
-        const progress = find(elementOf("change", index), "rank-progress");
+        const say = (text) => {
+            for (const [panel, name] of [
+                ["change", "rank-progress"],
+                ["state", "rank-note"],
+            ]) {
+                find(elementOf(panel, index), name).textContent = text;
+            }
+        };
         const steps = Measure.ranking(model, model.network(moment), part, sequences);
         let step = steps.next();
         for (; !step.done; step = steps.next()) {
-            progress.textContent = `${step.value} of ${part.size} units`;
+            say(`Cutting each unit in turn: ${step.value} of ${part.size} units`);
             yield;
         }
+        say("");
         rankings[index].set(moment, step.value);
-        progress.textContent = `Loss of accuracy on ${step.value.sequences} sequences:`;
         view.runs[index].order = "cut";
         update();
     }
 
     function startRanking(index) {
-        const progress = find(elementOf("change", index), "rank-progress");
-        runInSlices(measureRanking(index), () => (progress.textContent = "Stopped by another action."));
+        runInSlices("ranking", measureRanking(index));
     }
 
     // Drawing -------------------------------------------------------------------------------------------------------
@@ -320,11 +331,20 @@
         if (document.activeElement !== byId("text") || !isTyped) byId("text").value = isTyped ? view.text : "";
         byId("text").placeholder = isTyped ? "" : "type here instead of the stored sequence";
         byId("sequence").value = view.sequence === null ? "" : String(view.sequence);
-        const edits = view.runs.reduce((sum, run) => sum + Inputs.countEdits(run.edits), 0);
-        byId("undo").disabled = edits === 0;
         byId("message").textContent = context.input.note;
+        byId("link").hidden = true; // the link is that of another view now
+        drawChanges();
         showStep();
         rememberInUrl();
+    }
+
+    /** Say below the controls what is changed, and what this costs. */
+    function drawChanges() {
+        const counts = context.runs.map((run) => Models.describeEdits(run.model, run.view.edits).length);
+        const count = counts.reduce((sum, own) => sum + own, 0);
+        byId("undo").disabled = count === 0;
+        byId("undo").textContent = count > 1 ? `Undo all ${count} changes` : "Undo all changes";
+        byId("changes").textContent = context.runs.map(Panels.change.changesText).filter(Boolean).join(" ");
     }
 
     /** Show the values of the controls of a run, and the list of its edits. */
@@ -349,66 +369,44 @@
         find(changeElement, "scale").value = own.edits.scale[own.block] === undefined ? 1 : own.edits.scale[own.block];
         find(changeElement, "noise").value = own.edits.noise.level;
         find(changeElement, "edits").replaceChildren(...editButtons(index));
-        const ranking = find(changeElement, "ranking");
-        ranking.replaceChildren();
-        if (run.ranking) {
-            const top = Array.from(run.ranking.drops, (drop, unit) => ({ drop, unit }))
-                .sort((a, b) => b.drop - a.drop)
-                .slice(0, 8);
-            for (const { drop, unit } of top) {
-                const button = element("button", `unit ${unit}: −${shown(Math.max(0, drop))}`);
-                button.type = "button";
-                button.addEventListener("click", () => choose(index, unit, view.step));
-                ranking.append(button);
-            }
-        }
+        const numbers = Models.numbersOfUnit(run.model, run.part, own.unit);
+        find(stateElement, "release").disabled = !numbers.some((number) => number in own.edits.units);
+        find(changeElement, "ranking").replaceChildren(...rankingButtons(index));
+        const isUnranked = own.order === "cut" && !run.ranking;
+        find(stateElement, "rank-note").textContent = isUnranked
+            ? "At this moment of the training, the units have not been cut in turn."
+            : "";
     }
 
+    /** Return a button for each edit, which undoes the edit. */
     function editButtons(index) {
-        const own = view.runs[index];
-        const { edits } = own;
-        const buttons = [];
-        const add = (label, undo) => {
+        const described = Models.describeEdits(models[index], view.runs[index].edits);
+        if (!described.length) return [element("li", "none")];
+        return described.map(({ label, undo }) => {
             const item = element("li");
             const button = element("button", `${label} ✕`);
             button.type = "button";
             button.addEventListener("click", () => edit(index, undo));
             item.append(button);
-            buttons.push(item);
-        };
-        const names = unitNames(models[index]);
-        for (const [number, value] of Object.entries(edits.units)) {
-            add(`${names(Number(number))} held at ${shown(value)}`, (changed) => delete changed.units[number]);
-        }
-        for (const [name, value] of Object.entries(edits.gates)) {
-            add(`${name} held at ${shown(value)}`, (changed) => delete changed.gates[name]);
-        }
-        for (const [block, pairs] of Object.entries(edits.connections)) {
-            for (const [i, j] of pairs) {
-                add(`${block}: unit ${j} to unit ${i} cut`, (changed) => {
-                    changed.connections[block] = changed.connections[block].filter(([a, b]) => a !== i || b !== j);
-                });
-            }
-        }
-        for (const [block, factor] of Object.entries(edits.scale)) {
-            if (factor !== 1) add(`${block} times ${shown(factor)}`, (changed) => delete changed.scale[block]);
-        }
-        if (edits.noise.level > 0) add(`noise ${shown(edits.noise.level)}`, (changed) => (changed.noise.level = 0));
-        for (const step of edits.reset) {
-            add(
-                `reset before step ${step}`,
-                (changed) => (changed.reset = changed.reset.filter((other) => other !== step)),
-            );
-        }
-        return buttons.length ? buttons : [element("li", "none")];
+            return item;
+        });
     }
 
-    /** Return a function that names a number of the flat state. */
-    function unitNames(model) {
-        return (number) => {
-            const part = model.parts.find((p) => !p.gate && number >= p.start && number < p.start + p.size);
-            return part ? `${part.name} ${number - part.start}` : `number ${number}`;
-        };
+    /** Return the units whose cut costs most accuracy, as buttons that choose them. */
+    function rankingButtons(index) {
+        const { ranking } = context.runs[index];
+        if (!ranking) return [];
+        const caption = element("span", `Accuracy by cutting one unit, on ${ranking.sequences} sequences: `);
+        const buttons = Array.from(ranking.drops, (drop, unit) => ({ drop, unit }))
+            .sort((a, b) => b.drop - a.drop)
+            .slice(0, MOST_RANKED)
+            .map(({ drop, unit }) => {
+                const button = element("button", `unit ${unit}: ${drop > 0 ? "−" : "+"}${Math.abs(drop).toFixed(3)}`);
+                button.type = "button";
+                button.addEventListener("click", () => choose(index, unit, view.step));
+                return button;
+            });
+        return [caption, ...buttons];
     }
 
     /** Scroll the time lines so that the chosen step is visible. */
@@ -497,25 +495,26 @@
 
     /** Let the first network continue the text; the random choices depend only on the text. */
     function continueText() {
-        const temperature = Number(byId("temperature").value);
+        const temperature = Math.max(0, Math.min(MAX_TEMPERATURE, Number(byId("temperature").value) || 0));
         const own = view.runs[0];
         const network = models[0].network(own.moment);
-        const random = Statistics.random(Array.from(view.text).length);
+        const first = Array.from(view.text).length;
+        const random = Statistics.random(first);
         let { text } = view;
         for (let i = 0; i < CONTINUATION; i += 1) {
             const input = Inputs.encode(task.strings, text, view.delay);
             if (input.error) break;
             const { logits } = network.run(Models.one(input), { edits: own.edits });
             const last = logits[logits.length - 1];
-            const symbol = temperature > 0 ? draw1(last, temperature, random()) : Shared.argmax(last);
+            const symbol = temperature > 0 ? sampled(last, temperature, random()) : Shared.argmax(last);
             const letter = task.strings.letters[task.strings.letter_symbols.indexOf(symbol)];
             text += letter === undefined ? "?" : letter;
         }
-        chooseInput({ text, sequence: null });
+        chooseInput({ text, sequence: null, step: first });
     }
 
     /** Draw a symbol from the odds of logits, divided by a temperature; `share` is a random number from 0 to 1. */
-    function draw1(logits, temperature, share) {
+    function sampled(logits, temperature, share) {
         const odds = Engine.softmax(
             logits.map((value) => value / temperature),
             0,
@@ -529,13 +528,22 @@
         return odds.length - 1;
     }
 
+    /** Show the link to the present view, and copy it where the browser allows it. */
     function copyLink() {
         const field = byId("link");
         field.hidden = false;
         field.value = location.href;
         field.select();
-        const done = () => (byId("message").textContent = "The link is copied. It opens this page as it is now.");
-        if (navigator.clipboard) navigator.clipboard.writeText(location.href).then(done, () => field.select());
+        const isFile = location.protocol === "file:";
+        const advice = isFile ? " On another computer, open this page there and add the part from # on." : "";
+        const say = (text) => (byId("message").textContent = `${text}${advice}`);
+        say("This link opens the page as it is now.");
+        if (navigator.clipboard) {
+            navigator.clipboard.writeText(location.href).then(
+                () => say("The link is copied. It opens the page as it is now."),
+                () => field.select(),
+            );
+        }
     }
 
     function save(name, blob) {
@@ -559,9 +567,13 @@
             }
             canvases.push(canvas);
         }
-        const subtitle = `${task.name}: ${data.runs.map((run) => run.label).join(" and ")}; step ${view.step}`;
+        const moments = context.runs.map((run) => `${run.model.run.label} (${momentOf(run)})`);
+        const changes = byId("changes").textContent;
+        const subtitle = `${task.name}, step ${view.step}: ${moments.join(" and ")}. ${changes}`;
         Charts.png(Panels[panel].title, canvases, subtitle).toBlob((blob) => save(`${panel}.png`, blob));
     }
+
+    const momentOf = (run) => run.model.moments[run.view.moment].label;
 
     function saveNumbers(panel) {
         const values = {
@@ -574,7 +586,7 @@
             link: location.hash,
             runs: context.runs.map((run, index) => ({
                 name: run.model.run.name,
-                weights: run.model.moments[run.view.moment].label,
+                weights: momentOf(run),
                 ...Panels[panel].numbers(context, index),
             })),
         };
@@ -594,7 +606,10 @@
     }
 
     function buildHeader() {
-        byId("lead").textContent = data.runs.map((run) => run.label).join(" and ");
+        const sentences = [taskSentence(), `Network: ${data.runs.map((run) => run.label).join(" and ")}.`];
+        for (const run of data.runs) if (!run.live) sentences.push(run.reason);
+        byId("lead").textContent = sentences.filter(Boolean).join(" ");
+        byId("undo").hidden = models.every((model) => !model.live);
         const rows = [["", ...data.runs.map((run) => run.label)]];
         data.runs[0].facts.forEach(([name], i) =>
             rows.push([name, ...data.runs.map((run) => (run.facts[i] || ["", ""])[1])]),
@@ -607,14 +622,33 @@
             }),
         );
         const notes = data.runs.map(
-            (run) => (data.runs.length > 1 ? `${run.label}: ` : "") + (run.reason || precision(run.precision)),
+            (run) =>
+                (data.runs.length > 1 ? `${run.label}: ` : "") +
+                (run.reason || precision(run.precision)) +
+                (run.moments.length ? " Snapshots of the training are stored in 16 bits." : ""),
         );
         if (data.sequences) notes.push(`Stored sequences: ${data.sequences.source}.`);
         notes.push(
             ...(data.missing || []),
-            `Written by rnn_tasks ${data.version}. The page asks nothing of any network.`,
+            `Written by rnn_tasks ${data.version}. The page sends no request to any server.`,
         );
         byId("notes").replaceChildren(...notes.map((note) => element("li", note)));
+    }
+
+    /** Return what the network has to do, as far as the strings of the task say it. */
+    function taskSentence() {
+        const { strings, is_text: isText, input_symbols: symbols, blank } = task;
+        if (isText) return `Task: predict the next character of a text.${symbols.includes("␣") ? " “␣” is a space." : ""}`;
+        if (!strings || strings.answers !== "letters") return "";
+        const [low, high] = [strings.min_delay, strings.max_delay];
+        const steps = low === high ? `${low} ${low === 1 ? "step" : "steps"}` : `${low} to ${high} steps`;
+        const told = strings.conditional ? "; the network receives this delay" : "";
+        const what = strings.answer_per_letter
+            ? `read ${strings.num_letters || "some"} letters, wait ${steps}, then repeat them${told}`
+            : `repeat each letter ${steps} later${told}`;
+        const letters = strings.letters.length > 12 ? `${strings.letters.length} letters` : strings.letters.join("");
+        const legend = blank === null ? "" : ` “${symbols[blank]}” is a blank.`;
+        return `Task: ${what}. Letters: ${letters}.${legend}`;
     }
 
     function precision(values) {
@@ -645,7 +679,11 @@
         }
         const on = (id, event, action) => byId(id).addEventListener(event, action);
         on("controls", "submit", (event) => event.preventDefault());
-        on("text", "input", () => chooseInput({ text: byId("text").value, sequence: null }));
+        on("text", "input", () => {
+            const field = byId("text");
+            if (!task.strings.letters.includes("\n")) field.value = field.value.replace(/\n/g, "");
+            chooseInput({ text: field.value, sequence: null });
+        });
         on("sequence", "change", () => {
             chooseInput({ sequence: byId("sequence").value === "" ? null : Number(byId("sequence").value) });
         });
@@ -718,13 +756,15 @@
             });
         }
         const line = byId("time-line");
-        const dragTo = (event) => {
-            const cell = event.target.closest("td");
-            const isDragged = event.type === "pointerdown" || event.buttons & 1;
-            if (cell && isDragged && Number(cell.dataset.step) !== view.step) setStep(Number(cell.dataset.step));
+        const chooseAt = (event) => {
+            const under = document.elementFromPoint(event.clientX, event.clientY);
+            const cell = under && line.contains(under) ? under.closest("td") : null;
+            if (cell && Number(cell.dataset.step) !== view.step) setStep(Number(cell.dataset.step));
         };
-        line.addEventListener("pointerdown", dragTo);
-        line.addEventListener("pointerover", dragTo);
+        line.addEventListener("pointerdown", chooseAt);
+        line.addEventListener("pointermove", (event) => {
+            if (event.buttons & 1) chooseAt(event);
+        });
     }
 
     function buildState(root, index) {
@@ -732,7 +772,7 @@
         const own = () => view.runs[index];
         fillSelect(
             find(root, "part"),
-            model.parts.map((part) => [part.name, part.name]),
+            model.parts.map((part) => [part.name, part.label]),
         );
         fillSelect(
             find(root, "order"),
@@ -749,13 +789,16 @@
         });
         for (const name of ["lag", "unit"]) {
             find(root, name).addEventListener("change", (event) => {
-                own()[name] = Math.max(0, Math.floor(Number(event.target.value)) || 0);
+                const most = name === "lag" ? context.input.symbols.length - 1 : Infinity;
+                own()[name] = Math.max(0, Math.min(most, Math.floor(Number(event.target.value)) || 0));
                 update();
             });
         }
         find(root, "group").addEventListener("input", (event) => {
             own().group = event.target.value;
             update();
+            const unknown = Array.from(own().group).filter((letter) => !task.input_characters.includes(letter));
+            if (unknown.length) byId("message").textContent = `Not a letter of this task: ${unknown.join("")}`;
         });
         find(root, "cut").addEventListener("click", () => holdUnit(index, () => 0));
         find(root, "mean").addEventListener("click", () => holdUnit(index, (number) => meanOf(index, number)));
@@ -779,18 +822,19 @@
         const model = models[index];
         fillSelect(
             find(root, "gate"),
-            model.gates.map((name) => [name, name]),
+            model.gates.map((name) => [name, Models.gateLabel(name)]),
         );
         if (!model.gates.length) find(root, "gates-field").hidden = true;
         fillSelect(
             find(root, "block"),
-            model.blocks.map((name) => [name, name]),
+            model.blocks.map((name) => [name, Models.blockLabel(name)]),
         );
         find(root, "cut-connection").addEventListener("click", () => {
             const [i, j] = ["to", "from"].map((name) => Number(find(root, name).value));
             const size = model.network(view.runs[index].moment).hiddenSize;
-            if ([i, j].every((unit) => Number.isInteger(unit) && unit >= 0 && unit < size))
-                toggleConnection(index, i, j);
+            const areUnits = [i, j].every((unit) => Number.isInteger(unit) && unit >= 0 && unit < size);
+            if (areUnits) toggleConnection(index, i, j);
+            else byId("message").textContent = `Units are numbered from 0 to ${size - 1}.`;
         });
         find(root, "rank").disabled = !model.live || !sequences;
         find(root, "rank").addEventListener("click", () => startRanking(index));
@@ -812,7 +856,12 @@
         find(root, "hold-gate").addEventListener("click", () => {
             const name = find(root, "gate").value;
             const isWhole = find(root, "gate-units").value === "all";
-            const value = Number(find(root, "gate-value").value);
+            const field = find(root, "gate-value");
+            if (field.value === "" || !field.checkValidity()) {
+                byId("message").textContent = "A gate is held at a number from 0 to 1, a candidate from −1 to 1.";
+                return;
+            }
+            const value = Number(field.value);
             edit(index, (changed) => (changed.gates[isWhole ? name : `${name}/${view.runs[index].unit}`] = value));
         });
     }
@@ -828,6 +877,11 @@
     function start() {
         document.body.classList.toggle("one-run", data.runs.length === 1);
         buildHeader();
+        if (!hasInput) {
+            byId("lead").textContent += " There is no input to show: typing is off, and no sequences are stored.";
+            for (const part of [byId("controls"), document.querySelector("main")]) part.hidden = true;
+            return;
+        }
         buildControls();
         buildPanels();
         document.addEventListener("keydown", onKey);
@@ -840,7 +894,9 @@
             clearTimeout(resizing);
             resizing = setTimeout(update, 150);
         });
-        window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", update);
+        for (const media of ["(prefers-color-scheme: dark)", "print"]) {
+            window.matchMedia(media).addEventListener("change", update);
+        }
         update();
     }
 

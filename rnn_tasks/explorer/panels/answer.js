@@ -2,7 +2,6 @@
 /** The panel of input, target and answer: the time line, the loss per step, and the likeliest symbols. */
 Panels.answer = (() => {
     const {
-        DASHED,
         list,
         element,
         setText,
@@ -12,7 +11,8 @@ Panels.answer = (() => {
         probabilities,
         argmax,
         lettersCanvas,
-        visibleWidth,
+        drawSteps,
+        chartsOf,
         inputLetters,
         outputLetter,
         answersOf,
@@ -27,28 +27,33 @@ Panels.answer = (() => {
         );
     }
 
-    /** Return the loss of a predictor that knows the grammar, per step; null unless the grammar can produce the input. */
+    /**
+     * Return the loss of a predictor that knows the grammar, per step; null unless the grammar can produce the input.
+     * A stored sequence may start within a sentence, so that its odds are not known.
+     */
     function exactLosses(context) {
-        if (!context.grammar) return null;
+        if (!context.grammar || context.view.sequence !== null) return null;
         const { input, task } = context;
         const text = input.symbols.map((symbol) => task.input_characters[symbol]).join("");
         const last = input.targets[input.targets.length - 1];
         const next = last === Inputs.NOT_SCORED ? "" : task.input_characters[last];
         const logs = Statistics.logProbabilities(context.grammar, text + next);
-        if (logs[1] === null) return null; // a stored sequence may start within a word
+        if (logs[1] === null) return null;
         return input.targets.map((target, step) =>
             target === Inputs.NOT_SCORED || logs[step + 1] === null ? NaN : -logs[step + 1],
         );
     }
 
+    /** Return the likeliest symbols; the right one is always among them. */
     function likeliest(shares, target) {
         const sorted = Array.from(shares, (_, symbol) => symbol).sort((a, b) => shares[b] - shares[a] || a - b);
         const top = sorted.slice(0, LIKELIEST);
-        return target === Inputs.NOT_SCORED || top.includes(target) ? top : [...top, target];
+        if (target !== Inputs.NOT_SCORED && !top.includes(target)) top[top.length - 1] = target;
+        return top;
     }
 
     function exactOdds(context) {
-        if (!context.grammar) return null;
+        if (!context.grammar || context.view.sequence !== null) return null;
         const { input, task, step } = context;
         const text = input.symbols
             .slice(0, step + 1)
@@ -108,51 +113,78 @@ Panels.answer = (() => {
         });
     }
 
-    /** Return the name of the baseline; its loss is a mean that may include steps which need no memory. */
-    function baselineName({ task, sequences }) {
-        const isMean = sequences && sequences.targets.some((target, i) => target >= 0 && !sequences.memory[i]);
-        return isMean ? `${task.baseline.name}, mean over all steps` : task.baseline.name;
+    /**
+     * Return the baseline of an answer {name, loss}; null if it is not known.
+     *
+     * The baseline of a task is a mean over all scored steps, of which some may need no memory, such as the blanks of
+     * copy. If guessing the answers, and being sure of all else, has this mean, then the loss of a guess is returned.
+     */
+    function answerBaseline({ task, sequences }) {
+        const { baseline } = task;
+        if (!baseline || baseline.loss === null) return null;
+        if (!sequences || task.is_text) return baseline;
+        const scored = sequences.targets.filter((target) => target !== Inputs.NOT_SCORED).length;
+        const counted = sequences.memory.filter(Boolean).length;
+        if (scored === counted) return baseline;
+        const guess = -Math.log(baseline.accuracy);
+        const isGuess = Math.abs((guess * counted) / scored - baseline.loss) < 0.001 * baseline.loss;
+        return isGuess
+            ? { ...baseline, name: `${baseline.name} at an answer`, loss: guess }
+            : { ...baseline, name: `${baseline.name}, mean over all steps` };
     }
 
     function drawLosses(context, canvas) {
-        const { baseline } = context.task;
+        const baseline = answerBaseline(context);
         const series = context.runs.map((run, index) => ({
             label: run.letter || "loss",
             values: losses(context, index),
             points: true,
         }));
         const exact = exactLosses(context);
-        if (exact) series.push({ label: "exact odds", values: exact, dash: DASHED, points: true });
+        if (exact) series.push({ label: "exact odds", values: exact, points: true });
         const horizontal = [];
-        if (baseline && baseline.loss !== null)
-            horizontal.push({ label: baseline.name, value: baseline.loss, dash: DASHED });
+        if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: [5, 4] });
         if (baseline && baseline.floor !== null) {
-            horizontal.push({ label: "lower bound", value: baseline.floor, dash: DASHED });
+            horizontal.push({ label: "lower bound", value: baseline.floor, dash: [1, 3] });
         }
-        Charts.lines(canvas, {
-            width: visibleWidth(canvas),
-            height: 150,
-            series,
-            horizontal,
-            selected: context.step,
-            columnWidth: context.cell,
-            left: context.head,
-            yLabel: "loss (nats)",
-            xLabel: "step",
-        });
+        drawSteps(context, canvas, { height: 150, series, horizontal, yLabel: "loss (nats)" });
     }
 
     /** Return how many answers to the input are right. */
     function rightAnswers(context) {
-        const counted = context.input.memory.filter(Boolean).length;
-        if (!counted) return "The page does not know the right answers to this input.";
+        const { input, task, runs } = context;
+        const counted = input.memory.filter(Boolean).length;
+        if (!counted) {
+            const isShort = task.strings && task.strings.answers === "letters" && context.view.sequence === null;
+            return isShort
+                ? "On this input, no answer is due."
+                : "The page does not know the right answers to this input.";
+        }
+        const what = task.is_text ? "next symbols are the likeliest ones" : "answers are right";
         const texts = timeLineRows(context)
-            .slice(2)
-            .map(({ label, wrong }) => {
-                const count = wrong.filter((isWrong, step) => isWrong && context.input.memory[step]).length;
-                return `${label}: ${counted - count} of ${counted} right`;
+            .filter((row) => row.wrong)
+            .map(({ wrong }, index) => {
+                const count = wrong.filter((isWrong, step) => isWrong && input.memory[step]).length;
+                return `${runs.length > 1 ? `${runs[index].letter}: ` : ""}${counted - count} of ${counted} ${what}`;
             });
         return `On this input: ${texts.join("; ")}.`;
+    }
+
+    /** Return the sentence on the answer of a run at the chosen step. */
+    function answerText(context, shares) {
+        const { input, step, task } = context;
+        const target = input.targets[step];
+        const best = argmax(shares);
+        const start = `At step ${step} it reads ${quoted(task.input_symbols[input.symbols[step]])}. `;
+        if (best < 0) return `${start}Its answer is not a number.`;
+        const what = task.is_text ? "next symbol" : "answer";
+        const likely = `Its likeliest ${what} is ${quoted(task.output_symbols[best])} (${shown(shares[best])}).`;
+        if (target === Inputs.NOT_SCORED) return `${start}${likely} This step is not scored.`;
+        const right = quoted(task.output_symbols[target]);
+        const verdict = best === target ? "That is right." : `Right is ${right} (${shown(shares[target])}).`;
+        const baseline = answerBaseline(context);
+        const reference = baseline && input.memory[step] ? ` (${baseline.name}: ${shown(baseline.loss)})` : "";
+        return `${start}${likely} ${verdict} Loss: ${shown(-Math.log(shares[target]))} nats${reference}.`;
     }
 
     const answer = {
@@ -167,25 +199,11 @@ Panels.answer = (() => {
         },
 
         draw(context, index, root) {
-            const { input, step, task } = context;
+            const { task, step } = context;
             const shares = probabilities(context.runs[index].result, step);
-            const target = input.targets[step];
-            const best = argmax(shares);
-            const parts = [
-                `At step ${step} it reads ${quoted(task.input_symbols[input.symbols[step]])}.`,
-                `Its likeliest ${task.is_text ? "next symbol" : "answer"} is ${quoted(task.output_symbols[best])} (${shown(shares[best])}).`,
-            ];
-            if (target !== Inputs.NOT_SCORED) {
-                const loss = -Math.log(shares[target]);
-                parts.push(
-                    best === target
-                        ? "That is right."
-                        : `Right is ${quoted(task.output_symbols[target])} (${shown(shares[target])}).`,
-                    `Loss: ${shown(loss)} nats${task.baseline ? ` (${baselineName(context)}: ${shown(task.baseline.loss)})` : ""}.`,
-                );
-            } else parts.push("This step is not scored.");
-            find(root, "sentence").textContent = parts.join(" ");
+            find(root, "sentence").textContent = answerText(context, shares);
             const exact = exactOdds(context);
+            const target = context.input.targets[step];
             const items = likeliest(shares, target).map((symbol) => ({
                 label: task.output_symbols[symbol],
                 value: shares[symbol],
@@ -205,17 +223,14 @@ Panels.answer = (() => {
         numbers(context, index) {
             const { result } = context.runs[index];
             return {
-                answers: answersOf(context, index).map((symbol) => context.task.output_symbols[symbol]),
+                answers: answersOf(context, index).map((symbol) => outputLetter(context, symbol)),
                 loss: list(losses(context, index)),
                 exact_loss: exactLosses(context) ? list(exactLosses(context)) : null,
                 probabilities_at_step: list(probabilities(result, context.step)),
             };
         },
 
-        canvases: (context, root) => [
-            lettersCanvas(context, timeLineRows(context)),
-            ...root.querySelectorAll("canvas"),
-        ],
+        canvases: (context, root) => [lettersCanvas(context, timeLineRows(context)), ...chartsOf(root)],
     };
 
     return answer;

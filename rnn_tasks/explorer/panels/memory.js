@@ -1,8 +1,19 @@
 "use strict";
 /** The panel of what an answer depends on: gradients, and the measured effect of exchanged symbols. */
 Panels.memory = (() => {
-    const { DASHED, list, find, shown, fillLetters, lettersCanvas, visibleWidth, inputLetters, quoted, largest } =
-        Shared;
+    const {
+        list,
+        find,
+        shown,
+        fillLetters,
+        lettersCanvas,
+        drawSteps,
+        chartsOf,
+        inputLetters,
+        outputLetter,
+        quoted,
+        largest,
+    } = Shared;
 
     /** Return values per step, followed by gaps up to the end of the input. */
     function padded(values, context) {
@@ -18,14 +29,14 @@ Panels.memory = (() => {
             const canvases = [find(root, "exchange"), find(root, "gradient")];
             root.classList.toggle("stale", !run.memory && run.model.live);
             if (!run.memory) {
-                if (!run.model.live) sentence.textContent = "Not available: this network is shown by recorded traces.";
+                if (!run.model.live) sentence.textContent = "Not available: the page cannot run this network.";
                 return;
             }
             const { gradient, changes, symbol, replacements, loss, first, isComplete } = run.memory;
             const letters = inputLetters(context).slice(0, context.step + 1);
             const effect = Array.from(changes);
             sentence.textContent =
-                `Answer at step ${context.step}: ${quoted(context.task.output_symbols[symbol])}, loss ${shown(loss)} nats. ` +
+                `Answer at step ${context.step}: ${quoted(outputLetter(context, symbol))}, loss ${shown(loss)} nats. ` +
                 `Measured: mean change of this loss when a symbol is replaced by other letters in turn, at most ${replacements}` +
                 (first ? `, from step ${first} on` : "") +
                 (isComplete ? "." : " (computing …).");
@@ -52,33 +63,24 @@ Panels.memory = (() => {
                 titles,
                 context.actions.setStep,
             );
-            Charts.lines(canvases[0], {
-                width: visibleWidth(canvases[0]),
+            drawSteps(context, canvases[0], {
                 height: 150,
-                selected: context.step,
-                columnWidth: context.cell,
-                left: context.head,
                 series: [
                     { label: "measured", values: padded(effect, context), points: true },
-                    { label: "predicted by the gradient", values: padded(run.memory.predicted, context), dash: DASHED },
+                    { label: "predicted by the gradient", values: padded(run.memory.predicted, context) },
                 ],
                 horizontal: [{ value: 0 }],
                 yLabel: "change of loss (nats)",
                 xLabel: "exchanged step",
             });
-            Charts.lines(canvases[1], {
-                width: visibleWidth(canvases[0]),
+            drawSteps(context, canvases[1], {
                 height: 150,
-                selected: context.step,
-                columnWidth: context.cell,
-                left: context.head,
                 series: [
                     { label: "by the state", values: padded(gradient.states, context), points: true },
-                    { label: "by the input", values: padded(gradient.inputs, context), dash: DASHED },
+                    { label: "by the input", values: padded(gradient.inputs, context) },
                 ],
                 log: true,
                 yLabel: "gradient norm",
-                xLabel: "step",
             });
             canvases[0].setAttribute(
                 "aria-label",
@@ -91,7 +93,8 @@ Panels.memory = (() => {
             const found = context.runs[index].memory;
             if (!found) return null;
             return {
-                answer: context.task.output_symbols[found.symbol],
+                answer: outputLetter(context, found.symbol),
+                is_complete: found.isComplete,
                 loss: found.loss,
                 gradient_by_state: list(found.gradient.states),
                 gradient_by_input: list(found.gradient.inputs),
@@ -122,7 +125,7 @@ Panels.memory = (() => {
                     },
                 ];
             });
-            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
+            return [lettersCanvas(context, rows), ...chartsOf(root)];
         },
     };
 

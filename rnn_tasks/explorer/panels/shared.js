@@ -29,8 +29,9 @@ const Shared = (() => {
         return Engine.softmax(result.logits[step], 0, result.logits[step].length);
     }
 
-    /** Return the index of the largest number; the first one of equal numbers. */
+    /** Return the index of the largest number; the first one of equal numbers, and -1 if one is not a number. */
     function argmax(values) {
+        if (values.some(Number.isNaN)) return -1;
         return values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
     }
 
@@ -131,12 +132,58 @@ const Shared = (() => {
         return canvas;
     }
 
+    /**
+     * Draw lines over the steps of the input, aligned with the time line. A click chooses a step.
+     *
+     * @param context The context.
+     * @param canvas The canvas, in an element that scrolls.
+     * @param options Further options of `Charts.lines`.
+     */
+    function drawSteps(context, canvas, options) {
+        const geometry = Charts.lines(canvas, {
+            width: visibleWidth(canvas),
+            selected: context.step,
+            columnWidth: context.cell,
+            left: context.head,
+            xLabel: "step",
+            ...options,
+        });
+        canvas.onclick = (event) => {
+            const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
+            if (found) context.actions.setStep(found.column);
+        };
+        keepAxis(canvas, context.head);
+    }
+
+    /** Keep the left part of a chart in view when the chart is scrolled, by a copy that lies above it. */
+    function keepAxis(canvas, width) {
+        const before = canvas.previousElementSibling;
+        const isThere = before !== null && before.classList.contains("axis");
+        const axis = isThere ? before : element("canvas", "", "axis");
+        if (!isThere) canvas.before(axis);
+        const ratio = canvas.width / parseFloat(canvas.style.width);
+        axis.width = Math.round(width * ratio);
+        axis.height = canvas.height;
+        Object.assign(axis.style, {
+            width: `${width}px`,
+            height: canvas.style.height,
+            marginBottom: `-${canvas.style.height}`,
+        });
+        const pen = axis.getContext("2d");
+        pen.fillStyle = Charts.theme().paper;
+        pen.fillRect(0, 0, axis.width, axis.height);
+        pen.drawImage(canvas, 0, 0);
+    }
+
+    /** Return the charts of an element, without the copies of their axes. */
+    const chartsOf = (root) => Array.from(root.querySelectorAll("canvas:not(.axis)"));
+
     /** Return the width of the visible part of a scrolled chart. */
     const visibleWidth = (canvas) => canvas.parentElement.clientWidth || 300;
 
     const inputLetters = (context) => context.input.symbols.map((symbol) => context.task.input_symbols[symbol]);
     const outputLetter = (context, symbol) =>
-        symbol === Inputs.NOT_SCORED ? " " : context.task.output_symbols[symbol];
+        symbol === Inputs.NOT_SCORED ? " " : symbol < 0 ? "–" : context.task.output_symbols[symbol];
     const answersOf = (context, index) => context.runs[index].result.logits.map(argmax);
 
     const quoted = (symbol) => `“${symbol}”`;
@@ -166,6 +213,9 @@ const Shared = (() => {
         lettersCanvas,
         textCanvas,
         visibleWidth,
+        drawSteps,
+        keepAxis,
+        chartsOf,
         inputLetters,
         outputLetter,
         answersOf,

@@ -1,8 +1,21 @@
 "use strict";
 /** The panel of the state: units over time, and the traces of one unit. */
 Panels.state = (() => {
-    const { DASHED, list, find, shown, fillLetters, lettersCanvas, visibleWidth, inputLetters, largest, robustLimit } =
-        Shared;
+    const {
+        list,
+        find,
+        shown,
+        fillLetters,
+        lettersCanvas,
+        textCanvas,
+        visibleWidth,
+        drawSteps,
+        keepAxis,
+        chartsOf,
+        inputLetters,
+        largest,
+        robustLimit,
+    } = Shared;
 
     /** Return the values of the shown part as rows of units (in the chosen order) by columns of steps. */
     function mapValues(run, order) {
@@ -19,7 +32,7 @@ Panels.state = (() => {
         variance: "variance",
         symbol: "correlation with the symbol k steps ago",
         condition: "correlation with the delay",
-        axis: "first principal axis",
+        axis: "weight in the first principal axis",
         cut: "loss of accuracy if cut",
     };
 
@@ -28,19 +41,9 @@ Panels.state = (() => {
         const related = run.model.parts.filter((part) => part.layer === run.part.layer && part.size === run.part.size);
         const ordered = [run.part, ...related.filter((part) => part !== run.part)];
         return ordered.map((part) => ({
-            label: labelOf(part),
+            label: part.label.replace(/^layer \d+ /, ""),
             values: Models.rowsOf(part, run.result).map((row) => row[unit]),
-            dash: part.gate && part !== run.part ? DASHED : [],
         }));
-    }
-
-    const CANDIDATES = ["new", "cell"];
-
-    /** Return the name of a part without its layer; the candidate values of a gated layer are not gates. */
-    function labelOf(part) {
-        const name = part.name.replace(/^layer ?\d+[ /]/, "");
-        if (!part.gate) return name;
-        return CANDIDATES.includes(name) ? "candidate" : `${name} gate`;
     }
 
     function drawMovers(context, run, root) {
@@ -66,70 +69,93 @@ Panels.state = (() => {
         canvas.setAttribute("aria-label", movers.map((item) => `${item.label}: ${item.text}`).join(", "));
     }
 
+    /** Return what `map` shows: values of the units in their order, and the limit of the colour scale. */
+    function mapOf(run) {
+        const values = mapValues(run, run.order.order);
+        return { values, limit: robustLimit(values) };
+    }
+
+    function drawMap(context, index, root) {
+        const run = context.runs[index];
+        const { order } = run.order;
+        const { values, limit } = run.map;
+        const steps = context.input.symbols.length;
+        const canvas = find(root, "map");
+        const geometry = Charts.heatMap(canvas, {
+            values,
+            rows: order.length,
+            columns: steps,
+            cellWidth: context.cell,
+            cellHeight: Math.max(1, Math.min(14, Math.floor(360 / order.length))),
+            limit,
+            left: context.head,
+            width: visibleWidth(canvas),
+            yLabel: `units (${run.part.label})`,
+            xLabel: "step",
+            rowLabels: Array.from(order, String),
+            columnLabels: context.input.symbols.map((_, step) => String(step)),
+            selectedRow: order.indexOf(run.view.unit),
+            selectedColumn: context.step,
+        });
+        keepAxis(canvas, context.head);
+        canvas.setAttribute("aria-label", `${run.part.label}: ${order.length} units over ${steps} steps`);
+        const cellOf = (event) => Charts.cellAt(geometry, event.offsetX, event.offsetY);
+        canvas.onclick = (event) => {
+            const found = cellOf(event);
+            if (found) context.actions.choose(index, order[found.row], found.column);
+        };
+        canvas.onmousemove = (event) => {
+            const found = cellOf(event);
+            const value = found && values[found.row * steps + found.column];
+            canvas.title = found ? `unit ${order[found.row]}, step ${found.column}: ${shown(value)}` : "";
+        };
+    }
+
+    function drawTrace(context, run, trace, root) {
+        const { unit } = run.view;
+        fillLetters(
+            find(root, "coloured"),
+            inputLetters(context),
+            trace,
+            largest(trace) || 1,
+            context.step,
+            trace.map((value, step) => `step ${step}: ${shown(value)}`),
+            context.actions.setStep,
+        );
+        drawSteps(context, find(root, "trace"), {
+            height: 170,
+            series: tracesOf(run, unit),
+            horizontal: [{ value: 0 }],
+            yLabel: `unit ${unit}`,
+        });
+        find(root, "trace").setAttribute("aria-label", `The values of unit ${unit} over time`);
+    }
+
+    /** Return the sentence on the chosen unit. */
+    function unitText(context, run, trace) {
+        const { unit, order } = run.view;
+        const { values: quantity } = run.order;
+        const named = quantity ? ` Its ${ORDERS[order]}: ${shown(quantity[unit])}.` : "";
+        const { limit } = run.map;
+        return (
+            `Unit ${unit}, ${run.part.label}: ${shown(trace[context.step])} at step ${context.step}.${named} ` +
+            `Colour scale: ${shown(-limit)} (blue) to ${shown(limit)} (orange).`
+        );
+    }
+
+    const traceOf = (run) => Models.rowsOf(run.part, run.result).map((row) => row[run.view.unit]);
+
     const state = {
         ORDERS,
         title: "What does it hold in its state?",
+        mapOf,
 
         draw(context, index, root) {
             const run = context.runs[index];
-            const { order, values: quantity } = run.order;
-            const values = mapValues(run, order);
-            const limit = robustLimit(values);
-            const steps = context.input.symbols.length;
-            const canvas = find(root, "map");
-            const geometry = Charts.heatMap(canvas, {
-                values,
-                rows: order.length,
-                columns: steps,
-                cellWidth: context.cell,
-                cellHeight: Math.max(1, Math.min(14, Math.floor(360 / order.length))),
-                limit,
-                left: context.head,
-                width: visibleWidth(canvas),
-                yLabel: `units of ${run.part.name}`,
-                xLabel: "step",
-                selectedRow: order.indexOf(run.view.unit),
-                selectedColumn: context.step,
-            });
-            canvas.setAttribute("aria-label", `${run.part.name}: ${order.length} units over ${steps} steps`);
-            canvas.onclick = (event) => {
-                const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
-                if (found) context.actions.choose(index, order[found.row], found.column);
-            };
-            canvas.onmousemove = (event) => {
-                const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
-                const value = found && values[found.row * steps + found.column];
-                canvas.title = found ? `unit ${order[found.row]}, step ${found.column}: ${shown(value)}` : "";
-            };
-            const unit = run.view.unit;
-            const trace = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
-            const named = quantity ? ` Its ${ORDERS[run.view.order]}: ${shown(quantity[unit])}.` : "";
-            find(root, "sentence").textContent =
-                `Unit ${unit} of ${run.part.name}: ${shown(trace[context.step])} at step ${context.step}. ` +
-                `Full colours: ${shown(-limit)} and ${shown(limit)}.${named}`;
-            const unitLimit = largest(trace) || 1;
-            fillLetters(
-                find(root, "coloured"),
-                inputLetters(context),
-                trace,
-                unitLimit,
-                context.step,
-                trace.map((value, step) => `step ${step}: ${shown(value)}`),
-                context.actions.setStep,
-            );
-            const traceCanvas = find(root, "trace");
-            Charts.lines(traceCanvas, {
-                width: visibleWidth(traceCanvas),
-                height: 170,
-                series: tracesOf(run, unit),
-                horizontal: [{ value: 0 }],
-                selected: context.step,
-                columnWidth: context.cell,
-                left: context.head,
-                yLabel: `unit ${unit}`,
-                xLabel: "step",
-            });
-            traceCanvas.setAttribute("aria-label", `The values of unit ${unit} over time`);
+            const trace = traceOf(run);
+            drawMap(context, index, root);
+            find(root, "sentence").textContent = unitText(context, run, trace);
+            drawTrace(context, run, trace, root);
             drawMovers(context, run, root);
         },
 
@@ -146,13 +172,19 @@ Panels.state = (() => {
         },
 
         canvases(context, root) {
-            const rows = context.runs.map((run) => {
-                const { unit } = run.view;
-                const values = Models.rowsOf(run.part, run.result).map((row) => row[unit]);
-                const label = `${run.letter} unit ${unit}`.trim();
-                return { label, letters: inputLetters(context), values, limit: largest(values) || 1 };
+            return context.runs.flatMap((run, index) => {
+                const values = traceOf(run);
+                const rows = [
+                    {
+                        label: `unit ${run.view.unit}`,
+                        letters: inputLetters(context),
+                        values,
+                        limit: largest(values) || 1,
+                    },
+                ];
+                const own = root.querySelectorAll(".run")[index];
+                return [textCanvas(unitText(context, run, values)), lettersCanvas(context, rows), ...chartsOf(own)];
             });
-            return [lettersCanvas(context, rows), ...root.querySelectorAll("canvas")];
         },
     };
 
