@@ -638,7 +638,8 @@
     /** Return what the network has to do, as far as the strings of the task say it. */
     function taskSentence() {
         const { strings, is_text: isText, input_symbols: symbols, blank } = task;
-        if (isText) return `Task: predict the next character of a text.${symbols.includes("␣") ? " “␣” is a space." : ""}`;
+        if (isText)
+            return `Task: predict the next character of a text.${symbols.includes("␣") ? " “␣” is a space." : ""}`;
         if (!strings || strings.answers !== "letters") return "";
         const [low, high] = [strings.min_delay, strings.max_delay];
         const steps = low === high ? `${low} ${low === 1 ? "step" : "steps"}` : `${low} to ${high} steps`;

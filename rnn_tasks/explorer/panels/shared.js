@@ -10,7 +10,7 @@
 const Panels = {};
 
 const Shared = (() => {
-    const DASHED = [5, 4];
+    const AXIS_MARGIN = 4; // pixels above a plot that marks of the plot may reach
     const list = (values) =>
         Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)) : null));
     const element = (name, text = "", className = "") => {
@@ -152,16 +152,22 @@ const Shared = (() => {
             const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
             if (found) context.actions.setStep(found.column);
         };
-        keepAxis(canvas, context.head);
+        keepAxis(canvas, geometry);
     }
 
-    /** Keep the left part of a chart in view when the chart is scrolled, by a copy that lies above it. */
-    function keepAxis(canvas, width) {
+    /**
+     * Keep the axis and the legend of a chart in view when the chart is scrolled, by a copy that lies above it.
+     *
+     * @param canvas The canvas.
+     * @param geometry {left, top} of the plot: the axis is to its left, the legend above it.
+     */
+    function keepAxis(canvas, { left, top }) {
         const before = canvas.previousElementSibling;
         const isThere = before !== null && before.classList.contains("axis");
         const axis = isThere ? before : element("canvas", "", "axis");
         if (!isThere) canvas.before(axis);
         const ratio = canvas.width / parseFloat(canvas.style.width);
+        const width = visibleWidth(canvas);
         axis.width = Math.round(width * ratio);
         axis.height = canvas.height;
         Object.assign(axis.style, {
@@ -170,6 +176,10 @@ const Shared = (() => {
             marginBottom: `-${canvas.style.height}`,
         });
         const pen = axis.getContext("2d");
+        pen.beginPath();
+        pen.rect(0, 0, left * ratio, axis.height);
+        pen.rect(0, 0, axis.width, (top - AXIS_MARGIN) * ratio);
+        pen.clip();
         pen.fillStyle = Charts.theme().paper;
         pen.fillRect(0, 0, axis.width, axis.height);
         pen.drawImage(canvas, 0, 0);
@@ -199,7 +209,6 @@ const Shared = (() => {
     const percent = (share) => `${Math.round(100 * share)} %`;
 
     return {
-        DASHED,
         list,
         element,
         find,

@@ -97,7 +97,7 @@ Panels.state = (() => {
             selectedRow: order.indexOf(run.view.unit),
             selectedColumn: context.step,
         });
-        keepAxis(canvas, context.head);
+        keepAxis(canvas, geometry);
         canvas.setAttribute("aria-label", `${run.part.label}: ${order.length} units over ${steps} steps`);
         const cellOf = (event) => Charts.cellAt(geometry, event.offsetX, event.offsetY);
         canvas.onclick = (event) => {
