@@ -19,6 +19,7 @@ NOT_WRITABLE = {
     errno.EROFS: "choose another folder",
     errno.EEXIST: "choose another folder",
     errno.ENOTDIR: "choose another folder",
+    errno.EISDIR: "choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EFBIG: "raise the limit on the size of files",
 }

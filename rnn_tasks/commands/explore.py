@@ -1,5 +1,6 @@
 """``rnn-tasks explore``: a page that runs trained networks in a browser."""
 
+import os
 import sys
 import webbrowser
 from pathlib import Path
@@ -20,7 +21,8 @@ def explore(arguments: list[str]) -> None:
         arguments: The arguments after ``explore``.
 
     Raises:
-        UsageError: A run does not exist, is damaged or has diverged, or the runs cannot be compared.
+        UsageError: A run does not exist, is damaged or has diverged, the runs cannot be compared, or the output is not
+            a file.
     """
     parser = OneLineParser(
         "rnn-tasks explore",
@@ -45,10 +47,16 @@ def explore(arguments: list[str]) -> None:
     for run in runs if options.trust else ():
         allow_modules_of_run(run.folder)
 
+    path = options.output or runs[0].folder / PAGE
+    require(not path.is_dir(), f"{path} is a folder: name a file with --output, such as {path / PAGE}")
+    require(
+        not os.path.lexists(path) or (path.is_file() and not path.is_symlink()),
+        f"{path} exists and is not a regular file: name another file with --output",
+    )
+
     with slow_import():
         from rnn_tasks.explorer.write import MAX_BYTES, write_explorer
 
-    path = options.output or runs[0].folder / PAGE
     size = write_explorer(runs, path, trust=options.trust)
     if size > MAX_BYTES:
         print(f"note: the page is larger than {MAX_BYTES / 1e6:.0f} MB", file=sys.stderr)

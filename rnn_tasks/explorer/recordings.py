@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnn_tasks.analysis.flow import evaluating, hidden_states, state_trajectory
 from rnn_tasks.analysis.gates import gate_activity
-from rnn_tasks.errors import UsageError, require
+from rnn_tasks.errors import require
 from rnn_tasks.explorer.arrays import scaled
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
@@ -46,9 +46,7 @@ def record(network: Network, batch: Batch) -> Recording:
     Raises:
         UsageError: A state or an answer is not finite.
     """
-    first = batch.rows(0, 1)
-    step = first._replace(inputs=first.inputs[:, :1], targets=first.targets[:, :1], memory=None)
-    numbers = batch.inputs.shape[1] * sum(trace.numel() for trace in traces_of(network, step).values())
+    numbers = sum(trace.numel() for trace in traces_of(network, batch.rows(0, 1)).values())
     batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // (numbers * 2 * 4 // 3))))
     traces = traces_of(network, batch)
     require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
@@ -64,21 +62,23 @@ def record(network: Network, batch: Batch) -> Recording:
 
 
 def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Return the outputs of the layer, its states if they can be flattened, the logits and the gates at each step.
+    """Return the outputs of the layer, the logits, and if they can be computed the states and the gates at each step.
+
+    States need a layer that can be called step by step, and whose state can be flattened. Gates are computed from them.
 
     Args:
         network: The network.
         batch: The sequences.
 
     Returns:
-        ``hidden``, ``states`` and ``logits``, then the gates by name, ``(batch, time, ...)`` each.
+        ``hidden`` and ``logits``, then ``states`` and the gates by name, ``(batch, time, ...)`` each.
     """
     traces = {"hidden": hidden_states(network, batch)}
-    with suppress(UsageError):
-        traces["states"] = state_trajectory(network, batch)
     with torch.no_grad(), evaluating(network):
         traces["logits"] = network(batch.inputs, batch.condition)[0]
-    return traces | gate_activity(network, batch)
+    with suppress(Exception):  # a layer of another package may raise any exception
+        traces["states"] = state_trajectory(network, batch)
+    return traces | gate_activity(network, batch) if "states" in traces else traces
 
 
 def columns_of(hidden: Tensor, states: Tensor) -> tuple[int, int] | None:

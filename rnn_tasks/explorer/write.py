@@ -69,9 +69,9 @@ def write_explorer(places: Sequence[RunLocation], path: Path, trust: bool = Fals
         UsageError: A run is broken, has diverged or needs trust, or the runs are of different tasks.
         OSError: The file cannot be written.
     """
+    require_writable(path.parent)  # fail before the slow parts
     with timed("Runs"):
         runs = load_runs(places, trust)
-    require_writable(path.parent)  # fail before the rest
     content = page_of_runs(runs).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)

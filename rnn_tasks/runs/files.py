@@ -1,5 +1,6 @@
 """The file names in a run folder, and functions that write files atomically."""
 
+import errno
 import json
 import os
 import re
@@ -107,7 +108,7 @@ def write_all(folder: Path, files: Mapping[str, bytes]) -> None:
         OSError: The files cannot be written.
     """
     try:
-        with TemporaryDirectory(prefix=".", dir=existing_folder(folder)) as scratch:
+        with temporary_folder(folder) as scratch:
             for name, content in files.items():
                 path = Path(scratch) / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,8 +130,26 @@ def require_writable(folder: Path) -> None:
     Raises:
         OSError: The folder is not writable.
     """
-    with TemporaryDirectory(prefix=".", dir=existing_folder(folder)):
+    with temporary_folder(folder):
         pass
+
+
+def temporary_folder(folder: Path) -> TemporaryDirectory[str]:
+    """Create a temporary folder inside a folder, or inside its closest parent that exists.
+
+    Args:
+        folder: A folder that exists or can be created.
+
+    Raises:
+        OSError: The temporary folder cannot be created.
+    """
+    try:
+        return TemporaryDirectory(prefix=".", dir=existing_folder(folder))
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):  # the error of /proc, although its parent exists
+            raise PermissionError(errno.EACCES, "no file can be created here", str(folder)) from error
+        error.filename = str(folder)
+        raise
 
 
 def existing_folder(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import re
 import shutil
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_explore_compares_two_runs(trained: RnnTasks) -> None:
 
 def test_explore_shows_the_requested_checkpoint(trained: RnnTasks) -> None:
     assert trained("explore", str(RUN / "checkpoints/last.ckpt")).status == 0
-    assert ["checkpoint", "last.ckpt"] in data_of(RUN / "explorer.html")["runs"][0]["facts"]
+    assert ["weights", "the last saved ones (last.ckpt)"] in data_of(RUN / "explorer.html")["runs"][0]["facts"]
 
 
 def test_explore_opens_the_browser(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +105,58 @@ def test_explore_reports_an_unwritable_folder(trained: RnnTasks) -> None:
     Path("taken").write_text("a file")
     result = trained("explore", "echo", "--output", "taken/x.html")
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "taken" in result.err
+    assert (result.out, "taken" in result.err) == ("", True)
+
+
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail if a page is written."""
+
+    def write_explorer(*arguments: Any, **options: Any) -> int:
+        raise AssertionError("the output must be checked before the runs are loaded")
+
+    monkeypatch.setattr("rnn_tasks.explorer.write.write_explorer", write_explorer)
+
+
+@pytest.mark.usefixtures("no_page")
+@pytest.mark.parametrize("arguments", [("--output", "taken"), ("--output", "."), ()])
+def test_explore_refuses_a_folder_as_output(trained: RnnTasks, arguments: tuple[str, ...]) -> None:
+    Path("taken").mkdir()
+    (RUN / "explorer.html").mkdir()
+    result = trained("explore", "echo", *arguments)
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "is a folder: name a file with --output, such as " in result.err
+
+
+@pytest.mark.usefixtures("no_page")
+@pytest.mark.parametrize("kind", ["pipe", "link", "broken link"])
+def test_explore_never_replaces_another_kind_of_file(trained: RnnTasks, kind: str) -> None:
+    output, target = Path("x.html"), Path("target")
+    if kind == "pipe":
+        os.mkfifo(output)
+    else:
+        output.symlink_to(target)
+    if kind == "link":
+        target.write_text("old")
+    before = output.lstat()
+    result = trained("explore", "echo", "--output", str(output))
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "x.html exists and is not a regular file" in result.err
+    assert output.lstat().st_ino == before.st_ino
+
+
+def test_explore_replaces_an_older_page(trained: RnnTasks) -> None:
+    Path("x.html").write_text("old")
+    assert trained("explore", "echo", "--output", "x.html").status == 0
+    assert data_of(Path("x.html"))["task"]["name"] == "echo"
+
+
+@pytest.mark.parametrize("command", ["explore", "analyze"])
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs the file system /proc of Linux")
+def test_output_where_no_file_can_be_created_is_one_line(trained: RnnTasks, command: str) -> None:
+    result = trained(command, "echo", "--output", "/proc/x/y.html")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "no file can be created here; choose another folder" in result.err
 
 
 def test_explore_shows_a_text_run_without_its_text(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:

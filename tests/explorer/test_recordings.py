@@ -34,6 +34,15 @@ class Odd(nn.Module):
         return torch.stack(outputs, 1), (hidden, name)
 
 
+class Whole(nn.GRU):
+    """A layer that reads whole sequences only."""
+
+    def forward(self, inputs: Tensor, state: Any = None) -> Any:  # type: ignore[override]
+        if inputs.shape[1] == 1:
+            raise IndexError("needs two steps")
+        return super().forward(inputs, state)
+
+
 def assert_equal_traces(stored: dict[str, Any], expected: Tensor) -> None:
     """Check that a stored trace equals another one, up to the rounding to 16 bits."""
     (values,) = decoded_tensors({"": stored}).values()
@@ -74,6 +83,15 @@ def test_outputs_are_recorded_if_the_state_is_not_tensors() -> None:
     recording = record(network, BATCH)
     assert (recording.parts, recording.outputs) == ([("output", 4)], (0, 4))
     assert_equal_traces(recording.values["states"], hidden_states(network, BATCH.rows(0, 20)))
+    assert recording.values["gates"] == {}
+
+
+def test_outputs_are_recorded_if_single_steps_fail() -> None:
+    network = small_network(TASK, partial(Foreign, hidden_size=4, layer=Whole, options={"batch_first": True}))
+    recording, first = record(network, BATCH), BATCH.rows(0, 20)
+    assert (recording.parts, recording.outputs, recording.sequences) == ([("output", 4)], (0, 4), 20)
+    assert_equal_traces(recording.values["states"], hidden_states(network, first))
+    assert_equal_traces(recording.values["logits"], network(first.inputs, first.condition)[0].detach())
     assert recording.values["gates"] == {}
 
 

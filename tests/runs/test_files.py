@@ -67,6 +67,17 @@ def test_require_writable_leaves_no_files(tmp_path: Path) -> None:
         require_writable(tmp_path / "taken" / "folder")
 
 
+def test_folder_that_takes_no_files_is_a_permission_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str, mode: int = 0o777) -> None:  # as in /proc, although the parent folder exists
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr("os.mkdir", refuse)
+    for write in (require_writable, lambda folder: write_all(folder, {"page": b"1"})):
+        with pytest.raises(PermissionError) as caught:
+            write(tmp_path / "new")
+        assert (caught.value.errno, caught.value.filename) == (errno.EACCES, str(tmp_path / "new"))
+
+
 def write_and_read(folder: Path, letter: str, count: int) -> None:
     """Write a file of one letter many times, as a process that has the number 1, and read it after each time."""
     os.getpid = lambda: 1  # as in a container
