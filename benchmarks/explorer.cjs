@@ -55,6 +55,6 @@ const result = {weights: Object.values(weights).reduce((sum, {data: numbers}) =>
 result.first = seconds(() => network.run(sequence, {record: true}));
 result.forward = seconds(() => network.run(sequence, {record: true}));
 result.gradient = seconds(() => network.gradient(sequence, {}, time - 1, 0));
-result.exchange = seconds(() => network.exchange(sequence, {}, time - 1, 0, replacements));
+result.exchange = seconds(() => network.exchange(sequence, {}, time - 1, 0, replacements, 0, 1));
 result.score = seconds(() => network.score(data, {}, 0, sequences));
 process.stdout.write(JSON.stringify(result));

@@ -20,6 +20,7 @@ from rnn_tasks.analysis.flow import encoded, gradient_by_lag, hidden_states, sta
 from rnn_tasks.analysis.gates import CANDIDATES, gate_activity
 from rnn_tasks.analysis.snapshots import effective_weights
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
+from rnn_tasks.explorer.live import network_values
 from rnn_tasks.models.scores import Scores
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
@@ -92,26 +93,6 @@ def all_networks() -> dict[str, Network]:
     return {f"{core}; {inputs}": network_of(core, inputs) for core in CORES for inputs in INPUTS}
 
 
-def description(network: Network) -> dict[str, Any]:
-    """Return the description of a network that the engine reads."""
-    core: Any = network.core
-    kind = "elman" if isinstance(core, (RNN, Elman)) else "lstm" if isinstance(core, (LSTM, ScratchLSTM)) else "gru"
-    return {
-        "layer": {
-            "kind": kind,
-            "gates": core.gates,
-            "activation": core.nonlinearity if isinstance(core, RNN) else getattr(core, "activation", "tanh"),
-            "reset": getattr(core, "reset", "after"),
-            "num_layers": core.num_layers,
-            "input_size": core.input_size,
-            "hidden_size": core.hidden_size,
-        },
-        "condition_at_input": isinstance(network, TaggerNetwork) and network.condition_at_input,
-        "conditional_readout": network.readout.weight.ndim == 3,
-        "num_symbols": network.spec.input_size,
-    }
-
-
 def numbers(tensor: Tensor) -> dict[str, Any]:
     return {"float64": tensor.flatten().tolist()}
 
@@ -122,7 +103,8 @@ def case(network: Network, *calls: tuple[Any, ...]) -> dict[str, Any]:
         name: {"shape": list(weight.shape), "data": numbers(weight.detach())}
         for name, weight in effective_weights(network).items()
     }
-    return {"description": description(network), "weights": weights, "calls": calls}
+    description = {**network_values(network), "num_symbols": network.spec.input_size}
+    return {"description": description, "weights": weights, "calls": calls}
 
 
 def condition_of(network: Network, batch: Batch = BATCH) -> Tensor | None:
