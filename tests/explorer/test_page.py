@@ -131,6 +131,23 @@ def test_page_follows_the_colour_scheme(browser: Browser, explorer_page: Pages) 
     assert dark | {"pictures": light["pictures"]} == light
 
 
+@pytest.mark.parametrize("name", ["copy", "elman_grammar", "recorded"])
+def test_controls_and_pictures_have_names(name: str, browser: Browser, explorer_page: Pages) -> None:
+    named = """elements => elements.filter(element => element.checkVisibility()).map(element =>
+        element.ariaLabel || [...(element.labels || [])].map(label => label.textContent).join() || element.textContent
+    )"""
+    with visit(browser, explorer_page(name).file) as opened:
+        opened.settle()
+        controls = opened.find("input, button").evaluate_all(named)
+        choices = opened.find("select").evaluate_all("elements => elements.map(element => element.labels.length)")
+        pictures = opened.find("canvas[role=img]").evaluate_all(named)
+        assert opened.find("canvas:not([role=img])").count() == 0
+    assert len(controls) > 8
+    assert len(pictures) > 4
+    assert all(text.strip() for text in [*controls, *pictures])
+    assert set(choices) == {1}
+
+
 @pytest.mark.parametrize("name", LIVE)
 def test_typed_text_is_answered_as_in_pytorch(name: str, browser: Browser, explorer_page: Pages) -> None:
     page = explorer_page(name)

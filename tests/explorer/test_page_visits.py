@@ -326,7 +326,11 @@ def test_units_are_ranked_by_the_loss_of_accuracy(browser: Browser, explorer_pag
         ranking = opened.numbers("change")["runs"][0]["ranking"]
         expected = [accuracy(run.network) - accuracy(without_unit(run.network, unit)) for unit in range(12)]
         np.testing.assert_allclose(ranking, expected, 1e-5, 1e-9)
-        assert opened.numbers("state")["runs"][0]["units"] == sorted(range(12), key=lambda unit: -expected[unit])
+        order = sorted(range(12), key=lambda unit: -expected[unit])
+        assert opened.numbers("state")["runs"][0]["units"] == order
+        with visit(browser, page.file, opened.page.url.partition("#")[2]) as reopened:
+            expect(reopened.part("change", "rank-progress")).to_contain_text("on 50 sequences")
+            assert reopened.numbers("state")["runs"][0]["units"] == order
 
 
 def test_text_is_continued(browser: Browser, explorer_page: Pages) -> None:
