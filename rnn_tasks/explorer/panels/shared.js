@@ -166,6 +166,7 @@ const Shared = (() => {
         const isThere = before !== null && before.classList.contains("axis");
         const axis = isThere ? before : element("canvas", "", "axis");
         if (!isThere) canvas.before(axis);
+        axis.setAttribute("aria-hidden", "true");
         const ratio = canvas.width / parseFloat(canvas.style.width);
         const width = visibleWidth(canvas);
         axis.width = Math.round(width * ratio);
