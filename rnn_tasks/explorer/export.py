@@ -194,6 +194,7 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
         "label": printable(label),
         "core": printable(type_before_parametrizations(network.core).__name__),
         "facts": [[name, printable(text)] for name, text in facts(run)],
+        "steps": run.trained_steps,
         "live": unknown is None,
         "reason": None,
         "weights": {},
@@ -295,7 +296,8 @@ def result_facts(run: RunData) -> list[tuple[str, str]]:
     """
     metrics = run.summary.get("metrics", {})
     names = ("test/perplexity", "test/loss") if is_text(run) else ("test/accuracy", "test/loss")
-    return [(name.replace("/", " "), f"{metrics[name]:.4f}" if name in metrics else "-") for name in names]
+    weights = "" if run.checkpoint.name == BEST else f" of {BEST}"
+    return [(name.replace("/", " ") + weights, f"{metrics[name]:.4f}" if name in metrics else "-") for name in names]
 
 
 def with_weights(
@@ -322,12 +324,20 @@ def with_weights(
     for index, run in enumerate(runs):
         if run in live:
             weights = stored_weights(run.network, bits)
-            moments_of_run = [] if run.snapshots is None else moment_values(run.snapshots, run.network, share)
+            moments_of_run = (
+                [] if run.snapshots is None else moment_values(run.snapshots, run.network, share, run.trained_steps)
+            )
             values[index] = values[index] | {
                 "weights": weights,
                 "moments": moments_of_run,
                 "precision": precision_values(run.network, weights, batch, bits),
             }
             if run.snapshots is not None and not moments_of_run:
-                missing.append(labelled(runs, run, "The snapshots of its training do not fit into this page."))
+                missing.append(
+                    labelled(
+                        runs,
+                        run,
+                        "No snapshot is shown: they do not fit into this page, or are later than the weights.",
+                    )
+                )
     return {**data, "runs": values, "missing": missing}

@@ -35,7 +35,8 @@ const Models = (() => {
      */
     function open(run, task) {
         const description = { ...run.network, num_symbols: task.input_symbols.length };
-        const trained = { label: "trained", weights: run.weights, eigenvalues: run.eigenvalues };
+        const label = run.steps === null ? "trained" : `trained, step ${run.steps}`;
+        const trained = { label, weights: run.weights, eigenvalues: run.eigenvalues };
         const moments = run.moments.map((moment) => ({ ...moment, label: `step ${moment.step}` })).concat([trained]);
         const networks = new Map();
         const network = (moment) => {

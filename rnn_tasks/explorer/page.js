@@ -119,16 +119,19 @@
         const width = document.querySelector("main").clientWidth - 32;
         const steps = input.symbols.length;
         const head = width < 600 ? 56 : 84;
-        const perRun = width < 1000 ? width : width / 2 - 16;
-        const fitting = Math.max(9, Math.min(22, Math.floor((perRun - head - 8) / steps)));
-        const cell = Math.min(fitting, (MAX_WIDTH - head) / steps);
+        const cellOf = (available) => {
+            const fitting = Math.max(9, Math.min(22, Math.floor((available - head - 20) / steps)));
+            return Math.min(fitting, (MAX_WIDTH - head) / steps);
+        };
+        const half = width < 1000 ? width : width / 2 - 16;
         context = {
             task,
             input,
             sequences,
             grammar,
             head,
-            cell,
+            cell: cellOf(half),
+            sharedCell: cellOf(models.length > 1 ? width : half),
             view,
             step: view.step,
             actions: { setStep, choose, toggleConnection },
@@ -411,11 +414,12 @@
 
     /** Scroll the time lines so that the chosen step is visible. */
     function showStep() {
-        const left = context.head + context.cell * view.step;
         for (const scroll of document.querySelectorAll(".scroll")) {
             if (scroll.querySelector('[data-part="matrix"]')) continue;
+            const cell = scroll.contains(byId("time-line")) ? context.sharedCell : context.cell;
+            const left = context.head + cell * view.step;
             const visible = scroll.clientWidth;
-            if (left < scroll.scrollLeft + context.head || left + context.cell > scroll.scrollLeft + visible) {
+            if (left < scroll.scrollLeft + context.head || left + cell > scroll.scrollLeft + visible) {
                 scroll.scrollLeft = Math.max(0, left - visible / 2);
             }
         }

@@ -74,15 +74,19 @@ def moment_size(network: Network) -> int:
     return weights_size(network, 16) + eigenvalues
 
 
-def moment_values(snapshots: Snapshots, network: Network, most_bytes: int) -> list[dict[str, Any]]:
+def moment_values(
+    snapshots: Snapshots, network: Network, most_bytes: int, trained_steps: int | None = None
+) -> list[dict[str, Any]]:
     """Return moments of a training: the first one, and others at about equal distances, as many as fit.
 
-    Snapshots with weights that are not finite, and with the weights of the network itself, are left out.
+    Snapshots with weights that are not finite, with the weights of the network itself, and of later steps than the
+    network are left out.
 
     Args:
         snapshots: The snapshots of the training.
         network: The trained network.
         most_bytes: The size in a page that the moments may have.
+        trained_steps: Optimizer steps of the trained network; None if unknown.
 
     Returns:
         At most :data:`MAX_MOMENTS` moments, the oldest first; none if the snapshots are of another network.
@@ -91,7 +95,10 @@ def moment_values(snapshots: Snapshots, network: Network, most_bytes: int) -> li
     shapes = {name: weight.shape for name, weight in trained.items()}
     if {name: rows.shape[1:] for name, rows in snapshots.weights.items()} != shapes:
         return []
-    usable = [index for index in range(len(snapshots)) if is_usable(snapshots, index, trained)]
+    earlier = [
+        index for index, step in enumerate(snapshots.steps.tolist()) if trained_steps is None or step < trained_steps
+    ]
+    usable = [index for index in earlier if is_usable(snapshots, index, trained)]
     count = min(MAX_MOMENTS, most_bytes // moment_size(network))
     return [moment(snapshots, index) for index in spread(usable, count)]
 

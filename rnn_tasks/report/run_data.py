@@ -12,6 +12,7 @@ import rnn_tasks.tasks  # noqa: F401  # jsonargparse resolves short class names 
 from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_snapshots
 from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
+from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.curves import Curve, read_curves
 from rnn_tasks.runs.files import SUMMARY, read_summary
 from rnn_tasks.runs.find import RunLocation, best_checkpoint, read_config
@@ -52,6 +53,7 @@ class RunData:
         snapshots: The snapshots of a SnapshotRecorder; None without one.
         curves: The logged values by name, such as ``val/loss``.
         missing: One line for each part that the run does not have, with the reason.
+        trained_steps: Optimizer steps after which the weights were saved; None if unknown.
     """
 
     label: str
@@ -66,6 +68,7 @@ class RunData:
     snapshots: Snapshots | None
     curves: dict[str, Curve]
     missing: list[str] = field(default_factory=list)
+    trained_steps: int | None = None
 
     @property
     def letter(self) -> str:
@@ -237,6 +240,7 @@ def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
         snapshots = read_snapshots(place.folder / SNAPSHOTS)
     else:
         missing.append("snapshots during training: the run had no SnapshotRecorder (train with --config watch)")
+    checkpoint = place.checkpoint or best_checkpoint(place.folder)
     return RunData(
         label=label,
         folder=place.folder,
@@ -244,12 +248,13 @@ def load_run(place: RunLocation, label: str, trust: bool = False) -> RunData:
         summary=summary,
         network=network,
         untrained=build_network(config["model"], network.spec, seed=seed),
-        checkpoint=place.checkpoint or best_checkpoint(place.folder),
+        checkpoint=checkpoint,
         task=task,
         batch=batch,
         snapshots=snapshots,
         curves=read_curves(place.folder),
         missing=missing,
+        trained_steps=read_checkpoint(checkpoint).get("global_step"),
     )
 
 

@@ -48,7 +48,7 @@ def test_data_have_the_parts_of_the_page() -> None:
     assert (run["label"], run["core"], run["live"], run["reason"]) == ("Elman", "Elman", True, None)
     assert (run["state_parts"], run["outputs"]) == ([["layer 1 hidden", 5]], [0, 5])
     known = facts_of(run)
-    assert (known["test accuracy"], known["test loss"]) == ("0.5000", "1.2500")
+    assert (known["test accuracy of best.ckpt"], known["test loss of best.ckpt"]) == ("0.5000", "1.2500")
     json.dumps(data, allow_nan=False)
 
 
@@ -219,7 +219,7 @@ def test_snapshots_that_do_not_fit_are_mentioned() -> None:
     network = small_network(TASK)
     for most_bytes, mentioned in ((10**6, 0), (0, 1)):
         missing = data_of(watched(network), most_bytes=most_bytes)["missing"]
-        assert sum(line == "The snapshots of its training do not fit into this page." for line in missing) == mentioned
+        assert sum("do not fit into this page" in line for line in missing) == mentioned
 
 
 def test_two_networks_share_the_size() -> None:

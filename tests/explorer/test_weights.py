@@ -172,6 +172,13 @@ def test_moments_fit_and_keep_the_first_one() -> None:
     assert steps(10**9)[::15] == [0, 39]
 
 
+def test_moments_are_earlier_than_the_trained_network() -> None:
+    network = small_network(TASK)
+    snapshots = snapshots_of(network, BATCH, range(0, 50, 10))
+    moments = moment_values(snapshots, network, 10**9, trained_steps=30)
+    assert [moment["step"] for moment in moments] == [0, 10, 20]
+
+
 def test_moments_leave_out_weights_that_are_not_finite() -> None:
     network = small_network(TASK)
     snapshots = snapshots_of(network, BATCH, range(4))

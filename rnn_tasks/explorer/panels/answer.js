@@ -192,8 +192,9 @@ Panels.answer = (() => {
 
         /** Fill the time line and draw the losses; both are shared by the runs. */
         drawShared(context, table, canvas, accuracy) {
-            fillTimeLine(context, table);
-            drawLosses(context, canvas);
+            const shared = { ...context, cell: context.sharedCell };
+            fillTimeLine(shared, table);
+            drawLosses(shared, canvas);
             accuracy.textContent = rightAnswers(context);
             canvas.setAttribute("aria-label", `Loss per step. ${accuracy.textContent}`);
         },

@@ -4,7 +4,7 @@
  * an element; `numbers(context, index)`, which returns what is shown as plain values; and `canvases(context, element)`,
  * the pictures to save. A panel keeps no state.
  *
- * context: {task, input, step, sequences, grammar, head, cell, view, actions, runs}; runs[index]: {model, view, part,
+ * context: {task, input, step, sequences, grammar, head, cell, sharedCell, view, actions, runs}; runs[index]: {model, view, part,
  * result, collected, order, memory, score, ranking, letter}.
  */
 const Panels = {};
