@@ -129,7 +129,9 @@ def test_typed_texts_are_encoded_as_by_the_codec(name: str) -> None:
         assert found["symbols"] == batch.inputs[0].tolist()
         assert found["memory"] == (batch.targets[0] != NOT_SCORED).int().tolist()
         assert found["condition"] == (delay if codec.conditional else None)
-        assert bool(found["note"]) == (codec.num_letters not in (0, len(text)))
+        has_answer = bool(batch.scored.any())
+        assert ("ends before the first answer" in found["note"]) != has_answer
+        assert ("Trained on strings of" in found["note"]) == (has_answer and codec.num_letters not in (0, len(text)))
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -155,17 +157,15 @@ def test_text_is_its_own_target_one_step_later(tmp_path: Path) -> None:
     task.setup("fit")
     network = LanguageNetwork(partial(Elman, hidden_size=3), task.spec)
     strings = data_of(small_run(task, network))["task"]["strings"]
-    [found] = encoded(strings, [("Not ber😀", 0)])
+    found, with_capitals, known = encoded(strings, [("1 not ber😀", 0), ("NOT TO", 0), ("not to", 0)])
     assert task.spec.vocabulary is not None
-    symbols = task.spec.vocabulary.encode("Not ber😀").tolist()
+    symbols = task.spec.vocabulary.encode("1 not ber😀").tolist()
     assert (symbols[0], symbols[-1]) == (0, 0)  # unknown characters
-    assert found == {
-        "symbols": symbols,
-        "targets": [*symbols[1:], NOT_SCORED],
-        "memory": [1] * 7 + [0],
-        "condition": None,
-        "note": "",
-    }
+    assert (found["symbols"], found["targets"]) == (symbols, [*symbols[1:], NOT_SCORED])
+    assert (found["memory"], found["condition"]) == ([1] * 9 + [0], None)
+    assert "2 characters are unknown" in found["note"]
+    assert "capital" in with_capitals["note"]
+    assert with_capitals | {"note": ""} == known
 
 
 def test_invalid_texts_are_refused_with_a_reason() -> None:

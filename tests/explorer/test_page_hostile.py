@@ -207,7 +207,7 @@ def test_page_recovers_from_a_link_with_an_invalid_text(browser: Browser, explor
         opened.find("#back").click()
         expect(opened.find("#step-value")).to_have_text("5 of 8")
         opened.part("state", "cut").click()
-        expect(opened.part("change", "edits")).to_contain_text("held at 0")
+        expect(opened.part("change", "edits")).to_contain_text("cut")
 
 
 def test_policy_refuses_scripts_and_connections(browser: Browser, explorer_page: Pages) -> None:

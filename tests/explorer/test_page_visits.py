@@ -141,12 +141,13 @@ def test_visit_of_a_network_with_snapshots(browser: Browser, explorer_page: Page
 
         opened.part("state", "cut").click()
         opened.settle()
-        assert edits(opened) == [f"layer 1 hidden {unit} held at 0", f"layer 1 cell {unit} held at 0"]
+        assert edits(opened) == [f"unit {unit} cut"]
         scores = opened.numbers("change")["runs"][0]["score"]
-        check_score(scores["trained"], run, run.network)
-        check_score(scores["edited"], run, without_unit(run.network, unit))
-        assert scores["edited"]["loss"] != pytest.approx(scores["trained"]["loss"])
+        check_score(scores["unchanged"], run, run.network)
+        check_score(scores["changed"], run, without_unit(run.network, unit))
+        assert scores["changed"]["loss"] != pytest.approx(scores["unchanged"]["loss"])
         assert "With the changes: accuracy" in opened.part("change", "score").inner_text()
+        expect(opened.find("#changes")).to_contain_text(f"unit {unit} cut")
         expected = states_of(without_unit(run.network, unit), symbols_of(run, text))
         np.testing.assert_allclose(saved_states(opened), expected, ROUNDED, 1e-12)
 
@@ -188,12 +189,12 @@ def test_visit_of_two_networks(browser: Browser, explorer_page: Pages) -> None:
 
         opened.part("state", "cut", 1).click()
         opened.settle()
-        assert (edits(opened, 0), edits(opened, 1)) == (["none"], ["layer 1 hidden 6 held at 0"])
+        assert (edits(opened, 0), edits(opened, 1)) == (["none"], ["unit 6 cut"])
         changed = numbers_of(opened)
-        check_score(changed["change"]["runs"][0]["score"]["edited"], page.runs[0], page.runs[0].network)
+        check_score(changed["change"]["runs"][0]["score"]["changed"], page.runs[0], page.runs[0].network)
         assert changed["memory"]["runs"][0] == numbers["memory"]["runs"][0]
         second = without_unit(page.runs[1].network, 6)
-        check_score(changed["change"]["runs"][1]["score"]["edited"], page.runs[1], second)
+        check_score(changed["change"]["runs"][1]["score"]["changed"], page.runs[1], second)
         assert changed["answer"]["runs"][1]["loss"] != numbers["answer"]["runs"][1]["loss"]
 
         linked = opened.shown()
@@ -261,23 +262,23 @@ def test_changes_act_as_in_pytorch(browser: Browser, explorer_page: Pages) -> No
             assert edits(opened) == ["none"]
 
         opened.part("change", "scale").fill("0.5")
-        check("weight_hh_l0 times 0.5", changed(lambda weight: weight.mul_(0.5)))
+        check("layer 1 (weight_hh_l0) times 0.5", changed(lambda weight: weight.mul_(0.5)))
 
         opened.part("change", "to").fill("3")
         opened.part("change", "from").fill("7")
         opened.part("change", "cut-connection").click()
-        check("weight_hh_l0: unit 7 to unit 3 cut", changed(lambda weight: weight[3, 7].zero_()))
+        check("layer 1 (weight_hh_l0): unit 7 to unit 3 cut", changed(lambda weight: weight[3, 7].zero_()))
 
         opened.part("change", "matrix").click(position={"x": 90, "y": 110})
         [label] = edits(opened)
-        found = re.fullmatch(r"weight_hh_l0: unit (\d+) to unit (\d+) cut", label)
+        found = re.fullmatch(r"layer 1 \(weight_hh_l0\): unit (\d+) to unit (\d+) cut", label)
         assert found is not None
         column, row = map(int, found.groups())
         check(label, changed(lambda weight: weight[row, column].zero_()))
 
         opened.part("change", "reset").click()
         network = in_double_precision(run.network)
-        check("reset before step 4", torch.cat([states_of(network, inputs[:4]), states_of(network, inputs[4:])]))
+        check("state reset before step 4", torch.cat([states_of(network, inputs[:4]), states_of(network, inputs[4:])]))
 
         opened.part("change", "to").fill("0")
         opened.part("change", "from").fill("0")
@@ -301,7 +302,7 @@ def test_held_gate_acts_as_in_pytorch(browser: Browser, explorer_page: Pages) ->
         opened.part("change", "gate").select_option("layer0/update")
         opened.part("change", "gate-value").fill("1")
         opened.part("change", "hold-gate").click()
-        assert edits(opened) == ["layer0/update held at 1"]
+        assert edits(opened) == ["layer 1 update gate held at 1"]
         assert np.all(saved_states(opened) == 0)  # h_t = 0 * new + 1 * h_{t-1}
         probabilities = opened.numbers("answer")["runs"][0]["probabilities_at_step"]
         np.testing.assert_allclose(probabilities, readout.bias.detach().double().softmax(-1), ROUNDED)
@@ -321,15 +322,15 @@ def test_units_are_ranked_by_the_loss_of_accuracy(browser: Browser, explorer_pag
 
     with visit(browser, page.file) as opened:
         opened.part("change", "rank").click()
-        expect(opened.part("change", "rank-progress")).to_contain_text("on 50 sequences")
-        opened.settle()
-        ranking = opened.numbers("change")["runs"][0]["ranking"]
+        expect(opened.part("change", "ranking")).to_contain_text("on 50 sequences")
+        ranking = opened.numbers("change")["runs"][0]["loss_of_accuracy_by_cutting_each_unit"]
         expected = [accuracy(run.network) - accuracy(without_unit(run.network, unit)) for unit in range(12)]
         np.testing.assert_allclose(ranking, expected, 1e-5, 1e-9)
         order = sorted(range(12), key=lambda unit: -expected[unit])
         assert opened.numbers("state")["runs"][0]["units"] == order
         with visit(browser, page.file, opened.page.url.partition("#")[2]) as reopened:
-            expect(reopened.part("change", "rank-progress")).to_contain_text("on 50 sequences")
+            reopened.part("change", "rank").click()
+            expect(reopened.part("change", "ranking")).to_contain_text("on 50 sequences")
             assert reopened.numbers("state")["runs"][0]["units"] == order
 
 
@@ -383,10 +384,10 @@ def test_page_is_used_by_keyboard_alone(browser: Browser, explorer_page: Pages) 
         expect(opened.find("#step-value")).to_have_text("3 of 4")
         reach("#state [data-part=cut]")
         press(opened, "Enter")
-        assert edits(opened) == ["layer 1 hidden 2 held at 0"]
+        assert edits(opened) == ["unit 2 cut"]
         reach("#change [data-part=scale]")
         press(opened, "ArrowLeft")
-        assert edits(opened) == ["layer 1 hidden 2 held at 0", "weight_hh_l0 times 0.99"]
+        assert edits(opened) == ["unit 2 cut", "layer 1 (weight_hh_l0) times 0.99"]
         reach("#change [data-part=cut-connection]")
         press(opened, "Enter")
         reach("#change [data-part=noise]")

@@ -30,8 +30,8 @@ TIMEOUT = 20_000
 
 expect.set_options(timeout=TIMEOUT)
 
-PENDING = re.compile("[…:]$")
-"""The end of the sentence about the accuracy, until the accuracy is known."""
+PENDING = re.compile("…")
+"""A part of the sentence about the accuracy, until the accuracy is known."""
 
 PANELS = ("answer", "state", "plane", "memory", "change")
 """The panels of the explorer, by the ids of their elements."""
@@ -110,7 +110,7 @@ class Visit:
         return {
             "text": self.find("main").inner_text(),
             "message": self.find("#message").inner_text(),
-            "controls": self.find("input:not(#link), select").evaluate_all(values),
+            "controls": self.find("input:not(#link), textarea, select").evaluate_all(values),
             "pictures": self.find("canvas").evaluate_all(pictures),
             "fragment": self.page.url.partition("#")[2],
         }
