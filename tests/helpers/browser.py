@@ -129,6 +129,8 @@ class Visit:
         """Change the colour scheme that the reader prefers, and wait until the page is drawn."""
         self.page.emulate_media(color_scheme=scheme)
         self.page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+        # The page redraws in the event of the changed scheme, which comes before the next frame.
+        self.page.evaluate("() => new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
 
     def width(self) -> int:
         """Return the width of the contents of the page in pixels."""
