@@ -29,7 +29,7 @@
 
     let view = hasInput ? viewOfUrl() : defaults;
     let context = null;
-    const jobs = { background: 0, ranking: 0 };
+    const jobs = {};
     let timer = null;
 
     /** Return the task with the characters of its symbols, for text. */
@@ -203,11 +203,11 @@
     /**
      * Run a generator in slices, so that the page stays responsive. The next call for the same job ends it.
      *
-     * @param job The name of the job in `jobs`.
+     * @param job The name of the job.
      * @param steps The generator.
      */
     function runInSlices(job, steps) {
-        jobs[job] += 1;
+        jobs[job] = (jobs[job] || 0) + 1;
         const mine = jobs[job];
         const slice = () => {
             const end = performance.now() + SLICE;
@@ -307,7 +307,7 @@
     }
 
     function startRanking(index) {
-        runInSlices("ranking", measureRanking(index));
+        runInSlices(`ranking ${index}`, measureRanking(index));
     }
 
     // Drawing -------------------------------------------------------------------------------------------------------
@@ -903,6 +903,9 @@
             window.matchMedia(media).addEventListener("change", update);
         }
         update();
+        context.runs.forEach((run, index) => {
+            if (run.view.order === "cut" && run.model.live && sequences) startRanking(index);
+        });
     }
 
     start();
