@@ -9,7 +9,7 @@
     const REDRAW_INTERVAL = 400;
     const MOST_RANKED = 8;
     const PANELS = ["answer", "state", "plane", "memory", "change"];
-    const { element, find, shown } = Shared;
+    const { element, find } = Shared;
     const byId = (id) => document.getElementById(id);
 
     const data = JSON.parse(byId("data").textContent);
@@ -550,53 +550,6 @@
         }
     }
 
-    function save(name, blob) {
-        const link = element("a");
-        link.href = URL.createObjectURL(blob);
-        link.download = name;
-        link.click();
-        setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    }
-
-    function savePicture(panel) {
-        const canvases = [];
-        let shownRun = null;
-        for (const canvas of Panels[panel].canvases(context, byId(panel))) {
-            const isHidden = canvas.isConnected && !canvas.getClientRects().length;
-            if (isHidden || !canvas.width || !canvas.height) continue;
-            const root = canvas.closest(".run");
-            if (models.length > 1 && root && root !== shownRun) {
-                canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
-                shownRun = root;
-            }
-            canvases.push(canvas);
-        }
-        const moments = context.runs.map((run) => `${run.model.run.label} (${momentOf(run)})`);
-        const changes = byId("changes").textContent;
-        const subtitle = `${task.name}, step ${view.step}: ${moments.join(" and ")}. ${changes}`;
-        Charts.png(Panels[panel].title, canvases, subtitle).toBlob((blob) => save(`${panel}.png`, blob));
-    }
-
-    const momentOf = (run) => run.model.moments[run.view.moment].label;
-
-    function saveNumbers(panel) {
-        const values = {
-            panel,
-            task: task.name,
-            input: context.input.symbols.map((symbol) => task.input_symbols[symbol]),
-            targets: context.input.targets.map((target) => (target < 0 ? null : task.output_symbols[target])),
-            condition: context.input.condition,
-            step: view.step,
-            link: location.hash,
-            runs: context.runs.map((run, index) => ({
-                name: run.model.run.name,
-                weights: momentOf(run),
-                ...Panels[panel].numbers(context, index),
-            })),
-        };
-        save(`${panel}.json`, new Blob([JSON.stringify(values, null, 1)], { type: "application/json" }));
-    }
-
     // Building ------------------------------------------------------------------------------------------------------
 
     function fillSelect(select, options) {
@@ -606,64 +559,6 @@
                 option.value = value;
                 return option;
             }),
-        );
-    }
-
-    function buildHeader() {
-        const sentences = [taskSentence(), `Network: ${data.runs.map((run) => run.label).join(" and ")}.`];
-        for (const run of data.runs) if (!run.live) sentences.push(run.reason);
-        byId("lead").textContent = sentences.filter(Boolean).join(" ");
-        byId("undo").hidden = models.every((model) => !model.live);
-        const rows = [["", ...data.runs.map((run) => run.label)]];
-        data.runs[0].facts.forEach(([name], i) =>
-            rows.push([name, ...data.runs.map((run) => (run.facts[i] || ["", ""])[1])]),
-        );
-        byId("facts").replaceChildren(
-            ...rows.map(([name, ...cells]) => {
-                const line = element("tr");
-                line.append(element("th", name), ...cells.map((cell) => element("td", cell)));
-                return line;
-            }),
-        );
-        const notes = data.runs.map(
-            (run) =>
-                (data.runs.length > 1 ? `${run.label}: ` : "") +
-                (run.reason || precision(run.precision)) +
-                (run.moments.length ? " Snapshots of the training are stored in 16 bits." : ""),
-        );
-        if (data.sequences) notes.push(`Stored sequences: ${data.sequences.source}.`);
-        notes.push(
-            ...(data.missing || []),
-            `Written by rnn_tasks ${data.version}. The page sends no request to any server.`,
-        );
-        byId("notes").replaceChildren(...notes.map((note) => element("li", note)));
-    }
-
-    /** Return what the network has to do, as far as the strings of the task say it. */
-    function taskSentence() {
-        const { strings, is_text: isText, input_symbols: symbols, blank } = task;
-        if (isText)
-            return `Task: predict the next character of a text.${symbols.includes("␣") ? " “␣” is a space." : ""}`;
-        if (!strings || strings.answers !== "letters") return "";
-        const [low, high] = [strings.min_delay, strings.max_delay];
-        const steps = low === high ? `${low} ${low === 1 ? "step" : "steps"}` : `${low} to ${high} steps`;
-        const told = strings.conditional ? "; the network receives this delay" : "";
-        const what = strings.answer_per_letter
-            ? `read ${strings.num_letters || "some"} letters, wait ${steps}, then repeat them${told}`
-            : `repeat each letter ${steps} later${told}`;
-        const letters = strings.letters.length > 12 ? `${strings.letters.length} letters` : strings.letters.join("");
-        const legend = blank === null ? "" : ` “${symbols[blank]}” is a blank.`;
-        return `Task: ${what}. Letters: ${letters}.${legend}`;
-    }
-
-    function precision(values) {
-        if (!values) return "Weights are stored in 32 bits.";
-        const start = `Weights are stored in ${values.bits} bits.`;
-        if (!values.answers) return start;
-        if (values.largest_change === null) return start;
-        return (
-            `${start} On the stored sequences this changes ${values.changed} of ${values.answers} answers; ` +
-            `probabilities change by at most ${shown(values.largest_change)}.`
         );
     }
 
@@ -738,13 +633,13 @@
             const head = element("div", "", "panel-head");
             const tools = element("span");
             for (const [label, action] of [
-                ["PNG", savePicture],
-                ["JSON", saveNumbers],
+                ["PNG", Saving.picture],
+                ["JSON", Saving.numbers],
             ]) {
                 const button = element("button", label);
                 button.type = "button";
                 button.title = label === "PNG" ? "Save this panel as a picture" : "Save the numbers of this panel";
-                button.addEventListener("click", () => action(panel));
+                button.addEventListener("click", () => action(context, panel));
                 tools.append(button);
             }
             const title = section.querySelector("h2");
@@ -881,7 +776,8 @@
 
     function start() {
         document.body.classList.toggle("one-run", data.runs.length === 1);
-        buildHeader();
+        Header.fill(data);
+        byId("undo").hidden = models.every((model) => !model.live);
         if (!hasInput) {
             byId("lead").textContent += " There is no input to show: typing is off, and no sequences are stored.";
             for (const part of [byId("controls"), document.querySelector("main")]) part.hidden = true;

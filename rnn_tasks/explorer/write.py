@@ -32,6 +32,8 @@ SCRIPTS = (
     "panels/memory.js",
     "panels/plane.js",
     "panels/change.js",
+    "header.js",
+    "saving.js",
     "page.js",
 )
 """The scripts in the order in which they run."""
