@@ -12,18 +12,10 @@ const Saving = (() => {
 
     /** Save a panel as a picture, with the changes of the networks below its title. */
     function picture(context, panel) {
-        const canvases = [];
-        let shownRun = null;
-        for (const canvas of Panels[panel].canvases(context, document.getElementById(panel))) {
+        const canvases = Panels[panel].canvases(context, document.getElementById(panel)).filter((canvas) => {
             const isHidden = canvas.isConnected && !canvas.getClientRects().length;
-            if (isHidden || !canvas.width || !canvas.height) continue;
-            const root = canvas.closest(".run");
-            if (context.runs.length > 1 && root && root !== shownRun) {
-                canvases.push(Shared.textCanvas(root.querySelector("h3").textContent));
-                shownRun = root;
-            }
-            canvases.push(canvas);
-        }
+            return !isHidden && canvas.width > 0 && canvas.height > 0;
+        });
         const moments = context.runs.map((run) => `${run.model.run.label} (${momentOf(run)})`);
         const changes = context.runs.map(Panels.change.changesText).filter(Boolean).join(" ");
         const subtitle = `${context.task.name}, step ${context.step}: ${moments.join(" and ")}. ${changes}`;

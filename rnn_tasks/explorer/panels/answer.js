@@ -12,11 +12,11 @@ Panels.answer = (() => {
         argmax,
         lettersCanvas,
         drawSteps,
-        chartsOf,
         inputLetters,
         outputLetter,
         answersOf,
         quoted,
+        picturesOf,
     } = Shared;
     const LIKELIEST = 5;
 
@@ -231,7 +231,10 @@ Panels.answer = (() => {
             };
         },
 
-        canvases: (context, root) => [lettersCanvas(context, timeLineRows(context)), ...chartsOf(root)],
+        canvases(context, root) {
+            const loss = root.querySelector("#loss");
+            return [lettersCanvas(context, timeLineRows(context)), loss, ...picturesOf(context, root)];
+        },
     };
 
     return answer;

@@ -1,7 +1,7 @@
 "use strict";
 /** The panel of changes: accuracy, eigenvalues and the recurrent matrix. */
 Panels.change = (() => {
-    const { list, find, shown, quoted, largest, robustLimit, textCanvas, chartsOf } = Shared;
+    const { list, find, shown, quoted, largest, robustLimit, textCanvas, picturesOf } = Shared;
     const MOST_GROUPS = 4;
 
     const accuracyOf = (score) => score.right / score.answers;
@@ -176,11 +176,9 @@ Panels.change = (() => {
         },
 
         canvases(context, root) {
-            return context.runs.flatMap((run, index) => {
-                const own = root.querySelectorAll(".run")[index];
-                const texts = [scoreText(context, run), find(own, "radius").textContent];
-                return [...texts.map((text) => textCanvas(text)), ...chartsOf(own)];
-            });
+            return picturesOf(context, root, (run, own) =>
+                [scoreText(context, run), find(own, "radius").textContent].map((text) => textCanvas(text)),
+            );
         },
     };
 

@@ -1,7 +1,7 @@
 "use strict";
 /** The panel of the trajectory of the state in two principal components. */
 Panels.plane = (() => {
-    const { list, find, shown, chartsOf, inputLetters, percent } = Shared;
+    const { list, find, shown, inputLetters, percent, picturesOf } = Shared;
 
     function trajectory(run) {
         const components = run.collected.components;
@@ -43,7 +43,7 @@ Panels.plane = (() => {
             return { path: path.map(list), shares_of_variance: list(components.shares) };
         },
 
-        canvases: (context, root) => chartsOf(root),
+        canvases: (context, root) => picturesOf(context, root),
     };
 
     return plane;

@@ -10,6 +10,7 @@
 const Panels = {};
 
 const Shared = (() => {
+    const TEXT_WIDTH = 680;
     const AXIS_MARGIN = 4; // pixels above a plot that marks of the plot may reach
     const list = (values) =>
         Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(6)) : null));
@@ -116,19 +117,25 @@ const Shared = (() => {
         return canvas;
     }
 
-    /** Return a canvas with a line of text. */
-    function textCanvas(text) {
+    /** Return a canvas with a text in lines of at most 680 pixels; `weight` is the weight of its font. */
+    function textCanvas(text, weight = "normal") {
         const canvas = document.createElement("canvas");
         const pen = canvas.getContext("2d");
-        const font = "bold 14px system-ui, sans-serif";
+        const font = `${weight} 14px system-ui, sans-serif`;
         pen.font = font;
-        const [width, height] = [Math.ceil(pen.measureText(text).width) + 2, 24];
+        const lines = [""];
+        for (const word of text.split(" ")) {
+            const longer = `${lines[lines.length - 1]} ${word}`.trim();
+            if (pen.measureText(longer).width <= TEXT_WIDTH) lines[lines.length - 1] = longer;
+            else lines.push(word);
+        }
         const ratio = window.devicePixelRatio || 1;
-        Object.assign(canvas, { width: Math.ceil(width * ratio), height: height * ratio });
+        const [width, height] = [TEXT_WIDTH, 20 * lines.length + 4];
+        Object.assign(canvas, { width: width * ratio, height: height * ratio });
         Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
         Object.assign(pen, { font, textBaseline: "middle", fillStyle: Charts.theme().ink });
         pen.scale(ratio, ratio);
-        pen.fillText(text, 0, height / 2);
+        lines.forEach((line, index) => pen.fillText(line, 0, 20 * index + 12));
         return canvas;
     }
 
@@ -189,6 +196,21 @@ const Shared = (() => {
     /** Return the charts of an element, without the copies of their axes. */
     const chartsOf = (root) => Array.from(root.querySelectorAll("canvas:not(.axis)"));
 
+    /**
+     * Return the pictures of the runs of a panel, for saving.
+     *
+     * @param context The context.
+     * @param root The element of the panel.
+     * @param extrasOf Returns further canvases of (run, its element), which come before its charts.
+     */
+    function picturesOf(context, root, extrasOf = () => []) {
+        return context.runs.flatMap((run, index) => {
+            const own = root.querySelectorAll(".run")[index];
+            const label = context.runs.length > 1 ? [textCanvas(run.model.run.label, "bold")] : [];
+            return [...label, ...extrasOf(run, own), ...chartsOf(own)];
+        });
+    }
+
     /** Return the width of the visible part of a scrolled chart. */
     const visibleWidth = (canvas) => canvas.parentElement.clientWidth || 300;
 
@@ -226,6 +248,7 @@ const Shared = (() => {
         drawSteps,
         keepAxis,
         chartsOf,
+        picturesOf,
         inputLetters,
         outputLetter,
         answersOf,

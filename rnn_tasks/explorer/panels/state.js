@@ -11,10 +11,10 @@ Panels.state = (() => {
         visibleWidth,
         drawSteps,
         keepAxis,
-        chartsOf,
         inputLetters,
         largest,
         robustLimit,
+        picturesOf,
     } = Shared;
 
     /** Return the values of the shown part as rows of units (in the chosen order) by columns of steps. */
@@ -172,18 +172,11 @@ Panels.state = (() => {
         },
 
         canvases(context, root) {
-            return context.runs.flatMap((run, index) => {
+            return picturesOf(context, root, (run) => {
                 const values = traceOf(run);
-                const rows = [
-                    {
-                        label: `unit ${run.view.unit}`,
-                        letters: inputLetters(context),
-                        values,
-                        limit: largest(values) || 1,
-                    },
-                ];
-                const own = root.querySelectorAll(".run")[index];
-                return [textCanvas(unitText(context, run, values)), lettersCanvas(context, rows), ...chartsOf(own)];
+                const limit = largest(values) || 1;
+                const row = { label: `unit ${run.view.unit}`, letters: inputLetters(context), values, limit };
+                return [textCanvas(unitText(context, run, values)), lettersCanvas(context, [row])];
             });
         },
     };
