@@ -1,7 +1,19 @@
 "use strict";
 /** The panel of what an answer depends on: gradients, and the measured effect of exchanged symbols. */
 Panels.memory = (() => {
-    const { list, find, shown, fillLetters, lettersCanvas, drawSteps, inputLetters, outputLetter, quoted, largest, picturesOf } = Shared;
+    const {
+        list,
+        find,
+        shown,
+        fillLetters,
+        lettersCanvas,
+        drawSteps,
+        picturesOf,
+        inputLetters,
+        outputLetter,
+        quoted,
+        largest,
+    } = Shared;
 
     /** Return values per step, followed by gaps up to the end of the input. */
     function padded(values, context) {
@@ -70,7 +82,29 @@ Panels.memory = (() => {
                 log: true,
                 yLabel: "gradient norm",
             });
-            canvases(context, root) {
+            canvases[0].setAttribute(
+                "aria-label",
+                "Measured change of the loss by the exchange of each earlier symbol",
+            );
+            canvases[1].setAttribute("aria-label", "Norm of the gradient of the loss by each earlier state and input");
+        },
+
+        numbers(context, index) {
+            const found = context.runs[index].memory;
+            if (!found) return null;
+            return {
+                answer: outputLetter(context, found.symbol),
+                is_complete: found.isComplete,
+                loss: found.loss,
+                gradient_by_state: list(found.gradient.states),
+                gradient_by_input: list(found.gradient.inputs),
+                mean_change_of_loss_by_exchange: list(found.changes),
+                change_predicted_by_gradient: list(found.predicted),
+                replacements: found.replacements,
+            };
+        },
+
+        canvases(context, root) {
             const letters = inputLetters(context).slice(0, context.step + 1);
             return picturesOf(context, root, ({ memory: found }) => {
                 if (!found) return [];
