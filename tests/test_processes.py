@@ -225,8 +225,9 @@ def test_wheel_trains_in_another_folder(tmp_path: Path) -> None:
     packed = tmp_path / "installed/rnn_tasks"
     assert {path.relative_to(packed / "configs") for path in (packed / "configs").rglob("*.yaml")} == configs
     assert (packed / "py.typed").is_file()
-    page = {path.name for path in (ROOT / "rnn_tasks/explorer").iterdir() if path.is_file()}
-    assert {path.name for path in (packed / "explorer").iterdir()} == page
+    for pattern in ("*.js", "*.html", "*.css"):
+        page = {path.relative_to(ROOT) for path in (ROOT / "rnn_tasks/explorer").rglob(pattern)}
+        assert {path.relative_to(packed.parent) for path in (packed / "explorer").rglob(pattern)} == page
     work = tmp_path / "work"
     work.mkdir()
     status, _, err = finish(start(work, "fit", "--config", "echo", *SMALL, first=tmp_path / "installed"))

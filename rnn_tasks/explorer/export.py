@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import PureWindowsPath
 from typing import Any
 
+import torch
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from rnn_tasks import __version__
 from rnn_tasks.analysis.dynamics import eigenvalues
+from rnn_tasks.analysis.snapshots import effective_weights
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.explorer.live import is_live, network_values, state_parts, unknown_class
 from rnn_tasks.explorer.recordings import record
@@ -22,6 +24,7 @@ from rnn_tasks.explorer.weights import (
     stored_weights,
     weights_size,
 )
+from rnn_tasks.networks import Network
 from rnn_tasks.printable import printable
 from rnn_tasks.report.answers import is_text, labelled
 from rnn_tasks.report.json_values import plain
@@ -80,14 +83,29 @@ def load_runs(places: Sequence[RunLocation], trust: bool = False) -> list[RunDat
     """
     runs = [load_run(place, label, trust) for place, label in zip(places, run_labels(places), strict=True)]
     for run in runs:
-        finite = all(bool(weight.isfinite().all()) for weight in run.network.parameters())
-        require(finite, f"the weights of {run.checkpoint} are not finite: a diverged network cannot be explored")
+        require(
+            has_finite_weights(run.network),
+            f"the weights of {run.checkpoint} are not finite: a diverged network cannot be explored",
+        )
     names = sorted({run.task_name for run in runs})
     require(len(names) == 1, f"a page compares networks of one task, not of {' and '.join(names)}")
     for run in runs[1:]:
         difference = difference_of(runs[0].network.spec, run.network.spec)
         require(difference is None, f"a page compares networks with equal symbols: {difference}")
     return runs
+
+
+def has_finite_weights(network: Network) -> bool:
+    """Return whether all parameters of a network, and all weights that are computed from them, are finite.
+
+    Args:
+        network: The network.
+    """
+    try:
+        weights = [*network.parameters(), *effective_weights(network).values()]
+    except torch.linalg.LinAlgError:  # an orthogonal map of huge parameters
+        return False
+    return all(bool(weight.isfinite().all()) for weight in weights)
 
 
 def difference_of(one: TaskSpec, other: TaskSpec) -> str | None:

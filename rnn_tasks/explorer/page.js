@@ -334,7 +334,8 @@
         if (document.activeElement !== byId("text") || !isTyped) byId("text").value = isTyped ? view.text : "";
         byId("text").placeholder = isTyped ? "" : "type here instead of the stored sequence";
         byId("sequence").value = view.sequence === null ? "" : String(view.sequence);
-        byId("message").textContent = context.input.note;
+        const isBeingTyped = isTyped && byId("text").value !== view.text; // the message says why it is not valid
+        if (!isBeingTyped) byId("message").textContent = context.input.note;
         byId("link").hidden = true; // the link is that of another view now
         drawChanges();
         showStep();

@@ -14,6 +14,9 @@ from rnn_tasks.texts.grammar import ELMAN
 EXAMPLE_CHARACTERS, EXAMPLE_LETTERS = 40, 20
 """Length of the text, and usual length of the string, that a page shows first."""
 
+MAX_LETTERS = 2_000
+"""Largest length of a string that a page shows first; a page refuses longer ones anyway."""
+
 BLANK = "\N{MIDDLE DOT}"
 """The printed form of a blank that is a space."""
 
@@ -126,7 +129,7 @@ def example_letters(codec: Codec, delay: int, sequences: Sequences | None) -> st
         sequences: The stored sequences, whose length the string has if it is at most 20; None without any.
     """
     longest = EXAMPLE_LETTERS if sequences is None else min(EXAMPLE_LETTERS, sequences.batch.inputs.shape[1])
-    size = codec.num_letters or max(longest, delay + 3)
+    size = min(codec.num_letters or max(longest, delay + 3), MAX_LETTERS)
     return (codec.letters * size)[:size]
 
 

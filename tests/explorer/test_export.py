@@ -12,9 +12,9 @@ from torch import nn
 
 from rnn_tasks import __version__
 from rnn_tasks.analysis.dynamics import eigenvalues
-from rnn_tasks.cores import GRU, Core, Foreign
+from rnn_tasks.cores import GRU, Core, Elman, Foreign
 from rnn_tasks.errors import UsageError
-from rnn_tasks.explorer.export import data_text, difference_of, facts, load_runs
+from rnn_tasks.explorer.export import data_text, difference_of, facts, has_finite_weights, load_runs
 from rnn_tasks.explorer.weights import moment_size, weights_size
 from rnn_tasks.report.run_data import TASK_PARTS
 from rnn_tasks.runs.find import RunLocation
@@ -220,6 +220,15 @@ def test_snapshots_that_do_not_fit_are_mentioned() -> None:
     for most_bytes, mentioned in ((10**6, 0), (0, 1)):
         missing = data_of(watched(network), most_bytes=most_bytes)["missing"]
         assert sum("do not fit into this page" in line for line in missing) == mentioned
+
+
+@pytest.mark.parametrize("value", [float("nan"), 3e38])
+def test_weights_that_cannot_be_computed_are_not_finite(value: float) -> None:
+    network = small_network(TASK, partial(Elman, hidden_size=4, orthogonal_map="cayley"))
+    assert has_finite_weights(network)
+    with torch.no_grad():
+        network.core.parametrizations.weight_hh_l0.original.fill_(value)
+    assert not has_finite_weights(network)
 
 
 def test_two_networks_share_the_size() -> None:
