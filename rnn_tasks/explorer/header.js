@@ -56,6 +56,7 @@ const Header = (() => {
 
     /** Return what storing the weights changed. */
     function precision(values) {
+        if (values.bits === 32 && values.largest_change === 0) return "Weights are stored exactly, in 32 bits.";
         const start = `Weights are stored in ${values.bits} bits.`;
         if (!values.answers || values.largest_change === null) return start;
         return (

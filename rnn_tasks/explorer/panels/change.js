@@ -26,7 +26,7 @@ Panels.change = (() => {
         if (!edits.length) return "";
         const { unchanged, changed } = run.score;
         const accuracy = [unchanged, changed].map((score) => (score ? fixed(accuracyOf(score)) : "…")).join(" → ");
-        return `Changed${run.letter && ` (${run.letter})`}: ${edits.join(", ")}. Accuracy ${accuracy}.`;
+        return `Changed${run.letter && ` (${run.letter})`}: ${edits.join(", ")}. Accuracy ${accuracy}`;
     }
 
     /** Return which symbols, and which delays, lose most accuracy by the changes. */
