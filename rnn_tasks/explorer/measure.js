@@ -1,9 +1,9 @@
 "use strict";
 /** Slow measurements, as generators that can be run in slices: each `yield` is a place to pause. */
 const Measure = (() => {
-    const SLICE = 8;
+    const SLICE = 8; // sequences per pause
     const RANKED_SEQUENCES = 50;
-    const MOST_EXCHANGED = 400;
+    const MOST_EXCHANGED = 400; // steps
 
     /**
      * Measure how an answer depends on the earlier inputs.

@@ -1,8 +1,8 @@
 "use strict";
 /** The runs of the page: live networks, and the recordings of layers that the page cannot run, behind one interface. */
 const Models = (() => {
-    const MAX_ROWS = 2000;
-    const MAX_PRODUCTS = 1.5e9;
+    const MAX_ROWS = 2000; // steps of stored sequences from which correlations are computed
+    const MAX_PRODUCTS = 1.5e9; // multiplications for the measured effect of all earlier symbols
     const MAX_REPLACEMENTS = 8;
 
     /**

@@ -1,13 +1,13 @@
 "use strict";
 /** The page: its state, its controls, and when which panel is drawn. */
 (() => {
-    const SLICE = 12;
-    const PLAY_INTERVAL = 300;
-    const CONTINUATION = 20;
+    const SLICE = 12; // milliseconds of background work between two events
+    const PLAY_INTERVAL = 300; // milliseconds per step
+    const CONTINUATION = 20; // characters
     const MAX_TEMPERATURE = 5;
-    const MAX_WIDTH = 15900; // browsers do not draw wider canvases
-    const REDRAW_INTERVAL = 400;
-    const MOST_RANKED = 8;
+    const MAX_WIDTH = 15900; // pixels; browsers do not draw wider canvases
+    const REDRAW_INTERVAL = 400; // milliseconds between two pictures of unfinished measurements
+    const MOST_RANKED = 8; // units
     const PANELS = ["answer", "state", "plane", "memory", "change"];
     const { element, find } = Shared;
     const byId = (id) => document.getElementById(id);
