@@ -58,7 +58,7 @@ class CLI(LightningCLI):
 
     Args:
         resumed: Folder of the run to resume, or None.
-        args: Arguments of the command line; those of the process if None.
+        args: Arguments of the command line; None for ``sys.argv[1:]``.
         only_test: Only test the run, which has been trained already.
         commands: Commands that are not the trainer's, with their descriptions, for the help.
         folder: Folder of the new run; None for the next free one of the task.
@@ -377,7 +377,7 @@ def run_trainer(
     """Run a command of the trainer.
 
     Args:
-        args: Arguments of the command line; those of the process if None.
+        args: Arguments of the command line; None for ``sys.argv[1:]``.
         resumed: Folder of the run to resume.
         only_test: Only test the resumed run, which has been trained already.
         commands: Commands that are not the trainer's, with their descriptions, for the help.

@@ -14,6 +14,7 @@ const Charts = (function () {
     const MAX_AREA = 16e6; // device pixels; Safari on phones allows 16.7 million
     const FONT_SIZE = 12;
     const LINE_HEIGHT = 17;
+    const ROW_HEIGHT = 22; // of a horizontal bar
     const HEADER_HEIGHT = LINE_HEIGHT + 5; // a line of text above a plot
     const RIGHT = 12; // room to the right of a plot, the same in all charts so that they align
 
@@ -257,10 +258,10 @@ const Charts = (function () {
      * `size` pixels at a distance of `pitch` pixels do not overlap. The selected position is shown instead of its
      * neighbours.
      */
-    function shownLabels(count, pitch, size, selected, offset = 0) {
+    function shownLabels(count, pitch, size, selected) {
         const step = Math.max(1, Math.round(roundStep(Math.max(1, size / pitch))));
         const shown = [];
-        for (let index = (step - (offset % step)) % step; index < count; index += step) {
+        for (let index = 0; index < count; index += step) {
             if (selected === null || Math.abs(index - selected) * pitch >= size) shown.push(index);
         }
         if (selected !== null && selected >= 0 && selected < count) shown.push(selected);
@@ -310,10 +311,10 @@ const Charts = (function () {
     }
 
     /** Draw the labels of columns below a plot. */
-    function drawColumnLabels(context, labels, {left, columnWidth, y, selected, offset}, colours, measure) {
+    function drawColumnLabels(context, labels, {left, columnWidth, y, selected}, colours, measure) {
         const labelWidth = widest(labels, measure);
         const size = labelWidth + Math.min(8, labelWidth / 3); // single characters may be close to each other
-        for (const index of shownLabels(labels.length, columnWidth, size, selected, offset)) {
+        for (const index of shownLabels(labels.length, columnWidth, size, selected)) {
             setFont(context, colours, index === selected ? "bold" : "normal");
             const colour = index === selected ? colours.ink : colours.muted;
             writeBelow(context, labels[index], left + (index + 0.5) * columnWidth, y, colour);
@@ -404,7 +405,7 @@ const Charts = (function () {
         }
         let y = bottom + 6;
         if (columnLabels) {
-            const place = {left, columnWidth: cellWidth, y: y + LINE_HEIGHT / 2, selected: selectedColumn, offset: 0};
+            const place = {left, columnWidth: cellWidth, y: y + LINE_HEIGHT / 2, selected: selectedColumn};
             drawColumnLabels(context, columnLabels, place, colours, measure);
             y += LINE_HEIGHT;
         }
@@ -483,31 +484,27 @@ const Charts = (function () {
      * @param {object} options
      * @param {number} options.width Width of the canvas; it is wider if `columnWidth` needs it.
      * @param {number} options.height Height of the canvas; it is higher if the legend needs more than one line.
-     * @param {object[]} options.series [{label, values: one number for each column (NaN: gap), dash: lengths as in
-     *     setLineDash, colour: index from 0, points: true to draw the values as dots}]. By default each series has
-     *     another dash and colour. Series without a label are not in the legend.
-     * @param {object[]} [options.horizontal] Reference lines: [{label, value, dash}].
+     * @param {object[]} options.series [{label, values: one number for each column (NaN: gap), points: true to draw the
+     *     values as dots}]. Each series has another dash and colour.
+     * @param {object[]} [options.horizontal] Reference lines: [{label: optional, value, dash: lengths as in
+     *     setLineDash}]. Lines without a label are not in the legend.
      * @param {?number} [options.selected] The column to mark.
      * @param {boolean} [options.log] Draw a logarithmic vertical axis.
      * @param {string} [options.xLabel] Label of the horizontal axis.
      * @param {string} [options.yLabel] Label of the vertical axis, with its unit.
-     * @param {number} [options.xStart] The number of the first column; 0 by default.
-     * @param {?string[]} [options.columnLabels] Texts of the columns instead of numbers.
      * @param {?number} [options.columnWidth] Width of a column; by default the columns fill the width.
      * @param {?number} [options.left] Pixels to the left of the plot, to align charts; by default what the labels need.
-     * @param {?number[]} [options.range] [lowest, highest] value of the vertical axis; by default that of the values.
      * @returns {object} {left, top, columnWidth, cellWidth: the same, cellHeight, rows: 1, columns}, for `cellAt`.
      */
     function lines(canvas, options) {
-        const {series, horizontal = [], selected = null, log = false, xStart = 0} = options;
-        const {xLabel = "", yLabel = "", columnLabels = null} = options;
+        const {series, horizontal = [], selected = null, log = false, xLabel = "", yLabel = ""} = options;
         const colours = theme();
         const measure = measurer(canvas, colours);
         const columns = series.reduce((count, {values}) => Math.max(count, values.length), 0);
         const styles = series.map((one, index) => ({
             label: one.label ?? "",
-            colour: colours.series[(one.colour ?? index) % colours.series.length],
-            dash: one.dash ?? DASHES[index % DASHES.length],
+            colour: colours.series[index % colours.series.length],
+            dash: DASHES[index % DASHES.length],
             points: Boolean(one.points),
         }));
         const levels = horizontal.map((one) => ({...one, dash: one.dash ?? [5, 4], colour: colours.muted}));
@@ -516,8 +513,8 @@ const Charts = (function () {
 
         const all = [...series.flatMap(({values}) => Array.from(values)), ...levels.map(({value}) => value)];
         const zeros = log && all.some((value) => value === 0);
-        const range = log ? logarithmicRange(all, options.range) : linearRange(all, options.range);
-        if (!log && !options.range && extent(all)[0] >= 0) range[0] = Math.max(0, range[0]);
+        const range = log ? logarithmicRange(all) : linearRange(all);
+        if (!log && extent(all)[0] >= 0) range[0] = Math.max(0, range[0]);
         const ticksOf = (size) => {
             const count = Math.floor(size / 30) + 1;
             const ticks = log ? logarithmicTicks(range, count) : linearTicks(range, count);
@@ -567,9 +564,8 @@ const Charts = (function () {
         series.forEach(({values}, index) => drawLine(context, values, {toX, toY, log, columnWidth, ...styles[index]}));
         context.restore();
 
-        const labels = columnLabels ?? Array.from({length: columns}, (_, column) => String(xStart + column));
-        const offset = columnLabels ? 0 : xStart;
-        const place = {left, columnWidth, y: top + plotHeight + 4 + LINE_HEIGHT / 2, selected, offset};
+        const labels = Array.from({length: columns}, (_, column) => String(column));
+        const place = {left, columnWidth, y: top + plotHeight + 4 + LINE_HEIGHT / 2, selected};
         drawColumnLabels(context, labels, place, colours, measure);
         if (xLabel) {
             drawXLabel(context, xLabel, left, Math.min(plotWidth, options.width - left - RIGHT), height, colours);
@@ -585,16 +581,16 @@ const Charts = (function () {
     }
 
     /** Return the ends of a linear axis: a range, or that of the values with some room. */
-    function linearRange(values, range) {
-        const [low, high] = range ?? extent(values);
+    function linearRange(values) {
+        const [low, high] = extent(values);
         const size = Math.max(Math.abs(low), Math.abs(high)) || 1;
         if (!(high - low > 1e-9 * size)) return [low - 0.1 * size, high + 0.1 * size];
-        return range ?? [low - 0.04 * (high - low), high + 0.04 * (high - low)];
+        return [low - 0.04 * (high - low), high + 0.04 * (high - low)];
     }
 
     /** Return the ends of a logarithmic axis: powers of ten. */
-    function logarithmicRange(values, range) {
-        const positive = (range ?? values).filter((value) => value > 0 && Number.isFinite(value));
+    function logarithmicRange(values) {
+        const positive = values.filter((value) => value > 0 && Number.isFinite(value));
         if (!positive.length) return [0.1, 1];
         const [low, high] = extent(positive).map(Math.log10);
         // Numbers beyond 1e-300 and 1e300 are outside the axis, since the ends must be finite and above 0.
@@ -632,18 +628,14 @@ const Charts = (function () {
      * @param {object} options
      * @param {number} options.width Width of the canvas.
      * @param {object[]} options.items [{label, value, mark: a second value, drawn as a line across the bar (null:
-     *     none), text: to the right of the bar, by default the value, colour: index from 0}].
+     *     none), text: to the right of the bar, by default the value}].
      * @param {number} [options.limit] The value of the longest bar; by default the largest value.
      * @param {boolean} [options.signed] Bars start in the middle and end at -limit to limit, in the colours of heat
      *     maps.
-     * @param {number} [options.rowHeight] Height of a row; 22 by default.
-     * @param {?number} [options.selected] The row to mark.
-     * @param {string} [options.xLabel] What the bars show, with the unit; drawn above them.
      * @param {string} [options.markLabel] What the marks show; drawn above the bars.
-     * @returns {object} {left, top, cellWidth, cellHeight, rows, columns: 1}, for `cellAt`.
      */
     function bars(canvas, options) {
-        const {width, items, signed = false, rowHeight = 22, selected = null, xLabel = "", markLabel = ""} = options;
+        const {width, items, signed = false, markLabel = ""} = options;
         const colours = theme();
         const measure = measurer(canvas, colours);
         const texts = items.map(({text, value}) => text ?? formatNumber(value));
@@ -653,9 +645,9 @@ const Charts = (function () {
         const sizes = items.flatMap(({value, mark: second}) => [value, second ?? 0]).map(Math.abs);
         const limit = options.limit ?? (extent([0, ...sizes])[1] || 1);
         const entries = markLabel ? [{label: markLabel, colour: colours.ink, mark: true}] : [];
-        const head = header(xLabel, entries, width - 4, measure);
+        const head = header("", entries, width - 4, measure);
         const top = head.height;
-        const context = prepare(canvas, width, top + items.length * rowHeight + 4, colours);
+        const context = prepare(canvas, width, top + items.length * ROW_HEIGHT + 4, colours);
         drawHeader(context, head, 0, colours);
 
         const plotWidth = Math.max(10, width - left - right);
@@ -665,29 +657,22 @@ const Charts = (function () {
         };
         const zero = toX(0);
         items.forEach((item, row) => {
-            const y = top + row * rowHeight;
-            const middle = y + rowHeight / 2;
-            if (row === selected) {
-                context.globalAlpha = 0.14;
-                context.fillStyle = colours.select;
-                context.fillRect(0, y, width, rowHeight);
-                context.globalAlpha = 1;
-            }
+            const y = top + row * ROW_HEIGHT;
+            const middle = y + ROW_HEIGHT / 2;
             write(context, labels[row], left - 7, middle, colours.ink, "right");
             write(context, texts[row], width, middle, colours.ink, "right");
             if (Number.isFinite(item.value)) {
                 const end = toX(item.value);
                 const sign = item.value < 0 ? colours.negative : colours.positive;
-                context.fillStyle = signed ? sign : colours.series[(item.colour ?? 0) % colours.series.length];
-                context.fillRect(Math.min(zero, end), y + 3, Math.max(1, Math.abs(end - zero)), rowHeight - 6);
+                context.fillStyle = signed ? sign : colours.series[0];
+                context.fillRect(Math.min(zero, end), y + 3, Math.max(1, Math.abs(end - zero)), ROW_HEIGHT - 6);
             }
             if (Number.isFinite(item.mark)) {
-                segment(context, toX(item.mark), y + 1, toX(item.mark), y + rowHeight - 1, colours.paper, 5);
-                segment(context, toX(item.mark), y + 1, toX(item.mark), y + rowHeight - 1, colours.ink, 2);
+                segment(context, toX(item.mark), y + 1, toX(item.mark), y + ROW_HEIGHT - 1, colours.paper, 5);
+                segment(context, toX(item.mark), y + 1, toX(item.mark), y + ROW_HEIGHT - 1, colours.ink, 2);
             }
         });
-        segment(context, zero, top, zero, top + items.length * rowHeight, colours.muted);
-        return {left: 0, top, cellWidth: width, cellHeight: rowHeight, rows: items.length, columns: 1};
+        segment(context, zero, top, zero, top + items.length * ROW_HEIGHT, colours.muted);
     }
 
     /**
@@ -706,21 +691,16 @@ const Charts = (function () {
      * @param {string} [options.xLabel] Label of the horizontal axis.
      * @param {string} [options.yLabel] Label of the vertical axis.
      * @param {boolean} [options.equal] Both axes have the same scale.
-     * @param {?number[]} [options.xRange] [lowest, highest] x; by default that of the points.
-     * @param {?number[]} [options.yRange] [lowest, highest] y; by default that of the points.
-     * @param {number} [options.colour] Index of the colour of the points, from 0.
      * @returns {object} {points: [[x, y], ...] in pixels}.
      */
     function scatter(canvas, options) {
         const {width, height, points, faint = [], path = false, selected = null, labels = [], circle = null} = options;
-        const {xLabel = "", yLabel = "", equal = false, colour = 0} = options;
+        const {xLabel = "", yLabel = "", equal = false} = options;
         const colours = theme();
         const measure = measurer(canvas, colours);
         const ends = circle === null ? [] : [[-circle, -circle], [circle, circle]];
         const all = [...points, ...faint, ...ends];
-        let ranges = [0, 1].map((axis) => {
-            return linearRange(all.map((point) => point[axis]), [options.xRange, options.yRange][axis]);
-        });
+        let ranges = [0, 1].map((axis) => linearRange(all.map((point) => point[axis])));
         const head = header(yLabel, [], width - 8, measure);
         const top = head.height + 3;
         const plotHeight = Math.max(10, height - top - 4 - LINE_HEIGHT - (xLabel ? LINE_HEIGHT : 0));
@@ -759,7 +739,7 @@ const Charts = (function () {
         }
         context.globalAlpha = 0.35;
         for (const [x, y] of faint) disc(context, toX(x), toY(y), 2, colours.muted);
-        const main = colours.series[colour % colours.series.length];
+        const main = colours.series[0];
         const opacity = (index) => (path ? 0.25 + (0.75 * (index + 1)) / pixels.length : 0.85);
         if (path) {
             for (let index = 1; index < pixels.length; index++) {

@@ -307,7 +307,7 @@ const Engine = (function () {
      * Build a network.
      *
      * @param {Object} description `network` of a run: layer {kind, gates, activation, reset, num_layers, input_size,
-     *     hidden_size}, embedding_size, condition_at_input and conditional_readout; also num_symbols, the number of
+     *     hidden_size}, condition_at_input and conditional_readout; also num_symbols, the number of
      *     input symbols, which is required only if conditions are part of the input as one-hot vectors.
      * @param {Object<string, {shape: number[], data: Float64Array}>} weights Decoded weights by name, such as
      *     "core.weight_hh_l0" and "readout.weight", with the shapes of the Python network.

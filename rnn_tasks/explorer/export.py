@@ -4,8 +4,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch.nn.utils.parametrize import type_before_parametrizations
-
 from rnn_tasks import __version__
 from rnn_tasks.analysis.dynamics import eigenvalues
 from rnn_tasks.analysis.snapshots import effective_weights
@@ -37,9 +35,6 @@ from rnn_tasks.report.run_data import (
 )
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.spec import Batch, TaskSpec
-
-FORMAT = 1
-"""The version of the layout of the data."""
 
 
 def load_runs(places: Sequence[RunLocation], trust: bool = False) -> list[RunData]:
@@ -126,7 +121,6 @@ def page_data(runs: Sequence[RunData], sequences: Sequences | None) -> dict[str,
     """
     batch = None if sequences is None else sequences.batch
     data = {
-        "format": FORMAT,
         "version": __version__,
         "task": task_values(runs, sequences),
         "sequences": None if sequences is None else sequence_values(sequences),
@@ -182,7 +176,6 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": printable("/".join(run.folder.resolve().parts[-2:])),
         "label": printable(label),
-        "core": printable(type_before_parametrizations(network.core).__name__),
         "facts": [[name, printable(text)] for name, text in facts(run)],
         "steps": run.trained_steps,
         "live": unknown is None,
@@ -192,11 +185,8 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
         "precision": None,
     }
     if unknown is None:
-        parts, size = state_parts(network), network.core.hidden_size
-        last = sum(name.endswith("hidden") for name, _ in parts) - 1
         return values | {
-            "state_parts": parts,
-            "outputs": [last * size, size],
+            "state_parts": state_parts(network),
             "network": network_values(network),
             "eigenvalues": eigenvalue_arrays(eigenvalues(network)),
             "recordings": None,
@@ -211,7 +201,6 @@ def run_values(run: RunData, label: str, batch: Batch | None) -> dict[str, Any]:
         "reason": f"This page has no equations for the class {unknown}, so it shows recorded states and answers on the "
         f"first {recording.sequences} stored sequences.",
         "state_parts": recording.parts,
-        "outputs": recording.outputs,
         "network": None,
         "eigenvalues": matrices or {},
         "recordings": recording.values,

@@ -61,7 +61,6 @@ def network_values(network: Network) -> dict[str, Any]:
     core = network.core
     assert isinstance(core, Stacked)
     kind = KINDS[type_before_parametrizations(core)]
-    embedding = network.symbol_embedding
     return {
         "layer": {
             "kind": kind,
@@ -72,7 +71,6 @@ def network_values(network: Network) -> dict[str, Any]:
             "input_size": core.weight_ih_l0.shape[1],
             "hidden_size": core.hidden_size,
         },
-        "embedding_size": None if embedding is None else embedding.embedding_dim,
         "condition_at_input": isinstance(network, TaggerNetwork) and network.condition_at_input,
         "conditional_readout": isinstance(network.readout, ConditionalLinear),
     }

@@ -25,13 +25,11 @@ class Recording(NamedTuple):
 
     Attributes:
         parts: The name and the size of each part of the state.
-        outputs: First column and size of the outputs of the layer in the state; None if they are no part of it.
         values: The traces as values of a page.
         sequences: Number of recorded sequences.
     """
 
     parts: list[tuple[str, int]]
-    outputs: tuple[int, int] | None
     values: dict[str, Any]
     sequences: int
 
@@ -57,8 +55,8 @@ def record(network: Network, batch: Batch) -> Recording:
         "gates": {name: scaled(gate) for name, gate in traces.items()},
     }
     if states is None:
-        return Recording([("output", hidden.shape[-1])], (0, hidden.shape[-1]), values, len(batch.inputs))
-    return Recording([("state", states.shape[-1])], columns_of(hidden, states), values, len(batch.inputs))
+        return Recording([("output", hidden.shape[-1])], values, len(batch.inputs))
+    return Recording([("state", states.shape[-1])], values, len(batch.inputs))
 
 
 def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
@@ -79,23 +77,3 @@ def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
     with suppress(Exception):  # a layer of another package may raise any exception
         traces["states"] = state_trajectory(network, batch)
     return traces | gate_activity(network, batch) if "states" in traces else traces
-
-
-def columns_of(hidden: Tensor, states: Tensor) -> tuple[int, int] | None:
-    """Return the first column and the number of the columns of the states that are the outputs of the layer.
-
-    Args:
-        hidden: The outputs of the layer, ``(batch, time, hidden_size)``.
-        states: The states, ``(batch, time, state_size)``.
-
-    Returns:
-        The last matching columns, as those of the last of several layers; None if the states do not hold the outputs.
-
-    Example:
-        >>> columns_of(torch.ones(1, 3, 2), torch.tensor([0.0, 0, 1, 1, 2, 2]).expand(1, 3, 6))
-        (2, 2)
-    """
-    size = hidden.shape[-1]
-    starts = range(0, states.shape[-1] - size + 1, size)
-    matching = [start for start in starts if torch.allclose(states[..., start : start + size], hidden, atol=1e-5)]
-    return (matching[-1], size) if matching else None

@@ -37,7 +37,6 @@ def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[st
         "input_symbols": printed_symbols(spec, spec.input_size),
         "output_symbols": printed_symbols(spec, spec.output_size),
         "blank": spec.blank,
-        "num_conditions": spec.num_conditions,
         "strings": string_values(spec, sequences),
         "baseline": baseline_values(summary, task),
         "grammar": grammar_values(task),

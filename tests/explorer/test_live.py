@@ -68,15 +68,15 @@ def test_network_values_describe_the_layer(
 def test_network_values_describe_encoding_and_readout() -> None:
     def encoding(**options: Any) -> tuple[Any, ...]:
         values = network_values(small_network(TASK, **options))
-        parts = ("embedding_size", "condition_at_input", "conditional_readout")
+        parts = ("condition_at_input", "conditional_readout")
         return (*(values[name] for name in parts), values["layer"]["input_size"])
 
     size, conditions = TASK.spec.input_size, TASK.spec.num_conditions
-    assert encoding() == (None, True, False, size + conditions)
-    assert encoding(condition_at="readout") == (None, False, True, size)
-    assert encoding(condition_at="both", embedding_size=3) == (3, True, True, 6)
+    assert encoding() == (True, False, size + conditions)
+    assert encoding(condition_at="readout") == (False, True, size)
+    assert encoding(condition_at="both", embedding_size=3) == (True, True, 6)
     values = network_values(small_network(small_grammar(), embedding_size=3))
-    assert (values["embedding_size"], values["condition_at_input"], values["conditional_readout"]) == (3, False, False)
+    assert (values["condition_at_input"], values["conditional_readout"]) == (False, False)
 
 
 @pytest.mark.parametrize("core", LIVE_CORES.values(), ids=LIVE_CORES.keys())

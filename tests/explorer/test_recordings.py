@@ -11,7 +11,7 @@ from rnn_tasks.analysis.gates import gate_activity
 from rnn_tasks.cores import Core, Foreign
 from rnn_tasks.errors import UsageError
 from rnn_tasks.explorer import recordings
-from rnn_tasks.explorer.recordings import columns_of, record
+from rnn_tasks.explorer.recordings import record
 from tests.helpers.explorer_runs import GENERATED_TASKS, RECORDED_CORES, decoded_tensors, small_network
 
 TASK = GENERATED_TASKS["variable_delay_echo"]
@@ -63,25 +63,10 @@ def test_recordings_equal_the_analysis(core: Callable[[int], Core]) -> None:
         assert_equal_traces(recording.values["gates"][name], gate)
 
 
-@pytest.mark.parametrize(
-    ("core", "start"), [("foreign GRU with two layers", 5), ("foreign LSTM", 0)], ids=["layers", "cell"]
-)
-def test_outputs_are_columns_of_the_state(core: str, start: int) -> None:
-    network = small_network(TASK, RECORDED_CORES[core])
-    recording = record(network, BATCH)
-    assert recording.outputs == (start, 5)
-    torch.testing.assert_close(state_trajectory(network, BATCH)[..., start : start + 5], hidden_states(network, BATCH))
-
-
-def test_outputs_may_be_no_part_of_the_state() -> None:
-    assert columns_of(torch.ones(1, 2, 2), torch.zeros(1, 2, 5)) is None
-    assert columns_of(torch.ones(1, 2, 2), torch.ones(1, 2, 1)) is None
-
-
 def test_outputs_are_recorded_if_the_state_is_not_tensors() -> None:
     network = small_network(TASK, partial(Foreign, hidden_size=4, layer=Odd))
     recording = record(network, BATCH)
-    assert (recording.parts, recording.outputs) == ([("output", 4)], (0, 4))
+    assert recording.parts == [("output", 4)]
     assert_equal_traces(recording.values["states"], hidden_states(network, BATCH.rows(0, 20)))
     assert recording.values["gates"] == {}
 
@@ -89,7 +74,7 @@ def test_outputs_are_recorded_if_the_state_is_not_tensors() -> None:
 def test_outputs_are_recorded_if_single_steps_fail() -> None:
     network = small_network(TASK, partial(Foreign, hidden_size=4, layer=Whole, options={"batch_first": True}))
     recording, first = record(network, BATCH), BATCH.rows(0, 20)
-    assert (recording.parts, recording.outputs, recording.sequences) == ([("output", 4)], (0, 4), 20)
+    assert (recording.parts, recording.sequences) == ([("output", 4)], 20)
     assert_equal_traces(recording.values["states"], hidden_states(network, first))
     assert_equal_traces(recording.values["logits"], network(first.inputs, first.condition)[0].detach())
     assert recording.values["gates"] == {}

@@ -31,7 +31,7 @@ def test_task_values_of_echo() -> None:
 def test_task_values_of_a_text() -> None:
     task = small_grammar()
     values = task_values([small_run(task)], validation_sequences(task))
-    assert (values["is_text"], values["blank"], values["num_conditions"]) == (True, None, 0)
+    assert (values["is_text"], values["blank"]) == (True, None)
     assert values["input_symbols"] == ["□", "␣", *ELMAN.characters[1:]]
     assert values["strings"]["answers"] == "next"
     assert values["strings"]["unknown"] == 0
