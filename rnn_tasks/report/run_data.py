@@ -303,7 +303,7 @@ def evaluation_batch(task: Task) -> Batch:
         length = min(TEXT_LENGTH, (len(symbols) - 1) // 8)
         return cut_rows(symbols, length)
     parts: list[Batch] = []
-    for batch in task.test_dataloader():
+    for batch in task.predict_dataloader():
         time = batch.inputs.shape[1]
         count = min(MAX_SEQUENCES, max(MIN_SEQUENCES, MAX_STEPS // time))
         if parts and time != parts[0].inputs.shape[1]:

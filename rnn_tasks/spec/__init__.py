@@ -2,7 +2,18 @@
 
 from rnn_tasks.spec.batch import NOT_SCORED, Batch
 from rnn_tasks.spec.codec import Codec, Repeat
-from rnn_tasks.spec.task_spec import Baseline, TaskSpec
+from rnn_tasks.spec.task_spec import Baseline, Grouping, Plateau, TaskSpec
 from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary
 
-__all__ = ["NOT_SCORED", "UNKNOWN", "Baseline", "Batch", "Codec", "Repeat", "TaskSpec", "Vocabulary"]
+__all__ = [
+    "NOT_SCORED",
+    "UNKNOWN",
+    "Baseline",
+    "Batch",
+    "Codec",
+    "Grouping",
+    "Plateau",
+    "Repeat",
+    "TaskSpec",
+    "Vocabulary",
+]

@@ -18,12 +18,17 @@ class Batch(NamedTuple):
     an echo, ``inputs`` holds the string once for k consecutive sequences (the last string may have fewer than k).
 
     Attributes:
-        inputs: Symbols, ``(ceil(sequences / k), time)`` int64.
-        targets: Symbols, ``(sequences, time)`` int64; ``NOT_SCORED`` at steps that are not scored.
+        inputs: Symbols, ``(ceil(sequences / k), time)`` int64, or real features, ``(ceil(sequences / k), time,
+            features)`` float.
+        targets: Symbols, ``(sequences, time)`` int64 with ``NOT_SCORED`` at steps that are not scored, or real values,
+            ``(sequences, time, outputs)`` float with NaN at these steps.
         memory: Mask of the scored steps that need memory, ``(sequences, time)`` bool; None if all scored steps do.
         condition: Value that the network receives with each sequence, ``(sequences,)`` int64; None without conditions.
         continues: Whether each row continues the same row of the previous batch.
         conditions_per_input: Number of sequences per row of ``inputs``, k.
+        group: Value by which results are sorted, such as a length or a depth, int64; the network does not receive it.
+            ``(sequences, 1)`` if all steps of a sequence belong to one group, else ``(sequences, time)``; None without
+            groups.
     """
 
     inputs: Tensor
@@ -32,6 +37,7 @@ class Batch(NamedTuple):
     condition: Tensor | None = None
     continues: bool = False
     conditions_per_input: int = 1
+    group: Tensor | None = None
 
     @property
     def num_sequences(self) -> int:
@@ -41,7 +47,14 @@ class Batch(NamedTuple):
     @property
     def scored(self) -> Tensor:
         """Mask of the steps that count in the loss, ``(sequences, time)`` bool."""
+        if self.targets.is_floating_point():
+            return ~self.targets[..., 0].isnan()
         return self.targets != NOT_SCORED
+
+    @property
+    def needs_memory(self) -> Tensor:
+        """Mask of the scored steps that need memory, ``(sequences, time)`` bool."""
+        return self.scored if self.memory is None else self.memory & self.scored
 
     def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device."""
@@ -107,6 +120,7 @@ class Batch(NamedTuple):
             targets=function(self.targets),
             memory=None if self.memory is None else function(self.memory),
             condition=None if self.condition is None else function(self.condition),
+            group=None if self.group is None else function(self.group),
         )
 
 
@@ -134,10 +148,12 @@ def joined(batches: Sequence[Batch]) -> Batch:
     dim = int(batches[-1].continues and len(batches) > 1)
     memory = [batch.memory for batch in batches if batch.memory is not None]
     condition = [batch.condition for batch in batches if batch.condition is not None]
+    group = [batch.group.expand(batch.targets.shape[:2]) for batch in batches if batch.group is not None]
     return Batch(
         torch.cat([batch.inputs for batch in batches], dim),
         torch.cat([batch.targets for batch in batches], dim),
         torch.cat(memory, dim) if memory else None,
         first.condition if dim or not condition else torch.cat(condition),
         first.continues,
+        group=torch.cat(group, dim) if group else None,
     )

@@ -1,5 +1,6 @@
 """Conversion of a task's strings to symbols, and of symbols to strings."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -37,6 +38,10 @@ class Codec:
         max_delay: Longest delay of the task; if it equals ``min_delay``, users need not give a delay.
         conditional: Whether the network receives the delay.
         num_letters: Number of letters in training; 0 if it varies.
+        output_symbols: The character of each output symbol; empty if outputs have the characters of inputs.
+        answer_at: The letters at which an answer is due; empty if an answer is due at every step from the start.
+        not_before: No answer is due at a letter that is followed by one of these letters.
+        sample: An example of a text; empty for the letters in their order.
 
     Example:
         >>> codec = Codec(" abc", "abc", min_delay=2, max_delay=2)
@@ -54,6 +59,22 @@ class Codec:
     max_delay: int = 0
     conditional: bool = False
     num_letters: int = 0
+    output_symbols: str = ""
+    answer_at: str = ""
+    not_before: str = ""
+    sample: str = ""
+
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """The meaning of the symbols and the inputs after the letters, which two networks must share."""
+        return (
+            self.symbols,
+            self.output_symbols,
+            self.cue,
+            self.answer_per_letter,
+            self.answer_at,
+            self.not_before,
+        )
 
     def fits(self, input_size: int, output_size: int, num_conditions: int) -> bool:
         """Return whether all fields have the right types, and symbols that a network knows.
@@ -64,11 +85,17 @@ class Codec:
             num_conditions: Number of conditions of the network.
         """
         cue = self.cue if isinstance(self.cue, tuple) else (None,)
+        texts = (self.symbols, self.letters, self.output_symbols, self.answer_at, self.not_before, self.sample)
         numbers = (self.answer_per_letter, self.min_delay, self.max_delay, self.num_letters)
         return (
             isinstance(self.symbols, str)
             and isinstance(self.letters, str)
-            and len(self.symbols) >= max(input_size, output_size)
+            and all(
+                isinstance(text, str) for text in (self.output_symbols, self.answer_at, self.not_before, self.sample)
+            )
+            and len(self.symbols) >= input_size
+            and len(self.output_symbols or self.symbols) >= output_size
+            and all(letter in self.letters for letter in self.answer_at + self.not_before + self.sample)
             and len(self.letters) > 0
             and all(letter in self.symbols[:input_size] for letter in self.letters)
             and all(isinstance(part, Repeat) and all(type(value) is int for value in part) for part in cue)
@@ -114,6 +141,9 @@ class Codec:
             rows.append(torch.tensor(symbols + cue))
             marks.append(torch.full((len(rows[-1]),), NOT_SCORED))
             marks[-1][delay + self.answer_per_letter * len(symbols) :] = 0
+            if self.answer_at:
+                is_due = [self._is_answered(text, step) for step in range(len(symbols))]
+                marks[-1][: len(symbols)].masked_fill_(~torch.tensor(is_due), NOT_SCORED)
         return Batch(
             inputs=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
             targets=torch.nn.utils.rnn.pad_sequence(marks, batch_first=True, padding_value=NOT_SCORED),
@@ -127,6 +157,8 @@ class Codec:
             >>> Codec(" abc", "abc", max_delay=4, conditional=True).example()
             'abcabca --delay 2'
         """
+        if self.sample:
+            return shlex.join([self.sample])
         delay = (self.min_delay + self.max_delay) // 2
         size = self.num_letters or max(7, delay + 3)  # longer than the delay, so that the answer is not empty
         text = (self.letters * size)[:size]
@@ -138,8 +170,13 @@ class Codec:
         return [len(text) + sum(max(0, part.length(delay, len(text))) for part in self.cue) for text in texts]
 
     def decode(self, symbols: Tensor) -> list[str]:
-        """Return one string for each row of ``symbols``, ``(batch, time)``; ``NOT_SCORED`` becomes a space."""
+        """Return one string for each row of input symbols, ``(batch, time)``; ``NOT_SCORED`` becomes a space."""
         return ["".join(" " if index < 0 else self.symbols[index] for index in row) for row in symbols.tolist()]
+
+    def decode_outputs(self, symbols: Tensor) -> list[str]:
+        """Return one string for each row of output symbols, ``(batch, time)``; ``NOT_SCORED`` becomes a space."""
+        characters = self.output_symbols or self.symbols
+        return ["".join(" " if index < 0 else characters[index] for index in row) for row in symbols.tolist()]
 
     def index(self, letter: str) -> int:
         """Return the symbol of a letter that a user wrote.
@@ -150,3 +187,7 @@ class Codec:
         if letter not in self.letters:
             raise UsageError(f"{letter!r} is not in this network's alphabet: use only {self.letters}")
         return self.symbols.index(letter)
+
+    def _is_answered(self, text: str, step: int) -> bool:
+        """Return whether an answer is due at a letter of a text."""
+        return text[step] in self.answer_at and text[step + 1 : step + 2] not in tuple(self.not_before)

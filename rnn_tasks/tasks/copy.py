@@ -2,14 +2,15 @@
 
 import math
 import string
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from rnn_tasks.errors import require
-from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Repeat, TaskSpec
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Grouping, Repeat, TaskSpec
 from rnn_tasks.tasks.generated import GeneratedTask
 
 LayoutName = Literal["plain", "arjovsky", "exprnn", "recall"]
@@ -106,6 +107,8 @@ class Copy(GeneratedTask):
         test_sequences: Test sequences, ``>= 1``.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
+        eval_lengths: Longer delays, ``>= 1``, at which the network is tested once at the end.
+        length_sequences: Test sequences of each of these lengths, ``>= 1``.
 
     Raises:
         UsageError: A value is out of bounds, or ``min_delay`` is set in the layout ``plain``, which has no marker.
@@ -131,6 +134,8 @@ class Copy(GeneratedTask):
         test_sequences: int = 2000,
         eval_batch_size: int = 250,
         seed: int | None = None,
+        eval_lengths: Sequence[int] = (),
+        length_sequences: int = 250,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -139,6 +144,8 @@ class Copy(GeneratedTask):
             test_sequences=test_sequences,
             eval_batch_size=eval_batch_size,
             seed=seed,
+            eval_lengths=eval_lengths,
+            length_sequences=length_sequences,
         )
         require(layout in LAYOUTS, f"layout must be one of {', '.join(LAYOUTS)}, got {layout}")
         require(num_symbols >= 1, f"num_symbols must be at least 1, got {num_symbols}")
@@ -179,6 +186,16 @@ class Copy(GeneratedTask):
         scored = 2 * self.num_symbols + sum(self.delays) / 2 if self.layout.scores_blanks else self.num_symbols
         return Baseline(self.num_symbols * math.log(self.alphabet_size) / scored, 1 / self.alphabet_size)
 
+    @property
+    def grouping(self) -> Grouping | None:
+        """Results are sorted by the delay, if it is random."""
+        low, high = self.delays
+        return None if low == high else Grouping("delay", high + 1)
+
+    def at_length(self, length: int) -> Self:
+        """Return this task with one delay; the length of copy sequences is their delay."""
+        return self.changed(delays=(length, length))
+
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
         """Draw random symbols, and random delays if ``min_delay`` is set."""
         low, high = self.delays
@@ -187,4 +204,4 @@ class Copy(GeneratedTask):
             delays = torch.full((num_sequences,), low)
         else:
             delays = torch.randint(low, high + 1, (num_sequences,), generator=generator)
-        return Batch(*copy(symbols, delays, self.layout, self.blank, self.marker))
+        return Batch(*copy(symbols, delays, self.layout, self.blank, self.marker), group=delays[:, None])

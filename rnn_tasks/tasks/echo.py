@@ -2,13 +2,15 @@
 
 import math
 import string
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from rnn_tasks.errors import require
-from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, TaskSpec
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Grouping, TaskSpec
 from rnn_tasks.tasks.generated import GeneratedTask
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
@@ -61,6 +63,8 @@ class Echo(GeneratedTask):
         test_sequences: Test sequences, ``>= 1``.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
+        eval_lengths: Longer lengths, ``> delay``, at which the network is tested once at the end.
+        length_sequences: Test sequences of each of these lengths, ``>= 1``.
 
     Raises:
         UsageError: A value is out of bounds.
@@ -88,6 +92,8 @@ class Echo(GeneratedTask):
         test_sequences: int = 2000,
         eval_batch_size: int = 500,
         seed: int | None = None,
+        eval_lengths: Sequence[int] = (),
+        length_sequences: int = 250,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -96,6 +102,8 @@ class Echo(GeneratedTask):
             test_sequences=test_sequences,
             eval_batch_size=eval_batch_size,
             seed=seed,
+            eval_lengths=eval_lengths,
+            length_sequences=length_sequences,
         )
         require(
             0 <= delay < sequence_length,
@@ -109,7 +117,7 @@ class Echo(GeneratedTask):
         require(2 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 2..{len(LETTERS)}, got {alphabet_size}")
         self.delay = delay
         self.sequence_length = sequence_length
-        self.eval_lengths = (min_eval_length, max_eval_length)
+        self.eval_range = (min_eval_length, max_eval_length)
         self.alphabet_size = alphabet_size
 
     @property
@@ -125,9 +133,20 @@ class Echo(GeneratedTask):
         """A predictor that guesses: all letters are equally likely."""
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
+    @property
+    def grouping(self) -> Grouping:
+        """Results are sorted by the length of the sequence."""
+        return Grouping("length", self.eval_range[1] + 1)
+
+    def at_length(self, length: int) -> Self:
+        """Return this task with sequences of one length, in steps."""
+        require(length > self.delay, f"eval_lengths must be above delay ({self.delay}), got {length}")
+        return self.changed(sequence_length=length, eval_range=(length, length))
+
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
         """Draw random letters, and random lengths for validation and test."""
-        low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_lengths
+        low, high = (self.sequence_length, self.sequence_length) if split == "train" else self.eval_range
         letters = torch.randint(1, self.alphabet_size + 1, (num_sequences, high), generator=generator)
         lengths = None if low == high else torch.randint(low, high + 1, (num_sequences,), generator=generator)
-        return Batch(*echo(letters, torch.full((num_sequences,), self.delay), lengths))
+        group = torch.full((num_sequences, 1), low) if lengths is None else lengths[:, None]
+        return Batch(*echo(letters, torch.full((num_sequences,), self.delay), lengths), group=group)

@@ -1,11 +1,14 @@
 """Base class of tasks with generated data."""
 
+import copy
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any, Self
 
 import torch
 
-from rnn_tasks.errors import require
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks.stream import Stream, generator_for
 from rnn_tasks.tasks.task import Task
@@ -24,6 +27,9 @@ class GeneratedTask(Task):
         test_sequences: Test sequences, ``>= 1``.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
+        eval_lengths: Lengths beyond those of training, ``>= 1``, at which the network is tested once at the end; each
+            task says what its length is. They do not decide whether the task is solved.
+        length_sequences: Test sequences of each of these lengths, ``>= 1``.
 
     Raises:
         UsageError: A value is out of bounds.
@@ -37,6 +43,8 @@ class GeneratedTask(Task):
         test_sequences: int = 2000,
         eval_batch_size: int = 500,
         seed: int | None = None,
+        eval_lengths: Sequence[int] = (),
+        length_sequences: int = 250,
     ) -> None:
         super().__init__()
         for name, value in {
@@ -44,6 +52,7 @@ class GeneratedTask(Task):
             "val_sequences": val_sequences,
             "test_sequences": test_sequences,
             "eval_batch_size": eval_batch_size,
+            "length_sequences": length_sequences,
         }.items():
             require(value >= 1, f"{name} must be at least 1, got {value}")
         require(
@@ -56,6 +65,12 @@ class GeneratedTask(Task):
         self.sizes = {"val": val_sequences, "test": test_sequences}
         self.eval_batch_size = eval_batch_size
         self.seed = seed
+        for length in eval_lengths:
+            require(length >= 1, f"eval_lengths must be at least 1, got {length}")
+        require(len(set(eval_lengths)) == len(eval_lengths), f"eval_lengths has a length twice: {list(eval_lengths)}")
+        self.eval_lengths = tuple(eval_lengths)
+        self.data_epoch = 0  # the test sequences of each longer length have their own random numbers
+        self.length_sequences = length_sequences
 
     @abstractmethod
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
@@ -75,13 +90,41 @@ class GeneratedTask(Task):
         """Return the validation batches, with the rows of this process."""
         return self._evaluation_batches("val")
 
-    def test_dataloader(self) -> Stream:
-        """Return the test batches, with the rows of this process."""
-        return self._evaluation_batches("test")
+    def test_dataloader(self) -> Stream | list[Stream]:
+        """Return the test batches with the rows of this process, and those of each of ``longer_tests``."""
+        longer = [task._evaluation_batches("test") for task in self.longer_tests.values()]
+        return [self.predict_dataloader(), *longer] if longer else self.predict_dataloader()
 
     def predict_dataloader(self) -> Stream:
-        """Return the test batches, for :meth:`lightning.pytorch.Trainer.predict`."""
-        return self.test_dataloader()
+        """Return the test batches without longer sequences, for :meth:`lightning.pytorch.Trainer.predict`."""
+        return self._evaluation_batches("test")
+
+    @property
+    def longer_tests(self) -> "dict[int, GeneratedTask]":  # type: ignore[override]  # the values are tasks
+        """This task with longer sequences, for each of ``eval_lengths``."""
+        return {length: self._longer(length) for length in sorted(self.eval_lengths)}
+
+    def at_length(self, length: int) -> Self:
+        """Return this task with sequences of one length only.
+
+        Args:
+            length: The length, ``>= 1``.
+
+        Raises:
+            UsageError: The task has no length, or the length is not possible.
+        """
+        raise UsageError(f"the sequences of {type(self).__name__} have no length to choose: leave out eval_lengths")
+
+    def changed(self, **attributes: Any) -> Self:
+        """Return a copy of this task with other values of attributes, for :meth:`at_length`."""
+        changed = copy.copy(self)
+        changed.__dict__.pop("_evaluation_sets", None)
+        vars(changed).update(attributes)
+        return changed
+
+    def _longer(self, length: int) -> Self:
+        task = self.at_length(length)
+        return task.changed(eval_lengths=(), data_epoch=length, sizes={"test": self.length_sequences})
 
     def train_batch(self, index: int) -> Batch:
         """Return the rows of a global training batch that belong to this process.
@@ -118,6 +161,6 @@ class GeneratedTask(Task):
     @cached_property
     def _evaluation_sets(self) -> dict[str, Batch]:
         return {
-            split: self.sample(size, split, generator_for(self.seed or 0, split, 0, 0))
+            split: self.sample(size, split, generator_for(self.seed or 0, split, self.data_epoch, 0))
             for split, size in self.sizes.items()
         }

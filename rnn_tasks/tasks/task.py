@@ -1,5 +1,6 @@
 """The interface of all tasks."""
 
+import math
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from rnn_tasks.errors import UsageError, require
-from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, TaskSpec
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Grouping, Plateau, TaskSpec
 from rnn_tasks.tasks.stream import Stream
 
 
@@ -35,6 +36,21 @@ class Task(LightningDataModule, ABC):
             split: ``val`` or ``test``.
         """
         return self.baseline
+
+    @property
+    def plateaus(self) -> tuple[Plateau, ...]:
+        """The scores of partial solutions, which charts and reports show beside the baseline."""
+        return ()
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """The meaning of ``Batch.group`` in the test; None without groups. Groups do not decide when it is solved."""
+        return None
+
+    @property
+    def longer_tests(self) -> "dict[int, Task]":
+        """This task with longer sequences, by length, for tests beyond the lengths of training."""
+        return {}
 
     def __str__(self) -> str:
         """Return the name of the class; Lightning would list the data loaders, and cannot describe a ``Batch``."""
@@ -169,10 +185,13 @@ class Task(LightningDataModule, ABC):
         """Return whether the task is solved, according to the metrics of a stage.
 
         Args:
-            metrics: Metrics by name, including ``<stage>/worst_accuracy``.
+            metrics: Metrics by name, including ``<stage>/worst_accuracy`` or, for real values, ``<stage>/loss_share``.
             stage: ``val`` or ``test``.
-            threshold: Accuracy that the worst condition must reach.
+            threshold: Accuracy that the worst condition must reach. For real values, the error must be at most
+                ``1 - threshold`` of the error of the baseline.
         """
+        if self.spec.real_targets:
+            return metrics.get(f"{stage}/loss_share", math.inf) <= 1 - threshold
         return metrics.get(f"{stage}/worst_accuracy", 0.0) >= threshold
 
     def show(self, batch: Batch, answers: Tensor) -> list[str]:
@@ -180,7 +199,7 @@ class Task(LightningDataModule, ABC):
 
         Args:
             batch: The sequences.
-            answers: The symbols that the network answers, ``(batch, time)``.
+            answers: The symbols that the network outputs, ``(batch, time)``.
 
         Returns:
             The texts; empty for a task without a codec.
@@ -190,8 +209,8 @@ class Task(LightningDataModule, ABC):
             return []
         batch = batch.expanded()
         # The inputs are not trimmed: at the step where one sequence has padding, a longer one may have its cue.
-        inputs, targets = codec.decode(batch.inputs), codec.decode(batch.targets)
-        shown = codec.decode(answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
+        inputs, targets = codec.decode(batch.inputs), codec.decode_outputs(batch.targets)
+        shown = codec.decode_outputs(answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED))
         delays = batch.condition.tolist() if batch.condition is not None else None
         texts = []
         for row, (source, target, answer) in enumerate(zip(inputs, targets, shown, strict=True)):

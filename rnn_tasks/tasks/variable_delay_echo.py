@@ -1,11 +1,13 @@
 """Echo with a different delay in each sequence; the network receives the delay."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 
 from rnn_tasks.errors import require
-from rnn_tasks.spec import Baseline, Batch, Codec, TaskSpec
+from rnn_tasks.spec import Baseline, Batch, Codec, Grouping, TaskSpec
 from rnn_tasks.tasks.echo import LETTERS, echo
 from rnn_tasks.tasks.generated import GeneratedTask
 
@@ -34,6 +36,8 @@ class VariableDelayEcho(GeneratedTask):
         test_sequences: Test sequences, ``> max_delay``; their delays rotate in the same way.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
+        eval_lengths: Longer lengths, ``> max_delay``, at which the network is tested once at the end.
+        length_sequences: Test sequences of each of these lengths, ``>= 1``.
         every_delay: Whether each string of letters occurs once with every delay, in consecutive sequences, instead of
             new letters in each sequence. A layer that does not receive the delay then runs once per string.
 
@@ -52,6 +56,8 @@ class VariableDelayEcho(GeneratedTask):
         test_sequences: int = 4500,
         eval_batch_size: int = 900,
         seed: int | None = None,
+        eval_lengths: Sequence[int] = (),
+        length_sequences: int = 250,
         every_delay: bool = False,
     ) -> None:
         super().__init__(
@@ -61,6 +67,8 @@ class VariableDelayEcho(GeneratedTask):
             test_sequences=test_sequences,
             eval_batch_size=eval_batch_size,
             seed=seed,
+            eval_lengths=eval_lengths,
+            length_sequences=length_sequences,
         )
         require(
             0 <= max_delay < sequence_length,
@@ -87,6 +95,16 @@ class VariableDelayEcho(GeneratedTask):
         """A predictor that guesses: all letters are equally likely at every delay."""
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
+    @property
+    def grouping(self) -> Grouping:
+        """Results are sorted by the delay."""
+        return Grouping("delay", self.max_delay + 1)
+
+    def at_length(self, length: int) -> Self:
+        """Return this task with sequences of one length, in steps."""
+        require(length > self.max_delay, f"eval_lengths must be above max_delay ({self.max_delay}), got {length}")
+        return self.changed(sequence_length=length)
+
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
         """Draw random letters. Delays are random in training, and rotate in validation and test.
 
@@ -101,4 +119,4 @@ class VariableDelayEcho(GeneratedTask):
         else:
             delays = torch.arange(num_sequences) % num_delays
         _, targets = echo(letters.repeat_interleave(per_string, 0)[:num_sequences], delays)
-        return Batch(letters, targets, condition=delays, conditions_per_input=per_string)
+        return Batch(letters, targets, condition=delays, conditions_per_input=per_string, group=delays[:, None])

@@ -52,7 +52,7 @@ def test_predictions_hold_the_strings_of_every_test_sequence(
     codec = task.spec.codec
     assert codec is not None
     expected: list[dict[str, Any]] = []
-    for batch in task.test_dataloader():
+    for batch in task.predict_dataloader():
         for row in range(batch.num_sequences):
             one = batch.selected(torch.tensor([row]))
             answer = model.network(one.inputs, one.condition)[0].argmax(-1)
@@ -70,7 +70,7 @@ def test_predictions_on_text_hold_characters(tmp_path: Path) -> None:
         batch_size=2, sequence_length=6, val_characters=40, test_characters=40, baseline_characters=2000
     )
     written = predictions(task, model_of(task), tmp_path)
-    batch = next(iter(task.test_dataloader()))
+    batch = next(iter(task.predict_dataloader()))
     assert task.spec.vocabulary is not None
     assert written[0]["input"] == task.spec.vocabulary.decode(batch.inputs[0].tolist())
     assert written[0]["target"] == task.spec.vocabulary.decode(batch.targets[0].tolist())
@@ -80,6 +80,6 @@ def test_predictions_on_text_hold_characters(tmp_path: Path) -> None:
 def test_predictions_without_strings_hold_symbols(tmp_path: Path) -> None:
     task = WithoutStrings("plain", num_symbols=3, alphabet_size=4, delay=1, test_sequences=5)
     written = predictions(task, model_of(task), tmp_path)
-    batch = next(iter(task.test_dataloader()))
+    batch = next(iter(task.predict_dataloader()))
     assert written[2]["input"] == batch.inputs[2].tolist()
     assert written[2]["target"] == [None if symbol < 0 else symbol for symbol in batch.targets[2].tolist()]

@@ -141,7 +141,7 @@ def test_evaluation_logs_the_scores_of_the_whole_set(stage: str, every_delay: bo
     model = tagger(condition_at="readout")
     evaluate = trainer().validate if stage == "val" else trainer().test
     (metrics,) = evaluate(model, task, verbose=False)
-    batches = [batch.expanded() for batch in (task.val_dataloader() if stage == "val" else task.test_dataloader())]
+    batches = [batch.expanded() for batch in (task.val_dataloader() if stage == "val" else task.predict_dataloader())]
     with torch.no_grad():
         logits = torch.cat([model(batch.inputs, batch.condition)[0] for batch in batches])
     targets = torch.cat([batch.targets for batch in batches])

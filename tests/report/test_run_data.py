@@ -49,7 +49,7 @@ def test_load_runs_restores_network_task_and_logs(echo: RunLocation) -> None:
     assert isinstance(run.task, Echo)
     assert run.task.seed == 0
     assert run.batch is not None
-    assert torch.equal(run.batch.inputs, next(iter(run.task.test_dataloader())).inputs)
+    assert torch.equal(run.batch.inputs, next(iter(run.task.predict_dataloader())).inputs)
     assert run.curves["train/loss"].steps.tolist() == [1, 3]  # Lightning counts logged steps from 0
     assert run.summary["verdict"] in ("at_baseline", "learning")
     assert [line.partition(":")[0] for line in run.missing] == ["snapshots during training"]
@@ -118,7 +118,7 @@ def test_evaluation_batch_has_the_first_test_sequences() -> None:
     task = Copy(test_sequences=700, eval_batch_size=300)
     batch = evaluation_batch(task)
     assert len(batch.inputs) == MAX_SEQUENCES
-    assert torch.equal(batch.inputs[:300], next(iter(task.test_dataloader())).inputs)
+    assert torch.equal(batch.inputs[:300], next(iter(task.predict_dataloader())).inputs)
     assert batch.memory is not None
     long = evaluation_batch(Copy(layout="arjovsky", delay=5000, test_sequences=40, eval_batch_size=5))
     assert len(long.inputs) == 16  # fewer than MAX_STEPS steps in all

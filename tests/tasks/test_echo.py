@@ -51,7 +51,7 @@ def test_training_sequences_are_echoes_of_one_length() -> None:
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_evaluation_lengths_cover_their_range(split: str) -> None:
     task = Echo(delay=2, sequence_length=5, min_eval_length=6, max_eval_length=9, val_sequences=80, test_sequences=90)
-    loader = task.val_dataloader() if split == "val" else task.test_dataloader()
+    loader = task.val_dataloader() if split == "val" else task.predict_dataloader()
     lengths = set()
     for batch in loader:
         for inputs, targets in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):

@@ -131,7 +131,7 @@ def test_evaluation_texts_are_fixed_and_differ_from_training(make: Any) -> None:
     assert {split: read(task, list(loader())) for split, loader in loaders.items()} == first
     again = make(eval_batch_size=1, test_characters=500)
     again.train_batch(3)
-    assert read(again, list(again.test_dataloader())) == first["test"]
+    assert read(again, list(again.predict_dataloader())) == first["test"]
     assert read(again, list(again.val_dataloader())) == first["val"]
     # No 100 characters (three sentences or more) occur in two of the texts.
     val, test = first["val"][0], first["test"][0]

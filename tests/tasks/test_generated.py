@@ -39,13 +39,14 @@ def same(left: Batch, right: Batch) -> bool:
 
 def concatenated(batches: list[Batch]) -> Batch:
     """Concatenate the rows of all batches."""
-    inputs, targets, memory, condition, continues, _ = zip(*(batch.expanded() for batch in batches), strict=True)
+    inputs, targets, memory, condition, continues, _, group = zip(*(part.expanded() for part in batches), strict=True)
     return Batch(
         torch.cat(inputs),
         torch.cat(targets),
         None if memory[0] is None else torch.cat(memory),
         None if condition[0] is None else torch.cat(condition),
         continues[0],
+        group=None if group[0] is None else torch.cat(group),
     )
 
 
@@ -69,7 +70,7 @@ def test_index_seed_and_epoch_change_the_sequences(make: Make) -> None:
 @pytest.mark.parametrize("make", TASKS)
 def test_splits_share_no_sequence(make: Make) -> None:
     task = make()
-    val, test = sequences(list(task.val_dataloader())), sequences(list(task.test_dataloader()))
+    val, test = sequences(list(task.val_dataloader())), sequences(list(task.predict_dataloader()))
     train = sequences([task.train_batch(index) for index in range(20)])
     assert not val & test
     # Compare the first steps, since training sequences may be shorter than those of the other splits.
@@ -110,7 +111,7 @@ def test_two_processes_equal_one_with_twice_the_batch_size(make: Make) -> None:
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_processes_split_the_rows_of_evaluation_batches(make: Make, split: str) -> None:
     def batches(task: GeneratedTask) -> list[Batch]:
-        return list(task.val_dataloader() if split == "val" else task.test_dataloader())
+        return list(task.val_dataloader() if split == "val" else task.predict_dataloader())
 
     whole = batches(make(**SIZES))
     assert sum(batch.num_sequences for batch in whole) == SIZES[f"{split}_sequences"]
@@ -157,7 +158,7 @@ def test_evaluation_sets_are_equal_for_every_batch_size(make: Make) -> None:
     task.train_batch(0)
     assert same(concatenated(list(task.val_dataloader())), first)
     assert same(concatenated(list(other.val_dataloader())), first)
-    assert same(concatenated(list(task.predict_dataloader())), concatenated(list(other.test_dataloader())))
+    assert same(concatenated(list(task.predict_dataloader())), concatenated(list(other.predict_dataloader())))
 
 
 @pytest.mark.parametrize("make", TASKS)

@@ -70,7 +70,7 @@ def epoch(task: LanguageTask, number: int = 0) -> list[Batch]:
 
 
 def evaluation(task: LanguageTask, split: str) -> list[Batch]:
-    return list(task.val_dataloader() if split == "val" else task.test_dataloader())
+    return list(task.val_dataloader() if split == "val" else task.predict_dataloader())
 
 
 def rows(batches: list[Batch]) -> list[tuple[list[list[int]], list[list[int]]]]:
@@ -435,7 +435,7 @@ def test_evaluation_is_repeatable_and_predict_uses_the_test(sampling: Sampling) 
     assert same(evaluation(StringTask(*texts, sampling=sampling, seed=5), "test"), first)
     assert same(list(task.predict_dataloader()), first)
     assert not same(evaluation(task, "val"), first)
-    assert len(task.test_dataloader()) == len(first)
+    assert len(task.predict_dataloader()) == len(first)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -614,7 +614,7 @@ def test_encoded_equals_the_vocabulary_in_any_script(chunk: int) -> None:
 
 def test_batches_are_64_bit_integers() -> None:
     task = StringTask("abcab" * 9, "abcab", "abcab")
-    for batch in (task.train_batch(0), next(iter(task.val_dataloader())), next(iter(task.test_dataloader()))):
+    for batch in (task.train_batch(0), next(iter(task.val_dataloader())), next(iter(task.predict_dataloader()))):
         assert batch.inputs.dtype == batch.targets.dtype == torch.long
 
 

@@ -76,7 +76,7 @@ def test_vocabulary_has_only_characters_of_the_training_text(tmp_path: Path) -> 
     assert task.spec.output_size == 3
     assert task.symbols("test").tolist() == [2, 1, 1, 2, 1, 2, 0, 0, 1, 2]
     # Unknown characters are targets too.
-    assert targets(list(task.test_dataloader())) == [1, 1, 2, 1, 2, 0, 0, 1, 2]
+    assert targets(list(task.predict_dataloader())) == [1, 1, 2, 1, 2, 0, 0, 1, 2]
     assert targets(list(task.val_dataloader())).count(0) == 2
     assert math.isfinite(task.baseline.loss)
 
@@ -150,12 +150,12 @@ def test_split_of_one_character_raises(val_share: float, test_share: float, spli
     message = f"the {split} text must have at least 2 characters, got 1: use a longer text, or a larger share of it"
     assert error_of(task) == message
     with pytest.raises(UsageError, match=f"the {split} text must have at least 2 characters, got 1"):
-        task.val_dataloader() if split == "val" else task.test_dataloader()
+        task.val_dataloader() if split == "val" else task.predict_dataloader()
 
 
 def test_splits_of_two_characters_are_long_enough(tmp_path: Path) -> None:
     task = Text(write_file(tmp_path, TEXT_100), val_share=0.02, test_share=0.02, batch_size=2, sequence_length=4)
-    for loader in (task.val_dataloader(), task.test_dataloader()):
+    for loader in (task.val_dataloader(), task.predict_dataloader()):
         (batch,) = loader
         assert batch.inputs.shape == (1, 1)
         assert int(batch.targets) != NOT_SCORED

@@ -76,7 +76,7 @@ def test_book_is_read_once_at_first_use(
     task = TimeMachine(protocol, path="somewhere")
     assert task.name == "time_machine"
     assert paths_read == []
-    _ = task.spec, task.train_batch(0), next(iter(task.val_dataloader())), next(iter(task.test_dataloader()))
+    _ = task.spec, task.train_batch(0), next(iter(task.val_dataloader())), next(iter(task.predict_dataloader()))
     assert paths_read == ["somewhere"]
 
 
@@ -113,7 +113,7 @@ def test_windows_splits_into_10000_5000_and_5000_windows(steps: int, book_path: 
     assert sorted(windows(train)) == sorted(pieces[:10_000])
     assert windows(train[:1]) != pieces[:1024]
     assert windows(list(task.val_dataloader())) == pieces[10_000:15_000]
-    assert windows(list(task.test_dataloader())) == pieces[15_000:20_000]
+    assert windows(list(task.predict_dataloader())) == pieces[15_000:20_000]
 
 
 def test_classic_validates_on_the_training_text(book_path: str, line_cleaned_text: str) -> None:
