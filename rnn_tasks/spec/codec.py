@@ -88,11 +88,7 @@ class Codec:
         texts = (self.symbols, self.letters, self.output_symbols, self.answer_at, self.not_before, self.sample)
         numbers = (self.answer_per_letter, self.min_delay, self.max_delay, self.num_letters)
         return (
-            isinstance(self.symbols, str)
-            and isinstance(self.letters, str)
-            and all(
-                isinstance(text, str) for text in (self.output_symbols, self.answer_at, self.not_before, self.sample)
-            )
+            all(isinstance(text, str) for text in texts)
             and len(self.symbols) >= input_size
             and len(self.output_symbols or self.symbols) >= output_size
             and all(letter in self.letters for letter in self.answer_at + self.not_before + self.sample)

@@ -53,8 +53,11 @@ def simulate(task: GeneratedTask, predict: Predict, split: str = "test") -> tupl
         of the accuracy is NaN for real values. Ties between probabilities count as shared answers.
     """
     generator = torch.Generator().manual_seed(1)
-    losses, scored, hits, needed = [], [], [], []
-    while sum(int(part.sum()) for part in scored) < STEPS:
+    losses: list[Tensor] = []
+    scored: list[Tensor] = []
+    hits: list[Tensor] = []
+    needed: list[Tensor] = []
+    while sum(float(part.sum()) for part in scored) < STEPS:
         batch = task.sample(500, split, generator)
         predicted = predict(batch).double()
         loss, correct = score(predicted, batch)

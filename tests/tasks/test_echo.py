@@ -1,5 +1,7 @@
 import math
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -110,6 +112,6 @@ def test_encoded_text_equals_the_validation_sequence() -> None:
         ({"alphabet_size": 63}, r"alphabet_size must be in 2\.\.62, got 63"),
     ],
 )
-def test_value_out_of_bounds_raises(arguments: dict[str, int], message: str) -> None:
+def test_value_out_of_bounds_raises(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Echo(**arguments)

@@ -25,7 +25,9 @@ def test_sequence_equals_the_diagram() -> None:
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_each_row_is_an_echo_with_the_delay_in_its_condition(split: str) -> None:
     task = VariableDelayEcho(max_delay=3, sequence_length=7, batch_size=50, val_sequences=50, test_sequences=50)
-    batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
+    batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.predict_dataloader}[
+        split
+    ]().batch(0)
     assert batch.condition is not None
     assert set(batch.condition.tolist()) == {0, 1, 2, 3}
     for row, delay in enumerate(batch.condition.tolist()):
@@ -47,9 +49,11 @@ def test_delays_are_random_in_training_and_rotate_in_evaluation() -> None:
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_every_delay_repeats_each_string_at_all_delays(split: str) -> None:
-    sizes = {"batch_size": 12, "val_sequences": 12, "test_sequences": 12}
+    sizes: dict[str, Any] = {"batch_size": 12, "val_sequences": 12, "test_sequences": 12}
     task = VariableDelayEcho(max_delay=2, sequence_length=5, every_delay=True, **sizes)
-    batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.test_dataloader}[split]().batch(0)
+    batch = {"train": task.train_dataloader, "val": task.val_dataloader, "test": task.predict_dataloader}[
+        split
+    ]().batch(0)
     assert batch.conditions_per_input == 3
     assert batch.inputs.shape == (4, 5)
     assert len({tuple(letters) for letters in batch.inputs.tolist()}) == 4

@@ -1,0 +1,14 @@
+"""The generated tasks, in all their layouts, for tests of what every task has in common."""
+
+from collections.abc import Callable
+
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+
+GENERATED: dict[str, Callable[..., GeneratedTask]] = {
+    "copy": Copy,
+    "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
+    "echo": Echo,
+    "variable_delay_echo": VariableDelayEcho,
+    "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
+}
+"""Constructors by name; each takes the options of ``GeneratedTask``. Small sequences, so that the tests are fast."""
