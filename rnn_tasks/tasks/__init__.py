@@ -1,6 +1,7 @@
 """The tasks. Each is a LightningDataModule; YAML files name it by its class."""
 
 from rnn_tasks.tasks.copy import Copy
+from rnn_tasks.tasks.counting import Counting
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.generated import GeneratedTask
@@ -12,6 +13,7 @@ from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
 
 __all__ = [
     "Copy",
+    "Counting",
     "Echo",
     "ElmanGrammar",
     "GeneratedTask",
