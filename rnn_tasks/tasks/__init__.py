@@ -2,6 +2,7 @@
 
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.counting import Counting
+from rnn_tasks.tasks.dyck import Dyck
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.generated import GeneratedTask
@@ -14,6 +15,7 @@ from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
 __all__ = [
     "Copy",
     "Counting",
+    "Dyck",
     "Echo",
     "ElmanGrammar",
     "GeneratedTask",

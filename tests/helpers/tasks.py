@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Counting, Echo, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Counting, Dyck, Echo, GeneratedTask, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "counting": Counting,
     "counting an_bm_cnm": lambda **options: Counting("an_bm_cnm", **options),
+    "dyck": Dyck,
+    "dyck shuffle": lambda **options: Dyck(shuffle=True, **options),
     "echo": Echo,
     "variable_delay_echo": VariableDelayEcho,
     "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
