@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Adding, Copy, Echo, GeneratedTask, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
+    "adding": lambda **options: Adding(length=12, **options),
+    "adding tcn": lambda **options: Adding(length=12, layout="tcn", **options),
+    "adding hochreiter": lambda **options: Adding(length=20, layout="hochreiter", **options),
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
