@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Adding, Copy, Echo, FlipFlopBits, GeneratedTask, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
+    "adding": lambda **options: Adding(length=12, **options),
+    "adding tcn": lambda **options: Adding(length=12, layout="tcn", **options),
+    "adding hochreiter": lambda **options: Adding(length=20, layout="hochreiter", **options),
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "flip_flop_bits": lambda **options: FlipFlopBits(length=12, **options),
     "variable_delay_echo": VariableDelayEcho,
     "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
 }
