@@ -2,6 +2,7 @@
 
 from rnn_tasks.tasks.adding import Adding
 from rnn_tasks.tasks.copy import Copy
+from rnn_tasks.tasks.counting import Counting
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
@@ -15,6 +16,7 @@ from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
 __all__ = [
     "Adding",
     "Copy",
+    "Counting",
     "Echo",
     "ElmanGrammar",
     "FlipFlopBits",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rnn_tasks.tasks import Adding, Copy, Echo, FlipFlopBits, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Counting, Echo, GeneratedTask, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "adding": lambda **options: Adding(length=12, **options),
@@ -10,6 +11,8 @@ GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "adding hochreiter": lambda **options: Adding(length=20, layout="hochreiter", **options),
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
+    "counting": Counting,
+    "counting an_bm_cnm": lambda **options: Counting("an_bm_cnm", **options),
     "echo": Echo,
     "flip_flop_bits": lambda **options: FlipFlopBits(length=12, **options),
     "variable_delay_echo": VariableDelayEcho,
