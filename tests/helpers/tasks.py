@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, SelectiveCopy, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "selective_copy s4_variable": lambda **options: SelectiveCopy("s4_variable", 10, 20, length=14, **options),
+    "selective_copy mad": lambda **options: SelectiveCopy("mad", 10, 20, length=14, **options),
+    "selective_copy denoise": lambda **options: SelectiveCopy("denoise", 10, 20, length=14, **options),
+    "selective_copy noisy": lambda **options: SelectiveCopy("noisy", 10, 20, length=14, **options),
     "variable_delay_echo": VariableDelayEcho,
     "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
 }
