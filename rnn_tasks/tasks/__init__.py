@@ -8,6 +8,7 @@ from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
+from rnn_tasks.tasks.selective_copy import SelectiveCopy
 from rnn_tasks.tasks.task import Task
 from rnn_tasks.tasks.text import Text
 from rnn_tasks.tasks.time_machine import TimeMachine
@@ -22,6 +23,7 @@ __all__ = [
     "FlipFlopBits",
     "GeneratedTask",
     "LanguageTask",
+    "SelectiveCopy",
     "Task",
     "Text",
     "TimeMachine",

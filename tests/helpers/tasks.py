@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from rnn_tasks.tasks import Adding, Copy, Echo, FlipFlopBits, GeneratedTask, VariableDelayEcho
 from rnn_tasks.tasks import Copy, Counting, Echo, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, SelectiveCopy, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "adding": lambda **options: Adding(length=12, **options),
@@ -15,6 +16,10 @@ GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "counting an_bm_cnm": lambda **options: Counting("an_bm_cnm", **options),
     "echo": Echo,
     "flip_flop_bits": lambda **options: FlipFlopBits(length=12, **options),
+    "selective_copy s4_variable": lambda **options: SelectiveCopy("s4_variable", 10, 20, length=14, **options),
+    "selective_copy mad": lambda **options: SelectiveCopy("mad", 10, 20, length=14, **options),
+    "selective_copy denoise": lambda **options: SelectiveCopy("denoise", 10, 20, length=14, **options),
+    "selective_copy noisy": lambda **options: SelectiveCopy("noisy", 10, 20, length=14, **options),
     "variable_delay_echo": VariableDelayEcho,
     "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
 }
