@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, TemporalOrder, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "temporal_order": lambda **options: TemporalOrder(length=20, **options),
+    "temporal_order hochreiter": lambda **options: TemporalOrder(20, 3, "hochreiter", **options),
     "variable_delay_echo": VariableDelayEcho,
     "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
 }
