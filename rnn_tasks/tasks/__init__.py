@@ -10,6 +10,7 @@ from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.selective_copy import SelectiveCopy
 from rnn_tasks.tasks.task import Task
+from rnn_tasks.tasks.temporal_order import TemporalOrder
 from rnn_tasks.tasks.text import Text
 from rnn_tasks.tasks.time_machine import TimeMachine
 from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
@@ -25,6 +26,7 @@ __all__ = [
     "LanguageTask",
     "SelectiveCopy",
     "Task",
+    "TemporalOrder",
     "Text",
     "TimeMachine",
     "VariableDelayEcho",

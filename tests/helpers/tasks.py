@@ -5,6 +5,7 @@ from collections.abc import Callable
 from rnn_tasks.tasks import Adding, Copy, Echo, FlipFlopBits, GeneratedTask, VariableDelayEcho
 from rnn_tasks.tasks import Copy, Counting, Echo, GeneratedTask, VariableDelayEcho
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, SelectiveCopy, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, TemporalOrder, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "adding": lambda **options: Adding(length=12, **options),
@@ -20,6 +21,8 @@ GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "selective_copy mad": lambda **options: SelectiveCopy("mad", 10, 20, length=14, **options),
     "selective_copy denoise": lambda **options: SelectiveCopy("denoise", 10, 20, length=14, **options),
     "selective_copy noisy": lambda **options: SelectiveCopy("noisy", 10, 20, length=14, **options),
+    "temporal_order": lambda **options: TemporalOrder(length=20, **options),
+    "temporal_order hochreiter": lambda **options: TemporalOrder(20, 3, "hochreiter", **options),
     "variable_delay_echo": VariableDelayEcho,
     "variable_delay_echo every_delay": lambda **options: VariableDelayEcho(max_delay=1, every_delay=True, **options),
 }
