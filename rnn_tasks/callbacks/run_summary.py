@@ -113,7 +113,7 @@ class RunSummary(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         self.sequences += batch.num_sequences * trainer.world_size
-        self.time_steps += batch.targets.numel() * trainer.world_size
+        self.time_steps += math.prod(batch.targets.shape[:2]) * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
