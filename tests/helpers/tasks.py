@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Adding, Copy, Echo, FlipFlopBits, GeneratedTask, VariableDelayEcho
-from rnn_tasks.tasks import Copy, Counting, Echo, GeneratedTask, VariableDelayEcho
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, SelectiveCopy, VariableDelayEcho
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, TemporalOrder, VariableDelayEcho
+from rnn_tasks.tasks import (
+    Adding,
+    Copy,
+    Counting,
+    Echo,
+    FlipFlopBits,
+    GeneratedTask,
+    SelectiveCopy,
+    TemporalOrder,
+    VariableDelayEcho,
+)
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "adding": lambda **options: Adding(length=12, **options),
