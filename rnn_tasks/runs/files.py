@@ -211,9 +211,10 @@ def is_valid_summary(summary: dict[str, Any]) -> bool:
     if needed is None or summary["task"] is None:  # a user's model may have other metrics
         return True
     stages = [stage for stage in ("val", "test") if f"{stage}/loss" in metrics]
-    return all(f"{stage}/{name}" in metrics for stage in stages for name in needed) and (
-        not stages or ("perplexity" in baseline if "perplexity" in needed else "loss" in baseline)
-    )
+    if not stages:
+        return True
+    of_baseline = {"loss", *(name for name in ("perplexity", "accuracy") if name in needed)}
+    return all(f"{stage}/{name}" in metrics for stage in stages for name in needed) and of_baseline <= baseline.keys()
 
 
 def is_text(value: Any) -> bool:
@@ -252,12 +253,23 @@ def is_baseline(value: Any) -> bool:
         isinstance(part, dict)
         and is_number(part.get("loss"))
         and part["loss"] > 0
-        and is_number(part.get("accuracy"))
+        and is_number(part.get("accuracy", 0.0))  # there is none for real values
         and is_text(part.get("name", ""))
         and ("name" in part or "perplexity" not in part)
         and all(is_number(part[name]) for name in ("perplexity", "learning_loss", "floor") if name in part)
         and ("perplexity" in part) == ("perplexity" in value)
+        and is_list_of_plateaus(part.get("plateaus", []))
         for part in (value, value.get("val", value))
+    )
+
+
+def is_list_of_plateaus(value: Any) -> bool:
+    """Return whether a value of a summary is a list of partial solutions with their scores."""
+    return isinstance(value, list) and all(
+        isinstance(plateau, dict)
+        and is_text(plateau.get("name"))
+        and all(is_number(plateau[name]) for name in ("loss", "accuracy") if plateau.get(name) is not None)
+        for plateau in value
     )
 
 
@@ -287,6 +299,7 @@ OPTIONAL_SUMMARY_VALUES: dict[str, Callable[[Any], bool]] = {
 
 METRICS = {
     "SequenceTagger": ("accuracy", "worst_accuracy", "exact_match"),
-    "LanguageModel": ("perplexity", "bits_per_character"),
+    "SequenceRegressor": ("loss_share",),
+    "LanguageModel": ("perplexity", "accuracy", "bits_per_character"),
 }
 """The metrics of each evaluation besides the loss, by the class name of the model."""

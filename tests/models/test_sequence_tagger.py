@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from rnn_tasks.cores import Core
 from rnn_tasks.models import SequenceTagger
-from rnn_tasks.networks.tagger_network import ConditionAt
+from rnn_tasks.networks.sequence_network import ConditionAt
 from rnn_tasks.spec import NOT_SCORED, Batch
 from rnn_tasks.tasks import Echo, VariableDelayEcho
 from tests.helpers.networks import CONDITION_AT, CORES, ELMAN, TASKS
@@ -251,8 +251,8 @@ def test_logits_equal_those_of_the_expanded_batch(size: int, condition_at: Any) 
     task = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=5, every_delay=True, batch_size=size)
     model, batch = tagger(condition_at=condition_at).double(), task.train_batch(0)
     assert batch.conditions_per_input == 4
-    expected = model.logits(batch.expanded(), "train")
-    logits = model.logits(batch, "train")
+    expected = model.outputs(batch.expanded(), "train")
+    logits = model.outputs(batch, "train")
     torch.testing.assert_close(logits, expected, atol=1e-12, rtol=0)
     weights, scale = list(model.parameters()), torch.linspace(-1, 1, logits.numel()).view_as(logits)
     for gradient, expected_gradient in zip(
