@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Counting, Dyck, Echo, GeneratedTask, VariableDelayEcho
 from rnn_tasks.tasks import (
     Adding,
     Copy,
     Counting,
+    Dyck,
     Echo,
     FlipFlopBits,
     GeneratedTask,
