@@ -1,5 +1,6 @@
 """The tasks. Each is a LightningDataModule; YAML files name it by its class."""
 
+from rnn_tasks.tasks.automaton import Automaton
 from rnn_tasks.tasks.adding import Adding
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.counting import Counting
@@ -16,6 +17,7 @@ from rnn_tasks.tasks.time_machine import TimeMachine
 from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
 
 __all__ = [
+    "Automaton",
     "Adding",
     "Copy",
     "Counting",
