@@ -4,6 +4,7 @@ from rnn_tasks.tasks.automaton import Automaton
 from rnn_tasks.tasks.adding import Adding
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.counting import Counting
+from rnn_tasks.tasks.dyck import Dyck
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
@@ -21,6 +22,7 @@ __all__ = [
     "Adding",
     "Copy",
     "Counting",
+    "Dyck",
     "Echo",
     "ElmanGrammar",
     "FlipFlopBits",

@@ -93,7 +93,8 @@ def test_no_sequence_is_repeated_where_there_are_many(make: Make) -> None:
     assert not heads[0] & heads[2]
 
 
-@pytest.mark.parametrize("make", TASKS)
+# The strings a^n b^n c^n of validation and test are the same: one for each n.
+@pytest.mark.parametrize("make", [task for task in TASKS if task.id != "counting"])
 def test_splits_differ(make: Make) -> None:
     task = make(batch_size=40, val_sequences=40, test_sequences=40)
     val, test = (concatenated(list(stream)) for stream in (task.val_dataloader(), task.predict_dataloader()))
