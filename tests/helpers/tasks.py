@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, SelectiveCopy, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Recall, SelectiveCopy, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "recall associative": lambda **options: Recall(vocabulary=80, **options),
+    "recall mqar": lambda **options: Recall("mqar", updates=1, noise=0.5, **options),
+    "recall mad": lambda **options: Recall("mad", pairs=12, noise=0.2, **options),
     "selective_copy s4_variable": lambda **options: SelectiveCopy("s4_variable", 10, 20, length=14, **options),
     "selective_copy mad": lambda **options: SelectiveCopy("mad", 10, 20, length=14, **options),
     "selective_copy denoise": lambda **options: SelectiveCopy("denoise", 10, 20, length=14, **options),
