@@ -4,6 +4,7 @@ from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.generated import GeneratedTask
+from rnn_tasks.tasks.induction import Induction
 from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.recall import Recall
 from rnn_tasks.tasks.selective_copy import SelectiveCopy
@@ -17,6 +18,7 @@ __all__ = [
     "Echo",
     "ElmanGrammar",
     "GeneratedTask",
+    "Induction",
     "LanguageTask",
     "Recall",
     "SelectiveCopy",

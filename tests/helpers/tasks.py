@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Recall, SelectiveCopy, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Induction, Recall, SelectiveCopy, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "induction": Induction,
+    "induction all": lambda **options: Induction(score="all", **options),
     "recall associative": lambda **options: Recall(vocabulary=80, **options),
     "recall mqar": lambda **options: Recall("mqar", updates=1, noise=0.5, **options),
     "recall mad": lambda **options: Recall("mad", pairs=12, noise=0.2, **options),
