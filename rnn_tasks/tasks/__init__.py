@@ -9,7 +9,9 @@ from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
 from rnn_tasks.tasks.generated import GeneratedTask
+from rnn_tasks.tasks.induction import Induction
 from rnn_tasks.tasks.language_task import LanguageTask
+from rnn_tasks.tasks.recall import Recall
 from rnn_tasks.tasks.selective_copy import SelectiveCopy
 from rnn_tasks.tasks.task import Task
 from rnn_tasks.tasks.temporal_order import TemporalOrder
@@ -27,7 +29,9 @@ __all__ = [
     "ElmanGrammar",
     "FlipFlopBits",
     "GeneratedTask",
+    "Induction",
     "LanguageTask",
+    "Recall",
     "SelectiveCopy",
     "Task",
     "TemporalOrder",

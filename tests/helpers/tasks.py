@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Induction, Recall, SelectiveCopy, VariableDelayEcho
 from rnn_tasks.tasks import (
     Adding,
     Copy,
@@ -26,6 +27,11 @@ GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "dyck": Dyck,
     "dyck shuffle": lambda **options: Dyck(shuffle=True, **options),
     "echo": Echo,
+    "induction": Induction,
+    "induction all": lambda **options: Induction(score="all", **options),
+    "recall associative": lambda **options: Recall(vocabulary=80, **options),
+    "recall mqar": lambda **options: Recall("mqar", updates=1, noise=0.5, **options),
+    "recall mad": lambda **options: Recall("mad", pairs=12, noise=0.2, **options),
     "flip_flop_bits": lambda **options: FlipFlopBits(length=12, **options),
     "selective_copy s4_variable": lambda **options: SelectiveCopy("s4_variable", 10, 20, length=14, **options),
     "selective_copy mad": lambda **options: SelectiveCopy("mad", 10, 20, length=14, **options),
