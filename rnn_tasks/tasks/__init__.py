@@ -5,6 +5,7 @@ from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
+from rnn_tasks.tasks.reverse import Reverse
 from rnn_tasks.tasks.task import Task
 from rnn_tasks.tasks.temporal_order import TemporalOrder
 from rnn_tasks.tasks.text import Text
@@ -17,6 +18,7 @@ __all__ = [
     "ElmanGrammar",
     "GeneratedTask",
     "LanguageTask",
+    "Reverse",
     "Task",
     "TemporalOrder",
     "Text",

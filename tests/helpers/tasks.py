@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, TemporalOrder, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Reverse, TemporalOrder, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "reverse": lambda **options: Reverse(min_length=15, max_length=20, **options),
+    "reverse duplicate": lambda **options: Reverse("duplicate", 15, 17, one_length_per_batch=True, **options),
+    "reverse sort": lambda **options: Reverse("sort", 15, 20, **options),
+    "reverse stack": lambda **options: Reverse("stack", 15, 20, **options),
     "temporal_order": lambda **options: TemporalOrder(length=20, **options),
     "temporal_order hochreiter": lambda **options: TemporalOrder(20, 3, "hochreiter", **options),
     "variable_delay_echo": VariableDelayEcho,
