@@ -3,6 +3,7 @@
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
+from rnn_tasks.tasks.flip_flop import FlipFlop
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.reverse import Reverse
@@ -16,6 +17,7 @@ __all__ = [
     "Copy",
     "Echo",
     "ElmanGrammar",
+    "FlipFlop",
     "GeneratedTask",
     "LanguageTask",
     "Reverse",
