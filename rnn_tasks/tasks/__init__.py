@@ -6,6 +6,7 @@ from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.flip_flop import FlipFlop
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
+from rnn_tasks.tasks.reber import Reber
 from rnn_tasks.tasks.reverse import Reverse
 from rnn_tasks.tasks.task import Task
 from rnn_tasks.tasks.temporal_order import TemporalOrder
@@ -20,6 +21,7 @@ __all__ = [
     "FlipFlop",
     "GeneratedTask",
     "LanguageTask",
+    "Reber",
     "Reverse",
     "Task",
     "TemporalOrder",

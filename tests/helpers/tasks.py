@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, FlipFlop, GeneratedTask, Reverse, TemporalOrder, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, FlipFlop, GeneratedTask, Reber, Reverse, TemporalOrder, VariableDelayEcho
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
     "flip_flop": lambda **options: FlipFlop(length=40, **options),
+    "reber": lambda **options: Reber(max_length=20, **options),
     "reverse": lambda **options: Reverse(min_length=15, max_length=20, **options),
     "reverse duplicate": lambda **options: Reverse("duplicate", 15, 17, one_length_per_batch=True, **options),
     "reverse sort": lambda **options: Reverse("sort", 15, 20, **options),
