@@ -3,6 +3,8 @@
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
+from rnn_tasks.tasks.elman_letters import ElmanLetters
+from rnn_tasks.tasks.elman_xor import ElmanXor
 from rnn_tasks.tasks.flip_flop import FlipFlop
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
@@ -18,6 +20,8 @@ __all__ = [
     "Copy",
     "Echo",
     "ElmanGrammar",
+    "ElmanLetters",
+    "ElmanXor",
     "FlipFlop",
     "GeneratedTask",
     "LanguageTask",

@@ -2,12 +2,26 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, FlipFlop, GeneratedTask, Reber, Reverse, TemporalOrder, VariableDelayEcho
+from rnn_tasks.tasks import (
+    Copy,
+    Echo,
+    ElmanLetters,
+    ElmanXor,
+    FlipFlop,
+    GeneratedTask,
+    Reber,
+    Reverse,
+    TemporalOrder,
+    VariableDelayEcho,
+)
 
 GENERATED: dict[str, Callable[..., GeneratedTask]] = {
     "copy": Copy,
     "copy arjovsky": lambda **options: Copy(layout="arjovsky", min_delay=3, delay=9, **options),
     "echo": Echo,
+    "elman_letters": ElmanLetters,
+    "elman_letters features": lambda **options: ElmanLetters(inputs="features", **options),
+    "elman_xor": ElmanXor,
     "flip_flop": lambda **options: FlipFlop(length=40, **options),
     "reber": lambda **options: Reber(max_length=20, **options),
     "reverse": lambda **options: Reverse(min_length=15, max_length=20, **options),
