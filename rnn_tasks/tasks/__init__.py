@@ -7,6 +7,13 @@ from rnn_tasks.tasks.counting import Counting
 from rnn_tasks.tasks.dyck import Dyck
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
+from rnn_tasks.tasks.elman_letters import ElmanLetters
+from rnn_tasks.tasks.elman_xor import ElmanXor
+from rnn_tasks.tasks.flip_flop import FlipFlop
+from rnn_tasks.tasks.generated import GeneratedTask
+from rnn_tasks.tasks.language_task import LanguageTask
+from rnn_tasks.tasks.reber import Reber
+from rnn_tasks.tasks.reverse import Reverse
 from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.induction import Induction
@@ -27,6 +34,13 @@ __all__ = [
     "Dyck",
     "Echo",
     "ElmanGrammar",
+    "ElmanLetters",
+    "ElmanXor",
+    "FlipFlop",
+    "GeneratedTask",
+    "LanguageTask",
+    "Reber",
+    "Reverse",
     "FlipFlopBits",
     "GeneratedTask",
     "Induction",
