@@ -132,7 +132,7 @@ class PlainLoop:
         parameters = list(self.model.parameters())
         for _ in range(steps):
             batch = self.task.train_batch(self.steps)  # type: ignore[attr-defined]  # all tasks have it
-            logits = self.model.logits(batch, "train").flatten(0, 1)
+            logits = self.model.outputs(batch, "train").flatten(0, 1)
             loss = functional.cross_entropy(logits, batch.targets.flatten(), ignore_index=NOT_SCORED)
             self.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -148,7 +148,7 @@ def scalar_input(encodings: Tensor, seed: int) -> ScalarInput:
 
     Args:
         encodings: The layer's input for each symbol, ``(symbols, features)``, for instance
-            ``network.encode_symbols(torch.arange(num_symbols)[None])[0]``.
+            ``network.encode_inputs(torch.arange(num_symbols)[None])[0]``.
         seed: Random seed of the direction.
 
     Raises:

@@ -23,6 +23,16 @@ SHOWN = {
 }
 
 
+def rounded(value: float) -> str:
+    """Return a metric with three decimals, or with two digits if it is below 0.01.
+
+    Example:
+        >>> rounded(0.98765), rounded(0.0012345)
+        ('0.988', '0.0012')
+    """
+    return f"{value:.2g}" if 0 < abs(value) < 0.01 else f"{value:.3f}"
+
+
 def total_steps(trainer: Trainer) -> int | None:
     """Return the number of optimizer steps of the whole run; None if unknown."""
     totals = []
@@ -162,7 +172,7 @@ class Progress(ProgressBar):
         if total and rate:
             parts.append(f"{timedelta(seconds=round((total - done) / rate))} left")
         metrics = trainer.callback_metrics
-        parts += [f"{name} {float(metrics[key]):.3f}" for key, name in SHOWN.items() if key in metrics]
+        parts += [f"{name} {rounded(float(metrics[key]))}" for key, name in SHOWN.items() if key in metrics]
         return "  ".join(parts)
 
     def _is_due(self) -> bool:

@@ -1,7 +1,10 @@
 "use strict";
 
 /**
- * Recurrent networks step by step: states, gates, edits, gradients, exchanged symbols and scores.
+ * Recurrent networks step by step: states, gates, edits, gradients, exchanged inputs and scores.
+ *
+ * The input of a step is a symbol, or a list of real features. The outputs of a step are logits of symbols, or real
+ * values. A target is a symbol, or a list of real values.
  *
  * A layer is one short function, written like `step` of its Python class. It uses operations on vectors. Each operation
  * can record how the gradient passes through it, so the same function serves the forward and the backward pass.
@@ -307,11 +310,12 @@ const Engine = (function () {
      * Build a network.
      *
      * @param {Object} description `network` of a run: layer {kind, gates, activation, reset, num_layers, input_size,
-     *     hidden_size}, condition_at_input and conditional_readout; also num_symbols, the number of
-     *     input symbols, which is required only if conditions are part of the input as one-hot vectors.
+     *     hidden_size}, condition_at_input, conditional_readout, real_inputs and real_targets; also num_inputs, the
+     *     number of input symbols or features, which is required only if conditions are part of the input as one-hot
+     *     vectors.
      * @param {Object<string, {shape: number[], data: Float64Array}>} weights Decoded weights by name, such as
      *     "core.weight_hh_l0" and "readout.weight", with the shapes of the Python network.
-     * @returns {Object} The network: its sizes stateSize, outputSize, hiddenSize, numLayers and numSymbols; the lists
+     * @returns {Object} The network: its sizes stateSize, outputSize, hiddenSize, numLayers and numInputs; the lists
      *     gateNames ("layer0/reset") and blocks ("weight_hh_l0/reset", the names of the recurrent matrices); and the
      *     functions matrix, run, gradient, exchange and score.
      *
@@ -335,8 +339,10 @@ const Engine = (function () {
         const conditionAtInput = description.condition_at_input, conditionalReadout = description.conditional_readout;
         const embedding = weights["symbol_embedding.weight"];
         const conditionEmbedding = weights["condition_embedding.weight"];
-        const numSymbols = embedding ? embedding.shape[0] : description.num_symbols || inputSize;
-        const symbolFeatures = embedding ? embedding.shape[1] : numSymbols;
+        const {real_inputs: realInputs = false, real_targets: realTargets = false} = description;
+        const lossOf = realTargets ? squaredError : loss;
+        const numInputs = embedding ? embedding.shape[0] : description.num_inputs || inputSize;
+        const numFeatures = embedding ? embedding.shape[1] : numInputs;
         const gated = gates.length > 1;
         const gateNames = gated ? ofEachLayer((l) => gates.map((gate) => `layer${l}/${gate}`)).flat() : [];
         const blocks = ofEachLayer((l) => gates.map((gate) => blockName(l, gate))).flat();
@@ -388,7 +394,7 @@ const Engine = (function () {
         /** Return the number of conditions; 0 for a network without conditions. */
         function countConditions() {
             if (conditionalReadout) return readouts.length;
-            if (conditionAtInput) return embedding ? conditionEmbedding.shape[0] : inputSize - numSymbols;
+            if (conditionAtInput) return embedding ? conditionEmbedding.shape[0] : inputSize - numInputs;
             return 0;
         }
 
@@ -415,17 +421,17 @@ const Engine = (function () {
             return readouts[conditionalReadout ? conditions[b] : 0];
         }
 
-        /** Return the logits of outputs of the last layer. */
+        /** Return the outputs of the network for outputs of the last layer. */
         function readOut(hidden, conditions) {
             const count = hidden.length / hiddenSize;
-            const logits = new Float64Array(count * outputSize);
+            const outputs = new Float64Array(count * outputSize);
             for (let b = 0; b < count; b++) {
                 const {weight, bias} = readoutOf(conditions, b);
-                const part = row(logits, outputSize, b);
+                const part = row(outputs, outputSize, b);
                 part.set(bias);
                 addProduct(part, weight.data, row(hidden, hiddenSize, b), outputSize, hiddenSize);
             }
-            return logits;
+            return outputs;
         }
 
         // .............................................................................................. the flat state
@@ -495,22 +501,28 @@ const Engine = (function () {
         // .................................................................................................... one step
 
         /** Return U x + b of the first layer by gate; condition is null if conditions are not part of the input. */
+        function termsOfInput(input, condition) {
+            const x = new Float64Array(inputSize);
+            if (realInputs) x.set(input);
+            else if (embedding) x.set(row(embedding.data, numFeatures, input));
+            else x[input] = 1;
+            if (condition !== null) {
+                if (embedding) x.set(row(conditionEmbedding.data, numFeatures, condition), numFeatures);
+                else x[numFeatures + condition] = 1;
+            }
+            return ofEachGate(function (gate) {
+                const terms = inputBias(0, gate);
+                addProduct(terms, layers[0].u[gate].data, x, hiddenSize, inputSize);
+                return terms;
+            });
+        }
+
+        /** Return the terms of a symbol, which are computed once. */
         function termsOfSymbol(symbol, condition) {
             const key = `${symbol} ${condition}`;
             if (!knownTerms.has(key)) {
-                checkIndex("symbol", symbol, numSymbols);
-                const x = new Float64Array(inputSize);
-                if (embedding) x.set(row(embedding.data, symbolFeatures, symbol));
-                else x[symbol] = 1;
-                if (condition !== null) {
-                    if (embedding) x.set(row(conditionEmbedding.data, symbolFeatures, condition), symbolFeatures);
-                    else x[symbolFeatures + condition] = 1;
-                }
-                knownTerms.set(key, ofEachGate(function (gate) {
-                    const terms = inputBias(0, gate);
-                    addProduct(terms, layers[0].u[gate].data, x, hiddenSize, inputSize);
-                    return terms;
-                }));
+                checkIndex("symbol", symbol, numInputs);
+                knownTerms.set(key, termsOfInput(symbol, condition));
             }
             return knownTerms.get(key);
         }
@@ -522,7 +534,7 @@ const Engine = (function () {
         }
 
         /**
-         * Return a function (time, symbols, before) -> {state, terms, gates} that computes one step of all sequences.
+         * Return a function (time, inputs, before) -> {state, terms, gates} that computes one step of all sequences.
          *
          * `state` and `before` hold vectors [layer][part]; `before` may be null for zeros. `terms` are the input terms
          * of the first layer by gate, `gates` the values of all gates by name.
@@ -546,12 +558,13 @@ const Engine = (function () {
             const unitValues = ofEachLayer((l) => zeros[l].map((_, part) => heldUnits(edits, l, part)));
             const gateValues = Object.fromEntries(gateNames.map((name) => [name, heldGate(edits, name)]));
 
-            function termsOfSymbols(symbols) {
+            function termsOfInputs(inputs) {
                 const ofInput = conditionAtInput ? conditions : Array(count).fill(null);
-                const terms = symbols.map((symbol, b) => termsOfSymbol(symbol, ofInput[b]));
+                const termsOf = realInputs ? termsOfInput : termsOfSymbol;
+                const terms = inputs.map((input, b) => termsOf(input, ofInput[b]));
                 return ofEachGate(function (gate) {
                     const data = new Float64Array(count * hiddenSize);
-                    terms.forEach((ofSymbol, b) => data.set(ofSymbol[gate], b * hiddenSize));
+                    terms.forEach((own, b) => data.set(own[gate], b * hiddenSize));
                     return ops.vector(data);
                 });
             }
@@ -571,9 +584,9 @@ const Engine = (function () {
                 return unitValues[l][part] ? ops.hold(noisy, unitValues[l][part]) : noisy;
             }
 
-            return function (time, symbols, before) {
+            return function (time, inputs, before) {
                 const start = before && !(edits.reset || []).includes(time) ? before : zeros;
-                const terms = termsOfSymbols(symbols), recorded = {};
+                const terms = termsOfInputs(inputs), recorded = {};
                 let below = null;
                 const state = ofEachLayer(function (l) {
                     function gate(name, value) {
@@ -598,102 +611,110 @@ const Engine = (function () {
         /**
          * Run sequences.
          *
-         * @param {{inputs: number[][], conditions: ?number[]}} sequences B sequences of T symbols, and the condition of
-         *     each; null without conditions.
+         * @param {{inputs: Array[], conditions: ?number[]}} sequences B sequences of T inputs, and the condition of each;
+         *     null without conditions. An input is a symbol, or an array of numInputs real features.
          * @param {{edits: Object, record: boolean, start: ?{step: number, state: Float64Array}}} options The edits;
          *     whether to return gates; the number of the first step and the flat state (B * stateSize) before it, null
          *     for 0 and zeros.
-         * @returns {{logits: Float64Array[], states: Float64Array[], gates: Object<string, Float64Array[]>,
-         *     hidden: Float64Array[]}} For each step: logits (B * outputSize), flat states (B * stateSize), gates by
-         *     name (B * hiddenSize), and the outputs of the last layer (B * hiddenSize), which the readout reads.
+         * @returns {{outputs: Float64Array[], states: Float64Array[], gates: Object<string, Float64Array[]>,
+         *     hidden: Float64Array[]}} For each step: logits or real values (B * outputSize), flat states (B * stateSize),
+         *     gates by name (B * hiddenSize), and the outputs of the last layer (B * hiddenSize), which the readout reads.
          */
         function run({inputs, conditions = null}, {edits = {}, record = false, start = null} = {}) {
             const advance = stepper(edits, conditions, [...inputs.keys()]);
-            const result = {logits: [], states: [], gates: {}, hidden: []};
+            const result = {outputs: [], states: [], gates: {}, hidden: []};
             if (record) for (const name of gateNames) result.gates[name] = [];
             let state = start && unflatten(start.state);
             for (let t = 0; t < inputs[0].length; t++) {
-                const after = advance((start ? start.step : 0) + t, inputs.map((symbols) => symbols[t]), state);
+                const after = advance((start ? start.step : 0) + t, inputs.map((steps) => steps[t]), state);
                 state = after.state;
                 const hidden = state[numLayers - 1][0].data;
                 result.states.push(flatten(state, "data"));
                 result.hidden.push(hidden);
-                result.logits.push(readOut(hidden, conditions));
+                result.outputs.push(readOut(hidden, conditions));
                 if (record) for (const name of gateNames) result.gates[name].push(after.gates[name]);
             }
             return result;
         }
 
         /**
-         * Return the gradient of the loss of one step by earlier states and symbols, by back-propagation through time.
+         * Return the gradient of the loss of one step by earlier states and inputs, by back-propagation through time.
          *
          * @param {{inputs: number[][], conditions: ?number[]}} sequences One sequence, as in `run`.
          * @param {{edits: Object}} options The edits.
          * @param {number} step The step whose loss is differentiated.
-         * @param {number} symbol The loss is -log softmax(logits)[symbol], in nats.
-         * @returns {{loss: number, states: Float64Array, symbols: Float64Array[], inputs: Float64Array}} The loss; for
+         * @param {(number|number[])} target A symbol: the loss is -log softmax(outputs)[target], in nats. Real values: the
+         *     loss is the mean squared error of the outputs.
+         * @returns {{loss: number, states: Float64Array, values: Float64Array[], inputs: Float64Array}} The loss; for
          *     each step 0..step the L2 norm of the gradient by the flat state after the step; the gradient by the
-         *     indicator of each symbol (numSymbols); and the L2 norm of the gradient by the encoded symbol, which is a
-         *     one-hot or an embedded vector.
+         *     indicator of each symbol, or by each feature (numInputs); and the L2 norm of the gradient by the encoded
+         *     input, which is a one-hot or an embedded vector, or the features.
          */
-        function gradient({inputs: [symbols], conditions = null}, {edits = {}}, step, symbol) {
+        function gradient({inputs: [values], conditions = null}, {edits = {}}, step, target) {
             const tape = [], steps = [], advance = stepper(edits, conditions, [0], tape);
-            for (let t = 0; t <= step; t++) steps.push(advance(t, [symbols[t]], t ? steps[t - 1].state : null));
+            for (let t = 0; t <= step; t++) steps.push(advance(t, [values[t]], t ? steps[t - 1].state : null));
             const hidden = steps[step].state[numLayers - 1][0];
-            const logits = readOut(hidden.data, conditions);
-            const ofLogits = softmax(logits, 0, outputSize);
-            ofLogits[symbol] -= 1;
-            addProduct(hidden.grad, transpose(readoutOf(conditions, 0).weight).data, ofLogits, hiddenSize, outputSize);
+            const outputs = readOut(hidden.data, conditions);
+            const ofOutputs = slopes(outputs, target);
+            addProduct(hidden.grad, transpose(readoutOf(conditions, 0).weight).data, ofOutputs, hiddenSize, outputSize);
             while (tape.length) tape.pop()();
             const matrices = ofEachGate((gate) => transpose(layers[0].u[gate]).data);
             const encoded = steps.map(function ({terms}) {
                 const ofInput = new Float64Array(inputSize);
                 for (const gate of gates) addProduct(ofInput, matrices[gate], terms[gate].grad, inputSize, hiddenSize);
-                return ofInput.slice(0, symbolFeatures);
+                return ofInput.slice(0, numFeatures);
             });
             return {
-                loss: loss(logits, 0, outputSize, symbol),
+                loss: lossOf(outputs, 0, outputSize, target),
                 states: Float64Array.from(steps, ({state}) => norm(flatten(state, "grad"))),
-                symbols: embedding ? encoded.map(gradientOfIndicators) : encoded,
+                values: embedding ? encoded.map(gradientOfIndicators) : encoded,
                 inputs: Float64Array.from(encoded, norm),
             };
         }
 
+        /** Return the gradient of the loss of one step by its outputs. */
+        function slopes(outputs, target) {
+            if (realTargets) return outputs.map((output, i) => (2 * (output - target[i])) / outputSize);
+            const ofLogits = softmax(outputs, 0, outputSize);
+            ofLogits[target] -= 1;
+            return ofLogits;
+        }
+
         function gradientOfIndicators(ofEmbedded) {
-            const ofIndicators = new Float64Array(numSymbols);
-            addProduct(ofIndicators, embedding.data, ofEmbedded, numSymbols, symbolFeatures);
+            const ofIndicators = new Float64Array(numInputs);
+            addProduct(ofIndicators, embedding.data, ofEmbedded, numInputs, numFeatures);
             return ofIndicators;
         }
 
         /**
-         * Return how the loss of one step changes if the symbol of an earlier step is replaced.
+         * Return how the loss of one step changes if the input of an earlier step is replaced.
          *
-         * @param {{inputs: number[][], conditions: ?number[]}} sequences One sequence, as in `run`.
+         * @param {{inputs: Array[], conditions: ?number[]}} sequences One sequence, as in `run`.
          * @param {{edits: Object}} options The edits.
          * @param {number} step The step whose loss is computed.
-         * @param {number} symbol The loss is -log softmax(logits)[symbol], in nats.
-         * @param {number[]} replacements The symbols that replace the symbol of a step.
-         * @param {number} from The first step whose symbol is replaced.
-         * @param {number} to The step after the last one whose symbol is replaced.
+         * @param {(number|number[])} target The target of the loss, as in `gradient`.
+         * @param {Array} replacements The inputs that replace the input of a step.
+         * @param {number} from The first step whose input is replaced.
+         * @param {number} to The step after the last one whose input is replaced.
          * @returns {{loss: number, changes: Float64Array[]}} The loss of the sequence; and for each step from..to-1 the
          *     loss with each replacement minus the loss of the sequence.
          */
-        function exchange(sequences, {edits = {}}, step, symbol, replacements, from = 0, to = step + 1) {
-            const {inputs: [symbols], conditions = null} = sequences;
+        function exchange(sequences, {edits = {}}, step, target, replacements, from = 0, to = step + 1) {
+            const {inputs: [values], conditions = null} = sequences;
             const count = replacements.length;
             const repeated = conditions && Array(count).fill(conditions[0]);
             const advance = stepper(edits, repeated, Array(count).fill(0));
-            const {states, logits} = run({inputs: [symbols.slice(0, step + 1)], conditions}, {edits});
-            const original = loss(logits[step], 0, outputSize, symbol);
+            const {states, outputs} = run({inputs: [values.slice(0, step + 1)], conditions}, {edits});
+            const original = lossOf(outputs[step], 0, outputSize, target);
             const changes = [];
             for (let t = from; t < to; t++) {
                 let state = t ? unflatten(repeat(states[t - 1], count)) : null;
                 for (let time = t; time <= step; time++) {
-                    state = advance(time, time === t ? replacements : Array(count).fill(symbols[time]), state).state;
+                    state = advance(time, time === t ? replacements : Array(count).fill(values[time]), state).state;
                 }
                 const after = readOut(state[numLayers - 1][0].data, repeated);
                 changes.push(Float64Array.from(
-                    replacements, (_, b) => loss(after, b * outputSize, outputSize, symbol) - original));
+                    replacements, (_, b) => lossOf(after, b * outputSize, outputSize, target) - original));
             }
             return {loss: original, changes};
         }
@@ -702,15 +723,15 @@ const Engine = (function () {
          * Compare the answers to some sequences with their targets.
          *
          * @param {{inputs: ArrayLike<number>, targets: ArrayLike<number>, memory: ArrayLike<number>,
-         *     conditions: ?ArrayLike<number>, time: number}} sequences Symbols and targets of sequences of `time`
-         *     steps, one sequence after another; a target of -100 is not scored; memory is 1 at steps that count as
-         *     answers.
+         *     conditions: ?ArrayLike<number>, time: number}} sequences Inputs and targets of sequences of `time` steps,
+         *     one sequence after another: one number for each symbol, numInputs for features, outputSize for real
+         *     targets. Targets of -100 or NaN are not scored; memory is 1 at steps that count as answers.
          * @param {{edits: Object}} options The edits.
          * @param {number} from The first sequence.
          * @param {number} to The sequence after the last one.
          * @returns {{answers: number, right: number, loss: number, scored: number, wrong: number[][]}} The number of
-         *     answers and of right answers, the sum of the losses of the scored steps in nats, the number of scored
-         *     steps, and [sequence, step, answer] for each wrong answer.
+         *     answers and of right answers (0 for real targets), the sum of the losses of the scored steps, the number
+         *     of scored steps, and [sequence, step, answer] for each wrong answer.
          */
         function score({inputs, targets, memory, conditions = null, time}, {edits = {}}, from, to) {
             const sequences = Array.from({length: to - from}, (_, b) => from + b);
@@ -719,15 +740,16 @@ const Engine = (function () {
             const result = {answers: 0, right: 0, loss: 0, scored: 0, wrong: []};
             let state = null;
             for (let t = 0; t < time; t++) {
-                state = advance(t, sequences.map((sequence) => inputs[sequence * time + t]), state).state;
-                const logits = readOut(state[numLayers - 1][0].data, ownConditions);
+                const ofStep = sequences.map((sequence) => sequence * time + t);
+                state = advance(t, ofStep.map((i) => (realInputs ? row(inputs, numInputs, i) : inputs[i])), state).state;
+                const outputs = readOut(state[numLayers - 1][0].data, ownConditions);
                 sequences.forEach(function (sequence, b) {
-                    const target = targets[sequence * time + t];
-                    if (target === NOT_SCORED) return;
+                    const i = ofStep[b], target = realTargets ? row(targets, outputSize, i) : targets[i];
+                    if (target === NOT_SCORED || (realTargets && Number.isNaN(target[0]))) return;
                     result.scored += 1;
-                    result.loss += loss(logits, b * outputSize, outputSize, target);
-                    if (!memory[sequence * time + t]) return;
-                    const answer = largest(row(logits, outputSize, b));
+                    result.loss += lossOf(outputs, b * outputSize, outputSize, target);
+                    if (realTargets || !memory[i]) return;
+                    const answer = largest(row(outputs, outputSize, b));
                     result.answers += 1;
                     if (answer === target) result.right += 1;
                     else result.wrong.push([sequence, t, answer]);
@@ -736,7 +758,7 @@ const Engine = (function () {
             return result;
         }
 
-        const sizes = {stateSize, outputSize, hiddenSize, numLayers, numSymbols};
+        const sizes = {stateSize, outputSize, hiddenSize, numLayers, numInputs};
         return {...sizes, gateNames, blocks, matrix, run, gradient, exchange, score};
     }
 
@@ -759,6 +781,13 @@ const Engine = (function () {
     function loss(logits, offset, size, symbol) {
         const {most, sum} = exponentials(logits.subarray(offset, offset + size));
         return most - logits[offset + symbol] + Math.log(sum);
+    }
+
+    /** Return the mean squared error of a part of an array. */
+    function squaredError(outputs, offset, size, targets) {
+        let sum = 0;
+        for (let i = 0; i < size; i++) sum += (outputs[offset + i] - targets[i]) ** 2;
+        return sum / size;
     }
 
     /** Return the largest number, exp(number - largest) of each number, and their sum. */

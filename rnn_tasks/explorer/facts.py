@@ -101,6 +101,9 @@ def result_facts(run: RunData) -> list[tuple[str, str]]:
         run: The run.
     """
     metrics = run.summary.get("metrics", {})
-    names = ("test/perplexity", "test/loss") if is_text(run) else ("test/accuracy", "test/loss")
+    if run.network.spec.real_targets:
+        names = ("test/loss", "test/loss_share")
+    else:
+        names = ("test/perplexity" if is_text(run) else "test/accuracy", "test/loss")
     weights = "" if run.checkpoint.name == BEST else f" (of {BEST})"
     return [(name.replace("/", " "), f"{metrics[name]:.4f}{weights}" if name in metrics else "-") for name in names]

@@ -39,10 +39,12 @@ const Header = (() => {
     }
 
     /** Return what the network has to do, as far as the strings of the task say it. */
-    function taskSentence({ strings, is_text: isText, input_symbols: symbols, blank }) {
+    function taskSentence(task) {
+        const { strings, is_text: isText, input_symbols: symbols, blank } = task;
         if (isText)
             return `Task: predict the next character of a text.${symbols.includes("␣") ? " “␣” is a space." : ""}`;
-        if (!strings || strings.answers !== "letters") return "";
+        if (!strings) return sizeSentence(task);
+        if (strings.answers !== "letters") return symbolSentence(task);
         const [low, high] = [strings.min_delay, strings.max_delay];
         const steps = low === high ? `${low} ${low === 1 ? "step" : "steps"}` : `${low} to ${high} steps`;
         const told = strings.conditional ? "; the network receives this delay" : "";
@@ -54,14 +56,31 @@ const Header = (() => {
         return `Task: ${what}. Letters: ${letters}.${legend}`;
     }
 
+    /** Return what a step of a task without strings holds. */
+    function sizeSentence(task) {
+        const numbers = (size) => `${size} ${size === 1 ? "number" : "numbers"}`;
+        const input = task.real_inputs ? numbers(task.input_size) : `one of ${task.input_size} symbols`;
+        const output = task.real_targets ? numbers(task.output_size) : `one of ${task.output_size} symbols`;
+        return `Task: ${task.name}. Input of a step: ${input}. Output: ${output}.`;
+    }
+
+    /** Return which symbols the network reads and answers. */
+    function symbolSentence({ name, strings, input_symbols: inputs, output_symbols: outputs, blank }) {
+        const letters = strings.letters.join("");
+        const legend = blank === null ? "" : ` “${inputs[blank]}” is a blank.`;
+        return `Task: ${name}. Letters: ${letters}. Answers: ${outputs.join("")}.${legend}`;
+    }
+
     /** Return what storing the weights changed. */
     function precision(values) {
         if (values.bits === 32 && values.largest_change === 0) return "Weights are stored exactly, in 32 bits.";
         const start = `Weights are stored in ${values.bits} bits.`;
-        if (!values.answers || values.largest_change === null) return start;
+        if (values.largest_change === null) return start;
+        const change = `by at most ${Shared.shown(values.largest_change)}.`;
+        if (!values.answers) return `${start} On the stored sequences this changes the outputs ${change}`;
         return (
             `${start} On the stored sequences this changes ${values.changed} of ${values.answers} answers; ` +
-            `probabilities change by at most ${Shared.shown(values.largest_change)}.`
+            `probabilities change ${change}`
         );
     }
 

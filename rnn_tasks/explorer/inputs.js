@@ -1,7 +1,7 @@
 "use strict";
 /**
- * What the page shows, as plain values: the symbols and targets of a typed text or of a stored sequence, and the state
- * of the page as the fragment of its URL.
+ * What the page shows, as plain values: the inputs and targets of a typed text or of a stored sequence, and the state of
+ * the page as the fragment of its URL.
  */
 const Inputs = (() => {
     const NOT_SCORED = -100;
@@ -14,8 +14,8 @@ const Inputs = (() => {
      * @param strings `task.strings` of the data.
      * @param text The text.
      * @param delay The delay; ignored by tasks without delays.
-     * @returns {symbols, targets (NOT_SCORED where unknown), memory (1 at the steps of the answer), condition, note}, or
-     *   {error} with one sentence.
+     * @returns {values: the symbols, targets (NOT_SCORED where unknown), memory (1 where the right answer is known), due
+     *   (1 where an answer is due), condition, note}, or {error} with one sentence.
      */
     function encode(strings, text, delay) {
         const letters = Array.from(text);
@@ -46,41 +46,62 @@ const Inputs = (() => {
         const targets = symbols.map((_, step) =>
             strings.answers && step >= start && step - start < answer.length ? answer[step - start] : NOT_SCORED,
         );
+        const due = symbols.map((_, step) => Number(step >= start && isAnswered(strings, letters, step)));
         return {
-            symbols,
+            values: symbols,
             targets,
             memory: targets.map((target) => Number(target !== NOT_SCORED)),
+            due,
             condition: strings.conditional ? delay : null,
-            note: noteOn(strings, { count, unknown, capitals, missing: start - symbols.length }),
+            note: noteOn(strings, { count, unknown, capitals, missing: start - symbols.length, due }),
         };
     }
 
-    function noteOn(strings, { count, unknown, capitals, missing }) {
+    /** Return whether an answer is due at a step after the start of the answer; letters may restrict it. */
+    function isAnswered(strings, letters, step) {
+        if (!strings.answer_at.length || step >= letters.length) return true;
+        return strings.answer_at.includes(letters[step]) && !strings.not_before.includes(letters[step + 1]);
+    }
+
+    function noteOn(strings, { count, unknown, capitals, missing, due }) {
         const expected = strings.num_letters;
         if (unknown) return `${unknown} characters are unknown to the network: it reads them as □.`;
         if (capitals) return "The network knows no capital letters: it reads them as small ones.";
-        if (strings.answers === "letters" && missing >= 0) {
+        if (strings.answers !== "next" && missing >= 0) {
             return `The input ends before the first answer is due: type at least ${missing + 1} more.`;
         }
+        if (!due.includes(1)) return `No answer is due: answers are due at ${strings.answer_at.join(" ")}.`;
         return expected && expected !== count
             ? `Trained on strings of ${expected} letters; this one has ${count}.`
             : "";
     }
 
     /**
-     * Return a stored sequence in the form of `encode`.
+     * Return a stored sequence in the form of `encode`. A real input or target is a list of numbers.
      *
-     * @param sequences The decoded sequences: {count, time, inputs, targets, memory, conditions}.
+     * @param sequences The decoded sequences, see `Models.openSequences`.
      * @param index The number of the sequence.
+     * @param changes [[step, feature, value], ...]: other values of real inputs.
      */
-    function stored(sequences, index) {
-        const row = (values) => Array.from(values.subarray(index * sequences.time, (index + 1) * sequences.time));
+    function stored(sequences, index, changes = []) {
+        const { time, features, outputs } = sequences;
+        const rows = (numbers, size) =>
+            Array.from({ length: time }, (_, step) => {
+                const i = index * time + step;
+                return size === null ? numbers[i] : Array.from(numbers.subarray(i * size, (i + 1) * size));
+            });
+        const values = rows(sequences.inputs, features);
+        for (const [step, feature, value] of changes) if (step < time) values[step][feature] = value;
+        const targets = rows(sequences.targets, outputs).map((target) =>
+            outputs !== null && Number.isNaN(target[0]) ? NOT_SCORED : target,
+        );
         return {
-            symbols: row(sequences.inputs),
-            targets: row(sequences.targets),
-            memory: row(sequences.memory),
+            values,
+            targets,
+            memory: rows(sequences.memory, null),
+            due: targets.map((target) => Number(target !== NOT_SCORED)),
             condition: sequences.conditions ? sequences.conditions[index] : null,
-            note: "",
+            note: changes.length ? "The input is changed; the targets are still those of the stored sequence." : "",
         };
     }
 
@@ -112,7 +133,7 @@ const Inputs = (() => {
     /**
      * Return the state of the page as the fragment of a URL, without what equals the defaults.
      *
-     * @param view {text, delay, sequence, step, runs: [{...}]}, plain values only.
+     * @param view {text, delay, sequence, changes, step, runs: [{...}]}, plain values only.
      * @param defaults A view of the same form.
      */
     function toFragment(view, defaults) {
@@ -120,7 +141,7 @@ const Inputs = (() => {
         const put = (name, value, standard) => {
             if (JSON.stringify(value) !== JSON.stringify(standard)) values.set(name, JSON.stringify(value));
         };
-        for (const name of ["text", "delay", "sequence", "step"]) put(name, view[name], defaults[name]);
+        for (const name of ["text", "delay", "sequence", "changes", "step"]) put(name, view[name], defaults[name]);
         view.runs.forEach((run, index) => {
             for (const name of Object.keys(run)) put(`${index}.${name}`, run[name], defaults.runs[index][name]);
         });
@@ -133,7 +154,7 @@ const Inputs = (() => {
      *
      * @param fragment The fragment, without the leading #.
      * @param defaults The view of a page without fragment.
-     * @param limits {canType, steps, sequences, delay: [low, high], runs: [{moments, parts, blocks, unit, orders, gates, hidden, stateSize}]}.
+     * @param limits {canType, steps, sequences, features, delay: [low, high], runs: [{moments, parts, blocks, unit, orders, gates, hidden, stateSize}]}.
      */
     function fromFragment(fragment, defaults, limits) {
         const values = new URLSearchParams(fragment);
@@ -147,6 +168,12 @@ const Inputs = (() => {
         const whole = (value, low, high) => Number.isInteger(value) && value >= low && value <= high;
         const pick = (value, valid, standard) => (value !== undefined && valid(value) ? value : standard);
         const text = (value) => typeof value === "string" && value.length <= MAX_STEPS;
+        const change = (value) =>
+            Array.isArray(value) &&
+            value.length === 3 &&
+            whole(value[0], 0, limits.steps - 1) &&
+            whole(value[1], 0, limits.features - 1) &&
+            Number.isFinite(value[2]);
         return {
             text: pick(read("text"), text, defaults.text),
             delay: pick(read("delay"), (value) => whole(value, ...limits.delay), defaults.delay),
@@ -154,6 +181,11 @@ const Inputs = (() => {
                 read("sequence"),
                 (value) => (value === null ? limits.canType : whole(value, 0, limits.sequences - 1)),
                 defaults.sequence,
+            ),
+            changes: pick(
+                read("changes"),
+                (value) => Array.isArray(value) && value.length <= MAX_EDITS && value.every(change),
+                defaults.changes,
             ),
             step: pick(read("step"), (value) => whole(value, 0, limits.steps), defaults.step),
             runs: defaults.runs.map((standard, index) => {

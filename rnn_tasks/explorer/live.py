@@ -73,6 +73,8 @@ def network_values(network: Network) -> dict[str, Any]:
         },
         "condition_at_input": isinstance(network, TaggerNetwork) and network.condition_at_input,
         "conditional_readout": isinstance(network.readout, ConditionalLinear),
+        "real_inputs": network.spec.real_inputs,
+        "real_targets": network.spec.real_targets,
     }
 
 

@@ -12,35 +12,40 @@ const Measure = (() => {
      * @param input The input of `Inputs.encode` or `Inputs.stored`.
      * @param edits The edits.
      * @param step The step of the answer.
-     * @param symbol The symbol whose loss is measured.
-     * @param replacements The symbols that replace each input in turn.
-     * @yields After each exchanged step {gradient, changes: mean change of the loss in nats by exchanging each step (NaN:
-     *     not yet measured), predicted: the same by the gradient, symbol, replacements: the largest number of them, loss, first: the first exchanged step, isComplete}.
+     * @param target The target whose loss is measured.
+     * @param replacements The inputs that replace each input in turn.
+     * @yields After each exchanged step {gradient, changes: mean change of the loss by exchanging each step (NaN: not yet
+     *     measured), predicted: the same by the gradient, target, replacements: the largest number of them, loss, first: the first exchanged step, isComplete}.
      */
-    function* memory(network, input, edits, step, symbol, replacements) {
+    function* memory(network, input, edits, step, target, replacements) {
         const sequence = Models.one(input);
-        const gradient = network.gradient(sequence, { edits }, step, symbol);
-        const others = (t) => replacements.filter((other) => other !== input.symbols[t]);
+        const gradient = network.gradient(sequence, { edits }, step, target);
+        const others = (t) => replacements.filter((other) => String(other) !== String(input.values[t]));
         const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
         const found = {
             gradient,
             changes: new Float64Array(step + 1).fill(NaN),
-            predicted: gradient.symbols.map((slopes, t) =>
-                mean(others(t).map((other) => slopes[other] - slopes[input.symbols[t]])),
+            predicted: gradient.values.map((slopes, t) =>
+                mean(others(t).map((other) => along(slopes, other) - along(slopes, input.values[t]))),
             ),
-            symbol,
-            replacements: Math.max(...input.symbols.map((_, t) => others(t).length)),
+            target,
+            replacements: Math.max(...input.values.map((_, t) => others(t).length)),
             loss: gradient.loss,
             first: Math.max(0, step + 1 - MOST_EXCHANGED),
             isComplete: false,
         };
         yield found;
         for (let t = step; t >= found.first; t -= 1) {
-            const { changes } = network.exchange(sequence, { edits }, step, symbol, others(t), t, t + 1);
+            const { changes } = network.exchange(sequence, { edits }, step, target, others(t), t, t + 1);
             found.changes[t] = mean(Array.from(changes[0]));
             found.isComplete = t === found.first;
             yield found;
         }
+    }
+
+    /** Return the product of the slopes with an input: the slope of a symbol, or the sum over the features. */
+    function along(slopes, input) {
+        return Array.isArray(input) ? input.reduce((sum, value, i) => sum + value * slopes[i], 0) : slopes[input];
     }
 
     /**
@@ -64,7 +69,8 @@ const Measure = (() => {
      * Cut each unit of a part in turn, in the network without other edits.
      *
      * @yields The number of units that are done.
-     * @returns {layer, drops: the loss of accuracy by cutting each unit, sequences: number of sequences}.
+     * @returns {layer, drops: the loss of accuracy by cutting each unit, or the rise of the squared error if there are no
+     *   answers to count, sequences: number of sequences}.
      */
     function* ranking(model, network, part, sequences) {
         const count = Math.min(sequences.count, RANKED_SEQUENCES);
@@ -73,7 +79,9 @@ const Measure = (() => {
         for (let unit = 0; unit < part.size; unit += 1) {
             const units = Object.fromEntries(Models.numbersOfUnit(model, part, unit).map((number) => [number, 0]));
             const cut = yield* silent(score(network, sequences, { ...Inputs.noEdits(), units }, count), unit);
-            drops[unit] = (whole.right - cut.right) / whole.answers;
+            drops[unit] = whole.answers
+                ? (whole.right - cut.right) / whole.answers
+                : (cut.loss - whole.loss) / whole.scored;
         }
         return { layer: part.layer, drops, sequences: count };
     }

@@ -2,21 +2,25 @@
 /** The runs of the page: live networks, and the recordings of layers that the page cannot run, behind one interface. */
 const Models = (() => {
     const MAX_ROWS = 2000; // steps of stored sequences from which correlations are computed
-    const MAX_PRODUCTS = 1.5e9; // multiplications for the measured effect of all earlier symbols
+    const MAX_PRODUCTS = 1.5e9; // multiplications for the measured effect of all earlier inputs
     const MAX_REPLACEMENTS = 8;
+    const MAX_CANDIDATES = 400; // stored real inputs among which the replacements are
 
     /**
      * Decode the stored sequences.
      *
-     * @returns {count, time, inputs, targets, memory, conditions}: flat integer arrays; null without sequences.
+     * @returns {count, time, features, outputs, inputs, targets, memory, conditions}: flat arrays, and the number of real
+     *   features and outputs of a step, null for symbols; null without sequences.
      */
     function openSequences(sequences) {
         if (!sequences) return null;
         const values = (array) => (array ? Engine.decode(array).data : null);
-        const [count, time] = sequences.inputs.shape;
+        const [count, time, features = null] = sequences.inputs.shape;
         return {
             count,
             time,
+            features,
+            outputs: sequences.targets.shape[2] ?? null,
             inputs: values(sequences.inputs),
             targets: values(sequences.targets),
             memory: values(sequences.memory),
@@ -34,7 +38,7 @@ const Models = (() => {
      *   moments: [{label, weights, eigenvalues}]: the snapshots, then the trained network.
      */
     function open(run, task) {
-        const description = { ...run.network, num_symbols: task.input_symbols.length };
+        const description = { ...run.network, num_inputs: task.input_size };
         const label = run.steps === null ? "trained" : `trained, step ${run.steps}`;
         const trained = { label, weights: run.weights, eigenvalues: run.eigenvalues };
         const moments = run.moments.map((moment) => ({ ...moment, label: `step ${moment.step}` })).concat([trained]);
@@ -101,11 +105,11 @@ const Models = (() => {
             );
         };
         const states = Engine.decode(recordings.states);
-        const logits = Engine.decode(recordings.logits);
+        const outputs = Engine.decode(recordings.outputs);
         const gates = Engine.decodeAll(recordings.gates);
         return Array.from({ length: states.shape[0] }, (_, sequence) => ({
             states: steps(states, sequence),
-            logits: steps(logits, sequence),
+            outputs: steps(outputs, sequence),
             gates: Object.fromEntries(Object.entries(gates).map(([name, array]) => [name, steps(array, sequence)])),
         }));
     }
@@ -117,7 +121,7 @@ const Models = (() => {
      * @param input The input of `Inputs.encode` or `Inputs.stored`.
      * @param sequence The number of the stored sequence, for recordings.
      * @param options {moment, edits}.
-     * @returns {logits, states, gates}: a row of numbers for each step; gates by name.
+     * @returns {outputs, states, gates}: a row of numbers for each step; gates by name.
      */
     function compute(model, input, sequence, { moment, edits }) {
         if (!model.live) return model.recording(sequence);
@@ -126,7 +130,7 @@ const Models = (() => {
 
     /** Return an input as a batch of one sequence. */
     function one(input) {
-        return { inputs: [input.symbols], conditions: input.condition === null ? null : [input.condition] };
+        return { inputs: [input.values], conditions: input.condition === null ? null : [input.condition] };
     }
 
     /** Return the rows of a part, one per step: views of the numbers of a result. */
@@ -205,21 +209,21 @@ const Models = (() => {
     /**
      * Return what a model does on the stored sequences, or on the shown input if there are none; without edits.
      *
-     * @returns {results, symbols, conditions}: for each sequence the result of `compute`, its input symbols and its
-     *   condition (null without conditions).
+     * @returns {results, values, conditions}: for each sequence the result of `compute`, its inputs and its condition
+     *   (null without conditions).
      */
     function collect(model, moment, sequences, shown) {
         if (!sequences) {
             const result = compute(model, shown, null, { moment, edits: Inputs.noEdits() });
-            return { results: [result], symbols: [shown.symbols], conditions: [shown.condition] };
+            return { results: [result], values: [shown.values], conditions: [shown.condition] };
         }
         const most = Math.max(5, Math.floor(MAX_ROWS / sequences.time));
         const count = Math.min(most, model.live ? sequences.count : model.recordings);
         const inputs = Array.from({ length: count }, (_, index) => Inputs.stored(sequences, index));
-        const symbols = inputs.map((input) => input.symbols);
+        const values = inputs.map((input) => input.values);
         const conditions = inputs.map((input) => input.condition);
-        if (!model.live) return { results: inputs.map((_, index) => model.recording(index)), symbols, conditions };
-        const options = { inputs: symbols, conditions: sequences.conditions ? conditions : null };
+        if (!model.live) return { results: inputs.map((_, index) => model.recording(index)), values, conditions };
+        const options = { inputs: values, conditions: sequences.conditions ? conditions : null };
         const batch = model.network(moment).run(options, { record: true });
         const split = (steps, index) =>
             steps.map((step) => step.subarray((index * step.length) / count, ((index + 1) * step.length) / count));
@@ -227,19 +231,19 @@ const Models = (() => {
             states: split(batch.states, index),
             gates: Object.fromEntries(Object.entries(batch.gates).map(([name, steps]) => [name, split(steps, index)])),
         }));
-        return { results, symbols, conditions };
+        return { results, values, conditions };
     }
 
     /**
      * Return the order in which the units of a part are shown.
      *
      * @param name `index`, `variance`, `symbol` (correlation ratio with the symbol `lag` steps earlier, or with whether
-     *   this symbol is one of `group`), `condition` (correlation ratio with the delay), `axis` (entry of the first
-     *   principal axis) or `cut` (loss of accuracy by cutting the unit).
+     *   this symbol is one of `group`; for real inputs the largest correlation with a feature), `condition` (correlation
+     *   ratio with the delay), `axis` (entry of the first principal axis) or `cut` (what cutting the unit costs).
      * @param part The part.
      * @param collected What `collect` returned.
      * @param {lag, group} Steps, and the symbols of the group; an empty group: each symbol is a class.
-     * @param ranking {layer, drops}: the loss of accuracy by cutting each unit of a layer; null if it is unknown.
+     * @param ranking {layer, drops}: what cutting each unit of a layer costs; null if it is unknown.
      * @returns {order: indices of the units from top to bottom, values: the sorted quantity of each unit, or null}.
      */
     function orderOf(name, part, collected, { lag, group }, ranking) {
@@ -254,14 +258,30 @@ const Models = (() => {
         const rows = collected.results.flatMap((result) => rowsOf(part, result));
         if (name === "variance") return Statistics.variance(rows, part.size);
         if (name === "axis") return Statistics.principalComponents(rows, part.size, 1).axes[0];
+        const isReal = Array.isArray(collected.values[0][0]);
+        if (name === "symbol" && isReal) return largestCorrelations(part, collected, lag, rows);
         const classOf = (symbol) => (group.length ? Number(group.includes(symbol)) : symbol);
-        const classes = collected.symbols.flatMap((symbols, sequence) =>
+        const classes = collected.values.flatMap((symbols, sequence) =>
             symbols.map((_, step) => {
                 if (name === "condition") return collected.conditions[sequence];
                 return step < lag ? -1 : classOf(symbols[step - lag]);
             }),
         );
         return Statistics.correlationRatio(rows, part.size, classes);
+    }
+
+    /** Return the size of the largest correlation of each unit with a feature of the input `lag` steps earlier. */
+    function largestCorrelations(part, collected, lag, rows) {
+        const largest = new Float64Array(part.size);
+        for (let feature = 0; feature < collected.values[0][0].length; feature += 1) {
+            const earlier = collected.values.flatMap((values) =>
+                values.map((_, step) => (step < lag ? NaN : values[step - lag][feature])),
+            );
+            Statistics.correlation(rows, part.size, earlier).forEach((value, unit) => {
+                largest[unit] = Math.max(largest[unit], Math.abs(value));
+            });
+        }
+        return largest;
     }
 
     /**
@@ -286,18 +306,32 @@ const Models = (() => {
     }
 
     /**
-     * Return the symbols that replace each input in turn when the effect of an exchange is measured.
+     * Return the inputs that replace each input in turn when the effect of an exchange is measured: letters, or for real
+     * inputs different inputs of the stored sequences.
      *
      * @param task The task.
+     * @param sequences The stored sequences.
      * @param products The multiplications of one step of the network, which bound the number of replacements.
      * @param step The chosen step.
      */
-    function replacements(task, products, step) {
-        const letters = task.strings ? task.strings.letter_symbols : task.input_symbols.map((_, symbol) => symbol);
+    function replacements(task, sequences, products, step) {
         const affordable = Math.floor(MAX_PRODUCTS / ((products * ((step + 2) * (step + 1))) / 2));
-        const count = Math.max(2, Math.min(MAX_REPLACEMENTS + 1, affordable, letters.length));
-        if (letters.length <= count) return letters;
-        return Array.from({ length: count }, (_, i) => letters[Math.round((i * (letters.length - 1)) / (count - 1))]);
+        const count = Math.max(2, Math.min(MAX_REPLACEMENTS + 1, affordable));
+        if (task.real_inputs) return spread(storedInputs(sequences), count);
+        return spread(task.strings ? task.strings.letter_symbols : task.input_symbols.map((_, i) => i), count);
+    }
+
+    /** Return the different ones among real inputs at equal distances in the stored sequences. */
+    function storedInputs({ count, time, features, inputs }) {
+        const steps = spread(Array.from({ length: count * time }, (_, i) => i), MAX_CANDIDATES);
+        const candidates = steps.map((i) => Array.from(inputs.subarray(i * features, (i + 1) * features)));
+        return Array.from(new Map(candidates.map((values) => [values.join(), values])).values());
+    }
+
+    /** Return `count` items at about equal distances, the first and the last included; all if there are not more. */
+    function spread(items, count) {
+        if (items.length <= count) return items;
+        return Array.from({ length: count }, (_, i) => items[Math.round((i * (items.length - 1)) / (count - 1))]);
     }
 
     return {

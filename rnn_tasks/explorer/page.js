@@ -8,6 +8,7 @@
     const MAX_WIDTH = 15900; // pixels; browsers do not draw wider canvases
     const REDRAW_INTERVAL = 400; // milliseconds between two pictures of unfinished measurements
     const MOST_RANKED = 8; // units
+    const MOST_FEATURES = 6; // fields for the input of a step
     const PANELS = ["answer", "state", "plane", "memory", "change"];
     const { element, find } = Shared;
     const byId = (id) => document.getElementById(id);
@@ -19,6 +20,8 @@
     const models = data.runs.map((run) => Models.open(run, task));
     const canType = task.strings !== null && models.every((model) => model.live) && !encodeExample().error;
     const hasInput = canType || sequences !== null;
+    const canChange = task.real_inputs && sequences !== null && models.every((model) => model.live);
+    const startsTyped = canType && (task.strings.answers !== null || sequences === null);
     const defaults = defaultView();
     const collected = models.map(() => new Map());
     const scores = models.map(() => new Map());
@@ -37,7 +40,8 @@
         const characters = values.input_symbols.slice();
         if (values.strings)
             values.strings.letter_symbols.forEach((symbol, i) => (characters[symbol] = values.strings.letters[i]));
-        return { ...values, input_characters: characters, output_characters: characters };
+        const outputs = values.is_text ? characters : values.output_symbols;
+        return { ...values, input_characters: characters, output_characters: outputs };
     }
 
     function defaultView() {
@@ -45,7 +49,8 @@
         return {
             text: strings.example,
             delay: strings.example_delay,
-            sequence: canType ? null : 0,
+            sequence: startsTyped ? null : 0,
+            changes: [],
             step: hasInput ? firstScored() : 0,
             runs: models.map((model) => ({
                 moment: model.moments.length - 1,
@@ -62,8 +67,8 @@
 
     /** Return the first step with an answer of the input that the page shows first. */
     function firstScored() {
-        const input = canType ? encodeExample() : Inputs.stored(sequences, 0);
-        return Math.max(0, input.memory.indexOf(1));
+        const { memory, due } = startsTyped ? encodeExample() : Inputs.stored(sequences, 0);
+        return Math.max(0, (memory.includes(1) ? memory : due).indexOf(1));
     }
 
     function encodeExample() {
@@ -71,8 +76,9 @@
     }
 
     /** Return the input that a view chooses; {error} if its text is not valid. */
-    function inputOf({ text, delay, sequence }) {
-        return sequence === null ? Inputs.encode(task.strings, text, delay) : Inputs.stored(sequences, sequence);
+    function inputOf({ text, delay, sequence, changes }) {
+        if (sequence === null) return Inputs.encode(task.strings, text, delay);
+        return Inputs.stored(sequences, sequence, changes);
     }
 
     /** Return the view of the URL, with the default input if that of the URL is not valid. */
@@ -84,7 +90,7 @@
 
     /** Return the names of the orders of units that make sense for the task. */
     function orders() {
-        return Object.keys(Panels.state.ORDERS).filter(
+        return Object.keys(Panels.state.orderLabels(task)).filter(
             (name) => name !== "condition" || (sequences && sequences.conditions),
         );
     }
@@ -96,6 +102,7 @@
             canType,
             steps: Math.max(Inputs.MAX_STEPS, sequences ? sequences.time : 0),
             sequences: Math.min(stored, ...models.map((model) => (model.live ? stored : model.recordings))),
+            features: canChange ? task.input_size : 0,
             delay: [strings.min_delay, strings.max_delay],
             runs: models.map((model) => ({
                 moments: model.moments.length,
@@ -115,12 +122,13 @@
     /** Compute everything that the view determines, and draw it. Slow parts follow in the background. */
     function update() {
         const input = inputOf(view);
-        view.step = Math.min(view.step, input.symbols.length - 1);
+        view.step = Math.min(view.step, input.values.length - 1);
         const width = document.querySelector("main").clientWidth - 32;
-        const steps = input.symbols.length;
+        const steps = input.values.length;
         const head = width < 600 ? 56 : 84;
+        const smallest = task.real_inputs && task.real_targets ? 2 : 9; // letters need more room
         const cellOf = (available) => {
-            const fitting = Math.max(9, Math.min(22, Math.floor((available - head - 20) / steps)));
+            const fitting = Math.max(smallest, Math.min(22, Math.floor((available - head - 20) / steps)));
             return Math.min(fitting, (MAX_WIDTH - head) / steps);
         };
         const half = width < 1000 ? width : width / 2 - 16;
@@ -146,7 +154,7 @@
         const part = Models.partOf(model, own.part);
         own.part = part.name;
         own.unit = Math.min(own.unit, part.size - 1);
-        const key = JSON.stringify([input.symbols, input.condition, own.moment, own.edits]);
+        const key = JSON.stringify([input.values, input.condition, own.moment, own.edits]);
         const result = remembered(results[index], key, () => Models.compute(model, input, view.sequence, own));
         const known = collectedStates(model, index, own.moment, input);
         const ranking = rankings[index].get(own.moment) || null;
@@ -235,12 +243,13 @@
     function* measureMemory(index, run) {
         const { input, step } = context;
         const { moment, edits } = run.view;
-        const symbol = Shared.answerSymbol(context, index, step);
-        const key = JSON.stringify([run.key, step, symbol]);
+        const target = Shared.targetOf(context, index, step);
+        if (target === Inputs.NOT_SCORED) return;
+        const key = JSON.stringify([run.key, step, target]);
         if (memories[index].key !== key) {
-            const replacements = Models.replacements(task, productsOf(run.model), step);
+            const replacements = Models.replacements(task, sequences, productsOf(run.model), step);
             let drawn = -Infinity;
-            for (const found of Measure.memory(run.model.network(moment), input, edits, step, symbol, replacements)) {
+            for (const found of Measure.memory(run.model.network(moment), input, edits, step, target, replacements)) {
                 run.memory = found;
                 if (performance.now() - drawn > REDRAW_INTERVAL) {
                     drawRun("memory", index);
@@ -319,19 +328,23 @@
     }
 
     function draw() {
-        Panels.answer.drawShared(context, byId("time-line"), byId("loss"), byId("accuracy"));
+        Panels.answer.drawShared(context, byId("answer"));
         models.forEach((_, index) => {
             PANELS.forEach((panel) => drawRun(panel, index));
             drawControls(index);
         });
-        byId("step").max = context.input.symbols.length - 1;
+        byId("step").max = context.input.values.length - 1;
         byId("step").value = view.step;
-        byId("step-value").textContent = `${view.step} of ${context.input.symbols.length - 1}`;
+        byId("step-value").textContent = `${view.step} of ${context.input.values.length - 1}`;
         byId("delay").value = view.delay;
         byId("delay-value").textContent = view.sequence === null ? String(view.delay) : "–";
         byId("delay").disabled = view.sequence !== null;
         const isTyped = view.sequence === null;
         if (document.activeElement !== byId("text") || !isTyped) byId("text").value = isTyped ? view.text : "";
+        for (const field of byId("features").querySelectorAll("input")) {
+            if (document.activeElement !== field) field.value = context.input.values[view.step][field.dataset.feature];
+        }
+        byId("restore").disabled = !view.changes.length;
         byId("text").placeholder = isTyped ? "" : "type here instead of the stored sequence";
         byId("sequence").value = view.sequence === null ? "" : String(view.sequence);
         const isBeingTyped = isTyped && byId("text").value !== view.text; // the message says why it is not valid
@@ -359,7 +372,8 @@
         find(stateElement, "part").value = own.part;
         find(stateElement, "order").value = own.order;
         find(stateElement, "lag").value = own.lag;
-        for (const name of ["lag-field", "group-field"]) find(stateElement, name).hidden = own.order !== "symbol";
+        find(stateElement, "lag-field").hidden = own.order !== "symbol";
+        find(stateElement, "group-field").hidden = own.order !== "symbol" || task.real_inputs;
         if (document.activeElement !== find(stateElement, "group")) find(stateElement, "group").value = own.group;
         find(stateElement, "unit").value = own.unit;
         find(stateElement, "unit").max = run.part.size - 1;
@@ -400,12 +414,15 @@
     function rankingButtons(index) {
         const { ranking } = context.runs[index];
         if (!ranking) return [];
-        const caption = element("span", `Accuracy by cutting one unit, on ${ranking.sequences} sequences: `);
+        const quantity = task.real_targets ? "Rise of the squared error" : "Change of the accuracy";
+        const caption = element("span", `${quantity} by cutting one unit, on ${ranking.sequences} sequences: `);
         const buttons = Array.from(ranking.drops, (drop, unit) => ({ drop, unit }))
             .sort((a, b) => b.drop - a.drop)
             .slice(0, MOST_RANKED)
             .map(({ drop, unit }) => {
-                const button = element("button", `unit ${unit}: ${drop > 0 ? "−" : "+"}${Math.abs(drop).toFixed(3)}`);
+                const isLower = drop > 0 !== task.real_targets;
+                const size = task.real_targets ? Shared.shown(Math.abs(drop)) : Math.abs(drop).toFixed(3);
+                const button = element("button", `unit ${unit}: ${isLower ? "−" : "+"}${size}`);
                 button.type = "button";
                 button.addEventListener("click", () => choose(index, unit, view.step));
                 return button;
@@ -434,8 +451,14 @@
     // Actions -------------------------------------------------------------------------------------------------------
 
     function setStep(step) {
-        view.step = Math.max(0, Math.min(step, context.input.symbols.length - 1));
+        view.step = Math.max(0, Math.min(step, context.input.values.length - 1));
         update();
+    }
+
+    /** Change a feature of the input at the chosen step. */
+    function changeFeature(feature, value) {
+        const others = view.changes.filter(([step, other]) => step !== view.step || other !== feature);
+        chooseInput({ changes: [...others, [view.step, feature, value]] });
     }
 
     /** Show another input; if it is not valid, say why and keep the input. */
@@ -489,10 +512,10 @@
             clearInterval(timer);
             timer = null;
         } else {
-            if (view.step === context.input.symbols.length - 1) setStep(0);
+            if (view.step === context.input.values.length - 1) setStep(0);
             timer = setInterval(() => {
                 setStep(view.step + 1);
-                if (view.step === context.input.symbols.length - 1) play();
+                if (view.step === context.input.values.length - 1) play();
             }, PLAY_INTERVAL);
         }
         byId("play").textContent = timer === null ? "Play" : "Stop";
@@ -509,8 +532,8 @@
         for (let i = 0; i < CONTINUATION; i += 1) {
             const input = Inputs.encode(task.strings, text, view.delay);
             if (input.error) break;
-            const { logits } = network.run(Models.one(input), { edits: own.edits });
-            const last = logits[logits.length - 1];
+            const { outputs } = network.run(Models.one(input), { edits: own.edits });
+            const last = outputs[outputs.length - 1];
             const symbol = temperature > 0 ? sampled(last, temperature, random()) : Shared.argmax(last);
             const letter = task.strings.letters[task.strings.letter_symbols.indexOf(symbol)];
             text += letter === undefined ? "?" : letter;
@@ -586,8 +609,12 @@
             chooseInput({ text: field.value, sequence: null });
         });
         on("sequence", "change", () => {
-            chooseInput({ sequence: byId("sequence").value === "" ? null : Number(byId("sequence").value) });
+            const sequence = byId("sequence").value === "" ? null : Number(byId("sequence").value);
+            chooseInput({ sequence, changes: [] });
         });
+        byId("features-field").hidden = !canChange;
+        if (canChange) byId("features").append(...featureFields());
+        on("restore", "click", () => chooseInput({ changes: [] }));
         on("delay", "input", () => chooseInput({ delay: Number(byId("delay").value) }));
         on("step", "input", () => setStep(Number(byId("step").value)));
         on("back", "click", () => setStep(view.step - 1));
@@ -604,14 +631,31 @@
         });
     }
 
+    /** Return a field for each of the first features of the input at the chosen step. */
+    function featureFields() {
+        return Array.from({ length: Math.min(task.input_size, MOST_FEATURES) }, (_, feature) => {
+            const label = element("label", `${Shared.featureLabel(task, feature)} at this step `);
+            const field = element("input");
+            Object.assign(field, { type: "number", step: "any" });
+            field.dataset.feature = feature;
+            field.addEventListener("input", () => {
+                if (field.value !== "") changeFeature(feature, Number(field.value));
+            });
+            label.append(field);
+            return label;
+        });
+    }
+
+    /** Return the name of a stored sequence: its first letters, or those of its targets if the inputs are numbers. */
     function sequenceLabel(index) {
         const input = Inputs.stored(sequences, index);
-        const letters = input.symbols
-            .slice(0, 24)
-            .map((symbol) => task.input_symbols[symbol])
-            .join("");
         const delay = input.condition === null ? "" : `, delay ${input.condition}`;
-        return `${index}: ${letters}${input.symbols.length > 24 ? "…" : ""}${delay}`;
+        if (task.real_inputs && task.real_targets) return `${index}${delay}`;
+        const letters = task.real_inputs
+            ? input.targets.filter((target) => target >= 0).map((symbol) => task.output_symbols[symbol])
+            : input.values.map((symbol) => task.input_symbols[symbol]);
+        const target = task.real_inputs ? "target " : "";
+        return `${index}: ${target}${letters.slice(0, 24).join("")}${letters.length > 24 ? "…" : ""}${delay}`;
     }
 
     function momentSlider(model, index) {
@@ -656,6 +700,8 @@
                 if (panel === "change") buildChange(copy, index);
             });
         }
+        Panels.answer.addCurves(task, byId("loss"));
+        for (const part of document.querySelectorAll('[data-part~="letters"]')) part.hidden = task.real_inputs;
         const line = byId("time-line");
         const chooseAt = (event) => {
             const under = document.elementFromPoint(event.clientX, event.clientY);
@@ -677,7 +723,7 @@
         );
         fillSelect(
             find(root, "order"),
-            orders().map((name) => [name, Panels.state.ORDERS[name]]),
+            orders().map((name) => [name, Panels.state.orderLabels(task)[name]]),
         );
         find(root, "part").addEventListener("change", (event) => {
             own().part = event.target.value;
@@ -690,7 +736,7 @@
         });
         for (const name of ["lag", "unit"]) {
             find(root, name).addEventListener("change", (event) => {
-                const most = name === "lag" ? context.input.symbols.length - 1 : Infinity;
+                const most = name === "lag" ? context.input.values.length - 1 : Infinity;
                 own()[name] = Math.max(0, Math.min(most, Math.floor(Number(event.target.value)) || 0));
                 update();
             });

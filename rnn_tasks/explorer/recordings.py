@@ -48,10 +48,10 @@ def record(network: Network, batch: Batch) -> Recording:
     batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // (numbers * 2 * 4 // 3))))
     traces = traces_of(network, batch)
     require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
-    hidden, logits, states = traces.pop("hidden"), traces.pop("logits"), traces.pop("states", None)
+    hidden, outputs, states = traces.pop("hidden"), traces.pop("outputs"), traces.pop("states", None)
     values = {
         "states": scaled(hidden if states is None else states),
-        "logits": scaled(logits),
+        "outputs": scaled(outputs),
         "gates": {name: scaled(gate) for name, gate in traces.items()},
     }
     if states is None:
@@ -60,7 +60,7 @@ def record(network: Network, batch: Batch) -> Recording:
 
 
 def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Return the outputs of the layer, the logits, and if they can be computed the states and the gates at each step.
+    """Return the outputs of the layer and of the network, and if they can be computed the states and the gates.
 
     States need a layer that can be called step by step, and whose state can be flattened. Gates are computed from them.
 
@@ -69,11 +69,11 @@ def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:
         batch: The sequences.
 
     Returns:
-        ``hidden`` and ``logits``, then ``states`` and the gates by name, ``(batch, time, ...)`` each.
+        ``hidden`` and ``outputs``, then ``states`` and the gates by name, ``(batch, time, ...)`` each.
     """
     traces = {"hidden": hidden_states(network, batch)}
     with torch.no_grad(), evaluating(network):
-        traces["logits"] = network(batch.inputs, batch.condition)[0]
+        traces["outputs"] = network(batch.inputs, batch.condition)[0]
     with suppress(Exception):  # a layer of another package may raise any exception
         traces["states"] = state_trajectory(network, batch)
     return traces | gate_activity(network, batch) if "states" in traces else traces

@@ -27,11 +27,15 @@ const Saving = (() => {
     /** Save the numbers of a panel as JSON. */
     function numbers(context, panel) {
         const { input, task } = context;
+        const targetValue = (target) => {
+            if (target === Inputs.NOT_SCORED) return null;
+            return task.real_targets ? target : task.output_symbols[target];
+        };
         const values = {
             panel,
             task: task.name,
-            input: input.symbols.map((symbol) => task.input_symbols[symbol]),
-            targets: input.targets.map((target) => (target < 0 ? null : task.output_symbols[target])),
+            input: task.real_inputs ? input.values : input.values.map((symbol) => task.input_symbols[symbol]),
+            targets: input.targets.map(targetValue),
             condition: input.condition,
             step: context.step,
             link: location.hash,

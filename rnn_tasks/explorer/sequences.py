@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from rnn_tasks.errors import require
-from rnn_tasks.explorer.arrays import integers
+from rnn_tasks.explorer.arrays import exact, integers
 from rnn_tasks.spec import NOT_SCORED, Batch, Codec
 from rnn_tasks.spec.batch import joined
 from rnn_tasks.tasks import Task
@@ -12,8 +12,8 @@ from rnn_tasks.tasks.language_task import LanguageTask, cut_rows
 MAX_SEQUENCES, MIN_SEQUENCES = 200, 20
 """Largest number of stored sequences, and the number that is stored even if they are long."""
 
-MAX_STEPS = 75_000
-"""Approximate largest number of stored time steps, which take about 4 bytes each."""
+MAX_NUMBERS = 150_000
+"""Approximate largest number of stored inputs and targets: symbols take about 2 bytes each, real numbers 6 bytes."""
 
 PIECE_LENGTH = 50
 """Characters of a piece of a text."""
@@ -47,7 +47,8 @@ def validation_sequences(task: Task) -> Sequences:
         time = batch.inputs.shape[1]
         if parts and time != parts[0].inputs.shape[1]:
             break
-        limit = min(MAX_SEQUENCES, max(MIN_SEQUENCES, MAX_STEPS // time))
+        numbers = batch.inputs[0].numel() + batch.targets[0].numel()
+        limit = min(MAX_SEQUENCES, max(MIN_SEQUENCES, MAX_NUMBERS // numbers))
         parts.append(batch.rows(0, limit - total).expanded()._replace(continues=False))
         total += parts[-1].num_sequences
         if total >= limit:
@@ -57,17 +58,16 @@ def validation_sequences(task: Task) -> Sequences:
 
 
 def sequence_values(sequences: Sequences) -> dict[str, Any]:
-    """Return sequences as values of a page.
+    """Return sequences as values of a page. Real targets are NaN at steps that are not scored.
 
     Args:
         sequences: The sequences.
     """
     batch = sequences.batch
-    memory = batch.scored if batch.memory is None else batch.memory & batch.scored
     return {
-        "inputs": integers(batch.inputs),
-        "targets": integers(batch.targets),
-        "memory": integers(memory),
+        "inputs": exact(batch.inputs) if batch.inputs.is_floating_point() else integers(batch.inputs),
+        "targets": exact(batch.targets) if batch.targets.is_floating_point() else integers(batch.targets),
+        "memory": integers(batch.needs_memory),
         "conditions": None if batch.condition is None else integers(batch.condition),
         "source": sequences.source,
     }
@@ -83,9 +83,8 @@ def answers_are_letters(codec: Codec, batch: Batch) -> bool:
         codec: The conversion of the task's strings to symbols.
         batch: The sequences.
     """
-    memory = batch.scored if batch.memory is None else batch.memory & batch.scored
     conditions = [None] * len(batch.inputs) if batch.condition is None else batch.condition.tolist()
-    rows = zip(batch.inputs.tolist(), batch.targets.tolist(), memory.tolist(), conditions, strict=True)
+    rows = zip(batch.inputs.tolist(), batch.targets.tolist(), batch.needs_memory.tolist(), conditions, strict=True)
     return all(is_row_of_letters(codec, *row) for row in rows)
 
 
@@ -110,11 +109,13 @@ def is_row_of_letters(
     delay = steps[0] - codec.answer_per_letter * len(typed)
     if not codec.min_delay <= delay <= codec.max_delay or (codec.conditional and delay != condition):
         return False
-    expected = codec.encode(["".join(codec.symbols[symbol] for symbol in typed)], delay).inputs[0].tolist()
+    text = "".join(codec.symbols[symbol] for symbol in typed)
+    expected = codec.encode([text], delay).inputs[0].tolist()
+    outputs = codec.output_symbols or codec.symbols
     end = len(expected)
     return (
         inputs[:end] == expected
         and steps == list(range(steps[0], end))
-        and [targets[step] for step in steps] == typed[: len(steps)]
+        and "".join(outputs[targets[step]] for step in steps) == text[: len(steps)]
         and all(target == NOT_SCORED for target in targets[end:])
     )

@@ -86,6 +86,29 @@ const Statistics = (function () {
     }
 
     /**
+     * Return the correlation (K. Pearson, 1895) of each column with a value of its row.
+     *
+     * @param {ArrayLike<number>[]} rows The rows.
+     * @param {number} size Number of columns.
+     * @param {ArrayLike<number>} values The value of each row; rows whose value is NaN are ignored.
+     * @returns {Float64Array} (size), from -1 to 1; 0 if the column or the values are constant.
+     */
+    function correlation(rows, size, values) {
+        const used = rows.filter((_, index) => !Number.isNaN(values[index]));
+        const known = Array.from(values).filter((value) => !Number.isNaN(value));
+        const column = known.map((value) => [value]);
+        const [means, variances] = [mean(used, size), variance(used, size)];
+        const [centre, spread] = [mean(column, 1)[0], variance(column, 1)[0]];
+        const isConstant = (numbers) => numbers.every((number) => number === numbers[0]);
+        return means.map((own, index) => {
+            const numbers = used.map((row) => row[index]);
+            if (isConstant(numbers) || isConstant(known)) return 0;
+            const products = numbers.reduce((sum, number, row) => sum + (number - own) * (known[row] - centre), 0);
+            return Math.max(-1, Math.min(1, products / used.length / Math.sqrt(variances[index] * spread)));
+        });
+    }
+
+    /**
      * Return how much each number of the state changes, on average, at the steps that read each symbol. The first step
      * of a sequence is not counted: there is no state before it.
      *
@@ -351,6 +374,7 @@ const Statistics = (function () {
         random,
         variance,
         correlationRatio,
+        correlation,
         meanChange,
         principalComponents,
         project,

@@ -1,4 +1,4 @@
-"""The task of a run as values of a page: symbols, strings, baseline, grammar."""
+"""The task of a run as values of a page: symbols, strings, baseline, plateaus, grammar."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,30 +34,35 @@ def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[st
     return {
         "name": printable(runs[0].task_name),
         "is_text": spec.vocabulary is not None,
-        "input_symbols": printed_symbols(spec, spec.input_size),
-        "output_symbols": printed_symbols(spec, spec.output_size),
+        "real_inputs": spec.real_inputs,
+        "real_targets": spec.real_targets,
+        "input_size": spec.input_size,
+        "output_size": spec.output_size,
+        "input_symbols": [] if spec.real_inputs else printed_symbols(spec),
+        "output_symbols": [] if spec.real_targets else printed_symbols(spec, outputs=True),
         "blank": spec.blank,
         "strings": string_values(spec, sequences),
         "baseline": baseline_values(summary, task),
+        "plateaus": [] if task is None else list(task.plateaus),
         "grammar": grammar_values(task),
     }
 
 
-def printed_symbols(spec: TaskSpec, size: int) -> list[str]:
+def printed_symbols(spec: TaskSpec, outputs: bool = False) -> list[str]:
     """Return one printed character for each symbol; the numbers of the symbols for a task without strings.
 
     Args:
         spec: The sizes and strings of the task.
-        size: The number of symbols.
+        outputs: Whether to return the output symbols instead of the input symbols.
     """
+    size = spec.output_size if outputs else spec.input_size
     if spec.vocabulary is not None:
         return [UNPRINTABLE, *map(visible, spec.vocabulary.characters)][:size]
     if spec.codec is None:
         return [str(number) for number in range(size)]
-    symbols = [visible(symbol) for symbol in spec.codec.symbols[:size]]
-    if spec.blank is not None and spec.blank < size and spec.codec.symbols[spec.blank] == " ":
-        symbols[spec.blank] = BLANK
-    return symbols
+    characters = (outputs and spec.codec.output_symbols) or spec.codec.symbols
+    blank = None if spec.blank is None else spec.codec.symbols[spec.blank]
+    return [BLANK if character == blank == " " else visible(character) for character in characters[:size]]
 
 
 def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any] | None:
@@ -75,6 +80,8 @@ def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any]
             "unknown": 0,
             "cue": [],
             "answer_per_letter": 0,
+            "answer_at": [],
+            "not_before": [],
             "min_delay": 0,
             "max_delay": 0,
             "conditional": False,
@@ -93,6 +100,8 @@ def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any]
         "unknown": None,
         "cue": [list(part) for part in codec.cue],
         "answer_per_letter": codec.answer_per_letter,
+        "answer_at": list(codec.answer_at),
+        "not_before": list(codec.not_before),
         "min_delay": codec.min_delay,
         "max_delay": codec.max_delay,
         "conditional": codec.conditional,
@@ -120,13 +129,15 @@ def example_text(vocabulary: Vocabulary, sequences: Sequences | None) -> str:
 
 
 def example_letters(codec: Codec, delay: int, sequences: Sequences | None) -> str:
-    """Return the string that a page shows first: the letters of the task in order, repeated as far as needed.
+    """Return the string that a page shows first: the example of the task, or its letters in order, repeated.
 
     Args:
         codec: The conversion of the task's strings to symbols.
         delay: The delay that the page shows first; the string is longer, so that the answer is not empty.
         sequences: The stored sequences, whose length the string has if it is at most 20; None without any.
     """
+    if codec.sample:
+        return codec.sample
     longest = EXAMPLE_LETTERS if sequences is None else min(EXAMPLE_LETTERS, sequences.batch.inputs.shape[1])
     size = min(codec.num_letters or max(longest, delay + 3), MAX_LETTERS)
     return (codec.letters * size)[:size]
@@ -134,6 +145,8 @@ def example_letters(codec: Codec, delay: int, sequences: Sequences | None) -> st
 
 def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, Any] | None:
     """Return the baseline of the validation, from the summary of the run if it has one; None without both.
+
+    The accuracy is None or NaN for real values.
 
     Args:
         summary: The contents of summary.json.
@@ -144,7 +157,7 @@ def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, 
         stored = stored.get("val", stored)
         return {
             "loss": stored["loss"],
-            "accuracy": stored["accuracy"],
+            "accuracy": stored.get("accuracy"),
             "name": stored.get("name", "chance"),
             "floor": stored.get("floor"),
         }

@@ -158,8 +158,9 @@ def precision_values(
         bits: Bits of each stored weight.
 
     Returns:
-        ``bits``; ``answers``, the number of compared answers; ``changed``, the number of those that differ;
-        ``largest_change`` of a probability, None without sequences or if a probability is not a number.
+        ``bits``; ``answers``, the number of compared answers (0 for real values); ``changed``, the number of those that
+        differ; ``largest_change`` of a probability or a real output at a scored step, None without sequences or if an
+        output is not a number.
     """
     if batch is None:
         return {"bits": bits, "answers": 0, "changed": 0, "largest_change": None}
@@ -167,12 +168,17 @@ def precision_values(
     with torch.no_grad():
         before: Tensor = network(batch.inputs, batch.condition)[0]
         after: Tensor = copy(batch.inputs, batch.condition)[0]
-    counted = batch.scored if batch.memory is None else batch.memory & batch.scored
-    change = float((after.softmax(-1) - before.softmax(-1))[batch.scored].abs().max())
+    if network.spec.real_targets:
+        answers, changed, difference = 0, 0, after - before
+    else:
+        counted = batch.needs_memory
+        answers, changed = int(counted.sum()), int((before.argmax(-1) != after.argmax(-1))[counted].sum())
+        difference = after.softmax(-1) - before.softmax(-1)
+    change = float(difference[batch.scored].abs().max())
     return {
         "bits": bits,
-        "answers": int(counted.sum()),
-        "changed": int((before.argmax(-1) != after.argmax(-1))[counted].sum()),
+        "answers": answers,
+        "changed": changed,
         "largest_change": change if np.isfinite(change) else None,
     }
 

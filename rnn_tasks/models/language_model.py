@@ -100,11 +100,11 @@ class LanguageModel(RecurrentModel):
         self.epoch_sums = torch.zeros(2, dtype=torch.double)
         self.restored: dict[str, Any] | None = None
 
-    def logits(self, batch: Batch, stage: str) -> Tensor:
+    def outputs(self, batch: Batch, stage: str, scored: Tensor | None = None) -> Tensor:
         """Return logits; if the batch continues the previous batch, start from the state of the stage."""
         state = self.carried.get(stage) if batch.continues else None
         logits: Tensor
-        logits, state = self(batch.inputs, state=state)
+        logits, state = self(batch.inputs, state=state, scored=scored)
         self.carried[stage] = map_state(state, torch.detach)
         return logits
 
@@ -114,8 +114,7 @@ class LanguageModel(RecurrentModel):
 
     def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
         """Return the loss, perplexity and accuracy of the baseline, and the lowest possible loss if it is known."""
-        values = {"baseline_perplexity": math.exp(baseline.loss), **super().baseline_measures(baseline)}
-        return values if baseline.floor is None else {**values, "floor": baseline.floor}
+        return {"baseline_perplexity": math.exp(baseline.loss), **super().baseline_measures(baseline)}
 
     def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
         """Return the summed loss and the logits; add the loss of training batches to the sums of the epoch."""
@@ -132,6 +131,7 @@ class LanguageModel(RecurrentModel):
 
     def setup(self, stage: str) -> None:
         """Check that the characters of the task are those of the network, or encode its texts for this network."""
+        super().setup(stage)
         task = getattr(self.trainer, "datamodule", None)
         if isinstance(task, Task):
             task.adapt_to(self.spec, for_training=stage == "fit")

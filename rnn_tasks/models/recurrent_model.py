@@ -3,7 +3,7 @@
 import math
 import sys
 from abc import ABC
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,26 +13,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import Metric
 
 from rnn_tasks.cores import State
 from rnn_tasks.cores.bounds import finite
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.models.schedules import Schedule
-from rnn_tasks.models.scores import Scores
+from rnn_tasks.models.scores import GroupMeans, Scores
 from rnn_tasks.models.step_log import ends_logged_step, log_step
 from rnn_tasks.networks import Network
 from rnn_tasks.runs.record import run_record
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names
-from rnn_tasks.spec import NOT_SCORED, Baseline, Batch
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Plateau
+from rnn_tasks.tasks import Task
 
 ROLES = ("recurrent", "input", "rest")
+
+FEW_SCORED = 0.25
+"""If at most this share of the steps is scored, outputs are computed at these steps only."""
 
 
 class RecurrentModel(LightningModule, ABC):
     """Base class of models, which train and evaluate a network.
 
-    The loss is the mean cross-entropy over all scored steps of the batches of all processes. Every scored step has the
-    same weight, so a sequence with few scored steps contributes less than a sequence with many.
+    The loss is the mean over all scored steps of the batches of all processes: the cross-entropy, unless a model
+    defines another loss. Every scored step has the same weight, so a sequence with few scored steps contributes less
+    than a sequence with many.
+
+    In the test, results are also sorted by the groups of the task, and measured at lengths beyond those of training.
 
     Args:
         network: The network to train.
@@ -58,6 +66,8 @@ class RecurrentModel(LightningModule, ABC):
     """
 
     network: Network
+    group_metric = "accuracy"
+    length_metrics: tuple[str, ...] = ("loss", "accuracy", "exact_match")
 
     def __init__(
         self,
@@ -76,8 +86,10 @@ class RecurrentModel(LightningModule, ABC):
         self.network = network
         self.spec = network.spec
         self.scores: nn.ModuleDict = nn.ModuleDict(
-            {f"{stage}_scores": Scores(self.spec.num_conditions) for stage in ("train", "val", "test")}
+            {f"{stage}_scores": self.make_scores() for stage in ("train", "val", "test")}
         )
+        self.group_means: GroupMeans | None = None
+        self.longer_scores: nn.ModuleList = nn.ModuleList()
         self.make_optimizer = optimizer
         self.lr_factors = {"recurrent": recurrent_lr_factor, "input": input_lr_factor, "rest": 1.0}
         self.make_schedule = schedule
@@ -90,20 +102,54 @@ class RecurrentModel(LightningModule, ABC):
         """The recurrent layer, which Lightning's BackboneFinetuning freezes for the first epochs."""
         return self.network.core
 
-    def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
-        """Return logits and the last state, see :meth:`rnn_tasks.networks.Network.forward`."""
+    def make_scores(self) -> Metric:
+        """Return the metric that sums the results of a stage."""
+        return Scores(self.spec.num_conditions)
+
+    def forward(
+        self, inputs: Tensor, condition: Tensor | None = None, state: State = None, scored: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Return outputs and the last state, see :meth:`rnn_tasks.networks.Network.forward`."""
+        if scored is not None:
+            return self.network(inputs, condition, state, scored)  # type: ignore[no-any-return]
         outputs: tuple[Tensor, State] = self.network(inputs, condition, state)
         return outputs
 
-    def logits(self, batch: Batch, stage: str) -> Tensor:
-        """Return logits of the symbols at every step, ``(sequences, time, output_size)``.
+    def outputs(self, batch: Batch, stage: str, scored: Tensor | None = None) -> Tensor:
+        """Return the outputs of the network, such as logits of symbols.
 
         Args:
             batch: The batch.
             stage: ``train``, ``val``, ``test`` or ``predict``.
+            scored: The steps whose outputs are needed, ``(sequences, time)`` bool; None for all steps.
+
+        Returns:
+            ``(sequences, time, output_size)``, or ``(scored steps, output_size)`` if ``scored`` is given.
         """
-        logits: Tensor = self(batch.inputs, batch.padded_condition())[0]
-        return logits[: batch.num_sequences]
+        outputs: Tensor = self(batch.inputs, batch.padded_condition(), scored=scored)[0]
+        return outputs if scored is not None else outputs[: batch.num_sequences]
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """Return the answers of outputs ``(..., output_size)``: the symbols with the largest logits, ``(...)``."""
+        return outputs.argmax(-1)
+
+    def step_losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the summed loss of outputs ``(steps, output_size)``, without the steps that are not scored.
+
+        Args:
+            outputs: The outputs.
+            targets: The targets of the same steps, ``(steps,)``.
+        """
+        return functional.cross_entropy(outputs, targets, ignore_index=NOT_SCORED, reduction="sum")
+
+    def step_scores(self, answers: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the value of ``group_metric`` at each step, and the mask of the steps that count, for groups.
+
+        Args:
+            answers: The answers at all scored steps, ``(sequences, time)``.
+            batch: The batch.
+        """
+        return answers == batch.targets, batch.needs_memory
 
     def measures(self, scores: dict[str, float]) -> dict[str, float]:
         """Return the metrics of a stage by name, computed from its :class:`~rnn_tasks.models.Scores`."""
@@ -111,13 +157,30 @@ class RecurrentModel(LightningModule, ABC):
 
     def baseline_measures(self, baseline: Baseline) -> dict[str, float]:
         """Return the metrics of a baseline by name, ``baseline_`` and the name of the model's metric."""
-        return {"baseline_loss": baseline.loss, "baseline_accuracy": baseline.accuracy}
+        values = {"baseline_loss": baseline.loss, "baseline_accuracy": baseline.accuracy}
+        return values if baseline.floor is None else {**values, "floor": baseline.floor}
 
-    def stage_scores(self, stage: str) -> Scores:
+    def plateau_measures(self, plateaus: Sequence[Plateau]) -> dict[str, float]:
+        """Return the scores of partial solutions by name, such as ``plateau_loss/knows_one_of_two``."""
+        values: dict[str, float] = {}
+        for plateau in plateaus:
+            name = plateau.name.replace(" ", "_")
+            for metric, value in (("loss", plateau.loss), ("accuracy", plateau.accuracy)):
+                values |= {} if value is None else {f"plateau_{metric}/{name}": value}
+        return values
+
+    def stage_scores(self, stage: str) -> Metric:
         """Return the scores of the stage ``train``, ``val`` or ``test``, to which each batch is added."""
         scores = self.scores[f"{stage}_scores"]
-        assert isinstance(scores, Scores)
+        assert isinstance(scores, Metric)
         return scores
+
+    def setup(self, stage: str) -> None:
+        """Prepare the measurement of groups and longer lengths in the test."""
+        task = getattr(self.trainer, "datamodule", None)
+        if stage == "test" and isinstance(task, Task):
+            self.group_means = None if task.grouping is None else GroupMeans(task.grouping.size)
+            self.longer_scores = nn.ModuleList(self.make_scores() for _ in task.longer_tests)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the mean loss over the scored steps of the batches of all processes."""
@@ -136,13 +199,21 @@ class RecurrentModel(LightningModule, ABC):
         """Add a batch to the validation scores."""
         self._update_scores("val", *self.summed_loss(batch, "val"), batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the test scores."""
-        self._update_scores("test", *self.summed_loss(batch, "test"), batch)
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Add a batch to the test scores, or to the scores of a longer length."""
+        total, outputs = self.summed_loss(batch, "test")
+        answers = self._answers_of_steps(outputs, batch)
+        if dataloader_idx:
+            self.longer_scores[dataloader_idx - 1].update(total, answers, batch)  # type: ignore[operator]
+            return
+        self.stage_scores("test").update(total, answers, batch)
+        if self.group_means is not None and batch.group is not None:
+            values, counted = self.step_scores(answers, batch)
+            self.group_means.update(values, counted, batch.group)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the symbols with the largest logits, ``(sequences, time)``."""
-        return self.logits(batch, "predict").argmax(-1)
+        """Return the answers at all steps, ``(sequences, time)``."""
+        return self.answers(self.outputs(batch, "predict"))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation scores; step the schedules that count validations."""
@@ -151,15 +222,25 @@ class RecurrentModel(LightningModule, ABC):
             self._step_lr_scheduler(values)
 
     def on_test_epoch_end(self) -> None:
-        """Log the test scores."""
+        """Log the test scores, and those of groups and longer lengths."""
         self._log_scores("test")
+        values = {f"test/{name}": value for name, value in {**self._group_values(), **self._length_values()}.items()}
+        self.log_dict(values, batch_size=1, sync_dist=True)
 
     def summed_loss(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        """Return the sum of the losses over the scored steps, and the logits."""
-        logits = self.logits(batch, stage)
+        """Return the sum of the losses over the scored steps, and the outputs.
+
+        Returns:
+            The sum, and the outputs of all steps, ``(sequences, time, output_size)``; if few steps are scored, the
+            outputs of these steps only, ``(scored steps, output_size)``.
+        """
+        scored = batch.scored
+        few = batch.conditions_per_input == 1 and bool(scored.sum() <= FEW_SCORED * scored.numel())
+        outputs = self.outputs(batch, stage, scored if few else None)
+        targets = batch.targets[scored] if few else batch.targets.flatten(0, 1)
+        flat = outputs if few else outputs.flatten(0, 1)
         # A sum in half precision would have an error of about 1 %.
-        flat = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
-        return functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=NOT_SCORED, reduction="sum"), logits
+        return self.step_losses(flat.to(torch.promote_types(flat.dtype, torch.float32)), targets), outputs
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the trainable parameters in groups ``recurrent``, ``input`` and ``rest``, without empty groups."""
@@ -221,8 +302,37 @@ class RecurrentModel(LightningModule, ABC):
         """Rename the weights of a checkpoint of version 0.1.0 to their current names."""
         checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
 
-    def _update_scores(self, stage: str, total: Tensor, logits: Tensor, batch: Batch) -> None:
-        self.stage_scores(stage).update(total, logits.argmax(-1), batch)
+    def _update_scores(self, stage: str, total: Tensor, outputs: Tensor, batch: Batch) -> None:
+        self.stage_scores(stage).update(total, self._answers_of_steps(outputs, batch), batch)
+
+    def _answers_of_steps(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the answers ``(sequences, time)`` of the outputs of all steps, or of the scored steps."""
+        answers = self.answers(outputs)
+        if outputs.dim() == 3:
+            return answers
+        steps = torch.zeros_like(batch.targets, dtype=answers.dtype)
+        steps[batch.scored] = answers
+        return steps
+
+    def _group_values(self) -> dict[str, float]:
+        """Return the mean score of each group, such as ``accuracy_by_lag/3``, and reset the groups."""
+        task = getattr(self.trainer, "datamodule", None)
+        if self.group_means is None or task is None or task.grouping is None:
+            return {}
+        means = self.group_means.compute()
+        self.group_means.reset()
+        return {f"{self.group_metric}_by_{task.grouping.name}/{group}": mean for group, mean in means.items()}
+
+    def _length_values(self) -> dict[str, float]:
+        """Return the scores and the baseline of each longer length, and reset the scores."""
+        task = getattr(self.trainer, "datamodule", None)
+        values: dict[str, float] = {}
+        for (length, longer), scores in zip(task.longer_tests.items() if task else (), self.longer_scores, strict=True):
+            computed: dict[str, float] = scores.compute()  # type: ignore[operator]
+            scores.reset()  # type: ignore[operator]
+            known = {name: computed[name] for name in self.length_metrics} | self.baseline_measures(longer.baseline)
+            values |= {f"{name}_by_length/{length}": value for name, value in known.items()}
+        return values
 
     def _check_optimizer(self) -> float:
         """Build the optimizer and the schedule once, so that wrong arguments are reported early; return the rate."""
@@ -265,7 +375,7 @@ class RecurrentModel(LightningModule, ABC):
         """Log the scores of a stage and its baseline, and reset the scores; return the logged values by name."""
         scores = self.stage_scores(stage)
         computed = scores.compute()
-        self.memory_steps[stage] = int(computed.pop("memory_steps"))
+        self.memory_steps[stage] = int(computed.pop("memory_steps", 0))
         values = self.measures(computed)
         scores.reset()
         if stage == "train":
@@ -277,6 +387,8 @@ class RecurrentModel(LightningModule, ABC):
             values["loss_share"] = values["loss"] / baseline.loss
             if stage != "train":
                 values |= self.baseline_measures(baseline)
+            if stage == "val":
+                values |= self.plateau_measures(task.plateaus)
         values = {f"{stage}/{name}": value for name, value in values.items()}
         if stage == "train":
             log_step(self, values, self.global_step)

@@ -1,4 +1,4 @@
-"""Loss and accuracies, summed exactly over batches and processes."""
+"""Losses and accuracies, summed exactly over batches and processes."""
 
 import torch
 from torch import Tensor
@@ -72,8 +72,7 @@ class Scores(Metric):
             answers: The network's symbols, ``(sequences, time)``.
             batch: The batch.
         """
-        scored = batch.scored
-        needs_memory = scored if batch.memory is None else batch.memory & scored
+        scored, needs_memory = batch.scored, batch.needs_memory
         correct = ((answers == batch.targets) & needs_memory).sum(1)
         memory_steps = needs_memory.sum(1)
         self.loss = self.loss + loss.detach().float()
@@ -108,3 +107,87 @@ class Scores(Metric):
         if self.num_conditions:
             scores |= {f"accuracy_at/{condition}": accuracy for condition, accuracy in by_condition.items()}
         return scores
+
+
+class Errors(Metric):
+    """Mean squared error of real values over all batches, a ratio of two sums, so that every step has the same weight.
+
+    Attributes:
+        loss: Sum of the squared errors of the scored steps, each a mean over the outputs.
+        scored: Number of scored steps.
+
+    Example:
+        >>> errors = Errors()
+        >>> batch = Batch(torch.zeros(1, 2, 1), torch.tensor([[[torch.nan], [1.0]]]))
+        >>> errors.update(torch.tensor(0.25), torch.tensor([[[9.0], [0.5]]]), batch)
+        >>> errors.compute()["loss"]
+        0.25
+    """
+
+    full_state_update = False
+    loss: Tensor
+    scored: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("scored", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, answers: Tensor, batch: Batch) -> None:
+        """Add a batch.
+
+        Args:
+            loss: Sum of the squared errors of the scored steps.
+            answers: The network's values, ``(sequences, time, outputs)``; not used.
+            batch: The batch.
+        """
+        self.loss = self.loss + loss.detach().float()
+        self.scored = self.scored + batch.scored.sum()
+
+    def compute(self) -> dict[str, float]:
+        """Return the mean squared error as ``loss``."""
+        return {"loss": ratio(self.loss.item(), self.scored.item())}
+
+
+class GroupMeans(Metric):
+    """The mean of a value of each step, such as whether the answer is correct, for each group of steps.
+
+    Args:
+        num_groups: Groups are ``0..num_groups - 1``.
+
+    Attributes:
+        sums: Sum of the values of each group.
+        counts: Number of steps of each group.
+
+    Example:
+        >>> means = GroupMeans(3)
+        >>> means.update(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[True, True, False]]), torch.tensor([[2]]))
+        >>> means.compute()
+        {2: 0.5}
+    """
+
+    full_state_update = False
+    sums: Tensor
+    counts: Tensor
+
+    def __init__(self, num_groups: int) -> None:
+        super().__init__()
+        self.add_state("sums", torch.zeros(num_groups), dist_reduce_fx="sum")
+        self.add_state("counts", torch.zeros(num_groups, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, values: Tensor, counted: Tensor, group: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            values: The value of each step, ``(sequences, time)``.
+            counted: Mask of the steps that count, ``(sequences, time)`` bool.
+            group: The group of each sequence ``(sequences, 1)``, or of each step ``(sequences, time)``.
+        """
+        groups = group.expand(counted.shape)[counted]
+        self.sums = self.sums.index_add(0, groups, values[counted].to(self.sums.dtype))
+        self.counts = self.counts + groups.bincount(minlength=len(self.counts))
+
+    def compute(self) -> dict[int, float]:
+        """Return the mean of each group that occurred."""
+        pairs = zip(self.sums.tolist(), self.counts.tolist(), strict=True)
+        return {group: total / count for group, (total, count) in enumerate(pairs) if count}

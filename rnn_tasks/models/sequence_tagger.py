@@ -37,8 +37,8 @@ class SequenceTagger(RecurrentModel):
             a ReduceLROnPlateau always steps after each validation. Give either this or ``schedule``.
 
     Raises:
-        UsageError: A value is outside its bounds, the task is on text, or ``zero_blank_weights`` is set and the input
-            weights of the layer are unknown.
+        UsageError: A value is outside its bounds, the task is on text or has real targets, or ``zero_blank_weights`` is
+            set and the input weights of the layer are unknown.
 
     Example:
         >>> from functools import partial
@@ -69,6 +69,10 @@ class SequenceTagger(RecurrentModel):
         require(
             spec.vocabulary is None,
             "SequenceTagger needs a task on sequences; for a task on text set model: LanguageModel",
+        )
+        require(
+            not spec.real_targets,
+            "SequenceTagger needs targets that are symbols; for real targets set model: SequenceRegressor",
         )
         super().__init__(
             self.network_class(

@@ -54,9 +54,9 @@ class LanguageNetwork(Network):
             readout_init(self.readout.weight)
             nn.init.zeros_(self.readout.bias)
 
-    def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return logits ``(sequences, time, output_size)`` of hidden states ``(sequences, time, hidden_size)``."""
-        return linear_readout(self.readout, functional.dropout(hidden, self.dropout, self.training))
+    def read_out(self, hidden: Tensor, condition: Tensor | None = None, scored: Tensor | None = None) -> Tensor:
+        """Return logits, see :meth:`Network.read_out`."""
+        return linear_readout(self.readout, functional.dropout(hidden, self.dropout, self.training), scored)
 
     @torch.no_grad()
     def generate(self, prefix: str, length: int, temperature: float = 0.7, seed: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""The base class of networks: an encoding of symbols, a recurrent layer and a readout."""
+"""The base class of networks: an encoding of inputs, a recurrent layer and a readout."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,22 +13,24 @@ from rnn_tasks.spec import TaskSpec
 
 
 class Network(nn.Module, ABC):
-    """Base class of networks that encode symbols, run a recurrent layer and compute logits at every step.
+    """Base class of networks that encode inputs, run a recurrent layer and compute outputs at every step.
+
+    Inputs are symbols, or real features that the layer reads unchanged. Outputs are logits of symbols, or real values.
 
     Args:
         core: Function that builds the recurrent layer from the size of its input.
         spec: Sizes of the task, and the conversion of its symbols to strings.
-        embedding_size: Size of a learned embedding of the symbols, ``>= 1``; None for one-hot vectors.
-        extra_input_size: Number of features that the layer reads in addition to the symbol.
+        embedding_size: Size of a learned embedding of the symbols, ``>= 1``; None for one-hot vectors or real features.
+        extra_input_size: Number of features that the layer reads in addition to the input.
         zero_blank_weights: Whether the input weights of the blank start at zero.
 
     Attributes:
         core: The recurrent layer.
-        readout: Maps the layer's output at a step to logits.
+        readout: Maps the layer's output at a step to the network's output.
 
     Raises:
-        UsageError: A value is outside its bounds, or ``zero_blank_weights`` is set and the input weights of the layer
-            are unknown.
+        UsageError: A value is outside its bounds, inputs with an embedding are real, or ``zero_blank_weights`` is set
+            and the input weights of the layer are unknown.
     """
 
     readout: nn.Module
@@ -45,42 +47,57 @@ class Network(nn.Module, ABC):
         require(
             embedding_size is None or embedding_size >= 1, f"embedding_size must be at least 1, got {embedding_size}"
         )
+        require(
+            embedding_size is None or not spec.real_inputs,
+            f"the inputs of this task are real numbers, which have no embedding: set embedding_size to null, got "
+            f"{embedding_size}",
+        )
         self.spec = spec
         self.core = core((spec.input_size if embedding_size is None else embedding_size) + extra_input_size)
         self.symbol_embedding = None if embedding_size is None else nn.Embedding(spec.input_size, embedding_size)
         if zero_blank_weights and spec.blank is not None:
             self._zero_blank_weights(spec.blank)
 
-    def forward(self, inputs: Tensor, condition: Tensor | None = None, state: State = None) -> tuple[Tensor, State]:
-        """Return logits of sequences and the last state of the recurrent layer.
+    def forward(
+        self, inputs: Tensor, condition: Tensor | None = None, state: State = None, scored: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Return outputs of sequences and the last state of the recurrent layer.
 
         Args:
-            inputs: Symbols, ``(sequences, time)`` int64.
+            inputs: Symbols, ``(sequences, time)`` int64, or real features, ``(sequences, time, features)``.
             condition: ``(k * sequences,)`` int64 if the task has conditions: k conditions of the first sequence, then k
                 of the second, and so on.
             state: The state that an earlier call returned; None for zeros.
+            scored: The steps whose outputs are needed, ``(k * sequences, time)`` bool; None for all steps.
 
         Returns:
-            Logits ``(k * sequences, time, output_size)``, and the state after the last step, attached to the graph.
+            Logits or real values ``(k * sequences, time, output_size)``, or ``(scored steps, output_size)`` if
+            ``scored`` is given, and the state after the last step, attached to the graph.
         """
         hidden, state = self.core(self.encode(inputs, condition), state)
-        return self.read_out(hidden, condition), state
+        return self.read_out(hidden, condition, scored), state
 
     @abstractmethod
-    def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return logits ``(k * sequences, time, output_size)`` of the outputs of the recurrent layer.
+    def read_out(self, hidden: Tensor, condition: Tensor | None = None, scored: Tensor | None = None) -> Tensor:
+        """Return the outputs of the network for outputs of the recurrent layer.
 
         Args:
-            hidden: The outputs, ``(sequences, time, hidden_size)``.
+            hidden: The outputs of the layer, ``(sequences, time, hidden_size)``.
             condition: As in :meth:`forward`.
+            scored: As in :meth:`forward`.
+
+        Returns:
+            ``(k * sequences, time, output_size)``, or ``(scored steps, output_size)`` if ``scored`` is given.
         """
 
     def encode(self, inputs: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the input of the recurrent layer, ``(sequences, time, features)``; arguments as in :meth:`forward`."""
-        return self.encode_symbols(inputs)
+        return self.encode_inputs(inputs)
 
-    def encode_symbols(self, inputs: Tensor) -> Tensor:
-        """Return symbols ``(sequences, time)`` as one-hot or embedded vectors ``(sequences, time, features)``."""
+    def encode_inputs(self, inputs: Tensor) -> Tensor:
+        """Return symbols as one-hot or embedded vectors, and real features unchanged, ``(..., time, features)``."""
+        if self.spec.real_inputs:
+            return inputs.to(self.dtype)
         if self.symbol_embedding is None:
             return functional.one_hot(inputs, self.spec.input_size).to(self.dtype)
         embedded: Tensor = self.symbol_embedding(inputs)
@@ -110,7 +127,7 @@ class Network(nn.Module, ABC):
             weight[..., blank] = 0
 
 
-def linear_readout(readout: nn.Linear, hidden: Tensor) -> Tensor:
+def linear_readout(readout: nn.Linear, hidden: Tensor, scored: Tensor | None = None) -> Tensor:
     """Return ``readout(hidden)`` without copying hidden states that are stored time first.
 
     Recurrent layers return a transposed view of a tensor ``(time, sequences, hidden_size)``. ``torch.nn.Linear`` would
@@ -119,10 +136,14 @@ def linear_readout(readout: nn.Linear, hidden: Tensor) -> Tensor:
     Args:
         readout: The linear layer.
         hidden: ``(sequences, time, hidden_size)``.
+        scored: The steps whose outputs are needed, ``(sequences, time)`` bool; None for all steps.
 
     Returns:
-        ``(sequences, time, output_size)``.
+        ``(sequences, time, output_size)``, or ``(scored steps, output_size)`` if ``scored`` is given.
     """
+    if scored is not None:
+        outputs: Tensor = readout(hidden[scored])
+        return outputs
     time_first = hidden.transpose(0, 1)
     logits: Tensor = readout(time_first).transpose(0, 1) if time_first.is_contiguous() else readout(hidden)
     return logits

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor, nn
 
 from rnn_tasks.errors import UsageError, brief, require
-from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, TaggerNetwork
 from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, read_config, read_stored_config
@@ -22,6 +22,7 @@ CHECKPOINT_KEY = "rnn_tasks"
 
 NETWORKS: dict[str, type[Network]] = {
     "rnn_tasks.models.SequenceTagger": TaggerNetwork,
+    "rnn_tasks.models.SequenceRegressor": RegressorNetwork,
     "rnn_tasks.models.LanguageModel": LanguageNetwork,
 }
 """The network class of each model of the package: the modules of the models would import Lightning."""
@@ -95,6 +96,8 @@ def is_valid_spec(spec: TaskSpec) -> bool:
     """
     sizes = (spec.input_size, spec.output_size, spec.num_conditions)
     if not all(type(size) is int and size >= least for size, least in zip(sizes, (1, 1, 0), strict=True)):
+        return False
+    if not all(type(flag) is bool for flag in (spec.real_inputs, spec.real_targets)):
         return False
     if spec.blank is not None and not (type(spec.blank) is int and 0 <= spec.blank < spec.input_size):
         return False

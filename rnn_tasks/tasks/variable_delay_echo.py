@@ -7,7 +7,7 @@ from typing import Self
 import torch
 
 from rnn_tasks.errors import require
-from rnn_tasks.spec import Baseline, Batch, Codec, Grouping, TaskSpec
+from rnn_tasks.spec import Baseline, Batch, Codec, TaskSpec
 from rnn_tasks.tasks.echo import LETTERS, echo
 from rnn_tasks.tasks.generated import GeneratedTask
 
@@ -95,11 +95,6 @@ class VariableDelayEcho(GeneratedTask):
         """A predictor that guesses: all letters are equally likely at every delay."""
         return Baseline(math.log(self.alphabet_size), 1 / self.alphabet_size)
 
-    @property
-    def grouping(self) -> Grouping:
-        """Results are sorted by the delay."""
-        return Grouping("delay", self.max_delay + 1)
-
     def at_length(self, length: int) -> Self:
         """Return this task with sequences of one length, in steps."""
         require(length > self.max_delay, f"eval_lengths must be above max_delay ({self.max_delay}), got {length}")
@@ -119,4 +114,4 @@ class VariableDelayEcho(GeneratedTask):
         else:
             delays = torch.arange(num_sequences) % num_delays
         _, targets = echo(letters.repeat_interleave(per_string, 0)[:num_sequences], delays)
-        return Batch(letters, targets, condition=delays, conditions_per_input=per_string, group=delays[:, None])
+        return Batch(letters, targets, condition=delays, conditions_per_input=per_string)

@@ -148,7 +148,7 @@ def test_hidden_states_of_a_language_network_equal_its_outputs() -> None:
 def test_hidden_states_continue_from_a_given_state(core: str) -> None:
     network, batch = language_network(CORES[core]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
-    _, state = network.core(network.encode_symbols(first.inputs))
+    _, state = network.core(network.encode_inputs(first.inputs))
     for function in (hidden_states, state_trajectory):
         torch.testing.assert_close(function(network, second, state), function(network, batch)[:, 4:])
 
@@ -363,7 +363,7 @@ def test_gradients_vanish_as_a_power_when_contracting_and_linear() -> None:
 def test_gradients_start_from_a_given_state() -> None:
     network, batch = language_network(CORES["LSTM with two layers"]), text()
     first, second = (Batch(batch.inputs[:, part], batch.targets[:, part]) for part in (slice(0, 4), slice(4, 6)))
-    _, state = network.core(network.encode_symbols(first.inputs))
+    _, state = network.core(network.encode_inputs(first.inputs))
     torch.testing.assert_close(gradient_by_lag(network, second, state=state), gradient_by_lag(network, batch)[:2])
     second_scored = batch._replace(targets=torch.cat([torch.full((3, 4), NOT_SCORED), second.targets], 1))
     torch.testing.assert_close(
@@ -428,7 +428,7 @@ class ScaledNetwork(Network):
         super().__init__(core, spec)
         self.readout = nn.Linear(self.core.hidden_size, spec.output_size)
 
-    def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
+    def read_out(self, hidden: Tensor, condition: Tensor | None = None, scored: Tensor | None = None) -> Tensor:
         logits: Tensor = 3 * self.readout(hidden)
         return logits
 

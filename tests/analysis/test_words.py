@@ -68,7 +68,7 @@ def test_word_states_do_not_join_words_of_two_sequences() -> None:
 
 def test_word_states_count_the_words_of_the_grammar() -> None:
     network = make_network()
-    states, _ = network.core(network.encode_symbols(VOCABULARY.encode(TEXT)[None]))
+    states, _ = network.core(network.encode_inputs(VOCABULARY.encode(TEXT)[None]))
     result = word_states(states[0], TEXT, VOCABULARY)
     words = TEXT.split()[1:-1]
     assert set(result.words) <= ELMAN.lexicon

@@ -103,7 +103,7 @@ def case(network: Network, *calls: tuple[Any, ...]) -> dict[str, Any]:
         name: {"shape": list(weight.shape), "data": numbers(weight.detach())}
         for name, weight in effective_weights(network).items()
     }
-    description = {**network_values(network), "num_symbols": network.spec.input_size}
+    description = {**network_values(network), "num_inputs": network.spec.input_size}
     return {"description": description, "weights": weights, "calls": calls}
 
 
@@ -142,7 +142,7 @@ def test_run_equals_torch() -> None:
     results = engine({name: case(net, ("run", sequences(net), {"record": True})) for name, net in networks.items()})
     for name, network in networks.items():
         batch, (result,) = BATCH._replace(condition=condition_of(network)), results[name]
-        assert_equal(by_sequence(result["logits"]), network(batch.inputs, batch.condition)[0], name)
+        assert_equal(by_sequence(result["outputs"]), network(batch.inputs, batch.condition)[0], name)
         assert_equal(by_sequence(result["states"]), state_trajectory(network, batch), name)
         assert_equal(by_sequence(result["hidden"]), hidden_states(network, batch), name)
         gates = gate_activity(network, batch)
@@ -162,7 +162,7 @@ def test_run_continues_from_a_state() -> None:
         cases[name] = case(network, ("run", rest, {"edits": edits, "start": start}))
     for name, (result,) in engine(cases).items():
         assert result["states"] == whole[name][0]["states"][3:]
-        assert result["logits"] == whole[name][0]["logits"][3:]
+        assert result["outputs"] == whole[name][0]["outputs"][3:]
 
 
 def edited_weights(network: Network, edits: Edits) -> Network:
@@ -338,7 +338,7 @@ def test_run_equals_torch_with_edits() -> None:
         features = encoded(network, batch)
         for (kind, edit), result in zip(edits[name].items(), results[name], strict=True):
             logits, states, _ = edited_run(core, network, features, batch.condition, edit)
-            assert_equal(by_sequence(result["logits"]), logits, f"{name}, {kind}")
+            assert_equal(by_sequence(result["outputs"]), logits, f"{name}, {kind}")
             assert_equal(by_sequence(result["states"]), states, f"{name}, {kind}")
             change = states.detach() - state_trajectory(network, batch)
             assert float(change.abs().max()) > 1e-3, f"{name}, {kind} has no effect"
@@ -395,7 +395,7 @@ def test_engine_equals_torch_after_training() -> None:
     for name, network in networks.items():
         logits = network(BATCH.inputs, condition_of(network))[0].detach()
         assert float(logits.abs().max()) > 1
-        assert_equal(by_sequence(results[name][0]["logits"]), logits, name)
+        assert_equal(by_sequence(results[name][0]["outputs"]), logits, name)
     check_gradients(networks)
 
 
@@ -443,7 +443,7 @@ def test_gradient_equals_autograd_with_edits() -> None:
             assert symbols.grad is not None
             expected = {
                 "states": torch.stack([gradient_norm(parts) for parts in zeros[: step + 1]]),
-                "symbols": indicators.grad[0, : step + 1],
+                "values": indicators.grad[0, : step + 1],
                 "inputs": symbols.grad[0, : step + 1].norm(dim=-1),
             }
             for key, value in expected.items():
@@ -559,7 +559,7 @@ def test_matrix_has_the_edits() -> None:
 
 def test_sizes_equal_those_of_the_network() -> None:
     network = network_of("LSTM, 2 layers", "embedded, condition at input")
-    names = ("stateSize", "outputSize", "hiddenSize", "numLayers", "numSymbols", "gateNames")
+    names = ("stateSize", "outputSize", "hiddenSize", "numLayers", "numInputs", "gateNames")
     sizes = [16, SPEC.output_size, 4, 2, SPEC.input_size, list(gate_activity(network, BATCH))]
     assert engine({"": case(network, *((name,) for name in names))})[""] == sizes
 
@@ -596,7 +596,7 @@ def test_wrong_values_are_refused() -> None:
         ("run", data),
     ]
     *failed, good = run_node(SCRIPT, {"": case(network, *calls)})[""]
-    assert "logits" in good
+    assert "outputs" in good
     gates = "layer0/reset, layer0/update, layer0/new"
     assert [result["error"] for result in failed] == [
         f"symbol must be in 0..{SPEC.input_size - 1}, got 7",

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "text": "abc",
     "delay": 2,
     "sequence": None,
+    "changes": [],
     "step": 3,
     "runs": [
         {
@@ -62,6 +63,7 @@ LIMITS: dict[str, Any] = {
     "canType": True,
     "steps": 1200,
     "sequences": 200,
+    "features": 2,
     "delay": [1, 5],
     "runs": [
         {
@@ -126,7 +128,7 @@ def test_typed_texts_are_encoded_as_by_the_codec(name: str) -> None:
     ]
     for (text, delay), found in zip(typed, encoded(strings_of(TASKS[name]), typed), strict=True):
         batch = codec.encode([text], delay)
-        assert found["symbols"] == batch.inputs[0].tolist()
+        assert found["values"] == batch.inputs[0].tolist()
         assert found["memory"] == (batch.targets[0] != NOT_SCORED).int().tolist()
         assert found["condition"] == (delay if codec.conditional else None)
         has_answer = bool(batch.scored.any())
@@ -146,8 +148,8 @@ def test_typed_letters_of_a_sequence_ask_for_its_targets(name: str) -> None:
         text = "".join(codec.symbols[symbol] for symbol in symbols[:count].tolist())
         typed.append((text, int(steps.nonzero()[0]) - codec.answer_per_letter * count))
     for index, found in enumerate(encoded(strings_of(TASKS[name]), typed)):
-        steps = len(found["symbols"])  # the rest is padding
-        assert found["symbols"] == batch.inputs[index, :steps].tolist()
+        steps = len(found["values"])  # the rest is padding
+        assert found["values"] == batch.inputs[index, :steps].tolist()
         assert found["targets"] == batch.targets[index].where(counted[index], NOT_SCORED)[:steps].tolist()
 
 
@@ -161,7 +163,7 @@ def test_text_is_its_own_target_one_step_later(tmp_path: Path) -> None:
     assert task.spec.vocabulary is not None
     symbols = task.spec.vocabulary.encode("1 not ber😀").tolist()
     assert (symbols[0], symbols[-1]) == (0, 0)  # unknown characters
-    assert (found["symbols"], found["targets"]) == (symbols, [*symbols[1:], NOT_SCORED])
+    assert (found["values"], found["targets"]) == (symbols, [*symbols[1:], NOT_SCORED])
     assert (found["memory"], found["condition"]) == ([1] * 9 + [0], None)
     assert "2 characters are unknown" in found["note"]
     assert "capital" in with_capitals["note"]
@@ -174,7 +176,7 @@ def test_invalid_texts_are_refused_with_a_reason() -> None:
     assert empty == {"error": "Type at least one letter."}
     assert unknown == {"error": "“:” is not a letter of this task. Letters: 0123"}
     assert long == {"error": "At most 1200 steps can be typed."}  # 600 letters, 2 blanks, 600 markers
-    assert len(longest["symbols"]) == 1200
+    assert len(longest["values"]) == 1200
     [cue] = encoded(strings_of(Copy("recall", num_symbols=3, delay=1500)), [("012", 1500)])
     assert cue == {"error": "At most 1200 steps can be typed."}
 
@@ -183,6 +185,7 @@ def views() -> list[dict[str, Any]]:
     """Return views of a page that differ from the first one in one value each, and one in all values."""
     first, second = DEFAULTS["runs"]
     shared: dict[str, Any] = {"text": "a&b=#%+ é😀\u2028\"'</script>", "delay": 5, "sequence": 199, "step": 0}
+    shared["changes"] = [[0, 1, -0.5], [1199, 0, 2]]
     own: dict[str, Any] = {"moment": 0, "part": "layer0/update", "unit": 9, "order": "variance", "lag": 4}
     own |= {"group": "aeiou &+", "block": "weight_hh_l0/new", "edits": EDITS}
     changed = [DEFAULTS | {name: value} for name, value in shared.items()]
@@ -205,6 +208,8 @@ INVALID: dict[str, list[Any]] = {
     "text": [7, None, [], {}, "x" * 1201],
     "delay": [0, 6, "2", 2.5, None, [2], 1e300],
     "sequence": [-1, 200, "1", True, [], 0.5],
+    "changes": [None, {}, 1, [1], [[0, 0]], [[-1, 0, 1]], [[1200, 0, 1]], [[0, 2, 1]], [[0, 0, "1"]], [[0, 0, None]],
+                [[0, 0, 1]] * 2001],
     "step": [-1, 1201, "1", None, {}],
     "moment": [-1, 3, None, "0"],
     "part": ["layer 2 hidden", "__proto__", 0, None, ["layer0/update"]],

@@ -56,7 +56,7 @@ def test_recordings_equal_the_analysis(core: Callable[[int], Core]) -> None:
     assert recording.sequences == 20
     assert recording.parts == [("state", 10)]
     assert_equal_traces(recording.values["states"], state_trajectory(network, first))
-    assert_equal_traces(recording.values["logits"], network(first.inputs, first.condition)[0].detach())
+    assert_equal_traces(recording.values["outputs"], network(first.inputs, first.condition)[0].detach())
     gates = gate_activity(network, first)
     assert list(recording.values["gates"]) == list(gates)
     for name, gate in gates.items():
@@ -76,7 +76,7 @@ def test_outputs_are_recorded_if_single_steps_fail() -> None:
     recording, first = record(network, BATCH), BATCH.rows(0, 20)
     assert (recording.parts, recording.sequences) == ([("output", 4)], 20)
     assert_equal_traces(recording.values["states"], hidden_states(network, first))
-    assert_equal_traces(recording.values["logits"], network(first.inputs, first.condition)[0].detach())
+    assert_equal_traces(recording.values["outputs"], network(first.inputs, first.condition)[0].detach())
     assert recording.values["gates"] == {}
 
 

@@ -90,26 +90,26 @@ def test_answers_are_unknown_without_sequences() -> None:
 def test_task_without_strings_shows_numbers() -> None:
     spec = TaskSpec(input_size=3, output_size=2, blank=2)
     assert string_values(spec, None) is None
-    assert printed_symbols(spec, 3) == ["0", "1", "2"]
+    assert printed_symbols(spec) == ["0", "1", "2"]
 
 
 def test_each_symbol_is_one_printed_character() -> None:
     hostile = "a<&\u2028\ud800\n\x1b\u202e \N{GRINNING FACE}"
     spec = TaskSpec(len(hostile) + 1, len(hostile) + 1, vocabulary=Vocabulary(hostile))
-    symbols = printed_symbols(spec, spec.input_size)
+    symbols = printed_symbols(spec)
     assert symbols == ["□", "a", "<", "&", "□", "□", "↵", "□", "□", "␣", "\N{GRINNING FACE}"]
     assert strings_of(spec)["letters"] == list(hostile)
 
 
 def test_blank_of_copy_is_a_dot_and_never_a_letter() -> None:
     spec = Copy(alphabet_size=10, layout="arjovsky").spec
-    assert printed_symbols(spec, spec.input_size) == [*string.digits, "·", ":"]
-    assert printed_symbols(spec, spec.output_size) == [*string.digits, "·"]
+    assert printed_symbols(spec) == [*string.digits, "·", ":"]
+    assert printed_symbols(spec, outputs=True) == [*string.digits, "·"]
 
 
 def test_space_that_is_not_the_blank_is_marked() -> None:
     spec = TaskSpec(3, 3, blank=2, codec=Codec("a -", "a "))
-    assert printed_symbols(spec, 3) == ["a", "␣", "-"]
+    assert printed_symbols(spec) == ["a", "␣", "-"]
 
 
 def test_baseline_is_that_of_the_validation() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign
 from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
-from rnn_tasks.networks.tagger_network import ConditionAt
+from rnn_tasks.networks.sequence_network import ConditionAt
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.spec.vocabulary import Vocabulary
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho

@@ -67,7 +67,7 @@ def test_continuing_batch_starts_from_the_state_of_its_stage(core: str) -> None:
 
     def logits(start: int, stop: int, stage: str, continues: bool) -> Tensor:
         targets = symbols[:, start + 1 : stop + 1]
-        return model.logits(Batch(symbols[:, start:stop], targets, continues=continues), stage)
+        return model.outputs(Batch(symbols[:, start:stop], targets, continues=continues), stage)
 
     first = logits(0, 5, "train", False)
     logits(3, 9, "val", False)  # a validation batch between two training batches
@@ -81,7 +81,7 @@ def test_continuing_batch_starts_from_the_state_of_its_stage(core: str) -> None:
 def test_carried_state_has_no_gradient() -> None:
     model = language_model()
     symbols = torch.randint(0, 5, (2, 9))
-    model.logits(Batch(symbols[:, :4], symbols[:, 1:5]), "train")
+    model.outputs(Batch(symbols[:, :4], symbols[:, 1:5]), "train")
     total, _ = model.summed_loss(Batch(symbols[:, 4:8], symbols[:, 5:9], continues=True), "train")
     total.backward()  # type: ignore[no-untyped-call]
     total, _ = model.summed_loss(Batch(symbols[:, 4:8], symbols[:, 5:9], continues=True), "train")
@@ -293,7 +293,7 @@ def test_language_model_learns_a_text(tmp_path: Path) -> None:
 def test_generate_calls_the_network_and_keeps_the_state() -> None:
     model = language_model(dropout=0.5)
     symbols = torch.randint(0, 5, (1, 5))
-    model.logits(Batch(symbols[:, :-1], symbols[:, 1:]), "train")
+    model.outputs(Batch(symbols[:, :-1], symbols[:, 1:]), "train")
     carried = map_state(model.carried["train"], torch.clone)
     for temperature in (0, 0.7):
         text = model.generate("ab", 12, temperature, seed=4)

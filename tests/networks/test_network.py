@@ -10,7 +10,7 @@ from rnn_tasks.cores import Core, Foreign, map_state
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.networks.network import linear_readout
-from rnn_tasks.networks.tagger_network import ConditionAt
+from rnn_tasks.networks.sequence_network import ConditionAt
 from rnn_tasks.spec import TaskSpec
 from tests.helpers.networks import (
     CONDITION_AT,
@@ -30,7 +30,7 @@ class CumulativeSumNetwork(Network):
         super().__init__(core, spec, embedding_size)
         self.readout = nn.Linear(self.core.hidden_size, spec.output_size)
 
-    def read_out(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
+    def read_out(self, hidden: Tensor, condition: Tensor | None = None, scored: Tensor | None = None) -> Tensor:
         logits: Tensor = self.readout(hidden.cumsum(1))
         return logits
 
@@ -41,7 +41,7 @@ def test_forward_encodes_runs_the_core_and_reads_out(core: str, embedding_size: 
     network = CumulativeSumNetwork(CORES[core], TASKS["echo"].spec, embedding_size)
     inputs = torch.randint(0, 6, (3, 7))
     logits, state = network(inputs)
-    hidden, expected_state = network.core(network.encode_symbols(inputs))
+    hidden, expected_state = network.core(network.encode_inputs(inputs))
     torch.testing.assert_close(logits, network.readout(hidden.cumsum(1)))
     torch.testing.assert_close(state, expected_state)
 

@@ -8,7 +8,8 @@ from torch import nn
 from rnn_tasks.cores import GRU, Elman
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import TaggerNetwork
-from rnn_tasks.networks.tagger_network import RESPOND_STEPS, ConditionAt
+from rnn_tasks.networks.sequence_network import ConditionAt
+from rnn_tasks.networks.tagger_network import RESPOND_STEPS
 from rnn_tasks.spec import Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
 from tests.helpers.networks import CONDITION_AT, CORES, ELMAN, TASKS, tagger_network

@@ -10,7 +10,7 @@ import yaml
 from torch import nn
 
 from rnn_tasks.errors import UsageError
-from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceTagger
+from rnn_tasks.models import LanguageModel, RecurrentModel, SequenceRegressor, SequenceTagger
 from rnn_tasks.models.loading import build_model, load_model
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.runs.find import RunLocation, best_checkpoint, config_hash, find_run, read_config
@@ -226,7 +226,7 @@ class UserModel(SequenceTagger):
 
 
 def test_networks_lists_every_model_of_the_package() -> None:
-    models: list[type[RecurrentModel]] = [SequenceTagger, LanguageModel]
+    models: list[type[RecurrentModel]] = [SequenceTagger, SequenceRegressor, LanguageModel]
     assert {f"rnn_tasks.models.{model.__name__}": model.network_class for model in models} == NETWORKS  # type: ignore[attr-defined]
 
 

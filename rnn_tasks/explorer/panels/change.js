@@ -7,13 +7,29 @@ Panels.change = (() => {
     const accuracyOf = (score) => score.right / score.answers;
     const fixed = (accuracy) => accuracy.toFixed(3);
 
+    /** Return the text of an accuracy and a loss; null is not known. */
+    function scoreParts({ real_targets: isReal }, { accuracy, loss }) {
+        if (isReal) return `mean squared error ${shown(loss)}`;
+        const parts = [];
+        if (accuracy !== null) parts.push(`accuracy ${fixed(accuracy)}`);
+        if (loss !== null) parts.push(`loss ${shown(loss)} nats per step`);
+        return parts.join(", ");
+    }
+
+    /** Return the sentence on the baseline and the plateaus; empty without them. */
+    function referenceText({ task }) {
+        const references = [...(task.baseline ? [task.baseline] : []), ...task.plateaus];
+        const texts = references.map((reference) => `${reference.name}: ${scoreParts(task, reference)}`);
+        return texts.length ? `For comparison: ${texts.join("; ")}.` : "";
+    }
+
     /** Return the sentence on the accuracy of a run, with and without its changes. */
     function scoreText(context, run) {
         if (!run.model.live) return "This network is shown by recorded traces, and cannot be changed here.";
         if (!context.sequences) return "The page has no stored sequences, so it cannot measure accuracy.";
         const { unchanged, changed } = run.score;
         const text = (score) =>
-            `accuracy ${fixed(accuracyOf(score))}, loss ${shown(score.loss / score.scored)} nats per step`;
+            scoreParts(context.task, { accuracy: accuracyOf(score), loss: score.loss / score.scored });
         const start = `Unchanged, on ${context.sequences.count} stored sequences: ${unchanged ? text(unchanged) : "…"}.`;
         if (!Inputs.countEdits(run.view.edits)) return start;
         if (!changed) return `${start} With the changes: …`;
@@ -25,13 +41,17 @@ Panels.change = (() => {
         const edits = Models.describeEdits(run.model, run.view.edits).map(({ label }) => label);
         if (!edits.length) return "";
         const { unchanged, changed } = run.score;
-        const accuracy = [unchanged, changed].map((score) => (score ? fixed(accuracyOf(score)) : "…")).join(" → ");
-        return `Changed${run.letter && ` (${run.letter})`}: ${edits.join(", ")}. Accuracy ${accuracy}`;
+        const isReal = run.model.run.network.real_targets;
+        const textOf = (score) => (isReal ? shown(score.loss / score.scored) : fixed(accuracyOf(score)));
+        const values = [unchanged, changed].map((score) => (score ? textOf(score) : "…")).join(" → ");
+        const quantity = isReal ? "Mean squared error" : "Accuracy";
+        return `Changed${run.letter && ` (${run.letter})`}: ${edits.join(", ")}. ${quantity} ${values}`;
     }
 
     /** Return which symbols, and which delays, lose most accuracy by the changes. */
     function lossesByGroup(context, { unchanged, changed }) {
         const { sequences, task } = context;
+        if (task.real_targets) return "";
         const worst = (groupOf, nameOf, isSymbol) => {
             const [before, after] = [unchanged, changed].map((score) =>
                 Models.accuracyBy(sequences, score.wrong, groupOf),
@@ -151,6 +171,7 @@ Panels.change = (() => {
             const run = context.runs[index];
             const { block, edits } = run.view;
             find(root, "score").textContent = scoreText(context, run);
+            find(root, "references").textContent = referenceText(context);
             find(root, "scale-value").textContent = shown(edits.scale[block] === undefined ? 1 : edits.scale[block]);
             find(root, "noise-value").textContent = shown(edits.noise.level);
             if (!run.model.blocks.length) return;
@@ -168,7 +189,8 @@ Panels.change = (() => {
             return {
                 edits: run.view.edits,
                 score: Object.fromEntries(scores),
-                loss_of_accuracy_by_cutting_each_unit: run.ranking ? list(run.ranking.drops) : null,
+                [`${context.task.real_targets ? "rise_of_error" : "loss_of_accuracy"}_by_cutting_each_unit`]:
+                    run.ranking ? list(run.ranking.drops) : null,
                 matrix: run.view.block,
                 eigenvalues: points.map(list),
                 spectral_radius: points.length ? spectralRadius(points) : null,

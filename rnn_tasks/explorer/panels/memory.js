@@ -1,10 +1,11 @@
 "use strict";
-/** The panel of what an answer depends on: gradients, and the measured effect of exchanged symbols. */
+/** The panel of what an answer depends on: gradients, and the measured effect of exchanged inputs. */
 Panels.memory = (() => {
     const {
         list,
         find,
         shown,
+        targetOf,
         fillLetters,
         lettersCanvas,
         drawSteps,
@@ -13,11 +14,27 @@ Panels.memory = (() => {
         outputLetter,
         quoted,
         largest,
+        lossName,
     } = Shared;
 
     /** Return values per step, followed by gaps up to the end of the input. */
     function padded(values, context) {
-        return context.input.symbols.map((_, step) => (step < values.length ? values[step] : NaN));
+        return context.input.values.map((_, step) => (step < values.length ? values[step] : NaN));
+    }
+
+    /** Return the sentence on the answer and on how its dependence on earlier inputs is measured. */
+    function memoryText(context, { target, loss, replacements, first, isComplete }) {
+        const { task, step } = context;
+        const answer = task.real_targets
+            ? `Output at step ${step}: squared error ${shown(loss)}. `
+            : `Answer at step ${step}: ${quoted(outputLetter(context, target))}, loss ${shown(loss)} nats. `;
+        const exchange = task.real_inputs
+            ? "the input of a step is replaced by inputs of the stored sequences in turn"
+            : "a symbol is replaced by other letters in turn";
+        return (
+            `${answer}Measured: mean change of this ${task.real_targets ? "error" : "loss"} when ${exchange}, at most ` +
+            `${replacements}${first ? `, from step ${first} on` : ""}${isComplete ? "." : " (computing …)."}`
+        );
     }
 
     const memory = {
@@ -27,19 +44,21 @@ Panels.memory = (() => {
             const run = context.runs[index];
             const sentence = find(root, "sentence");
             const canvases = [find(root, "exchange"), find(root, "gradient")];
-            root.classList.toggle("stale", !run.memory && run.model.live);
+            const hasTarget = targetOf(context, index, context.step) !== Inputs.NOT_SCORED;
+            root.classList.toggle("stale", !run.memory && run.model.live && hasTarget);
+            find(root, "live").hidden = !hasTarget || !run.model.live;
+            if (!hasTarget) {
+                sentence.textContent = "This step has no target, so there is no error to explain: choose a scored step.";
+                return;
+            }
             if (!run.memory) {
                 if (!run.model.live) sentence.textContent = "Not available: the page cannot run this network.";
                 return;
             }
-            const { gradient, changes, symbol, replacements, loss, first, isComplete } = run.memory;
+            const { gradient, changes } = run.memory;
             const letters = inputLetters(context).slice(0, context.step + 1);
             const effect = Array.from(changes);
-            sentence.textContent =
-                `Answer at step ${context.step}: ${quoted(outputLetter(context, symbol))}, loss ${shown(loss)} nats. ` +
-                `Measured: mean change of this loss when a symbol is replaced by other letters in turn, at most ${replacements}` +
-                (first ? `, from step ${first} on` : "") +
-                (isComplete ? "." : " (computing …).");
+            sentence.textContent = memoryText(context, run.memory);
             const titles = letters.map(
                 (_, t) => `step ${t}: gradient ${shown(gradient.inputs[t])}, measured ${shown(effect[t])} nats`,
             );
@@ -70,7 +89,7 @@ Panels.memory = (() => {
                     { label: "predicted by the gradient", values: padded(run.memory.predicted, context) },
                 ],
                 horizontal: [{ value: 0 }],
-                yLabel: "change of loss (nats)",
+                yLabel: `change of ${lossName(context.task)}`,
                 xLabel: "exchanged step",
             });
             drawSteps(context, canvases[1], {
@@ -93,7 +112,7 @@ Panels.memory = (() => {
             const found = context.runs[index].memory;
             if (!found) return null;
             return {
-                answer: outputLetter(context, found.symbol),
+                answer: context.task.real_targets ? null : outputLetter(context, found.target),
                 is_complete: found.isComplete,
                 loss: found.loss,
                 gradient_by_state: list(found.gradient.states),
@@ -107,7 +126,7 @@ Panels.memory = (() => {
         canvases(context, root) {
             const letters = inputLetters(context).slice(0, context.step + 1);
             return picturesOf(context, root, ({ memory: found }) => {
-                if (!found) return [];
+                if (!found || context.task.real_inputs) return [];
                 const byGradient = found.gradient.inputs.map((value) => -value);
                 const byExchange = found.changes.map((value) => (Number.isFinite(value) ? value : 0));
                 const rows = [

@@ -17,7 +17,7 @@ Panels.plane = (() => {
             const canvas = find(root, "plane");
             const { path, faint, components } = trajectory(run);
             const width = Math.min(root.clientWidth, 560);
-            const letters = inputLetters(context);
+            const hasLetters = !context.task.real_inputs;
             Charts.scatter(canvas, {
                 width,
                 height: Math.min(width, 420),
@@ -25,13 +25,13 @@ Panels.plane = (() => {
                 faint,
                 path: true,
                 selected: context.step,
-                labels: path.length <= 60 ? letters : [],
+                labels: hasLetters && path.length <= 60 ? inputLetters(context) : [],
                 xLabel: `component 1 (${percent(components.shares[0])} of the variance)`,
                 yLabel: `component 2 (${percent(components.shares[1])})`,
             });
             const [x, y] = path[context.step];
             find(root, "sentence").textContent =
-                `Step ${context.step}: ${shown(x)}, ${shown(y)}. Letters are the inputs.`;
+                `Step ${context.step}: ${shown(x)}, ${shown(y)}.${hasLetters ? " Letters are the inputs." : ""}`;
             canvas.setAttribute(
                 "aria-label",
                 `Path of the state over ${path.length} steps in two principal components`,

@@ -27,7 +27,7 @@ const Shared = (() => {
 
     /** Return the probabilities of the output symbols at a step. */
     function probabilities(result, step) {
-        return Engine.softmax(result.logits[step], 0, result.logits[step].length);
+        return Engine.softmax(result.outputs[step], 0, result.outputs[step].length);
     }
 
     /** Return the index of the largest number; the first one of equal numbers, and -1 if one is not a number. */
@@ -36,11 +36,29 @@ const Shared = (() => {
         return values.reduce((best, value, index) => (value > values[best] ? index : best), 0);
     }
 
-    /** Return the symbol that counts as the answer at a step: the target, or the network's own answer without target. */
-    function answerSymbol(context, index, step) {
+    /**
+     * Return the target of the loss at a step: the target of the input; without one the network's own answer if outputs
+     * are symbols, else NOT_SCORED.
+     */
+    function targetOf(context, index, step) {
         const target = context.input.targets[step];
-        return target === Inputs.NOT_SCORED ? argmax(context.runs[index].result.logits[step]) : target;
+        if (target !== Inputs.NOT_SCORED || context.task.real_targets) return target;
+        return argmax(context.runs[index].result.outputs[step]);
     }
+
+    /** Return the loss at a step: in nats, or the mean squared error of real outputs; NaN without target. */
+    function lossAt(result, step, target) {
+        if (target === Inputs.NOT_SCORED) return NaN;
+        if (!Array.isArray(target)) return -Math.log(probabilities(result, step)[target]);
+        return target.reduce((sum, value, i) => sum + (result.outputs[step][i] - value) ** 2, 0) / target.length;
+    }
+
+    /** Return the name of the loss and its unit, for axes. */
+    const lossName = (task) => (task.real_targets ? "squared error" : "loss (nats)");
+
+    const numbered = (name, number, size) => (size > 1 ? `${name} ${number}` : name);
+    const featureLabel = (task, feature) => numbered("input", feature, task.input_size);
+    const outputLabel = (task, output) => numbered("output", output, task.output_size);
 
     /** Give an element a number of children, made by `create` where they are missing; return them. */
     function withChildren(root, count, create) {
@@ -83,9 +101,9 @@ const Shared = (() => {
         const theme = Charts.theme();
         const ratio = Math.max(
             1,
-            Math.min(window.devicePixelRatio || 1, 16000 / (head + cell * context.input.symbols.length)),
+            Math.min(window.devicePixelRatio || 1, 16000 / (head + cell * context.input.values.length)),
         );
-        const width = head + cell * context.input.symbols.length;
+        const width = head + cell * context.input.values.length;
         canvas.width = Math.ceil(width * ratio);
         canvas.height = Math.ceil(24 * rows.length * ratio);
         canvas.style.width = `${width}px`;
@@ -140,7 +158,7 @@ const Shared = (() => {
     }
 
     /**
-     * Draw lines over the steps of the input, aligned with the time line. A click chooses a step.
+     * Draw lines over the steps of the input, aligned with the time line. A click or a drag chooses a step.
      *
      * @param context The context.
      * @param canvas The canvas, in an element that scrolls.
@@ -157,7 +175,10 @@ const Shared = (() => {
         });
         canvas.onclick = (event) => {
             const found = Charts.cellAt(geometry, event.offsetX, event.offsetY);
-            if (found) context.actions.setStep(found.column);
+            if (found && found.column !== context.step) context.actions.setStep(found.column);
+        };
+        canvas.onpointermove = (event) => {
+            if (event.buttons & 1) canvas.onclick(event);
         };
         keepAxis(canvas, geometry);
     }
@@ -214,10 +235,12 @@ const Shared = (() => {
     /** Return the width of the visible part of a scrolled chart. */
     const visibleWidth = (canvas) => canvas.parentElement.clientWidth || 300;
 
-    const inputLetters = (context) => context.input.symbols.map((symbol) => context.task.input_symbols[symbol]);
+    /** Return the letter of each input; empty texts for real inputs. */
+    const inputLetters = ({ input, task }) =>
+        input.values.map((symbol) => (task.real_inputs ? "" : task.input_symbols[symbol]));
     const outputLetter = (context, symbol) =>
         symbol === Inputs.NOT_SCORED ? " " : symbol < 0 ? "–" : context.task.output_symbols[symbol];
-    const answersOf = (context, index) => context.runs[index].result.logits.map(argmax);
+    const answersOf = (context, index) => context.runs[index].result.outputs.map(argmax);
 
     const quoted = (symbol) => `“${symbol}”`;
 
@@ -238,7 +261,11 @@ const Shared = (() => {
         shown,
         probabilities,
         argmax,
-        answerSymbol,
+        targetOf,
+        lossAt,
+        lossName,
+        featureLabel,
+        outputLabel,
         withChildren,
         setText,
         fillLetters,

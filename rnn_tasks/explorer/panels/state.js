@@ -12,6 +12,7 @@ Panels.state = (() => {
         drawSteps,
         keepAxis,
         inputLetters,
+        featureLabel,
         largest,
         robustLimit,
         picturesOf,
@@ -27,14 +28,17 @@ Panels.state = (() => {
         return values;
     }
 
-    const ORDERS = {
-        index: "index",
-        variance: "variance",
-        symbol: "correlation with the symbol k steps ago",
-        condition: "correlation with the delay",
-        axis: "weight in the first principal axis",
-        cut: "loss of accuracy if cut",
-    };
+    /** Return the names of the orders of units in the page, by their names in `Models.orderOf`. */
+    function orderLabels(task) {
+        return {
+            index: "index",
+            variance: "variance",
+            symbol: `correlation with the ${task.real_inputs ? "input" : "symbol"} k steps ago`,
+            condition: "correlation with the delay",
+            axis: "weight in the first principal axis",
+            cut: task.real_targets ? "rise of the squared error if cut" : "loss of accuracy if cut",
+        };
+    }
 
     /** Return the traces of a unit in all parts of its layer: state, cell and gates. */
     function tracesOf(run, unit) {
@@ -46,16 +50,43 @@ Panels.state = (() => {
         }));
     }
 
-    function drawMovers(context, run, root) {
+    /** Return the correlation of the changes of the chosen unit with each feature of the input: [{label, value}]. */
+    function correlatedFeatures({ task }, run) {
+        const changes = run.collected.results.flatMap((result) => {
+            const values = Models.rowsOf(run.part, result).map((row) => row[run.view.unit]);
+            return values.map((value, step) => [step ? value - values[step - 1] : 0]);
+        });
+        return Array.from({ length: task.input_size }, (_, feature) => {
+            const inputs = run.collected.values.flatMap((steps) =>
+                steps.map((values, step) => (step ? values[feature] : NaN)),
+            );
+            return { label: featureLabel(task, feature), value: Statistics.correlation(changes, 1, inputs)[0] };
+        });
+    }
+
+    /** Return the mean change of the chosen unit at the steps that read each symbol: [{label, value}]. */
+    function movingSymbols(context, run) {
         const states = run.collected.results.map((result) => Models.rowsOf(run.part, result));
         const { mean, count } = Statistics.meanChange(
             states,
-            run.collected.symbols,
+            run.collected.values,
             run.part.size,
             context.task.input_symbols.length,
         );
-        const movers = context.task.input_symbols
-            .map((label, symbol) => ({ label, value: count[symbol] ? mean[symbol][run.view.unit] : 0 }))
+        return context.task.input_symbols.map((label, symbol) => ({
+            label,
+            value: count[symbol] ? mean[symbol][run.view.unit] : 0,
+        }));
+    }
+
+    function drawMovers(context, run, root) {
+        const isReal = context.task.real_inputs;
+        const quantity = isReal
+            ? "correlation of the change of its value at a step with the input of this step"
+            : "mean change of its value at the steps that read the symbol";
+        find(root, "movers-caption").textContent =
+            `Inputs that move this unit most: ${quantity}, over the stored sequences, in the unchanged network.`;
+        const movers = (isReal ? correlatedFeatures : movingSymbols)(context, run)
             .sort((a, b) => Math.abs(b.value) - Math.abs(a.value))
             .slice(0, 6)
             .map((item) => ({ ...item, text: shown(item.value) }));
@@ -63,7 +94,7 @@ Panels.state = (() => {
         Charts.bars(canvas, {
             width: Math.min(root.clientWidth, 480),
             items: movers,
-            limit: largest(movers.map((m) => m.value)) || 1,
+            limit: isReal ? 1 : largest(movers.map((m) => m.value)) || 1,
             signed: true,
         });
         canvas.setAttribute("aria-label", movers.map((item) => `${item.label}: ${item.text}`).join(", "));
@@ -79,7 +110,7 @@ Panels.state = (() => {
         const run = context.runs[index];
         const { order } = run.order;
         const { values, limit } = run.map;
-        const steps = context.input.symbols.length;
+        const steps = context.input.values.length;
         const canvas = find(root, "map");
         const geometry = Charts.heatMap(canvas, {
             values,
@@ -93,7 +124,7 @@ Panels.state = (() => {
             yLabel: `units (${run.part.label})`,
             xLabel: "step",
             rowLabels: Array.from(order, String),
-            columnLabels: context.input.symbols.map((_, step) => String(step)),
+            columnLabels: context.input.values.map((_, step) => String(step)),
             selectedRow: order.indexOf(run.view.unit),
             selectedColumn: context.step,
         });
@@ -135,7 +166,7 @@ Panels.state = (() => {
     function unitText(context, run, trace) {
         const { unit, order } = run.view;
         const { values: quantity } = run.order;
-        const named = quantity ? ` Its ${ORDERS[order]}: ${shown(quantity[unit])}.` : "";
+        const named = quantity ? ` Its ${orderLabels(context.task)[order]}: ${shown(quantity[unit])}.` : "";
         const { limit } = run.map;
         return (
             `Unit ${unit}, ${run.part.label}: ${shown(trace[context.step])} at step ${context.step}.${named} ` +
@@ -146,7 +177,7 @@ Panels.state = (() => {
     const traceOf = (run) => Models.rowsOf(run.part, run.result).map((row) => row[run.view.unit]);
 
     const state = {
-        ORDERS,
+        orderLabels,
         title: "What does it hold in its state?",
         mapOf,
 
@@ -174,9 +205,11 @@ Panels.state = (() => {
         canvases(context, root) {
             return picturesOf(context, root, (run) => {
                 const values = traceOf(run);
+                const text = textCanvas(unitText(context, run, values));
+                if (context.task.real_inputs) return [text];
                 const limit = largest(values) || 1;
                 const row = { label: `unit ${run.view.unit}`, letters: inputLetters(context), values, limit };
-                return [textCanvas(unitText(context, run, values)), lettersCanvas(context, [row])];
+                return [text, lettersCanvas(context, [row])];
             });
         },
     };
