@@ -2,23 +2,21 @@
 
 from collections.abc import Callable
 
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Induction, Recall, SelectiveCopy, VariableDelayEcho
 from rnn_tasks.tasks import (
-    Copy,
-    Echo,
-    ElmanLetters,
-    ElmanXor,
-    FlipFlop,
-    GeneratedTask,
-    Reber,
-    Reverse,
     Adding,
     Copy,
     Counting,
     Dyck,
     Echo,
+    ElmanLetters,
+    ElmanXor,
+    FlipFlop,
     FlipFlopBits,
     GeneratedTask,
+    Induction,
+    Reber,
+    Recall,
+    Reverse,
     SelectiveCopy,
     TemporalOrder,
     VariableDelayEcho,
