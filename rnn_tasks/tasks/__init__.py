@@ -1,7 +1,7 @@
 """The tasks. Each is a LightningDataModule; YAML files name it by its class."""
 
-from rnn_tasks.tasks.automaton import Automaton
 from rnn_tasks.tasks.adding import Adding
+from rnn_tasks.tasks.automaton import Automaton
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.counting import Counting
 from rnn_tasks.tasks.echo import Echo
@@ -15,10 +15,11 @@ from rnn_tasks.tasks.temporal_order import TemporalOrder
 from rnn_tasks.tasks.text import Text
 from rnn_tasks.tasks.time_machine import TimeMachine
 from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
+from rnn_tasks.tasks.word_problem import WordProblem
 
 __all__ = [
-    "Automaton",
     "Adding",
+    "Automaton",
     "Copy",
     "Counting",
     "Echo",
@@ -32,4 +33,5 @@ __all__ = [
     "Text",
     "TimeMachine",
     "VariableDelayEcho",
+    "WordProblem",
 ]
