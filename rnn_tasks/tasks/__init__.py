@@ -23,6 +23,7 @@ from rnn_tasks.tasks.temporal_order import TemporalOrder
 from rnn_tasks.tasks.text import Text
 from rnn_tasks.tasks.time_machine import TimeMachine
 from rnn_tasks.tasks.variable_delay_echo import VariableDelayEcho
+from rnn_tasks.tasks.word_problem import WordProblem
 
 __all__ = [
     "Adding",
@@ -48,4 +49,5 @@ __all__ = [
     "Text",
     "TimeMachine",
     "VariableDelayEcho",
+    "WordProblem",
 ]
