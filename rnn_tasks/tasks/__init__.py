@@ -8,13 +8,11 @@ from rnn_tasks.tasks.elman_grammar import ElmanGrammar
 from rnn_tasks.tasks.elman_letters import ElmanLetters
 from rnn_tasks.tasks.elman_xor import ElmanXor
 from rnn_tasks.tasks.flip_flop import FlipFlop
+from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.reber import Reber
 from rnn_tasks.tasks.reverse import Reverse
-from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
-from rnn_tasks.tasks.generated import GeneratedTask
-from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.selective_copy import SelectiveCopy
 from rnn_tasks.tasks.task import Task
 from rnn_tasks.tasks.temporal_order import TemporalOrder
@@ -31,13 +29,11 @@ __all__ = [
     "ElmanLetters",
     "ElmanXor",
     "FlipFlop",
+    "FlipFlopBits",
     "GeneratedTask",
     "LanguageTask",
     "Reber",
     "Reverse",
-    "FlipFlopBits",
-    "GeneratedTask",
-    "LanguageTask",
     "SelectiveCopy",
     "Task",
     "TemporalOrder",
