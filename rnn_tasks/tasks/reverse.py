@@ -2,7 +2,6 @@
 
 import math
 import string
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal, NamedTuple, Self
 
@@ -14,6 +13,7 @@ from rnn_tasks.errors import require
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Codec, Grouping, Plateau, Repeat, TaskSpec
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.lengths import draw_lengths
+from rnn_tasks.tasks.unordered import unordered_accuracy, unordered_loss
 
 OperationName = Literal["reverse", "duplicate", "sort", "stack"]
 OPERATIONS: tuple[OperationName, ...] = ("reverse", "duplicate", "sort", "stack")
@@ -182,6 +182,37 @@ def stack_heights(length: int, alphabet_size: int) -> Tensor:
     return heights
 
 
+@cache
+def scores_of_partial_knowledge(operation: OperationName, length: int, alphabet_size: int) -> dict[str, Score]:
+    """Return the scores of predictors that know a part of the string, by name; empty for ``sort``.
+
+    In ``reverse``, the last symbol is the first answer. In ``reverse`` and ``duplicate``, a predictor may know how
+    often each symbol occurred. In ``stack``, the height tells where the end symbols start.
+    """
+    if operation == "sort":
+        return {}
+    if operation == "stack":
+        heights = stack_heights(length, alphabet_size)
+        mean = (heights * torch.arange(length + 1)).sum().item()
+        score = Score(mean * math.log(alphabet_size), length + 1, mean / alphabet_size + 1, mean + 1)
+        return {"knows only the height of the stack": score}
+    scores = {}
+    if operation == "reverse":
+        unknown = length - 1
+        score = Score(unknown * math.log(alphabet_size), length, 1 + unknown / alphabet_size, length)
+        scores["knows only the last symbol"] = score
+    steps = 2 * length if operation == "duplicate" else length
+    loss, accuracy = unordered_loss(length, alphabet_size), unordered_accuracy(length, alphabet_size)
+    scores["knows which symbols, not their order"] = Score(steps * loss, steps, steps * accuracy, steps)
+    return scores
+
+
+def mean_score(scores: list[Score]) -> tuple[float, float]:
+    """Return the mean loss and the accuracy over strings of all these lengths, which are equally likely."""
+    loss, scored, hits, counted = (math.fsum(sums) for sums in zip(*scores, strict=True))
+    return loss / scored, hits / counted
+
+
 class Reverse(GeneratedTask):
     """Read a string of n symbols, then write an answer that depends on the whole string.
 
@@ -262,28 +293,20 @@ class Reverse(GeneratedTask):
         In ``reverse`` and ``duplicate``, all symbols are equally likely at each step. In ``sort`` and ``stack``, the
         step alone tells much.
         """
-        loss, accuracy = self._mean(lambda length: score_of_guessing(self.operation, length, self.alphabet_size))
+        low, high = self.lengths
+        loss, accuracy = mean_score(
+            [score_of_guessing(self.operation, length, self.alphabet_size) for length in range(low, high + 1)]
+        )
         return Baseline(loss, accuracy, "position" if self.operation in ("sort", "stack") else "chance")
 
     @property
     def plateaus(self) -> tuple[Plateau, ...]:
-        """Predictors that know only the last symbol, for ``reverse``, or only the height of the stack."""
-        size = self.alphabet_size
-        if self.operation == "reverse":
-
-            def last_symbol(length: int) -> Score:
-                return Score((length - 1) * math.log(size), length, 1 + (length - 1) / size, length)
-
-            return (Plateau("knows only the last symbol", *self._mean(last_symbol)),)
-        if self.operation == "stack":
-
-            def height(length: int) -> Score:
-                heights = stack_heights(length, size)
-                mean = (heights * torch.arange(length + 1)).sum().item()
-                return Score(mean * math.log(size), length + 1, mean / size + 1, mean + 1)
-
-            return (Plateau("knows only the height of the stack", *self._mean(height)),)
-        return ()
+        """Predictors that know only a part of the string, see :func:`scores_of_partial_knowledge`."""
+        low, high = self.lengths
+        scores = [
+            scores_of_partial_knowledge(self.operation, length, self.alphabet_size) for length in range(low, high + 1)
+        ]
+        return tuple(Plateau(name, *mean_score([score[name] for score in scores])) for name in scores[0])
 
     @property
     def grouping(self) -> Grouping:
@@ -325,9 +348,3 @@ class Reverse(GeneratedTask):
         share = torch.rand(len(lengths), dtype=torch.float64, generator=generator)
         starts = 1 + (share * (lengths - 1)).long()
         return torch.where(torch.arange(shape[1]) < starts[:, None], symbols, operations)
-
-    def _mean(self, score: Callable[[int], Score]) -> tuple[float, float]:
-        """Return the loss and the accuracy over all lengths, which are equally likely."""
-        low, high = self.lengths
-        loss, scored, hits, counted = (math.fsum(sums) for sums in zip(*map(score, range(low, high + 1)), strict=True))
-        return loss / scored, hits / counted

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
@@ -167,13 +168,25 @@ def test_plateau_of_reverse_equals_knowing_the_last_symbol() -> None:
     def predict(batch: Batch) -> Tensor:
         probabilities = torch.full((*batch.targets.shape, 3), 1 / 3)
         assert batch.group is not None
-        rows = torch.arange(len(batch.inputs))
-        lengths = batch.group[:, 0]
-        last = torch.nn.functional.one_hot(batch.inputs[rows, lengths - 1], 3).float()
-        probabilities[rows, lengths] = last
+        rows, lengths = torch.arange(len(batch.inputs)), batch.group[:, 0]
+        probabilities[rows, lengths] = one_hot(batch.inputs[rows, lengths - 1], 3).float()
         return probabilities
 
-    (plateau,) = task.plateaus
+    plateau = task.plateaus[0]
+    assert plateau.name == "knows only the last symbol"
+    check_score(task, predict, plateau.loss, plateau.accuracy)
+
+
+@pytest.mark.parametrize("operation", ["reverse", "duplicate"])
+def test_plateau_equals_knowing_which_symbols_occurred(operation: OperationName) -> None:
+    task = Reverse(operation, 1, 5, 3)
+
+    def predict(batch: Batch) -> Tensor:
+        counts = one_hot(batch.inputs, 4)[..., :3].sum(1, keepdim=True)
+        return (counts / counts.sum(-1, keepdim=True)).expand(*batch.targets.shape, 3)
+
+    plateau = task.plateaus[-1]
+    assert plateau.name == "knows which symbols, not their order"
     check_score(task, predict, plateau.loss, plateau.accuracy)
 
 
