@@ -16,8 +16,6 @@ from rnn_tasks.tasks.induction import Induction
 from rnn_tasks.tasks.language_task import LanguageTask
 from rnn_tasks.tasks.reber import Reber
 from rnn_tasks.tasks.recall import Recall
-from rnn_tasks.tasks.language_task import LanguageTask
-from rnn_tasks.tasks.reber import Reber
 from rnn_tasks.tasks.reverse import Reverse
 from rnn_tasks.tasks.selective_copy import SelectiveCopy
 from rnn_tasks.tasks.task import Task
@@ -44,8 +42,6 @@ __all__ = [
     "LanguageTask",
     "Reber",
     "Recall",
-    "LanguageTask",
-    "Reber",
     "Reverse",
     "SelectiveCopy",
     "Task",
