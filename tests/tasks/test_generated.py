@@ -31,7 +31,9 @@ def tensors(batch: Batch) -> list[Tensor]:
 
 def same(left: Batch, right: Batch) -> bool:
     pairs = zip(tensors(left.expanded()), tensors(right.expanded()), strict=True)
-    return left.continues == right.continues and all(torch.equal(one, other) for one, other in pairs)
+    return left.continues == right.continues and all(
+        one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True) for one, other in pairs
+    )
 
 
 def concatenated(batches: list[Batch]) -> Batch:
