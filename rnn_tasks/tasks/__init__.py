@@ -4,6 +4,7 @@ from rnn_tasks.tasks.adding import Adding
 from rnn_tasks.tasks.automaton import Automaton
 from rnn_tasks.tasks.copy import Copy
 from rnn_tasks.tasks.counting import Counting
+from rnn_tasks.tasks.digits import Digits
 from rnn_tasks.tasks.dyck import Dyck
 from rnn_tasks.tasks.echo import Echo
 from rnn_tasks.tasks.elman_grammar import ElmanGrammar
@@ -14,6 +15,8 @@ from rnn_tasks.tasks.flip_flop_bits import FlipFlopBits
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.induction import Induction
 from rnn_tasks.tasks.language_task import LanguageTask
+from rnn_tasks.tasks.mackey_glass import MackeyGlass
+from rnn_tasks.tasks.narma import Narma
 from rnn_tasks.tasks.reber import Reber
 from rnn_tasks.tasks.recall import Recall
 from rnn_tasks.tasks.reverse import Reverse
@@ -30,6 +33,7 @@ __all__ = [
     "Automaton",
     "Copy",
     "Counting",
+    "Digits",
     "Dyck",
     "Echo",
     "ElmanGrammar",
@@ -40,6 +44,8 @@ __all__ = [
     "GeneratedTask",
     "Induction",
     "LanguageTask",
+    "MackeyGlass",
+    "Narma",
     "Reber",
     "Recall",
     "Reverse",
