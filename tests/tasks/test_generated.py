@@ -36,13 +36,7 @@ def equal(one: Tensor, other: Tensor) -> bool:
 
 def same(left: Batch, right: Batch) -> bool:
     pairs = zip(tensors(left.expanded()), tensors(right.expanded()), strict=True)
-<<<<<<< HEAD
     return left.continues == right.continues and all(equal(one, other) for one, other in pairs)
-=======
-    return left.continues == right.continues and all(
-        one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True) for one, other in pairs
-    )
->>>>>>> w-real
 
 
 def concatenated(batches: list[Batch]) -> Batch:
