@@ -293,8 +293,8 @@ class Recall(GeneratedTask):
 
         With n values written, the first predictor is right with probability 1 / n if all values differ, else with the
         probability of the most frequent one (:func:`unordered_accuracy`). In the layout ``mad``, n is the number of
-        different keys written before. The other predictor is wrong at an updated key, unless the new value is the same; it is left out
-        if no key or every key is updated.
+        different keys written before. The other predictor is wrong at an updated key, unless the new value is the same.
+        Without an updated key, or if all keys are updated, it is left out.
         """
         name = "knows which values occurred, not whose"
         written = self.pairs + self.updates
