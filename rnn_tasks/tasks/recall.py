@@ -294,6 +294,7 @@ class Recall(GeneratedTask):
         With n values written, the first predictor is right with probability 1 / n if all values differ, else with the
         probability of the most frequent one (:func:`unordered_accuracy`). In the layout ``mad``, n is the number of
         different keys written before. The other predictor is wrong at an updated key, unless the new value is the same.
+        Without an updated key, or if all keys are updated, it is left out.
         """
         name = "knows which values occurred, not whose"
         written = self.pairs + self.updates
@@ -309,8 +310,10 @@ class Recall(GeneratedTask):
             accuracy = unordered_accuracy(written, self.num_values)
             without_keys = Plateau(name, unordered_loss(written, self.num_values), accuracy)
             different = 1 - 1 / self.num_values
-        if self.updates == 0:
-            return (without_keys,) if self.pairs > 1 else ()
+        if written == 1:
+            return ()
+        if not 0 < self.updates < self.pairs:
+            return (without_keys,)
         first = Plateau("knows the first value of each key", accuracy=1 - different * self.updates / self.pairs)
         return without_keys, first
 

@@ -223,6 +223,7 @@ def test_plateaus_equal_known_values() -> None:
     assert Recall(pairs=2).plateaus[0].accuracy == pytest.approx(0.55)
     assert make("mqar").plateaus[0][1:] == pytest.approx((math.log(4), 0.25))
     assert Recall(pairs=1).plateaus == ()
+    assert len(Recall(pairs=2, updates=2).plateaus) == 1
 
 
 @pytest.mark.parametrize("name", ["associative", "associative updates", "mqar", "mqar updates"])
