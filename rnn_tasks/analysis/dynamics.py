@@ -95,7 +95,7 @@ def jacobian_products(
         >>> jacobian_products(network, task.train_batch(0), steps=5).shape
         torch.Size([5, 8])
     """
-    sequences, time = batch.targets.shape
+    sequences, time = batch.targets.shape[:2]
     if not 0 <= sequence < sequences:
         raise UsageError(f"sequence must be in 0..{sequences - 1}, got {sequence}")
     if start < 0 or not 1 <= steps <= time - start:

@@ -13,7 +13,7 @@ from rnn_tasks.cores import Core, State, map_state
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
-from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 
 Part = Literal["state", "hidden"]
 
@@ -35,7 +35,7 @@ def differentiating() -> Iterator[None]:
 
 @torch.no_grad()
 def encoded(network: Network, batch: Batch) -> Tensor:
-    """Return the layer's input at each step, ``(batch, time, features)``: encoded symbols and, if used, condition.
+    """Return the layer's input at each step, ``(batch, time, features)``: encoded input and, if used, condition.
 
     Args:
         network: The network.
@@ -122,15 +122,15 @@ def gradient_by_lag(
 
     Args:
         network: The network.
-        batch: The sequences. T may differ between sequences.
+        batch: The sequences, with symbols or real values as targets. T may differ between sequences.
         step: T as an index into the scored steps of each sequence: 0 is the first, -1 the last.
         part: h is the layer's whole ``state``, or only its output, the ``hidden`` state of the last layer. For an LSTM,
             ``hidden`` is without the cell, which is then held constant.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
-        ``(lags + 1,)``, from k = 0 to the largest T: L2 norms, in nats per unit of h, each the mean over the sequences
-        with T >= k. Double precision, on the CPU.
+        ``(lags + 1,)``, from k = 0 to the largest T: L2 norms, in nats (for real targets, squared error) per unit of h,
+        each the mean over the sequences with T >= k. Double precision, on the CPU.
 
     Raises:
         UsageError: A sequence without this scored step, or a state that cannot be flattened.
@@ -166,7 +166,8 @@ def gradient_by_time_step(network: Network, batch: Batch, part: Part = "state", 
         state: The layer's state before the first step; None for zeros.
 
     Returns:
-        ``(time,)``: L2 norms, in nats per unit of h, each the mean over the sequences. Double precision, on the CPU.
+        ``(time,)``: L2 norms, in nats (for real targets, squared error) per unit of h, each the mean over the
+        sequences. Double precision, on the CPU.
 
     Raises:
         UsageError: A state that cannot be flattened.
@@ -183,6 +184,11 @@ def gradient_by_time_step(network: Network, batch: Batch, part: Part = "state", 
     """
     scored = batch.scored.cpu().double()
     return _gradient_norms(network, batch, scored / scored.sum(1, keepdim=True).clamp(min=1), part, state).mean(0)
+
+
+def loss_unit(spec: TaskSpec) -> str:
+    """Return the unit of the loss of one step: ``nats``, or ``squared error`` for real targets."""
+    return "squared error" if spec.real_targets else "nats"
 
 
 def scored_step(scored: Tensor, step: int) -> Tensor:
@@ -345,10 +351,17 @@ def _gradient_norms(network: Network, batch: Batch, weights: Tensor, part: Part,
 
 
 def _losses(network: Network, hidden: Tensor, batch: Batch) -> Tensor:
-    """Return the loss of each step, ``(batch, time)`` in nats, 0 for steps that are not scored."""
+    """Return the loss of each step, ``(batch, time)``, 0 for steps that are not scored.
+
+    The loss is the cross-entropy in nats, or for real targets the squared error as a mean over the values of a step.
+    """
     targets = batch.targets.to(network.device, copy=True)
     condition = None if batch.condition is None else batch.condition.to(network.device, copy=True)
-    logits = network.read_out(hidden, condition)
-    flat = logits.flatten(0, 1).to(torch.promote_types(logits.dtype, torch.float32))
+    outputs = network.read_out(hidden, condition)
+    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+    if targets.is_floating_point():
+        errors = (outputs - targets.nan_to_num()).square().mean(-1)
+        return errors * batch.scored.to(errors)
+    flat = outputs.flatten(0, 1)
     losses: Tensor = functional.cross_entropy(flat, targets.flatten(), ignore_index=NOT_SCORED, reduction="none")
     return losses.view_as(targets)

@@ -33,10 +33,11 @@ class Snapshots:
 
     Attributes:
         steps: Optimizer steps before each snapshot, increasing, ``(n,)`` int64.
-        inputs: The symbols that the network read, ``(time,)`` int64.
-        targets: The correct answers, ``(time,)`` int64, ``NOT_SCORED`` at steps that are not scored.
+        inputs: The symbols that the network read, ``(time,)`` int64, or the real features, ``(time, features)``.
+        targets: The correct answers, ``(time,)`` int64 with ``NOT_SCORED`` at steps that are not scored, or real
+            values, ``(time, outputs)``, with NaN at these steps.
         condition: The condition of the sequence, or None.
-        alphabet: The letter of each symbol; empty if the task defines none.
+        alphabet: The letter of each input symbol; empty if the task defines none.
         weights: All weights by the names of ``network.named_parameters()``, ``(n, ...)`` each. A parametrized weight is
             the computed weight, under its name in the layer.
         eigenvalues: Eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``,
@@ -46,7 +47,8 @@ class Snapshots:
         gradient_by_time_step: Norm of ``dL/dh_t`` for each t, ``(n, time)``; None if the layer's state cannot be
             flattened. See :func:`rnn_tasks.analysis.gradient_by_time_step`.
         states: Hidden states along the sequence, ``(n, time, hidden_size)``.
-        predictions: Probabilities of the output symbols along the sequence, ``(n, time, output_size)``.
+        predictions: Probabilities of the output symbols along the sequence, or the real values that the network
+            outputs, ``(n, time, output_size)``.
         saturation: Share of saturated hidden states of each unit, over several sequences, ``(n, hidden_size)``; None
             if the layer's states are unbounded. See :func:`rnn_tasks.analysis.saturation`.
         samples: The text that a language model generated at each snapshot; empty for other models.
@@ -142,7 +144,7 @@ def take_snapshot(
             gradient_norms=norms,
             gradient_by_time_step=gradient,
             states=_cpu_copy(states[:1]),
-            predictions=_cpu_copy(_logits(network, first).softmax(-1)),
+            predictions=_cpu_copy(_predictions(network, first)),
             saturation=_cpu_copy(saturation(states, threshold))[None] if has_bounds(network.core) else None,
             samples=_samples(network, sample_length),
         )
@@ -180,10 +182,17 @@ def has_bounds(core: Core) -> bool:
 
 
 def alphabet(spec: TaskSpec) -> tuple[str, ...]:
-    """Return the letter of each symbol of a task; empty if the task defines none."""
+    """Return the letter of each input symbol of a task; empty if the task defines none."""
     if spec.vocabulary is not None:
         return (UNKNOWN, *spec.vocabulary.characters)
     return () if spec.codec is None else tuple(spec.codec.symbols)
+
+
+def output_alphabet(spec: TaskSpec) -> tuple[str, ...]:
+    """Return the letter of each output symbol of a task; empty if the task defines none."""
+    if spec.codec is not None and spec.codec.output_symbols:
+        return tuple(spec.codec.output_symbols)
+    return alphabet(spec)
 
 
 def joined(parts: Sequence[Snapshots]) -> Snapshots:
@@ -282,10 +291,10 @@ def _cpu_copy(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", dtype, copy=True).contiguous()
 
 
-def _logits(network: Network, batch: Batch) -> Tensor:
+def _predictions(network: Network, batch: Batch) -> Tensor:
     batch = batch.expanded()
-    logits: Tensor = network(batch.inputs, batch.condition)[0]
-    return logits
+    outputs: Tensor = network(batch.inputs, batch.condition)[0]
+    return outputs if network.spec.real_targets else outputs.softmax(-1)
 
 
 def _samples(network: Network, length: int) -> tuple[str, ...]:
@@ -340,7 +349,9 @@ def _shapes(snapshots: Snapshots) -> dict[str, tuple[torch.dtype, torch.Size]]:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return torch.equal(one, other) if isinstance(one, Tensor) and isinstance(other, Tensor) else bool(one == other)
+    if isinstance(one, Tensor) and isinstance(other, Tensor):  # steps that are not scored may be NaN
+        return one.shape == other.shape and torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True)
+    return bool(one == other)
 
 
 def _check(snapshots: Snapshots) -> None:
@@ -350,8 +361,8 @@ def _check(snapshots: Snapshots) -> None:
     real = torch.is_floating_point
     tensors_fit = (
         _fits(snapshots.steps, _is_int64, n)
-        and _fits(snapshots.inputs, _is_int64, time)
-        and _fits(snapshots.targets, _is_int64, time)
+        and (_fits(snapshots.inputs, _is_int64, time) or _fits(snapshots.inputs, real, time, None))
+        and (_fits(snapshots.targets, _is_int64, time) or _fits(snapshots.targets, real, time, None))
         and _all_fit(snapshots.weights, real, n, ...)
         and _all_fit(snapshots.eigenvalues, torch.is_complex, n, hidden)
         and _all_fit(snapshots.gradient_norms, real, n, ...)
@@ -367,7 +378,7 @@ def _check(snapshots: Snapshots) -> None:
         and bool((snapshots.steps.diff() > 0).all())
         and (snapshots.condition is None or type(snapshots.condition) is int)
         and _are_strings(snapshots.alphabet)
-        and int(snapshots.inputs.min()) >= 0
+        and (real(snapshots.inputs) or int(snapshots.inputs.min()) >= 0)
         and (not snapshots.alphabet or int(snapshots.inputs.max()) < len(snapshots.alphabet))
         and _are_strings(snapshots.samples)
         and len(snapshots.samples) in (0, n)

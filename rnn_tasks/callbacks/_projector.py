@@ -1,5 +1,6 @@
 """Hidden states with labels for TensorBoard's projector."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -39,13 +40,17 @@ class Points(NamedTuple):
         writer.add_embedding(self.states, labels, None, step, self.name, list(self.columns))
 
 
-def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Points:
-    """Return the hidden state after each symbol, at most :data:`MAX_POINTS` of them.
+def symbol_points(
+    states: Tensor, batch: Batch, alphabet: tuple[str, ...], output_alphabet: tuple[str, ...] | None = None
+) -> Points:
+    """Return the hidden state after each input, at most :data:`MAX_POINTS` of them.
 
     Args:
         states: Hidden states, ``(batch, time, hidden_size)``.
         batch: The sequences that the network read.
-        alphabet: The label of each symbol; if empty, the number of the symbol is its label.
+        alphabet: The label of each symbol; if empty, the number of the symbol is its label. Real values are labelled
+            with two digits after the point.
+        output_alphabet: The label of each output symbol; None for ``alphabet``.
 
     Example:
         >>> batch = Batch(torch.tensor([[1, 2]]), torch.tensor([[-100, 1]]))
@@ -53,15 +58,18 @@ def symbol_points(states: Tensor, batch: Batch, alphabet: tuple[str, ...]) -> Po
         [('a', '-', '0', '0'), ('b', 'a', '1', '0')]
     """
 
-    def label(symbol: int) -> str:
-        if symbol < 0:
+    def label(value: int | list[float], alphabet: tuple[str, ...]) -> str:
+        if isinstance(value, list):
+            return "-" if math.isnan(value[0]) else " ".join(f"{number:.2f}" for number in value)
+        if value < 0:
             return "-"
-        return visible(alphabet[symbol]) if alphabet else str(symbol)
+        return visible(alphabet[value]) if alphabet else str(value)
 
+    output_alphabet = alphabet if output_alphabet is None else output_alphabet
     labels = [
-        (label(symbol), label(target), str(time), str(sequence))
+        (label(value, alphabet), label(target, output_alphabet), str(time), str(sequence))
         for sequence, rows in enumerate(zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True))
-        for time, (symbol, target) in enumerate(zip(*rows, strict=True))
+        for time, (value, target) in enumerate(zip(*rows, strict=True))
     ]
     columns = ("input", "target", "time step", "sequence")
     return Points("states_after_symbols", states.flatten(0, 1)[:MAX_POINTS], columns, labels[:MAX_POINTS])

@@ -1,6 +1,7 @@
 """Write the network's answers on the test sequences."""
 
 import json
+import math
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ class PredictionWriter(Callback):
     Each line is a JSON object with ``input``, ``target`` and ``answer``, and with ``condition`` if the task has one,
     such as the delay. The values are strings with one character for each step; ``target`` and ``answer`` have spaces at
     steps that are not scored, and the replacement character stands for a character outside the vocabulary. For a task
-    without strings the values are lists of symbols, with null at steps that are not scored.
+    without strings the values are lists of symbols, with null at steps that are not scored. A step with real values is
+    a list of numbers, rounded to six digits after the point.
 
     Args:
         folder: Where to write the file.
@@ -64,7 +66,7 @@ def records(batch: Batch, answers: Tensor, spec: TaskSpec) -> list[dict[str, Any
 
     Args:
         batch: The batch.
-        answers: The network's symbols, ``(sequences, time)``.
+        answers: The network's symbols, ``(sequences, time)``, or real values, ``(sequences, time, outputs)``.
         spec: The conversion of symbols to strings.
 
     Example:
@@ -73,24 +75,48 @@ def records(batch: Batch, answers: Tensor, spec: TaskSpec) -> list[dict[str, Any
         [{'input': [2, 0, 1], 'target': [None, 2, 0], 'answer': [None, 2, 1], 'condition': 1}]
     """
     batch = batch.expanded()
-    answers = answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED)
-    columns: dict[str, list[Any]] = {
-        "input": texts(batch.inputs, spec),
-        "target": texts(batch.targets, spec),
-        "answer": texts(answers, spec),
-    }
+    columns: dict[str, list[Any]] = {"input": texts(batch.inputs, spec)}
+    if spec.real_targets:
+        scored = batch.scored[..., None]
+        columns |= {"target": numbers(batch.targets), "answer": numbers(answers.masked_fill(~scored, math.nan))}
+    else:
+        answers = answers.masked_fill(batch.targets == NOT_SCORED, NOT_SCORED)
+        columns |= {"target": output_texts(batch.targets, spec), "answer": output_texts(answers, spec)}
     if batch.condition is not None:
         columns["condition"] = batch.condition.tolist()
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def texts(symbols: Tensor, spec: TaskSpec) -> list[Any]:
-    """Return each row of symbols as a string, or as a list of symbols for a task without strings.
+def numbers(values: Tensor) -> list[list[list[float] | None]]:
+    """Return real values as nested lists of rounded numbers, with None for a step whose values are NaN.
 
     Args:
-        symbols: ``(sequences, time)``; ``NOT_SCORED`` becomes a space, or None in a list.
+        values: ``(sequences, time, size)``.
+
+    Example:
+        >>> numbers(torch.tensor([[[0.25], [torch.nan]]]))
+        [[[0.25], None]]
+    """
+    rows = values.double().tolist()
+    return [[None if math.isnan(step[0]) else [round(value, 6) for value in step] for step in row] for row in rows]
+
+
+def output_texts(symbols: Tensor, spec: TaskSpec) -> list[Any]:
+    """Return :func:`texts` of output symbols, which may have other characters than input symbols."""
+    return texts(symbols, spec) if spec.codec is None else spec.codec.decode_outputs(symbols)
+
+
+def texts(inputs: Tensor, spec: TaskSpec) -> list[Any]:
+    """Return each row of inputs as a string, or as a list of symbols or numbers for a task without strings.
+
+    Args:
+        inputs: Symbols, ``(sequences, time)``, where ``NOT_SCORED`` becomes a space, or None in a list; or real
+            features, ``(sequences, time, features)``.
         spec: The conversion of symbols to strings.
     """
+    if inputs.is_floating_point():
+        return numbers(inputs)
+    symbols = inputs
     if spec.codec is not None:
         return spec.codec.decode(symbols)
     rows = symbols.tolist()

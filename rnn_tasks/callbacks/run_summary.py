@@ -20,35 +20,60 @@ from rnn_tasks.errors import DivergedError, InterruptedRunError
 from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
-from rnn_tasks.runs.summary_text import closing_lines
+from rnn_tasks.runs.summary_text import SQUARED_ERROR, closing_lines
 from rnn_tasks.runs.verdict import verdict
-from rnn_tasks.spec import Baseline, Batch
+from rnn_tasks.spec import Baseline, Batch, Plateau
+from rnn_tasks.tasks import Task
 
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """Metrics on TensorBoard's page HPARAMS."""
 
-CONSTANT_METRICS = ("baseline_loss", "baseline_accuracy", "baseline_perplexity", "floor")
-"""Constants that are logged only to be drawn as lines; the summary has them under ``baseline``."""
+CONSTANT_METRICS = ("baseline_", "plateau_", "floor")
+"""How the names of constants begin, which are logged only to be drawn; the summary has them under ``baseline``."""
 
 CHARTS = {
-    "loss": ["train/loss", "val/loss", "val/baseline_loss", "val/floor"],
-    "accuracy": ["val/accuracy", "val/worst_accuracy", "val/baseline_accuracy"],
+    "loss": ["train/loss", "val/loss", "val/baseline_loss", "val/plateau_loss/.*", "val/floor"],
+    "accuracy": ["val/accuracy", "val/worst_accuracy", "val/baseline_accuracy", "val/plateau_accuracy/.*"],
     "perplexity": ["train_epoch/perplexity", "val/perplexity", "val/baseline_perplexity"],
 }
-"""Curves that TensorBoard draws together in one chart on its page CUSTOM SCALARS."""
+"""Curves, as regular expressions, that TensorBoard draws together in one chart on its page CUSTOM SCALARS."""
 
 
-def baseline_values(baseline: Baseline, is_text: bool) -> dict[str, Any]:
-    """Return a baseline in the form of ``summary.json``.
+def baseline_values(task: Task, split: str = "test") -> dict[str, Any]:
+    """Return the baseline and the plateaus of a task in the form of ``summary.json``.
 
     Args:
-        baseline: The baseline.
-        is_text: Whether the task is a text; then the values include the perplexity.
+        task: The task.
+        split: ``val`` or ``test``.
+
+    Returns:
+        The values of the :class:`~rnn_tasks.spec.Baseline` that are known, and ``unit``, the unit of the loss. Further,
+        as far as the task has them: ``perplexity`` for a text; ``plateaus``, a list of the values of each
+        :class:`~rnn_tasks.spec.Plateau`; and ``by_length``, the same values for each longer length of the test.
     """
-    values = {name: value for name, value in baseline._asdict().items() if value is not None}
+    baseline = task.baseline_on(split)
+    values = known(baseline)
     if baseline.name == "chance":
         del values["name"]
-    return {**values, "perplexity": math.exp(baseline.loss)} if is_text else values
+    if task.spec.vocabulary is not None:
+        return {**values, "perplexity": math.exp(baseline.loss), "unit": "nats per character"}
+    values["unit"] = SQUARED_ERROR if task.spec.real_targets else "nats per step"
+    if task.plateaus:
+        values["plateaus"] = [known(plateau) for plateau in task.plateaus]
+    longer = task.longer_tests
+    if longer:
+        values["by_length"] = {str(length): baseline_values(test, split) for length, test in longer.items()}
+    return values
+
+
+def known(scores: Baseline | Plateau) -> dict[str, Any]:
+    """Return the values of a named tuple by name, without those that are None or NaN.
+
+    Example:
+        >>> known(Plateau("knows half", loss=0.5))
+        {'name': 'knows half', 'loss': 0.5}
+    """
+    return {name: value for name, value in scores._asdict().items() if value is not None and value == value}
 
 
 class RunSummary(Callback):
@@ -88,7 +113,7 @@ class RunSummary(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
         self.sequences += batch.num_sequences * trainer.world_size
-        self.time_steps += batch.targets.numel() * trainer.world_size
+        self.time_steps += math.prod(batch.targets.shape[:2]) * trainer.world_size
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.sanity_checking:
@@ -168,7 +193,7 @@ class RunSummary(Callback):
         self.metrics |= {
             name: value
             for name, value in metrics.items()
-            if name.startswith(f"{stage}/") and name.removeprefix(f"{stage}/") not in CONSTANT_METRICS
+            if name.startswith(f"{stage}/") and not name.removeprefix(f"{stage}/").startswith(CONSTANT_METRICS)
         }
 
     def _verdict(self, model: LightningModule, task: Any, stage: str, solved: bool) -> str | None:
@@ -202,9 +227,9 @@ class RunSummary(Callback):
                 else self._verdict(pl_module, task, "val", task.solved(self.metrics))
             )
             vocabulary, codec = task.spec.vocabulary, task.spec.codec
-            summary["baseline"] = baseline_values(task.baseline_on("test"), vocabulary is not None)
+            summary["baseline"] = baseline_values(task)
             if vocabulary is not None:
-                summary["baseline"]["val"] = baseline_values(task.baseline_on("val"), True)
+                summary["baseline"]["val"] = baseline_values(task, "val")
                 summary["example"] = f"--prefix {shlex.quote(vocabulary.prefix)}"
             else:
                 summary["example"] = codec.example() if codec is not None else None

@@ -4,14 +4,45 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from rnn_tasks.callbacks._monitor import log_text, takes_texts
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 
+SHOWN_STEPS = 12
+"""Number of scored steps of a sequence whose real values are written."""
+
+
+def show_values(batch: Batch, answers: Tensor) -> list[str]:
+    """Return one text per sequence with real targets: target and answer at the first scored steps, on aligned lines.
+
+    Args:
+        batch: The sequences.
+        answers: The values that the network outputs, ``(sequences, time, outputs)``.
+
+    Example:
+        >>> batch = Batch(torch.zeros(1, 3, 1), torch.tensor([[[torch.nan], [0.5], [1.0]]]))
+        >>> print(show_values(batch, torch.tensor([[[9.0], [0.25], [-1.0]]]))[0])
+        step             1       2
+        target       0.500   1.000
+        answer       0.250  -1.000
+    """
+    texts = []
+    for targets, outputs, scored in zip(batch.targets, answers, batch.scored, strict=True):
+        steps = scored.nonzero()[:SHOWN_STEPS, 0]
+        lines = ["step    " + "".join(f"{step:8}" for step in steps.tolist())]
+        for name, values in (("target", targets[steps]), ("answer", outputs[steps])):
+            lines += [f"{name:8}" + "".join(f"{value:8.3f}" for value in row) for row in values.T.tolist()]
+        texts.append("\n".join(lines))
+    return texts
+
 
 class SampleMonitor(Callback):
     """Logs input, target and answer of the first validation sequences as the text ``samples``.
+
+    For real targets it logs target and answer at the first scored steps, one line for each value of a step. For symbols
+    without a printed form it logs nothing.
 
     Args:
         num_sequences: The number of sequences, ``>= 1``.
@@ -47,7 +78,7 @@ class SampleMonitor(Callback):
         self.validations += 1
         if is_due and trainer.is_global_zero:
             answers = pl_module.predict_step(self.batch, 0)
-            texts = task.show(self.batch, answers)
+            texts = show_values(self.batch, answers) if task.spec.real_targets else task.show(self.batch, answers)
             if texts:
                 log_text(trainer, "samples", "\n\n".join(texts))
 

@@ -17,6 +17,7 @@ from rnn_tasks.analysis.snapshots import (
     alphabet,
     from_dict,
     joined,
+    output_alphabet,
     read_snapshots,
     selected,
     take_snapshot,
@@ -280,7 +281,8 @@ class SnapshotRecorder(Callback):
                 return word_points(hidden_states(network, text), text, vocabulary)
             except UsageError:  # no white space
                 pass
-        return symbol_points(hidden_states(network, self.sequences), self.sequences, alphabet(network.spec))
+        states, spec = hidden_states(network, self.sequences), network.spec
+        return symbol_points(states, self.sequences, alphabet(spec), output_alphabet(spec))
 
 
 def unavailable_quantities(snapshot: Snapshots) -> list[str]:

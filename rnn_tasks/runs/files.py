@@ -15,7 +15,7 @@ from typing import Any
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.runs.old_names import current_metrics
-from rnn_tasks.runs.summary_text import STOPPED, VERDICTS
+from rnn_tasks.runs.summary_text import SQUARED_ERROR, STOPPED, VERDICTS
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
@@ -211,10 +211,13 @@ def is_valid_summary(summary: dict[str, Any]) -> bool:
     if needed is None or summary["task"] is None:  # a user's model may have other metrics
         return True
     stages = [stage for stage in ("val", "test") if f"{stage}/loss" in metrics]
-    if not stages:
-        return True
-    of_baseline = {"loss", *(name for name in ("perplexity", "accuracy") if name in needed)}
-    return all(f"{stage}/{name}" in metrics for stage in stages for name in needed) and of_baseline <= baseline.keys()
+    return all(f"{stage}/{name}" in metrics for stage in stages for name in needed) and (
+        not stages
+        or (
+            ("perplexity" in baseline if "perplexity" in needed else "loss" in baseline)
+            and (baseline.get("unit") == SQUARED_ERROR) == ("loss_share" in needed)
+        )
+    )
 
 
 def is_text(value: Any) -> bool:
@@ -248,28 +251,36 @@ def is_record_of(is_valid: Callable[[Any], bool], value: Any) -> bool:
 
 
 def is_baseline(value: Any) -> bool:
-    """Return whether a value of a summary is a baseline; that of a text may hold a second one for the validation."""
-    return isinstance(value, dict) and all(
+    """Return whether a value of a summary is a baseline.
+
+    The baseline of a text may hold a second one for the validation, and others one for each longer length of the test.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("by_length", {}), dict):
+        return False
+    by_length = value.get("by_length", {})
+    return all(length.isdecimal() for length in by_length) and all(
         isinstance(part, dict)
         and is_number(part.get("loss"))
         and part["loss"] > 0
-        and is_number(part.get("accuracy", 0.0))  # there is none for real values
+        and (is_number(part.get("accuracy")) or (part.get("unit") == SQUARED_ERROR and "accuracy" not in part))
         and is_text(part.get("name", ""))
+        and is_text(part.get("unit", ""))
+        and part.get("unit") == value.get("unit")
         and ("name" in part or "perplexity" not in part)
         and all(is_number(part[name]) for name in ("perplexity", "learning_loss", "floor") if name in part)
         and ("perplexity" in part) == ("perplexity" in value)
-        and is_list_of_plateaus(part.get("plateaus", []))
-        for part in (value, value.get("val", value))
+        and isinstance(part.get("plateaus", []), list)
+        and all(map(is_plateau, part.get("plateaus", [])))
+        for part in (value, value.get("val", value), *by_length.values())
     )
 
 
-def is_list_of_plateaus(value: Any) -> bool:
-    """Return whether a value of a summary is a list of partial solutions with their scores."""
-    return isinstance(value, list) and all(
-        isinstance(plateau, dict)
-        and is_text(plateau.get("name"))
-        and all(is_number(plateau[name]) for name in ("loss", "accuracy") if plateau.get(name) is not None)
-        for plateau in value
+def is_plateau(value: Any) -> bool:
+    """Return whether a value of a summary is a plateau: a name, and perhaps a loss and an accuracy."""
+    return (
+        isinstance(value, dict)
+        and is_text(value.get("name"))
+        and all(is_number(value[name]) for name in ("loss", "accuracy") if name in value)
     )
 
 
@@ -300,6 +311,6 @@ OPTIONAL_SUMMARY_VALUES: dict[str, Callable[[Any], bool]] = {
 METRICS = {
     "SequenceTagger": ("accuracy", "worst_accuracy", "exact_match"),
     "SequenceRegressor": ("loss_share",),
-    "LanguageModel": ("perplexity", "accuracy", "bits_per_character"),
+    "LanguageModel": ("perplexity", "bits_per_character"),
 }
 """The metrics of each evaluation besides the loss, by the class name of the model."""

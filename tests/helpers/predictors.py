@@ -79,7 +79,7 @@ def score(predicted: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     targets = batch.targets.clamp(min=0)
     loss = -predicted.gather(-1, targets[..., None])[..., 0].clamp(min=1e-300).log()
     best = predicted >= predicted.amax(-1, keepdim=True) - 1e-9
-    correct = best.gather(-1, targets[..., None])[..., 0] / best.sum(-1)
+    correct = best.gather(-1, targets[..., None])[..., 0].double() / best.sum(-1)
     return loss, correct
 
 
@@ -105,7 +105,7 @@ def check_score(
 def uniform(task: GeneratedTask) -> Predict:
     """Return a predictor that gives equal probabilities to all output symbols."""
     size = task.spec.output_size
-    return lambda batch: torch.full((*batch.targets.shape, size), 1 / size)
+    return lambda batch: torch.full((*batch.targets.shape, size), 1 / size, dtype=torch.double)
 
 
 def certain(symbols: Tensor, size: int) -> Tensor:

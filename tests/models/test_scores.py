@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
-from rnn_tasks.models import Scores
+from rnn_tasks.models import GroupMeans, Scores
 from rnn_tasks.spec import NOT_SCORED, Batch
 
 
@@ -129,3 +129,19 @@ def test_counts_are_exact_above_2_to_the_24() -> None:
     scores.correct.fill_(2**24)
     scores.update(torch.tensor(0.0), targets, Batch(targets, targets))
     assert scores.memory_steps.tolist() == scores.correct.tolist() == [2**24 + 3]
+
+
+@pytest.mark.parametrize("width", [1, 7])
+def test_group_means_equal_a_count_step_by_step(width: int) -> None:
+    means = GroupMeans(5)
+    by_group: dict[int, list[float]] = {}
+    for rows in (12, 3):
+        values, counted = torch.rand(rows, 7), torch.rand(rows, 7) < 0.5
+        group = torch.randint(0, 4, (rows, width))
+        means.update(values, counted, group)
+        for row, step in counted.nonzero().tolist():
+            by_group.setdefault(int(group[row, step % width]), []).append(values[row, step].item())
+    computed = means.compute()
+    assert set(computed) == set(by_group)
+    for name, members in by_group.items():
+        assert computed[name] == pytest.approx(np.mean(members), rel=1e-5)

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,8 +15,8 @@ from torch.optim import Adam
 from rnn_tasks.cores import Core
 from rnn_tasks.models import SequenceTagger
 from rnn_tasks.networks.sequence_network import ConditionAt
-from rnn_tasks.spec import NOT_SCORED, Batch
-from rnn_tasks.tasks import Echo, VariableDelayEcho
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Grouping, Plateau, TaskSpec
+from rnn_tasks.tasks import Echo, GeneratedTask, VariableDelayEcho
 from tests.helpers.networks import CONDITION_AT, CORES, ELMAN, TASKS
 
 
@@ -161,6 +162,76 @@ def test_evaluation_logs_the_scores_of_the_whole_set(stage: str, every_delay: bo
         **{f"accuracy_at/{delay}": accuracy for delay, accuracy in enumerate(by_delay)},
     }
     assert metrics == pytest.approx({f"{stage}/{name}": value for name, value in expected.items()}, rel=1e-5)
+
+
+class LastSymbol(GeneratedTask):
+    """Say the first symbol again at the last step; sequences of 8 to 10 steps, groups by length."""
+
+    spec = TaskSpec(4, 3, blank=3)
+    baseline = Baseline(math.log(3), 1 / 3, floor=0.0)
+    plateaus = (Plateau("knows that it is not 2", math.log(2), 1 / 2),)
+    grouping = Grouping("length", 11)
+    longest = 10
+
+    def at_length(self, length: int) -> "LastSymbol":
+        return self.changed(longest=length)
+
+    def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
+        first = torch.randint(0, 3, (num_sequences,), generator=generator)
+        lengths = self.longest - torch.arange(num_sequences) % 3
+        inputs = torch.full((num_sequences, self.longest), 3)
+        inputs[:, 0] = first
+        targets = torch.full_like(inputs, NOT_SCORED)
+        targets[torch.arange(num_sequences), lengths - 1] = first
+        return Batch(inputs, targets, group=lengths[:, None])
+
+
+def test_loss_of_few_scored_steps_equals_that_of_all_outputs() -> None:
+    task = LastSymbol()
+    model = SequenceTagger(ELMAN, task.spec, partial(Adam, lr=0.02)).double()
+    batch = task.train_batch(0)
+    total, outputs = model.summed_loss(batch, "train")
+    logits = model(batch.inputs)[0]
+    assert outputs.shape == (int(batch.scored.sum()), 3)  # one scored step of ten: only these are read out
+    torch.testing.assert_close(outputs, logits[batch.scored])
+    assert total.item() / len(outputs) == pytest.approx(mean_cross_entropy(logits, batch.targets))
+
+
+def test_test_logs_groups_and_longer_lengths() -> None:
+    task = LastSymbol(test_sequences=31, eval_batch_size=8, eval_lengths=[20, 14], length_sequences=9)
+    model = SequenceTagger(ELMAN, task.spec, partial(Adam, lr=0.02))
+    trainer().test(model, task, verbose=False)
+    metrics = {name: float(value) for name, value in model.trainer.callback_metrics.items()}
+
+    def correct(batches: Iterable[Batch]) -> list[tuple[int, bool]]:
+        """Return the length of each sequence, and whether its only answer is correct."""
+        pairs = []
+        for batch in batches:
+            answers = model(batch.inputs)[0].argmax(-1)
+            for row, step in batch.scored.nonzero().tolist():
+                pairs.append((step + 1, bool(answers[row, step] == batch.targets[row, step])))
+        return pairs
+
+    own = correct(task.predict_dataloader())
+    assert metrics["test/accuracy"] == pytest.approx(np.mean([right for _, right in own]))
+    for length in (8, 9, 10):
+        expected = np.mean([right for steps, right in own if steps == length])
+        assert metrics[f"test/accuracy_by_length/{length}"] == pytest.approx(expected)
+    for length, longer in task.longer_tests.items():
+        share = np.mean([right for _, right in correct(longer.predict_dataloader())])
+        assert metrics[f"test/accuracy_by_length/{length}"] == pytest.approx(share)
+        assert metrics[f"test/exact_match_by_length/{length}"] == pytest.approx(share)
+        assert metrics[f"test/baseline_accuracy_by_length/{length}"] == pytest.approx(1 / 3)
+
+
+def test_validation_logs_plateaus_and_floor_but_no_groups() -> None:
+    task = LastSymbol(val_sequences=10, eval_lengths=[20])
+    model = SequenceTagger(ELMAN, task.spec, partial(Adam, lr=0.02))
+    (metrics,) = trainer().validate(model, task, verbose=False)
+    assert metrics["val/plateau_loss/knows_that_it_is_not_2"] == pytest.approx(math.log(2))
+    assert metrics["val/plateau_accuracy/knows_that_it_is_not_2"] == pytest.approx(1 / 2)
+    assert metrics["val/floor"] == 0.0
+    assert not [name for name in metrics if "_by_" in name]
 
 
 def test_evaluation_logs_no_baseline_without_a_task() -> None:

@@ -185,3 +185,113 @@ def test_closing_lines_on_text_show_the_n_gram_of_the_split() -> None:
 )
 def test_verdict_on_text_names_its_baseline(name: str, text: str) -> None:
     assert text in closing_lines({**TEXT, "verdict": name}, Path("run")).splitlines()[0]
+
+
+TEMPORAL_ORDER: dict[str, Any] = {
+    **SUMMARY,
+    "task": "temporal_order",
+    "solved_at": None,
+    "verdict": "learning",
+    "metrics": {
+        "test/accuracy": 0.512,
+        "test/worst_accuracy": 0.512,
+        "test/exact_match": 0.512,
+        "test/loss": 0.7,
+        "test/accuracy_by_lag/30": 0.25,
+        "test/accuracy_by_lag/2": 1.0,
+        "test/accuracy_by_length/20": 0.5,
+        "test/accuracy_by_length/64": 0.375,
+        "test/accuracy_by_length/128": 0.25,
+        "test/loss_by_length/64": 1.5,
+    },
+    "baseline": {
+        "loss": 1.4,
+        "accuracy": 0.25,
+        "floor": 0.125,
+        "unit": "nats per step",
+        "plateaus": [{"name": "knows only the latest mark", "loss": 0.6931, "accuracy": 0.5}, {"name": "b", "loss": 1}],
+        "by_length": {str(length): {"loss": 1.4, "accuracy": 0.25} for length in (64, 128)},
+    },
+}
+
+
+def rows_of(summary: dict[str, Any]) -> dict[str, str]:
+    """Return the closing lines by the first words; a line that continues a row is appended to the row."""
+    rows: dict[str, str] = {}
+    for line in closing_lines(summary, Path("run")).splitlines()[1:]:
+        name, _, text = line.strip().partition("  ")
+        if line.startswith("    "):
+            rows[list(rows)[-1]] += f"; {line.strip()}"
+        else:
+            rows[name] = text.strip()
+    return rows
+
+
+def test_closing_lines_have_plateaus_floor_groups_and_lengths() -> None:
+    rows = rows_of(TEMPORAL_ORDER)
+    assert rows["test loss"] == "0.7000 nats per step, 50.0% of the baseline 1.4000; lower bound 0.1250 nats"
+    assert rows["plateau"] == "accuracy 0.5000, loss 0.6931: knows only the latest mark; loss 1.0000: b"
+    assert rows["worst lag"] == "30 (of 2 to 30): accuracy 0.2500"
+    assert rows["longer"] == "accuracy at length 64: 0.3750, 128: 0.2500 (chance 0.2500)"
+    assert "worst length" not in rows  # one length in training is no comparison
+
+
+def test_closing_lines_name_the_chance_of_each_length_if_it_varies() -> None:
+    by_length = {"64": {"loss": 1.4, "accuracy": 0.25}, "128": {"loss": 1.4, "accuracy": 0.125}}
+    rows = rows_of({**TEMPORAL_ORDER, "baseline": {**TEMPORAL_ORDER["baseline"], "by_length": by_length}})
+    assert rows["longer"] == "accuracy at length 64: 0.3750 (chance 0.2500), 128: 0.2500 (chance 0.1250)"
+
+
+def test_many_lengths_are_broken_between_two_lengths() -> None:
+    lengths = [16 * 2**power for power in range(12)]
+    metrics = {f"test/accuracy_by_length/{length}": 0.5 for length in lengths}
+    baseline = {
+        **TEMPORAL_ORDER["baseline"],
+        "by_length": {str(length): {"loss": 1, "accuracy": 0.5} for length in lengths},
+    }
+    summary = {**TEMPORAL_ORDER, "metrics": TEMPORAL_ORDER["metrics"] | metrics, "baseline": baseline}
+    lines = [
+        line
+        for line in closing_lines(summary, Path("run")).splitlines()
+        if ": 0.5000" in line and "plateau" not in line
+    ]
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 100
+    assert [int(length) for line in lines for length in re.findall(r"(\d+): 0\.5000", line)] == lengths
+
+
+ADDING: dict[str, Any] = {
+    **SUMMARY,
+    "task": "adding",
+    "model": "SequenceRegressor",
+    "example": None,
+    "metrics": {
+        "test/loss": 0.001,
+        "test/loss_share": 0.006,
+        "test/loss_by_lag/3": 0.0005,
+        "test/loss_by_lag/60": 0.00225,
+        "test/loss_by_length/400": 0.05,
+    },
+    "baseline": {
+        "loss": 1 / 6,
+        "unit": "mean squared error",
+        "plateaus": [{"name": "knows one of the two values", "loss": 1 / 12}],
+        "by_length": {"400": {"loss": 1 / 6, "unit": "mean squared error"}},
+    },
+}
+
+
+def test_closing_lines_of_real_values_have_errors() -> None:
+    rows = rows_of(ADDING)
+    assert rows["test error"] == "0.001 mean squared error, 0.6% of the baseline 0.1667"
+    assert rows["plateau"] == "error 0.08333: knows one of the two values"
+    assert rows["worst lag"] == "60 (of 3 to 60): error 0.00225"
+    assert rows["longer"] == "error at length 400: 0.05 (baseline 0.1667)"
+    assert "solved at step 25" in rows["training"]
+    named = {**ADDING, "baseline": {**ADDING["baseline"], "name": "persistence", "floor": 0.0001}}
+    assert rows_of(named)["test error"].endswith("0.1667 (persistence); lower bound 0.0001")
+
+
+def test_closing_lines_explain_an_error_that_only_validation_reached() -> None:
+    rows = rows_of({**ADDING, "verdict": "learning"})
+    assert rows["solved"] == "in validation at step 25, but not in the test"

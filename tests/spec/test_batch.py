@@ -221,3 +221,29 @@ def test_joined_keeps_the_condition_of_each_sequence(k: int) -> None:
     both = joined([part._replace(continues=False) for part in parts])
     assert sequences_of(both) == [*sequences_of(parts[0]), *sequences_of(parts[1])]
     assert is_consistent(both)
+
+
+def test_steps_with_nan_targets_are_not_scored() -> None:
+    targets = torch.tensor([[[1.0, 2.0], [torch.nan, torch.nan]], [[torch.nan, torch.nan], [0.0, 0.0]]])
+    batch = Batch(torch.rand(2, 2, 3), targets)
+    assert batch.scored.tolist() == [[True, False], [False, True]]
+    assert torch.equal(batch.needs_memory, batch.scored)
+
+
+def test_needs_memory_is_the_part_of_memory_that_is_scored() -> None:
+    targets = torch.tensor([[NOT_SCORED, 2, 3]])
+    memory = torch.tensor([[True, True, False]])
+    assert Batch(targets, targets, memory).needs_memory.tolist() == [[False, True, False]]
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_group_follows_its_sequences(width: int) -> None:
+    group = torch.arange(4 * width).reshape(4, width)
+    batch = PLAIN._replace(group=group)
+    for part, rows in ((batch.rows(1, 3), group[1:3]), (batch.selected(torch.tensor([3, 0])), group[[3, 0]])):
+        assert part.group is not None
+        assert torch.equal(part.group, rows)
+    whole = joined([batch.rows(0, 1)._replace(continues=False), batch.rows(1, 4)._replace(continues=False)])
+    assert whole.group is not None
+    assert torch.equal(whole.group, group.expand(4, 2))
+    assert batch.to("meta").group.is_meta  # type: ignore[union-attr]

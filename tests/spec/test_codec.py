@@ -1,4 +1,5 @@
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -133,3 +134,40 @@ def test_fits_checks_each_field(change: dict[str, Any], fits: bool) -> None:
     fields: dict[str, Any] = {"symbols": " abc", "letters": "abc", "cue": (Repeat(0, 1),), "max_delay": 2}
     codec = Codec(**{**fields, "conditional": True, **change})
     assert codec.fits(input_size=4, output_size=4, num_conditions=3) == fits
+
+
+RECALL = Codec(
+    "abc012? ",
+    "abc012?",
+    output_symbols="012",
+    answer_at="abc",
+    not_before="012",
+    sample="a1b2??a",
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "answered"),
+    [("a1b2??a", "......x"), ("a1b2ab", "....xx"), ("cab", "xxx"), ("a1", ".."), ("0a??a0", ".x....")],
+)
+def test_answers_are_due_at_letters_that_are_not_followed(text: str, answered: str) -> None:
+    batch = RECALL.encode([text])
+    assert batch.scored.tolist() == [[mark == "x" for mark in answered]]
+
+
+def test_outputs_have_their_own_characters() -> None:
+    assert RECALL.decode_outputs(torch.tensor([[NOT_SCORED, 0, 2]])) == [" 02"]
+    assert ECHO.decode_outputs(torch.tensor([[NOT_SCORED, 0, 2]])) == ECHO.decode(torch.tensor([[NOT_SCORED, 0, 2]]))
+    assert RECALL.fits(input_size=8, output_size=3, num_conditions=0)
+    assert not RECALL.fits(input_size=8, output_size=4, num_conditions=0)
+
+
+def test_example_is_the_sample_quoted_for_a_shell() -> None:
+    assert shlex.split(RECALL.example()) == ["a1b2??a"]
+
+
+@pytest.mark.parametrize("field", ["answer_at", "not_before", "sample"])
+def test_unknown_letters_of_a_codec_do_not_fit(field: str) -> None:
+    wrong: list[Any] = ["x", 3]
+    for value in wrong:
+        assert not replace(RECALL, **{field: value}).fits(input_size=8, output_size=3, num_conditions=0)
