@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 WIDE_RANGE = 20
 """The axis of the groups is logarithmic if the largest group is above this multiple of the smallest one."""
 
+FEW = 8
+"""Up to this number of groups, each has a tick."""
+
 
 class GroupScores(NamedTuple):
     """The test scores of a run by group.
@@ -63,6 +66,8 @@ def draw_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of_error
     if groups.min() > 0 and groups.max() > WIDE_RANGE * groups.min():
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
+    elif len(set(groups.tolist())) <= FEW:
+        ax.set_xticks(sorted(set(groups.tolist())))
     else:
         integer_ticks(ax)
     unit = ", time steps" if quantity in ("lag", "length", "delay") else ""
@@ -85,8 +90,8 @@ def draw_references(ax: "Axes", runs: Sequence[GroupScores], name: str) -> None:
     """
     lines = [(name, BASELINE, [(found.groups, found.baseline) for found in runs])]
     for index, plateau in enumerate(dict.fromkeys(name for found in runs for name in found.plateaus)):
-        values = [(found.groups, found.plateaus[plateau]) for found in runs if plateau in found.plateaus]
-        lines.append((plateau, PLATEAUS[index % len(PLATEAUS)], values))
+        scores = [(found.groups, found.plateaus[plateau]) for found in runs if plateau in found.plateaus]
+        lines.append((plateau, PLATEAUS[index % len(PLATEAUS)], scores))
     for label, style, curves in lines:
         distinct = {(tuple(groups), tuple(values)): (groups, values) for groups, values in curves}
         known = [(groups, values) for groups, values in distinct.values() if np.isfinite(values).any()]
