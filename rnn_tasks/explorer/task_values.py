@@ -43,7 +43,7 @@ def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[st
         "blank": spec.blank,
         "strings": string_values(spec, sequences),
         "baseline": baseline_values(summary, task),
-        "plateaus": [] if task is None else list(task.plateaus),
+        "plateaus": plateau_values(summary, task),
         "grammar": grammar_values(task),
     }
 
@@ -170,6 +170,19 @@ def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, 
         "name": baseline.name,
         "floor": baseline.floor,
     }
+
+
+def plateau_values(summary: Mapping[str, Any], task: Task | None) -> list[dict[str, Any]]:
+    """Return the scores of partial solutions, from the task, or else from the summary of the run.
+
+    Args:
+        summary: The contents of summary.json.
+        task: The task; None if it cannot be built.
+    """
+    if task is not None:
+        return [plateau._asdict() for plateau in task.plateaus]
+    stored = summary.get("baseline", {}).get("plateaus", [])
+    return [{"loss": None, "accuracy": None, **plateau} for plateau in stored]
 
 
 def grammar_values(task: Task | None) -> dict[str, Any] | None:

@@ -86,17 +86,15 @@ class FlipFlopBits(GeneratedTask):
 
     @property
     def plateaus(self) -> tuple[Plateau, ...]:
-        """Predictors that return 0 where they do not know the last pulse.
+        """A predictor without memory, and the best linear filter, for T steps, a pulse probability p, and q = 1 - p.
 
-        Without memory, a predictor knows the pulses of the current step: (1 - p) (T - 1) / T for T steps and a
-        pulse probability p. With memory of all channels but one, the loss is this number divided by the number of
-        channels.
+        Without memory, a predictor returns the pulses of the current step, and 0 without a pulse: q (T - 1) / T. The
+        best linear filter returns the sum of all pulses with the weights 1, q, q^2, ... from the latest to the first:
+        the mean over t = 0..T - 1 of q / (1 + q) (1 - q^(2 t)), which is close to q / (1 + q).
         """
-        no_pulse = (1 - self.pulse_probability) * (self.length - 1) / self.length
-        memoryless = Plateau("knows only the pulses of the step", no_pulse)
-        if self.num_channels == 1:
-            return (memoryless,)
-        return memoryless, Plateau("remembers all channels but one", no_pulse / self.num_channels)
+        q, steps = 1 - self.pulse_probability, self.length
+        linear = q / (1 + q) * (1 - (1 - q ** (2 * steps)) / (1 - q * q) / steps)
+        return Plateau("without memory", q * (steps - 1) / steps), Plateau("linear filter of the pulses", linear)
 
     @property
     def grouping(self) -> Grouping:

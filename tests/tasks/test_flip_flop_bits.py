@@ -13,12 +13,19 @@ from tests.helpers.predictors import check_score
 SIGNS = {"+": 1.0, "-": -1.0, ".": 0.0}
 
 
-def memory_of(batch: Batch, channels: int) -> Tensor:
-    """Return the answers of a predictor that remembers the first channels, and sees the pulses of the others."""
+def integrated(batch: Batch, kept: float) -> Tensor:
+    """Return pulses that are added up, where a share of the sum is kept from step to step."""
     answers = batch.inputs.clone()
     for step in range(1, answers.shape[1]):
-        kept = answers[:, step, :channels]
-        answers[:, step, :channels] = torch.where(kept == 0, answers[:, step - 1, :channels], kept)
+        answers[:, step] += kept * answers[:, step - 1]
+    return answers
+
+
+def remembered(batch: Batch) -> Tensor:
+    """Return the last pulse of each channel."""
+    answers = batch.inputs.clone()
+    for step in range(1, answers.shape[1]):
+        answers[:, step] = torch.where(answers[:, step] == 0, answers[:, step - 1], answers[:, step])
     return answers
 
 
@@ -60,17 +67,19 @@ def test_pulses_have_their_probability_and_both_signs() -> None:
 @pytest.mark.parametrize(("length", "num_channels", "probability"), [(64, 3, 0.5), (9, 2, 0.1)])
 def test_baseline_and_plateaus_equal_simulated_scores(length: int, num_channels: int, probability: float) -> None:
     task = FlipFlopBits(length, num_channels, probability)
-    memoryless, all_but_one = task.plateaus
+    memoryless, linear = task.plateaus
     check_score(task, lambda batch: torch.zeros_like(batch.targets), task.baseline.loss, None)
-    check_score(task, lambda batch: memory_of(batch, 0), memoryless.loss, None)
-    check_score(task, lambda batch: memory_of(batch, num_channels - 1), all_but_one.loss, None)
-    check_score(task, lambda batch: memory_of(batch, num_channels), 0.0, None)
+    check_score(task, lambda batch: batch.inputs, memoryless.loss, None)
+    check_score(task, lambda batch: integrated(batch, 1 - probability), linear.loss, None)
+    check_score(task, remembered, 0.0, None)
 
 
-def test_one_channel_has_one_plateau() -> None:
-    task = FlipFlopBits(length=20, num_channels=1)
-    (plateau,) = task.plateaus
-    check_score(task, lambda batch: batch.inputs, plateau.loss, None)
+def test_no_other_linear_filter_is_better() -> None:
+    task = FlipFlopBits(length=20, num_channels=1, pulse_probability=0.3)
+    batch = task.sample(20_000, "train", torch.Generator().manual_seed(0))
+    pulses, target = batch.inputs[:, :, 0].double(), batch.targets[:, -1].double()
+    weights = torch.linalg.lstsq(pulses, target).solution.flatten()
+    torch.testing.assert_close(weights.flip(0), 0.7 ** torch.arange(20).double(), atol=0.02, rtol=0)
 
 
 def test_eval_lengths_change_the_length() -> None:
