@@ -200,7 +200,7 @@ class WordProblem(GeneratedTask):
             return TaskSpec(size, size)
         symbols = SYMBOLS[:size]
         letters = "".join(symbols[index] for index in self._inputs.tolist())
-        return TaskSpec(size, size, codec=Codec(symbols, letters, num_letters=self.length))
+        return TaskSpec(size, size, codec=Codec(symbols, letters))
 
     @property
     def baseline(self) -> Baseline:
