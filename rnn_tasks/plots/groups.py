@@ -1,10 +1,9 @@
 """Test scores by length, lag, depth or another quantity by which a task sorts its results."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnn_tasks.plots.style import (
     BASELINE,
@@ -17,6 +16,7 @@ from rnn_tasks.plots.style import (
     name_axes,
     panels,
 )
+from rnn_tasks.runs.group_scores import GroupScores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,23 +25,8 @@ if TYPE_CHECKING:
 WIDE_RANGE = 20
 """The axis of the groups is logarithmic if the largest group is above this multiple of the smallest one."""
 
-
-class GroupScores(NamedTuple):
-    """The test scores of a run by group.
-
-    Attributes:
-        groups: The groups, such as lengths, ascending, ``(n,)``.
-        scores: The accuracy or the mean squared error of each group, ``(n,)``.
-        is_longer: Which groups are lengths beyond those of training, ``(n,)`` bool.
-        baseline: The score of the baseline for each group, NaN where it is unknown, ``(n,)``.
-        plateaus: The score of each partial solution for each group, NaN where it is unknown, by name, ``(n,)``.
-    """
-
-    groups: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    is_longer: NDArray[np.bool_]
-    baseline: NDArray[np.float64]
-    plateaus: Mapping[str, NDArray[np.float64]]
+FEW = 8
+"""Up to this number of groups, each has a tick."""
 
 
 def draw_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of_error: bool, width: float) -> "Figure":
@@ -58,21 +43,36 @@ def draw_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of_error
         label = name if len(runs) > 1 else "network"
         ax.plot(found.groups, found.scores, **LINES[index], marker=MARKERS[index], markersize=4, label=label, zorder=3)
     draw_references(ax, [found for _, found in runs], "baseline" if of_error else "chance")
-    groups = np.concatenate([found.groups for _, found in runs])
     shade_training(ax, [found for _, found in runs])
+    set_axes(ax, [found for _, found in runs], quantity, of_error)
+    legend_below(figure, ax, width)
+    return figure
+
+
+def set_axes(ax: "Axes", runs: Sequence[GroupScores], quantity: str, of_error: bool, title: str = "") -> None:
+    """Name the axes, and choose their scales and ticks.
+
+    Args:
+        ax: The panel.
+        runs: The drawn scores.
+        quantity: What the groups are, such as ``lag``.
+        of_error: Whether the scores are mean squared errors, not accuracies.
+        title: The title of the panel; empty for none.
+    """
+    groups = np.concatenate([found.groups for found in runs])
     if groups.min() > 0 and groups.max() > WIDE_RANGE * groups.min():
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
+    elif len(set(groups.tolist())) <= FEW:
+        ax.set_xticks(sorted(set(groups.tolist())))
     else:
         integer_ticks(ax)
     unit = ", time steps" if quantity in ("lag", "length", "delay") else ""
-    name_axes(ax, quantity.replace("_", " ") + unit, "mean squared error" if of_error else "accuracy")
+    name_axes(ax, quantity.replace("_", " ") + unit, "mean squared error" if of_error else "accuracy", title)
     if of_error:
-        logarithmic(ax, [found.scores for _, found in runs] + [found.baseline for _, found in runs])
+        logarithmic(ax, [values for found in runs for values in (found.scores, found.baseline)])
     else:
         ax.set_ylim(-0.03, 1.03)
-    legend_below(figure, ax, width)
-    return figure
 
 
 def draw_references(ax: "Axes", runs: Sequence[GroupScores], name: str) -> None:
@@ -85,8 +85,8 @@ def draw_references(ax: "Axes", runs: Sequence[GroupScores], name: str) -> None:
     """
     lines = [(name, BASELINE, [(found.groups, found.baseline) for found in runs])]
     for index, plateau in enumerate(dict.fromkeys(name for found in runs for name in found.plateaus)):
-        values = [(found.groups, found.plateaus[plateau]) for found in runs if plateau in found.plateaus]
-        lines.append((plateau, PLATEAUS[index % len(PLATEAUS)], values))
+        scores = [(found.groups, found.plateaus[plateau]) for found in runs if plateau in found.plateaus]
+        lines.append((plateau, PLATEAUS[index % len(PLATEAUS)], scores))
     for label, style, curves in lines:
         distinct = {(tuple(groups), tuple(values)): (groups, values) for groups, values in curves}
         known = [(groups, values) for groups, values in distinct.values() if np.isfinite(values).any()]

@@ -25,7 +25,7 @@ class Example(NamedTuple):
     Attributes:
         read: The printed form of each input symbol; empty for real inputs, or if the task has none.
         inputs: Real inputs, ``(time, features)``; None for symbols.
-        targets: Real targets, ``(time, outputs)``, or symbols, ``(time,)``.
+        targets: Real targets, ``(time, 1)``, or symbols, ``(time,)``.
         scored: The scored steps, ``(time,)`` bool.
         answers: The name of each network and its answers, of the shape of ``targets``.
     """
@@ -87,19 +87,13 @@ def draw_values(ax: "Axes", example: Example) -> None:
     """
     steps = np.flatnonzero(example.scored)
     few = len(steps) <= 40
-    for output, values in enumerate(example.targets.T):
-        label = "target" if output == 0 else None
-        size = 6 if few else 2.5
-        ax.plot(
-            steps, values[steps], "o", color="none", markeredgecolor="black", markersize=size, label=label, zorder=2
-        )
+    circle: dict[str, Any] = {"color": "none", "markeredgecolor": "black", "markersize": 6 if few else 3}
+    ax.plot(steps, example.targets[steps, 0], "o", **circle, label="target", zorder=2)
     for index, (name, values) in enumerate(example.answers):
         style = LINES[index % len(LINES)]
         marker: dict[str, Any] = {"marker": MARKERS[index % len(MARKERS)], "markersize": 3} if few else {}
-        for output in range(values.shape[1]):
-            # NaN at the steps that are not scored interrupts the line.
-            line = np.where(example.scored, values[:, output], np.nan)
-            ax.plot(line, **style, **marker, linewidth=1.6, label=name if output == 0 else None, zorder=3)
+        line = np.where(example.scored, values[:, 0], np.nan)  # NaN interrupts the line
+        ax.plot(line, **style, **marker, linewidth=1.6, label=name, zorder=3)
 
 
 def symbols_title(example: Example) -> str:

@@ -4,57 +4,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rnn_tasks.plots.groups import GroupScores, draw_groups
+from rnn_tasks.plots.groups import draw_groups
 from rnn_tasks.report.answers import has_values
 from rnn_tasks.report.blocks import Block, Picture
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.runs.summary_text import longer_lengths, scores_by
+from rnn_tasks.runs.group_scores import GroupScores, Kind, scores_of
 
 
 def group_scores(run: RunData) -> dict[str, GroupScores]:
     """Return the test scores of a run by the quantity that the groups are; empty if the run was not tested.
 
-    Groups within training have the baseline and the plateaus of the whole test; longer lengths have their own.
-
     Args:
         run: The run.
     """
-    kind = "loss" if has_values(run) else "accuracy"
-    baseline: dict[str, Any] = run.summary.get("baseline") or {}
-    by_length = baseline.get("by_length", {})
-    longer = longer_lengths(baseline)
-    found: dict[str, GroupScores] = {}
-    for quantity, scores in scores_by(run.summary.get("metrics", {}), kind).items():
-        groups = np.array([group for group, score in scores.items() if np.isfinite(score)], dtype=np.int64)
-        if len(groups) < 2:
-            continue
-        is_longer = np.isin(groups, longer) if quantity == "length" else np.zeros(len(groups), bool)
-        sources = [
-            by_length[str(group)] if beyond else baseline
-            for group, beyond in zip(groups.tolist(), is_longer.tolist(), strict=True)
-        ]
-        names = dict.fromkeys(plateau["name"] for source in sources for plateau in source.get("plateaus", ()))
-        found[quantity] = GroupScores(
-            groups,
-            np.array([scores[group] for group in groups.tolist()]),
-            is_longer,
-            values_of(sources, kind),
-            {name: values_of([plateau_of(source, name) for source in sources], kind) for name in names},
-        )
-    return found
-
-
-def values_of(sources: Sequence[dict[str, Any]], kind: str) -> NDArray[np.float64]:
-    """Return a score of each source, NaN where it is unknown."""
-    return np.array([source.get(kind, np.nan) for source in sources], dtype=np.float64)
-
-
-def plateau_of(baseline: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the scores of a partial solution in the baseline of a summary; empty if it is not there."""
-    return next((plateau for plateau in baseline.get("plateaus", ()) if plateau["name"] == name), {})
+    kind: Kind = "loss" if has_values(run) else "accuracy"
+    return scores_of(run.summary.get("metrics", {}), run.summary.get("baseline") or {}, kind)
 
 
 def group_blocks(runs: Sequence[RunData]) -> tuple[list[Block], dict[str, Any]]:

@@ -12,6 +12,9 @@ from rnn_tasks.report.run_data import RunData
 MAX_STEPS = 400
 """Largest number of drawn steps of a sequence."""
 
+MAX_OUTPUTS = 4
+"""Largest number of drawn outputs of a sequence with several outputs."""
+
 
 def value_examples(runs: Sequence[RunData]) -> list[Picture]:
     """Return a picture of the first test sequences with the answers of the runs; equal sequences share a picture.
@@ -40,18 +43,38 @@ def examples_of(group: Sequence[tuple[str, RunData]]) -> list[Example]:
     """
     first = group[0][1]
     assert first.batch is not None
+    spec = first.network.spec
     few = first.batch.rows(0, NUM_EXAMPLES).expanded()
     answered = [(name, answers(run.network, few).numpy()) for name, run in group]
     inputs, targets, scored = (values[:, :MAX_STEPS].numpy() for values in (few.inputs, few.targets, few.scored))
-    return [
+    examples = [
         Example(
-            read=first.characters(inputs[row].tolist()) if not few.inputs.is_floating_point() else [],
-            inputs=inputs[row] if few.inputs.is_floating_point() else None,
+            read=[] if spec.real_inputs else first.characters(inputs[row].tolist()),
+            inputs=inputs[row] if spec.real_inputs else None,
             targets=targets[row],
             scored=scored[row],
             answers=[(name, values[row, :MAX_STEPS]) for name, values in answered],
         )
         for row in range(len(targets))
+    ]
+    return by_output(examples[0]) if spec.real_targets and spec.output_size > 1 else examples
+
+
+def by_output(example: Example) -> list[Example]:
+    """Return an example for each of the first outputs of a sequence, with the input of the same number if it exists.
+
+    Args:
+        example: A sequence with real targets.
+    """
+    inputs, count = example.inputs, example.targets.shape[1]
+    has_own_input = inputs is not None and inputs.shape[1] == count
+    return [
+        example._replace(
+            inputs=inputs[:, [output]] if inputs is not None and has_own_input else inputs,
+            targets=example.targets[:, [output]],
+            answers=[(name, values[:, [output]]) for name, values in example.answers],
+        )
+        for output in range(min(count, MAX_OUTPUTS))
     ]
 
 
@@ -62,7 +85,12 @@ def caption(run: RunData, count: int) -> str:
         run: One of the runs.
         count: The number of sequences.
     """
-    text = f"The first {count} test sequences. " if count > 1 else "The first test sequence. "
+    outputs = run.network.spec.output_size if has_values(run) else 1
+    if outputs > 1:
+        panels = f"each of {outputs} outputs" if count == outputs else f"the first {count} of {outputs} outputs"
+        text = f"The first test sequence, with a panel for {panels}. "
+    else:
+        text = f"The first {count} test sequences. " if count > 1 else "The first test sequence. "
     if run.network.spec.real_inputs:
         text += "Thin lines: the inputs. "
     if has_values(run):

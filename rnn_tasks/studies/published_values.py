@@ -13,6 +13,8 @@ from rnn_tasks.analysis.first_failure import first_failure
 from rnn_tasks.analysis.memory import memory_capacity
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.report.fixed_points import fixed_points_of
+from rnn_tasks.report.run_data import load_run
 from rnn_tasks.runs.curves import read_curves
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import RunLocation
@@ -175,6 +177,21 @@ def first_failure_of_run(folder: Path) -> float:
     return first_failure({n: float(right) for n, right in enumerate(is_right.tolist(), 1)})
 
 
+def stable_fixed_points_of_run(folder: Path) -> float:
+    """Return the number of stable fixed points of the best network of a run at its constant input.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: The run is broken, or its task has no constant input.
+    """
+    placed = fixed_points_of(load_run(RunLocation(folder), folder.name))
+    if placed is None:
+        raise UsageError("the task of this run has no constant input, such as a blank")
+    return float(placed.found.is_stable.sum())
+
+
 def lexicon_share_of_run(folder: Path) -> float:
     """Return the share of generated words that are in the lexicon of Elman's grammar, with the last weights of a run.
 
@@ -202,5 +219,6 @@ COMPUTED: dict[str, Callable[[], float]] = {
 MEASURED: dict[str, Callable[[Path], float]] = {
     "first_failure": first_failure_of_run,
     "lexicon_share": lexicon_share_of_run,
+    "stable_fixed_points": stable_fixed_points_of_run,
 }
 """Functions that compute a value from a run folder."""

@@ -17,6 +17,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.report.page import PAGE
 from rnn_tasks.runs.find import RunLocation
+from rnn_tasks.runs.trained_network import load_network
 from rnn_tasks.studies import published_values
 from rnn_tasks.studies.plan_file import study_names
 from rnn_tasks.studies.published_file import RESULTS_FILE, published_from, read_published
@@ -28,6 +29,7 @@ from rnn_tasks.studies.published_values import (
     lexicon_share_of_run,
     ngram_of_windows,
     reservoir_memory_capacity,
+    stable_fixed_points_of_run,
 )
 from rnn_tasks.tasks import Counting
 from tests.helpers.command_line import SMALL, SMALL_TEXT, RnnTasks, run_command
@@ -289,6 +291,20 @@ def test_first_failure_uses_the_last_weights(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(CounterTo60, "spec", Counting("an_bn").spec)
     with pytest.raises(UsageError, match="letters '#ab', not '#abc'"):
         first_failure_of_run(Path("run"))
+
+
+def test_stable_fixed_points_are_the_ends_of_long_runs(trained: RnnTasks) -> None:
+    folder = Path("lightning_logs/flip_flop_bits/version_0")
+    network = load_network(RunLocation(folder)).double()
+    with torch.no_grad():
+        state = None
+        for inputs in (torch.randn(200, 5, 3), torch.zeros(200, 5000, 3)):
+            outputs, state = network.core(inputs.double(), state)
+    ends = outputs[:, -1]
+    assert torch.allclose(outputs[:, -2], ends)  # all of them are at rest
+    assert stable_fixed_points_of_run(folder) == len(torch.unique(ends.round(decimals=4), dim=0))
+    with pytest.raises(UsageError, match="no constant input"):
+        stable_fixed_points_of_run(Path("lightning_logs/elman_xor/version_0"))
 
 
 def test_counting_optimum_equals_the_sum_over_symbols() -> None:

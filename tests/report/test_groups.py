@@ -3,11 +3,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnn_tasks.plots.groups import GroupScores, draw_groups
+from rnn_tasks.plots.groups import draw_groups
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.groups import group_blocks, group_scores
 from rnn_tasks.report.run_data import RunData
+from rnn_tasks.runs.group_scores import GroupScores
 from rnn_tasks.tasks import Copy
 from tests.helpers.real_task import RecallValue
 from tests.helpers.report_runs import make_run

@@ -23,6 +23,7 @@ from rnn_tasks.report.run_data import RunData
 from rnn_tasks.report.value_examples import examples_of, value_examples
 from rnn_tasks.report.write import SECTIONS
 from rnn_tasks.spec import Plateau
+from rnn_tasks.tasks import FlipFlopBits
 from tests.helpers.real_task import RecallValue
 from tests.helpers.report_runs import curve, make_run
 
@@ -182,3 +183,17 @@ def test_all_sections_show_real_values(core: str, is_symbol: bool, tmp_path: Any
     assert ("error_by_lag" in names) == (not is_symbol)
     assert ("gates" in names) == (core != "Elman")
     assert any(isinstance(block, Table) for block in sections[0].blocks) == (not is_symbol)
+
+
+def test_several_outputs_have_a_panel_each_with_their_input() -> None:
+    run = make_run(FlipFlopBits(length=9, test_sequences=20))
+    (picture,) = value_examples([run])
+    assert "a panel for each of 3 outputs" in picture.caption
+    assert run.batch is not None
+    figure = picture.draw(WIDE)
+    assert len(figure.axes) == 3
+    for output, ax in enumerate(figure.axes):
+        drawn = {str(line.get_label()): np.asarray(line.get_ydata()) for line in ax.lines}
+        assert drawn.keys() == {"input", "target", "network"}
+        assert np.array_equal(drawn["input"], run.batch.inputs[0, :, output].numpy())
+        assert np.array_equal(drawn["target"], run.batch.targets[0, :, output].numpy())
