@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rnn_tasks.runs.files import read_summary
 from rnn_tasks.studies.published_file import RESULTS_FILE, read_published
+from tests.helpers.command_line import RnnTasks
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -129,3 +131,21 @@ def test_reproduce_page_lists_the_published_results() -> None:
     text = " ".join(page.read_text().split())
     assert "Of the 30 results, 24 are published: 20 are within their tolerance and 4 are outside." in text
     assert "24 published results: 20 within, 4 outside. 6 unpublished results: 6 within." in text
+
+
+def test_real_valued_task_of_the_docs_trains(rnn_tasks: RnnTasks) -> None:
+    page = (DOCS / "extending.md").read_text()
+    section = page[page.index("### With real values") : page.index("### More about the score")]
+    files = zip(
+        ("moving_average.py", "my_average.yaml"), re.findall(r"```\w+\n(.*?)```", section, re.DOTALL), strict=True
+    )
+    for name, text in files:
+        Path(name).write_text(text)
+    options = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--data.length_sequences=5"]
+    said = rnn_tasks(
+        "fit", "--config", "my_average.yaml", *options, "--data.val_sequences=9", "--data.test_sequences=9"
+    )
+    assert (said.status, said.err) == (0, "")
+    summary = read_summary(Path("lightning_logs/moving_average/version_0"))
+    assert summary["metrics"]["test/loss"] > 0
+    assert {"test/loss_by_length/50", "test/loss_by_length/200"} < set(summary["metrics"])

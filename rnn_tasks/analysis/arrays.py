@@ -10,6 +10,8 @@ from rnn_tasks.errors import require
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Complexes = NDArray[np.complex128]
+Flags = NDArray[np.bool_]
 Values = Tensor | NDArray[Any]
 """A torch tensor or a NumPy array."""
 

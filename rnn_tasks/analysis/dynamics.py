@@ -52,7 +52,7 @@ def step_jacobian(network: Network, encoded_input: Tensor, state: Tensor) -> Ten
     if state.ndim == 1:
         return step_jacobian(network, encoded_input[None], state[None])[0]
     with evaluating(network):
-        return _jacobian(network.core, encoded_input, state, _example_state(network.core, encoded_input))[0]
+        return core_jacobian(network.core, encoded_input, state, example_state(network.core, encoded_input))[0]
 
 
 def jacobian_products(
@@ -226,13 +226,13 @@ def eigenvalues(network: Network) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _example_state(core: Core, inputs: Tensor) -> State:
+def example_state(core: Core, inputs: Tensor) -> State:
     """Return the layer's state after one step with inputs ``(batch, features)``."""
     _, state = core(inputs[:, None])
     return state
 
 
-def _jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Tensor, Tensor]:
+def core_jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Tensor, Tensor]:
     """Return the Jacobians ``(batch, n, n)`` of one step, and the states ``(batch, n)`` after it.
 
     The sequences of a batch are independent. So each sequence is repeated n times, and the i-th copy is differentiated
@@ -256,9 +256,9 @@ def _jacobian(core: Core, inputs: Tensor, flat: Tensor, like: State) -> tuple[Te
 
 def _jacobians(core: Core, inputs: Tensor, flat: Tensor | None) -> Iterator[Tensor]:
     """Yield the Jacobians ``(batch, n, n)`` of each step, in double precision on the CPU; ``flat`` None is zeros."""
-    like = _example_state(core, inputs[:, 0])
+    like = example_state(core, inputs[:, 0])
     if flat is None:
         flat = torch.zeros_like(flatten_state(like, len(inputs)))
     for step_inputs in inputs.unbind(1):
-        jacobian, flat = _jacobian(core, step_inputs, flat, like)
+        jacobian, flat = core_jacobian(core, step_inputs, flat, like)
         yield jacobian.cpu().double()

@@ -13,7 +13,7 @@ from rnn_tasks.cores import Core, State, map_state
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
-from rnn_tasks.spec import NOT_SCORED, Batch
+from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 
 Part = Literal["state", "hidden"]
 
@@ -184,6 +184,11 @@ def gradient_by_time_step(network: Network, batch: Batch, part: Part = "state", 
     """
     scored = batch.scored.cpu().double()
     return _gradient_norms(network, batch, scored / scored.sum(1, keepdim=True).clamp(min=1), part, state).mean(0)
+
+
+def loss_unit(spec: TaskSpec) -> str:
+    """Return the unit of the loss of one step: ``nats``, or ``squared error`` for real targets."""
+    return "squared error" if spec.real_targets else "nats"
 
 
 def scored_step(scored: Tensor, step: int) -> Tensor:

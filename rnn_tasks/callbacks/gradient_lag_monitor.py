@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.analysis import gradient_by_lag
+from rnn_tasks.analysis.flow import gradient_by_lag, loss_unit
 from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
@@ -77,6 +77,7 @@ class GradientLagMonitor(Monitor):
         self.max_lag = max_lag
         self.steps: list[int] = []
         self.norms = torch.empty(0)
+        self.unit = "nats"
 
     def check_supported(self, network: Network, sequences: Batch) -> None:
         """Raise if the layer's state cannot be differentiated."""
@@ -85,6 +86,7 @@ class GradientLagMonitor(Monitor):
     def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
         """Return the norms at some lags, and keep those at all lags for the picture."""
         norms = gradient_by_lag(network, sequences)
+        self.unit = loss_unit(network.spec)
         norms = norms if self.max_lag is None else norms[: self.max_lag + 1]
         column = norms.log10().float()[None]
         if not self.steps or self.norms.shape[1] != len(norms) or step < self.steps[-1]:  # a new fit
@@ -102,7 +104,7 @@ class GradientLagMonitor(Monitor):
         if self.steps:
             title = "Norm of the gradient k time steps before the loss (dark: it has vanished)"
             maps = [(title, GradientMap(np.array(self.steps), self.norms.cpu().numpy()))]
-            figure = draw_gradient_maps(maps, "lag k: steps before the loss", WIDE)
+            figure = draw_gradient_maps(maps, "lag k: steps before the loss", WIDE, self.unit)
             add_picture(writer, "gradient_by_lag", figure, step)
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from rnn_tasks.callbacks._monitor import log_text, takes_texts
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import Batch
 
-
 SHOWN_STEPS = 12
 """Number of scored steps of a sequence whose real values are written."""
 

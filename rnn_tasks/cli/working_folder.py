@@ -141,8 +141,8 @@ def module_names(arguments: Sequence[str]) -> set[str]:
         arguments: The arguments of a command line.
 
     Example:
-        >>> sorted(module_names(["--trainer.callbacks+=killer.Killer", "--data", "{class_path: reverse.Reverse}"]))
-        ['killer', 'reverse']
+        >>> sorted(module_names(["--trainer.callbacks+=killer.Killer", "--data", "{class_path: backwards.Backwards}"]))
+        ['backwards', 'killer']
     """
     names: set[str] = set()
     files: set[Path] = set()

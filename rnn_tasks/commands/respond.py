@@ -23,7 +23,8 @@ def respond(arguments: list[str]) -> None:
     """
     parser = OneLineParser(
         "rnn-tasks respond",
-        description="Print the answers of a trained network to strings, one per line. Unscored steps print as spaces.",
+        description="Print the answers of a trained network to strings, one per line. Unscored steps print as spaces. "
+        "A string of the task's letters may have any length, and need not follow the syntax of the task.",
     )
     parser.add_argument("run", help="run folder, checkpoint, or task name (its newest run)")
     parser.add_argument("text", nargs="*", help="strings to answer (default: the lines of standard input)")
@@ -46,8 +47,12 @@ def respond(arguments: list[str]) -> None:
     if network.spec.vocabulary is not None:
         raise UsageError("this network was trained on text; use rnn-tasks generate")
     if not isinstance(network, TaggerNetwork) or codec is None:
-        raise UsageError("this network's task has no strings to respond to")
-    expected = codec.num_letters
+        raise UsageError(
+            f"the task of {run.folder} has no strings: its inputs or outputs are not characters; "
+            "use rnn-tasks explore, analyze or predict"
+        )
+    codec.delay(options.delay)  # fail before a dialogue begins
+    expected, is_silence_noted = codec.num_letters, False
     terminal = sys.stdout.isatty()
     is_dialogue = not options.text and sys.stdin is not None and sys.stdin.isatty()
     for chunk in chunks(options.text or lines(), 1 if is_dialogue else MOST_LINES, MOST_SYMBOLS):
@@ -55,10 +60,20 @@ def respond(arguments: list[str]) -> None:
         if other is not None:
             print(f"note: trained on strings of {expected} symbols, {other!r} has {len(other)}", file=sys.stderr)
             expected = 0
-        answers = iter(network.respond([text for text in chunk if text], options.delay) if any(chunk) else [])
+        try:
+            answers = iter(network.respond([text for text in chunk if text], options.delay) if any(chunk) else [])
+        except UsageError as error:
+            if not is_dialogue:
+                raise
+            print(f"error: {printable(str(error))}", file=sys.stderr)
+            continue
         for text in chunk:
             answer = next(answers) if text else ""
             print(printable(answer.replace(BLANK, DOT)) if terminal else answer)
+            if answer.isspace() and not is_silence_noted and not codec.encode([text], options.delay).scored.any():
+                at = f" (answers are due at {codec.answer_at})" if codec.answer_at else ""
+                print(f"note: no answer is due in {text!r}{at}", file=sys.stderr)
+                is_silence_noted = True
 
 
 def lines() -> Iterator[str]:

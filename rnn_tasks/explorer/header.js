@@ -68,7 +68,7 @@ const Header = (() => {
     function symbolSentence({ name, strings, input_symbols: inputs, output_symbols: outputs, blank }) {
         const letters = strings.letters.join("");
         const legend = blank === null ? "" : ` “${inputs[blank]}” is a blank.`;
-        return `Task: ${name}. Letters: ${letters}. Answers: ${outputs.join("")}.${legend}`;
+        return `Task: ${name}. Letters: ${letters} (such as ${strings.example}). Answers: ${outputs.join("")}.${legend}`;
     }
 
     /** Return what storing the weights changed. */

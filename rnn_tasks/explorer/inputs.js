@@ -77,7 +77,8 @@ const Inputs = (() => {
     }
 
     /**
-     * Return a stored sequence in the form of `encode`. A real input or target is a list of numbers.
+     * Return a stored sequence up to its last scored step, in the form of `encode`. What follows is padding. A real input
+     * or target is a list of numbers.
      *
      * @param sequences The decoded sequences, see `Models.openSequences`.
      * @param index The number of the sequence.
@@ -85,16 +86,15 @@ const Inputs = (() => {
      */
     function stored(sequences, index, changes = []) {
         const { time, features, outputs } = sequences;
+        const length = lengthOf(sequences, index);
         const rows = (numbers, size) =>
-            Array.from({ length: time }, (_, step) => {
+            Array.from({ length }, (_, step) => {
                 const i = index * time + step;
                 return size === null ? numbers[i] : Array.from(numbers.subarray(i * size, (i + 1) * size));
             });
         const values = rows(sequences.inputs, features);
-        for (const [step, feature, value] of changes) if (step < time) values[step][feature] = value;
-        const targets = rows(sequences.targets, outputs).map((target) =>
-            outputs !== null && Number.isNaN(target[0]) ? NOT_SCORED : target,
-        );
+        for (const [step, feature, value] of changes) if (step < length) values[step][feature] = value;
+        const targets = rows(sequences.targets, outputs).map((target) => (isScored(target) ? target : NOT_SCORED));
         return {
             values,
             targets,
@@ -103,6 +103,18 @@ const Inputs = (() => {
             condition: sequences.conditions ? sequences.conditions[index] : null,
             note: changes.length ? "The input is changed; the targets are still those of the stored sequence." : "",
         };
+    }
+
+    /** Return whether a target is scored. */
+    const isScored = (target) => !(Array.isArray(target) ? Number.isNaN(target[0]) : target === NOT_SCORED);
+
+    /** Return the number of steps of a stored sequence up to its last scored step; all steps if none is scored. */
+    function lengthOf({ time, targets, outputs }, index) {
+        for (let step = time - 1; step >= 0; step -= 1) {
+            const i = index * time + step;
+            if (isScored(outputs === null ? targets[i] : [targets[i * outputs]])) return step + 1;
+        }
+        return time;
     }
 
     /** Return edits that change nothing. */
@@ -247,7 +259,7 @@ const Inputs = (() => {
         );
     }
 
-    return { NOT_SCORED, MAX_STEPS, encode, stored, noEdits, withoutRemains, countEdits, toFragment, fromFragment };
+    return { NOT_SCORED, MAX_STEPS, encode, stored, lengthOf, noEdits, withoutRemains, countEdits, toFragment, fromFragment };
 })();
 
 if (typeof module !== "undefined") module.exports = Inputs;

@@ -16,7 +16,8 @@ from rnn_tasks.cores import (
     UpdateOnlyGRU,
 )
 from rnn_tasks.cores.stacked import Stacked
-from rnn_tasks.networks import ConditionalLinear, LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.networks import ConditionalLinear, LanguageNetwork, Network, RegressorNetwork, TaggerNetwork
+from rnn_tasks.networks.sequence_network import SequenceNetwork
 
 KINDS: dict[type[Core], str] = {
     RNN: "elman",
@@ -37,7 +38,7 @@ def unknown_class(network: Network) -> str | None:
     Args:
         network: The network.
     """
-    if type(network) not in (TaggerNetwork, LanguageNetwork):
+    if type(network) not in (TaggerNetwork, RegressorNetwork, LanguageNetwork):
         return type(network).__name__
     layer = type_before_parametrizations(network.core)
     return None if layer in KINDS else layer.__name__
@@ -71,7 +72,7 @@ def network_values(network: Network) -> dict[str, Any]:
             "input_size": core.weight_ih_l0.shape[1],
             "hidden_size": core.hidden_size,
         },
-        "condition_at_input": isinstance(network, TaggerNetwork) and network.condition_at_input,
+        "condition_at_input": isinstance(network, SequenceNetwork) and network.condition_at_input,
         "conditional_readout": isinstance(network.readout, ConditionalLinear),
         "real_inputs": network.spec.real_inputs,
         "real_targets": network.spec.real_targets,

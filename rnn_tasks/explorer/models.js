@@ -124,8 +124,15 @@ const Models = (() => {
      * @returns {outputs, states, gates}: a row of numbers for each step; gates by name.
      */
     function compute(model, input, sequence, { moment, edits }) {
-        if (!model.live) return model.recording(sequence);
+        if (!model.live) return cut(model.recording(sequence), input.values.length);
         return model.network(moment).run(one(input), { edits, record: true });
+    }
+
+    /** Return the first steps of a result. */
+    function cut({ outputs, states, gates }, length) {
+        const first = (steps) => steps.slice(0, length);
+        const cutGates = Object.fromEntries(Object.entries(gates).map(([name, steps]) => [name, first(steps)]));
+        return { outputs: first(outputs), states: first(states), gates: cutGates };
     }
 
     /** Return an input as a batch of one sequence. */
@@ -222,15 +229,22 @@ const Models = (() => {
         const inputs = Array.from({ length: count }, (_, index) => Inputs.stored(sequences, index));
         const values = inputs.map((input) => input.values);
         const conditions = inputs.map((input) => input.condition);
-        if (!model.live) return { results: inputs.map((_, index) => model.recording(index)), values, conditions };
-        const options = { inputs: values, conditions: sequences.conditions ? conditions : null };
+        if (!model.live) {
+            const results = values.map((steps, index) => cut(model.recording(index), steps.length));
+            return { results, values, conditions };
+        }
+        const longest = Math.max(...values.map((steps) => steps.length));
+        const padded = values.map((steps) => [...steps, ...Array(longest - steps.length).fill(steps[0])]);
+        const options = { inputs: padded, conditions: sequences.conditions ? conditions : null };
         const batch = model.network(moment).run(options, { record: true });
         const split = (steps, index) =>
             steps.map((step) => step.subarray((index * step.length) / count, ((index + 1) * step.length) / count));
-        const results = inputs.map((_, index) => ({
-            states: split(batch.states, index),
-            gates: Object.fromEntries(Object.entries(batch.gates).map(([name, steps]) => [name, split(steps, index)])),
-        }));
+        const results = values.map((steps, index) => {
+            const gates = Object.entries(batch.gates).map(([name, rows]) => [name, split(rows, index)]);
+            const { outputs, states } = batch;
+            const whole = { outputs: split(outputs, index), states: split(states, index), gates: Object.fromEntries(gates) };
+            return cut(whole, steps.length);
+        });
         return { results, values, conditions };
     }
 

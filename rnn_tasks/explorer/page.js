@@ -49,9 +49,9 @@
         return {
             text: strings.example,
             delay: strings.example_delay,
-            sequence: startsTyped ? null : 0,
+            sequence: startsTyped ? null : longestSequence(),
             changes: [],
-            step: hasInput ? firstScored() : 0,
+            step: hasInput ? firstStep() : 0,
             runs: models.map((model) => ({
                 moment: model.moments.length - 1,
                 part: model.parts[0].name,
@@ -65,9 +65,17 @@
         };
     }
 
-    /** Return the first step with an answer of the input that the page shows first. */
-    function firstScored() {
-        const { memory, due } = startsTyped ? encodeExample() : Inputs.stored(sequences, 0);
+    /** Return the number of the first among the longest stored sequences that the page can show. */
+    function longestSequence() {
+        if (!sequences) return 0;
+        const lengths = Array.from({ length: limits().sequences }, (_, index) => Inputs.lengthOf(sequences, index));
+        return lengths.indexOf(Math.max(...lengths));
+    }
+
+    /** Return the step that the page shows first: that of the first answer to a typed text, or the last one. */
+    function firstStep() {
+        if (!startsTyped) return Inputs.lengthOf(sequences, longestSequence()) - 1;
+        const { memory, due } = encodeExample();
         return Math.max(0, (memory.includes(1) ? memory : due).indexOf(1));
     }
 
@@ -342,7 +350,8 @@
         const isTyped = view.sequence === null;
         if (document.activeElement !== byId("text") || !isTyped) byId("text").value = isTyped ? view.text : "";
         for (const field of byId("features").querySelectorAll("input")) {
-            if (document.activeElement !== field) field.value = context.input.values[view.step][field.dataset.feature];
+            if (document.activeElement === field) continue;
+            field.value = Number(context.input.values[view.step][field.dataset.feature].toPrecision(4));
         }
         byId("restore").disabled = !view.changes.length;
         byId("text").placeholder = isTyped ? "" : "type here instead of the stored sequence";
@@ -701,6 +710,7 @@
             });
         }
         Panels.answer.addCurves(task, byId("loss"));
+        byId("answer-help").hidden = task.real_targets;
         for (const part of document.querySelectorAll('[data-part~="letters"]')) part.hidden = task.real_inputs;
         const line = byId("time-line");
         const chooseAt = (event) => {

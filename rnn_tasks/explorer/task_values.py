@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnn_tasks.explorer.sequences import Sequences, answers_are_letters
+from rnn_tasks.explorer.sequences import Sequences, answers_are_letters, answers_are_next
 from rnn_tasks.printable import printable
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.spec import Codec, TaskSpec
+from rnn_tasks.spec import Batch, Codec, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, Vocabulary, visible
 from rnn_tasks.tasks import ElmanGrammar, Task
 from rnn_tasks.texts.grammar import ELMAN
@@ -43,7 +43,7 @@ def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[st
         "blank": spec.blank,
         "strings": string_values(spec, sequences),
         "baseline": baseline_values(summary, task),
-        "plateaus": [] if task is None else list(task.plateaus),
+        "plateaus": plateau_values(summary, task),
         "grammar": grammar_values(task),
     }
 
@@ -106,10 +106,26 @@ def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any]
         "max_delay": codec.max_delay,
         "conditional": codec.conditional,
         "num_letters": codec.num_letters,
-        "answers": "letters" if sequences is not None and answers_are_letters(codec, sequences.batch) else None,
+        "answers": None if sequences is None else known_answers(codec, sequences.batch),
         "example": example_letters(codec, delay, sequences),
         "example_delay": delay,
     }
+
+
+def known_answers(codec: Codec, batch: Batch) -> str | None:
+    """Return how the targets of a typed string follow from it.
+
+    Args:
+        codec: The conversion of the task's strings to symbols.
+        batch: The stored sequences.
+
+    Returns:
+        ``letters`` if the string is repeated, ``next`` if the target of a step is the next letter; None if the page
+        does not know the targets.
+    """
+    if answers_are_letters(codec, batch):
+        return "letters"
+    return "next" if answers_are_next(codec, batch) else None
 
 
 def example_text(vocabulary: Vocabulary, sequences: Sequences | None) -> str:
@@ -170,6 +186,19 @@ def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, 
         "name": baseline.name,
         "floor": baseline.floor,
     }
+
+
+def plateau_values(summary: Mapping[str, Any], task: Task | None) -> list[dict[str, Any]]:
+    """Return the scores of partial solutions, from the task, or else from the summary of the run.
+
+    Args:
+        summary: The contents of summary.json.
+        task: The task; None if it cannot be built.
+    """
+    if task is not None:
+        return [plateau._asdict() for plateau in task.plateaus]
+    stored = summary.get("baseline", {}).get("plateaus", [])
+    return [{"loss": None, "accuracy": None, **plateau} for plateau in stored]
 
 
 def grammar_values(task: Task | None) -> dict[str, Any] | None:

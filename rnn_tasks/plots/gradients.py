@@ -69,12 +69,13 @@ class Clipping(NamedTuple):
     clipped: float
 
 
-def draw_gradient_by_lag(runs: Sequence[tuple[str, ByLag, int | None]], width: float) -> "Figure":
+def draw_gradient_by_lag(runs: Sequence[tuple[str, ByLag, int | None]], width: float, unit: str = "nats") -> "Figure":
     """Draw the norm of the gradient by lag, in one panel per run.
 
     Args:
         runs: The name of each run, its gradient norms, and the lag of the symbol to recall, or None.
         width: The width of the picture in inches.
+        unit: The unit of the loss: ``nats`` or ``squared error``.
     """
     figure, axes = panels(width, len(runs), height=2.8, sharex=True, sharey=True)
     smallest = VANISHED * max(float(norms.max()) for _, by_lag, _ in runs for norms in by_lag)
@@ -86,19 +87,22 @@ def draw_gradient_by_lag(runs: Sequence[tuple[str, ByLag, int | None]], width: f
             ax.axvline(recall_lag, label="lag of the symbol to recall", **BASELINE)
         logarithmic(ax, drawn)
         title = name if len(runs) > 1 else ""
-        name_axes(ax, "lag k: time steps back from the loss", "|dL/dh|, nats per unit of h", title)
+        name_axes(ax, "lag k: time steps back from the loss", f"|dL/dh|, {unit} per unit of h", title)
         integer_ticks(ax)
     legend_below(figure, axes[0], width)
     return figure
 
 
-def draw_gradient_maps(maps: Sequence[tuple[str, GradientMap]], row_label: str, width: float) -> "Figure":
+def draw_gradient_maps(
+    maps: Sequence[tuple[str, GradientMap]], row_label: str, width: float, unit: str = "nats"
+) -> "Figure":
     """Draw gradient norms over training as heat maps, one per run; dark where the gradient vanishes.
 
     Args:
         maps: The title and the gradient norms of each run.
         row_label: The label of the vertical axis: what the rows are, such as the lag.
         width: The width of the picture in inches.
+        unit: The unit of the loss: ``nats`` or ``squared error``.
     """
     figure, axes = panels(width, len(maps), height=2.9)
     finite = np.concatenate([log_norms[np.isfinite(log_norms)] for _, (_, log_norms) in maps])
@@ -112,7 +116,7 @@ def draw_gradient_maps(maps: Sequence[tuple[str, GradientMap]], row_label: str, 
         name_axes(ax, "optimizer steps", row_label, title)
         integer_ticks(ax)
         integer_ticks(ax, "y")
-    colour_bar(figure, image, axes, "log10 of |dL/dh|, nats per unit of h")
+    colour_bar(figure, image, axes, f"log10 of |dL/dh|, {unit} per unit of h")
     return figure
 
 

@@ -1,5 +1,6 @@
 """Style of pictures: sizes, line styles that differ also in black and white, labels of axes, colour maps."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,23 @@ LINES: tuple[dict[str, Any], ...] = (
 MARKERS = ("o", "s", "^", "D")
 BASELINE: dict[str, Any] = {"color": "black", "linestyle": (0, (6, 3)), "linewidth": 0.9}
 FLOOR: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.1}
+PLATEAUS: tuple[dict[str, Any], ...] = (
+    {"color": "0.4", "linestyle": (0, (8, 2, 1, 2)), "linewidth": 1.0},
+    {"color": "0.4", "linestyle": (0, (3, 2)), "linewidth": 1.0},
+    {"color": "0.4", "linestyle": (0, (8, 2, 1, 2, 1, 2)), "linewidth": 1.0},
+    {"color": "0.4", "linestyle": (0, (1, 3)), "linewidth": 1.3},
+)
+"""Line styles of the scores of partial solutions; further ones begin again with the first style."""
+
 UNTRAINED: dict[str, Any] = {"color": "0.35", "linestyle": ":", "linewidth": 1.8}
 """Line style of the untrained network."""
 
 DOTS: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1.6, "zorder": 3}
 MAP = "cividis"
 """Colour map of heat maps, with monotonically increasing lightness."""
+
+LABEL = 40
+"""Longer labels in a legend are broken into several lines."""
 
 PANEL = 3.1
 """Smallest width of a panel in inches."""
@@ -96,7 +108,8 @@ def legend_below(figure: "Figure", ax: "Axes", width: float) -> None:
         width: The width of the picture in inches.
     """
     handles, labels = ax.get_legend_handles_labels()
-    longest = max(map(len, labels), default=0)
+    labels = ["\n".join(textwrap.wrap(label, LABEL)) for label in labels]
+    longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
     columns = max(1, int(width // (0.65 + 0.065 * longest)))
     figure.legend(
         handles,

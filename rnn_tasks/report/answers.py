@@ -8,25 +8,36 @@ from torch import Tensor
 from rnn_tasks.analysis.flow import evaluating
 from rnn_tasks.networks import Network
 from rnn_tasks.report.run_data import RunData
+from rnn_tasks.runs.summary_text import SQUARED_ERROR
 from rnn_tasks.spec import Batch
 
 
 @torch.no_grad()
 def answers(network: Network, batch: Batch) -> Tensor:
-    """Return the most likely symbol at each step, ``(batch, time)``.
+    """Return the most likely symbol at each step, ``(batch, time)``, or the real values, ``(batch, time, outputs)``.
 
     Args:
         network: The network.
         batch: The sequences that the network reads, from a state of zeros.
     """
     with evaluating(network):
-        logits: Tensor = network(batch.inputs, batch.padded_condition())[0][: batch.num_sequences]
-    return logits.argmax(-1)
+        outputs: Tensor = network(batch.inputs, batch.padded_condition())[0][: batch.num_sequences]
+    return outputs if network.spec.real_targets else outputs.argmax(-1)
 
 
 def is_text(run: RunData) -> bool:
     """Return whether a run predicts the characters of a text."""
     return run.network.spec.vocabulary is not None
+
+
+def has_values(run: RunData) -> bool:
+    """Return whether a run predicts real values."""
+    return run.network.spec.real_targets
+
+
+def loss_unit(run: RunData) -> str:
+    """Return the unit of the mean loss of a run."""
+    return "nats per character" if is_text(run) else SQUARED_ERROR if has_values(run) else "nats per step"
 
 
 def short_names(runs: Sequence[RunData], single: str) -> list[str]:

@@ -89,6 +89,7 @@ def examples_of(group: Sequence[NamedRun]) -> Lines:
         inputs=first.batch.inputs[rows],
         targets=first.batch.targets[rows],
         memory=None,
+        group=None,
         condition=None if first.batch.condition is None else first.batch.condition[rows],
     )
     answers_of_runs = [(name, answers(run.network, batch)) for name, run in group]
@@ -141,10 +142,13 @@ def example_lines(
     """
     inputs, targets = batch.inputs[row], batch.targets[row]
     scored = targets != NOT_SCORED
-    letters = run.alphabet
-    lines = [Line("input", fixed_width(letters[i] for i in inputs.tolist())), Line("target", text_of(targets, letters))]
+    letters, read = run.output_alphabet, [run.alphabet[symbol] for symbol in inputs.tolist()]
+    lines = [Line("input", fixed_width(read)), Line("target", text_of(targets, letters))]
     blank = run.network.spec.blank
-    blanks = (inputs == blank) & ((targets == blank) | ~scored) if blank is not None else torch.zeros_like(scored)
+    blanks = torch.zeros_like(scored)
+    if blank is not None:
+        is_blank_answer = (targets == blank) if letters == run.alphabet else torch.zeros_like(scored)
+        blanks = (inputs == blank) & (is_blank_answer | ~scored)
     for name, answer in answers_of_runs:
         wrong = scored & (answer[row] != targets)
         blanks &= ~wrong

@@ -86,7 +86,7 @@ def gates_of(run: RunData) -> Gates | None:
             start, unit = divmod(int(shares.argmax()), shares.shape[1])
             carrier = Carrier(layer, unit, start, lag, float(shares.max()))
     read = run.characters(one.inputs[0].tolist())
-    first, last = 0, len(read)
+    first, last = 0, one.inputs.shape[1]
     if is_text(run):
         first = max(0, (0 if carrier is None else carrier.start) - SHOWN_CHARACTERS // 3)
         last = first + SHOWN_CHARACTERS

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnn_tasks.analysis.flow import loss_unit
 from rnn_tasks.plots.gradients import VANISHED, ByLag, Clipping, draw_clipping, draw_gradient_by_lag, draw_gradient_maps
 from rnn_tasks.plots.jacobians import LOWEST, StretchingPair, draw_exponents, draw_products
 from rnn_tasks.report.answers import labelled
@@ -170,11 +171,13 @@ def gradient_flow_section(runs: Sequence[RunData]) -> Section:
     main_numbers = table(flows)
     blocks: list[Block] = [] if main_numbers is None else [main_numbers]
     if by_lag:
-        draw = partial(draw_gradient_by_lag, [(run.label, norms, run.recall_lag) for run, norms in by_lag])
+        lags = [(run.label, norms, run.recall_lag) for run, norms in by_lag]
+        draw = partial(draw_gradient_by_lag, lags, unit=loss_unit(by_lag[0][0].network.spec))
         blocks.append(Picture("gradient_by_lag", draw, caption_of_lags(by_lag)))
     if in_training:
         maps = [(run.label if len(in_training) > 1 else "", gradient_map(norms)) for run, norms in in_training]
-        draw = partial(draw_gradient_maps, maps, "time step t of the sequence")
+        unit = loss_unit(in_training[0][0].network.spec)
+        draw = partial(draw_gradient_maps, maps, "time step t of the sequence", unit=unit)
         blocks.append(Picture("gradient_in_training", draw, caption_of_training(in_training)))
     if clipped:
         draw = partial(draw_clipping, [(run.label, clipping) for run, clipping in clipped])

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rnn_tasks.plots.learning_curves import draw_learning_curves
-from rnn_tasks.report.answers import is_text, labelled
+from rnn_tasks.report.answers import has_values, is_text, labelled, loss_unit
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.examples import examples, predictions, samples
-from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run
+from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run, plateaus
 from rnn_tasks.report.run_data import RunData, attempt
-from rnn_tasks.runs.summary_text import VERDICTS, VERDICTS_ON_TEXT
-from rnn_tasks.spec import Baseline
+from rnn_tasks.report.value_examples import value_examples
+from rnn_tasks.runs.summary_text import SQUARED_ERROR, VERDICTS, VERDICTS_ON_TEXT
+from rnn_tasks.spec import Baseline, Plateau
 
 STAGES = {"test": "test", "val": "validation"}
 
@@ -57,7 +58,7 @@ def baseline(run: RunData, stage: str) -> Baseline | None:
         stage: ``val`` or ``test``.
     """
     values = run.summary.get("baseline")
-    if values and "accuracy" in values:
+    if values and "loss" in values:
         values = values.get("val", values) if stage == "val" else values
         return Baseline(**{name: value for name, value in values.items() if name in Baseline._fields})
     if run.task is not None:
@@ -83,7 +84,7 @@ def verdict(run: RunData, found: Results) -> str:
     if found.stage is None or reference is None:
         return " ".join([*sentences, *(["The run was never validated."] if found.stage is None else [])])
     stage = STAGES[found.stage]
-    needed = {"perplexity"} if is_text(run) else {"accuracy", "loss"}
+    needed = {"perplexity"} if is_text(run) else {"loss"} if has_values(run) else {"accuracy", "loss"}
     if not needed <= metrics.keys():
         sentences.append("Some results are missing or not finite.")
     elif is_text(run):
@@ -91,6 +92,9 @@ def verdict(run: RunData, found: Results) -> str:
         sentences.append(f"The best n-gram, a {reference.name}, has {math.exp(reference.loss):.3f}.")
         if reference.floor is not None:
             sentences.append(f"The lowest possible perplexity is {math.exp(reference.floor):.3f}.")
+    elif has_values(run):
+        sentences.append(f"The {SQUARED_ERROR} in the {stage} is {metrics['loss']:.4g},")
+        sentences.append(f"which is {metrics['loss'] / reference.loss:.1%} of the baseline ({reference.loss:.4g}).")
     else:
         sentences.append(f"The {stage} accuracy is {metrics['accuracy']:.2%} at the steps that need memory")
         sentences.append(f"({reference.name}: {reference.accuracy:.2%}).")
@@ -109,6 +113,12 @@ def worst(metrics: Mapping[str, float]) -> float | None:
     return metrics.get("worst_accuracy") if several else None
 
 
+def plateau_cell(plateau: Plateau) -> str:
+    """Return the scores of a partial solution for a table."""
+    scores = [("accuracy", plateau.accuracy), ("loss", plateau.loss)]
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores if value is not None)
+
+
 Cell = Callable[[Mapping[str, float], Baseline], float | None]
 
 TAGGED_ROWS: dict[str, tuple[str, Cell]] = {
@@ -119,6 +129,14 @@ TAGGED_ROWS: dict[str, tuple[str, Cell]] = {
     "loss, nats per step": (".4f", lambda metrics, baseline: metrics.get("loss")),
     "baseline loss, nats per step": (".4f", lambda metrics, baseline: baseline.loss),
     "loss / baseline loss": (".1%", lambda metrics, baseline: metrics.get("loss", math.nan) / baseline.loss),
+    "lowest possible loss, nats per step": (".4f", lambda metrics, baseline: baseline.floor),
+}
+VALUE_ROWS: dict[str, tuple[str, Cell]] = {
+    "mean squared error": (".4g", lambda metrics, baseline: metrics.get("loss")),
+    "mean squared error of the baseline": (".4g", lambda metrics, baseline: baseline.loss),
+    "error / baseline error": (".1%", lambda metrics, baseline: metrics.get("loss", math.nan) / baseline.loss),
+    "root mean squared error": (".4g", lambda metrics, baseline: metrics.get("loss", math.nan) ** 0.5),
+    "lowest possible mean squared error": (".4g", lambda metrics, baseline: baseline.floor),
 }
 TEXT_ROWS: dict[str, tuple[str, Cell]] = {
     "perplexity": (".3f", lambda metrics, baseline: metrics.get("perplexity")),
@@ -146,25 +164,38 @@ def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
     """
     of_text = is_text(runs[0])
     rows = [["data split", *(STAGES.get(f.stage or "", "-") for f in found)]]
-    if of_text:
-        rows.append(["best n-gram", *("-" if f.baseline is None else f.baseline.name for f in found)])
-    for name, (form, cell) in (TEXT_ROWS if of_text else TAGGED_ROWS).items():
+    names_of_baselines = ["-" if f.baseline is None else f.baseline.name for f in found]
+    if of_text or not set(names_of_baselines) <= {"chance", "-"}:
+        rows.append(["best n-gram" if of_text else "baseline", *names_of_baselines])
+    for name, (form, cell) in (TEXT_ROWS if of_text else VALUE_ROWS if has_values(runs[0]) else TAGGED_ROWS).items():
         values = [None if f.baseline is None else cell(f.metrics, f.baseline) for f in found]
         if any(value is not None for value in values):
             rows.append([name, *("-" if value is None else format(value, form) for value in values)])
+    rows += plateau_rows(runs)
     if of_text:
         caption = (
             "Perplexity is exp(loss): a uniform choice among this number of characters would be as hard to predict. "
             "The n-gram predicts the next character from counts in the training text."
         )
+    elif has_values(runs[0]):
+        caption = "The errors are means over all scored steps and over the values of a step."
     else:
         caption = (
             "Accuracy is the share of right answers at the steps that need memory. Exact match is the share of "
             "sequences without an error at these steps. The loss is the mean over all scored steps. The baseline knows "
             "at which steps to answer, and guesses the symbols."
         )
+    if any(map(plateaus, runs)):
+        caption += " Plateaus are the scores of partial solutions, at which training may stay for a while."
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     return Table(caption, ["", *names], rows)
+
+
+def plateau_rows(runs: Sequence[RunData]) -> list[list[str]]:
+    """Return a row of a table for each partial solution, with a column for each run."""
+    scores = [{plateau.name: plateau_cell(plateau) for plateau in plateaus(run)} for run in runs]
+    names = dict.fromkeys(name for of_run in scores for name in of_run)
+    return [[f"plateau: {name}", *(of_run.get(name, "-") for of_run in scores)] for name in names]
 
 
 def learning_section(runs: Sequence[RunData]) -> Section:
@@ -185,17 +216,19 @@ def learning_section(runs: Sequence[RunData]) -> Section:
     if drawn:
         baselines = [baseline(run, "val") for run in drawn]
         curves_of_runs = [learning_run(*pair) for pair in zip(drawn, baselines, strict=True)]
-        draw = partial(draw_learning_curves, curves_of_runs, is_text(runs[0]))
+        draw = partial(draw_learning_curves, curves_of_runs, loss_unit(runs[0]))
         blocks.append(Picture("learning_curves", draw, curve_caption(drawn, baselines)))
     blocks += attempt(missing, "examples", lambda: example_blocks(runs)) or []
     for run in runs:
-        if run.batch is not None and not run.alphabet:
+        if run.batch is not None and not run.alphabet and not run.batch.inputs.is_floating_point():
             missing.append(labelled(runs, run, "examples: the task has no printed form of its symbols"))
     return Section("learning", "Did it learn?", blocks, numbers(runs, found), missing)
 
 
 def example_blocks(runs: Sequence[RunData]) -> list[Block]:
     """Return examples of answers or, for runs on text, of predictions and generated text."""
+    if runs[0].network.spec.real_inputs or has_values(runs[0]):
+        return [*value_examples(runs)]
     if not is_text(runs[0]):
         return [*examples(runs)]
     sample = samples(runs)
@@ -211,6 +244,7 @@ def numbers(runs: Sequence[RunData], found: Sequence[Results]) -> dict[str, Any]
             "measured_on": f.stage,
             "metrics": f.metrics,
             "baseline": f.baseline,
+            "plateaus": plateaus(run),
             "curves": curves(run),
         }
         for run, f in zip(runs, found, strict=True)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from rnn_tasks.plots.learning_curves import LearningRun
-from rnn_tasks.report.answers import is_text
+from rnn_tasks.report.answers import has_values, is_text
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.runs.curves import Curve
-from rnn_tasks.spec import Baseline
+from rnn_tasks.spec import Baseline, Plateau
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")
 MAX_POINTS = 1000
@@ -31,15 +31,38 @@ def curves(run: RunData) -> dict[str, Curve]:
     return {name: thinned(run.curves[name]) for name in CURVES if name in run.curves}
 
 
+def plateaus(run: RunData) -> list[Plateau]:
+    """Return the scores of partial solutions from the summary of a run, else from its task.
+
+    Args:
+        run: The run.
+    """
+    stored = run.summary.get("baseline")
+    if stored:
+        return [Plateau(p["name"], p.get("loss"), p.get("accuracy")) for p in stored.get("plateaus", ())]
+    return [] if run.task is None else list(run.task.plateaus)
+
+
 def learning_run(run: RunData, baseline: Baseline | None) -> LearningRun:
-    """Return the learning curves of a run with its baseline.
+    """Return the learning curves of a run with its baseline and its plateaus.
 
     Args:
         run: The run.
         baseline: The baseline on the validation data.
     """
     has_conditions = bool(run.network.spec.num_conditions)
-    return LearningRun(run.label, curves(run), baseline, run.summary.get("solved_at"), has_conditions)
+    solved_at = run.summary.get("solved_at")
+    return LearningRun(run.label, curves(run), baseline, solved_at, has_conditions, plateaus(run))
+
+
+def baseline_name(run: RunData, baselines: Sequence[Baseline | None]) -> str:
+    """Return what the baseline is, for a caption."""
+    if is_text(run):
+        return "best n-gram"
+    names = {baseline.name for baseline in baselines if baseline is not None} - {"chance"}
+    if names:
+        return f"baseline ({', '.join(sorted(names))})"
+    return "baseline, which ignores the inputs" if has_values(run) else "baseline, which guesses the symbols"
 
 
 def curve_caption(runs: Sequence[RunData], baselines: Sequence[Baseline | None]) -> str:
@@ -49,8 +72,11 @@ def curve_caption(runs: Sequence[RunData], baselines: Sequence[Baseline | None])
         runs: The runs.
         baselines: The baselines on the validation data.
     """
-    text = "Loss and accuracy by optimizer step. Thick lines: validation; thin lines of the loss: training batches. "
-    text += f"Dashed black lines: the {'best n-gram' if is_text(runs[0]) else 'baseline, which guesses the symbols'}."
+    names = "Mean squared error" if has_values(runs[0]) else "Loss and accuracy"
+    text = f"{names} by optimizer step. Thick lines: validation; thin lines of the loss: training batches. "
+    text += f"Dashed black lines: the {baseline_name(runs[0], baselines)}."
+    if any(plateaus(run) for run in runs):
+        text += " Grey lines: the scores of partial solutions, named in the legend."
     if any(baseline is not None and baseline.floor is not None for baseline in baselines):
         text += " Dotted black line: the lowest possible loss of any predictor."
     if any(run.network.spec.num_conditions for run in runs):

@@ -1,4 +1,4 @@
-"""What does it remember? Accuracy by delay, linear probes of past symbols, and memory capacity."""
+"""What does it remember? Scores by group, accuracy by delay, linear probes of past symbols, and memory capacity."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -7,8 +7,9 @@ from typing import Any
 from rnn_tasks.analysis.accuracy import Shares, accuracy_by_lag
 from rnn_tasks.analysis.linear_probe import Probe
 from rnn_tasks.plots.memory import Capacities, ProbePair, draw_accuracy_by_lag, draw_capacities, draw_probes
-from rnn_tasks.report.answers import answers, is_text, labelled
+from rnn_tasks.report.answers import answers, has_values, is_text, labelled
 from rnn_tasks.report.blocks import Block, Picture, Section
+from rnn_tasks.report.groups import group_blocks, group_scores
 from rnn_tasks.report.probes import (
     DIRECTIONS,
     SHUFFLES,
@@ -22,12 +23,12 @@ ByLag = tuple[RunData, Shares]
 
 
 def shares_by_lag(run: RunData) -> Shares | None:
-    """Return the accuracy by delay, or by position in the answer; None for a text.
+    """Return the accuracy by delay, or by position in the answer; None for a text and for real values.
 
     Args:
         run: The run.
     """
-    if run.batch is None or is_text(run):
+    if run.batch is None or is_text(run) or has_values(run):
         return None
     return accuracy_by_lag(answers(run.network, run.batch), run.batch)
 
@@ -35,6 +36,11 @@ def shares_by_lag(run: RunData) -> Shares | None:
 def has_delays(run: RunData) -> bool:
     """Return whether the sequences of a run have conditions."""
     return run.batch is not None and run.batch.condition is not None
+
+
+def name_of_shares(runs: Sequence[ByLag]) -> str:
+    """Return the name of the picture and of the numbers of the accuracy by delay or position."""
+    return "accuracy_by_delay" if has_delays(runs[0][0]) else "accuracy_by_answer_position"
 
 
 def caption_by_lag(runs: Sequence[ByLag]) -> str:
@@ -90,7 +96,7 @@ def caption_of_probes(probes: Sequence[tuple[str, ProbePair]], of_text: bool) ->
 def caption_of_capacities(runs: Sequence[tuple[str, Capacities]]) -> str:
     """Return the caption of memory capacities."""
     text = (
-        "Memory capacity: the layer receives random numbers instead of symbols, and a linear readout of its hidden "
+        "Memory capacity: the layer receives random numbers as inputs, and a linear readout of its hidden "
         "state estimates the input of each lag. Shown is the squared correlation of estimate and input. Its sum over "
         "all lags is the memory capacity, which is at most the number of units. "
     )
@@ -115,8 +121,9 @@ def memory_section(runs: Sequence[RunData]) -> Section:
     measured: list[tuple[str, Capacities]] = []
     for run in runs:
         label = partial(labelled, runs, run)
-        share = attempt(missing, label("accuracy by delay"), partial(shares_by_lag, run))
-        shares += [] if share is None else [(run, share)]
+        if not (has_delays(run) and "delay" in group_scores(run)):  # those count all test sequences
+            share = attempt(missing, label("accuracy of the answers"), partial(shares_by_lag, run))
+            shares += [] if share is None else [(run, share)]
         if run.batch is not None:
             fit = partial(probe, run.network, run.untrained, run.batch)
             probed = attempt(missing, label("linear probes"), fit)
@@ -124,21 +131,25 @@ def memory_section(runs: Sequence[RunData]) -> Section:
         measure = partial(capacities, run.network, run.untrained, run.batch)
         capacity = attempt(missing, label("memory capacity"), measure)
         measured += [] if capacity is None else [(run.label, capacity)]
+    groups, group_numbers = group_blocks(runs)
+    blocks += groups
     if shares:
         chance = [run.task.baseline.accuracy for run, _ in shares if run.task is not None]
         named = [(run.label, share) for run, share in shares]
         draw = partial(draw_accuracy_by_lag, named, has_delays(shares[0][0]), chance)
-        blocks.append(Picture("accuracy_by_delay", draw, caption_by_lag(shares)))
+        blocks.append(Picture(name_of_shares(shares), draw, caption_by_lag(shares)))
     if probes:
         caption = caption_of_probes(probes, is_text(runs[0]))
         blocks.append(Picture("linear_probe", partial(draw_probes, probes), caption))
     if measured:
         blocks.append(Picture("memory_capacity", partial(draw_capacities, measured), caption_of_capacities(measured)))
     numbers: dict[str, Any] = {
-        "accuracy_by_delay": {run.label: share for run, share in shares},
         "probe": {name: {part: as_numbers(p) for part, p in pair._asdict().items()} for name, pair in probes},
         "memory_capacity": dict(measured),
+        **group_numbers,
     }
+    if shares:
+        numbers[name_of_shares(shares)] = {run.label: share for run, share in shares}
     return Section("remembering", "What does it remember?", blocks, numbers, missing)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rnn_tasks.analysis.flow import encoded, evaluating, hidden_states
 from rnn_tasks.analysis.linear_probe import Probe, linear_probe
 from rnn_tasks.analysis.memory import MemoryCapacity, drive, memory_capacity, scalar_input, white_noise
-from rnn_tasks.errors import require
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.memory import Capacities, ProbePair
 from rnn_tasks.spec import Batch, TaskSpec
@@ -111,8 +111,11 @@ def probe(trained: Network, untrained: Network, batch: Batch) -> ProbePair:
         batch: The sequences that the networks read.
 
     Raises:
-        UsageError: There are too few sequences, or a hidden state is not finite.
+        UsageError: The inputs are real, there are too few sequences, or a hidden state is not finite.
     """
+    require(
+        not trained.spec.real_inputs, "linear probes read past symbols, and the inputs of this task are real numbers"
+    )
     batch = batch.rows(0, SEQUENCES)
     symbols = batch.inputs.numpy()
     probed = list(probed_steps(batch, trained.spec))
@@ -129,21 +132,22 @@ def probe(trained: Network, untrained: Network, batch: Batch) -> ProbePair:
 
 
 def capacities(trained: Network, untrained: Network, batch: Batch | None) -> Capacities:
-    """Return the memory capacities of two networks, for white noise along directions between encoded letters.
+    """Return the memory capacities of two networks, for white noise along directions between encoded inputs.
 
     Args:
         trained: The trained network.
         untrained: The network before training.
-        batch: Sequences that contain the used symbols; None for all input symbols of the network.
+        batch: Sequences that contain the used inputs; None for all input symbols of the network.
 
     Raises:
-        UsageError: A hidden state is not finite, or the network encodes all symbols alike.
+        UsageError: A hidden state is not finite, the network encodes all inputs alike, or there are no sequences with
+            real inputs.
     """
     units = trained.core.hidden_size
     signal = white_noise(max(MIN_STEPS, STEPS_PER_UNIT * units), seed=0)
 
     def measure(network: Network) -> MemoryCapacity:
-        encodings = encoded_letters(network, batch)
+        encodings = encoded_values(network, batch) if network.spec.real_inputs else encoded_letters(network, batch)
         with evaluating(network):
             inputs = [scalar_input(encodings, seed) for seed in range(DIRECTIONS)]
             results = [memory_capacity(drive(network.core, signal, *one), signal, 2 * units) for one in inputs]
@@ -151,6 +155,21 @@ def capacities(trained: Network, untrained: Network, batch: Batch | None) -> Cap
         return MemoryCapacity(float(by_lag.sum()), results[0].lags, by_lag, results[0].chance)
 
     return Capacities(measure(trained), measure(untrained), units)
+
+
+def encoded_values(network: Network, batch: Batch | None) -> torch.Tensor:
+    """Return the encoded real inputs of some sequences, ``(steps, features)``.
+
+    Args:
+        network: The network.
+        batch: The sequences.
+
+    Raises:
+        UsageError: There are no sequences.
+    """
+    if batch is None:
+        raise UsageError("the memory capacity of a network with real inputs needs test sequences")
+    return encoded(network, batch.rows(0, SEQUENCES)).flatten(0, 1)[:MAX_SAMPLES]
 
 
 def encoded_letters(network: Network, batch: Batch | None) -> torch.Tensor:

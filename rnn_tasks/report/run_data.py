@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from jsonargparse import ArgumentError, ArgumentParser
 
 import rnn_tasks.tasks  # noqa: F401  # jsonargparse resolves short class names in config.yaml among imported classes
-from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, read_snapshots
+from rnn_tasks.analysis.snapshots import SNAPSHOTS, Snapshots, alphabet, output_alphabet, read_snapshots
 from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
 from rnn_tasks.runs.checkpoints import read_checkpoint
@@ -90,21 +90,46 @@ class RunData:
 
     @property
     def alphabet(self) -> tuple[str, ...]:
-        """The printed form of each symbol; empty if the task has none."""
+        """The printed form of each input symbol; empty if the task has none."""
         return alphabet(self.network.spec)
 
     @property
+    def output_alphabet(self) -> tuple[str, ...]:
+        """The printed form of each output symbol; empty if the task has none."""
+        return output_alphabet(self.network.spec)
+
+    @property
     def recall_lag(self) -> int | None:
-        """Steps between reading and recalling a symbol; None if they vary or are unknown."""
+        """Steps between reading and recalling a symbol; None if they vary, or if the answers are not earlier inputs."""
         codec = self.network.spec.codec
-        if codec is None or codec.min_delay != codec.max_delay:
+        if codec is None or codec.min_delay != codec.max_delay or codec.answer_at or codec.output_symbols:
             return None
-        return codec.min_delay + codec.answer_per_letter * codec.num_letters
+        lag = codec.min_delay + codec.answer_per_letter * codec.num_letters
+        return lag if self.batch is not None and recalls(self.batch, lag) else None
 
     def characters(self, symbols: Sequence[int]) -> list[str]:
         """Return the printed form of symbols; an empty list if the task has none."""
         alphabet = self.alphabet
         return [alphabet[symbol] for symbol in symbols] if alphabet else []
+
+
+def recalls(batch: Batch, lag: int) -> bool:
+    """Return whether the answer at each step that needs memory is the input symbol of ``lag`` steps earlier.
+
+    Args:
+        batch: The sequences, with symbols as inputs and targets.
+        lag: The lag in steps, ``>= 0``.
+
+    Example:
+        >>> import torch
+        >>> batch = Batch(torch.tensor([[1, 2, 3]]), torch.tensor([[-100, -100, 1]]))
+        >>> recalls(batch, 2), recalls(batch, 1)
+        (True, False)
+    """
+    batch = batch.expanded()
+    needed = batch.needs_memory
+    earlier = batch.inputs.roll(lag, 1)
+    return not needed[:, :lag].any() and bool((earlier == batch.targets)[needed].all())
 
 
 def letter_of(label: str) -> str:

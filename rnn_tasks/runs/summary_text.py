@@ -131,7 +131,7 @@ def only_validation_solved(summary: Mapping[str, Any], stage: str) -> str:
     return f"{step}, but not {final}"
 
 
-def metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> Rows:
+def metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> dict[str, str]:
     """Return the metrics of a task with generated sequences of symbols, by the first words of their lines."""
     accuracy, worst = metrics[f"{stage}/accuracy"], metrics[f"{stage}/worst_accuracy"]
     worst_condition = f", worst condition {worst:.4f}" if worst != accuracy else ""
@@ -145,7 +145,7 @@ def metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage
     }
 
 
-def error_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> Rows:
+def error_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> dict[str, str]:
     """Return the error of a task with real targets, by the first words of its line."""
     loss, share = metrics[f"{stage}/loss"], metrics[f"{stage}/loss"] / baseline["loss"]
     name = f" ({baseline['name']})" if "name" in baseline else ""
@@ -209,7 +209,7 @@ def scores_by(metrics: Mapping[str, float], kind: str) -> dict[str, dict[int, fl
     return {quantity: dict(sorted(scores.items())) for quantity, scores in sorted(found.items())}
 
 
-def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Rows:
+def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> dict[str, str]:
     """Return a line with the worst group of the test, for each quantity by which the test is grouped.
 
     Example:
@@ -218,7 +218,7 @@ def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Row
         {'worst lag': '7 (of 3 to 7): accuracy 0.5000'}
     """
     of_error = baseline.get("unit") == SQUARED_ERROR
-    rows: Rows = {}
+    rows: dict[str, str] = {}
     for quantity, scores in scores_by(metrics, "loss" if of_error else "accuracy").items():
         longer = longer_lengths(baseline) if quantity == "length" else []
         finite = {group: score for group, score in scores.items() if group not in longer and math.isfinite(score)}
@@ -257,11 +257,11 @@ def length_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Ro
     return {"longer": [line.replace(NO_BREAK, " ") for line in textwrap.wrap(text, WIDTH - 20)]}
 
 
-def text_metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> Rows:
+def text_metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> dict[str, str]:
     """Return the metrics of a task on text, by the first words of their lines."""
     reference = baseline.get("val", baseline) if stage == "val" else baseline
     perplexity, bits = metrics[f"{stage}/perplexity"], metrics[f"{stage}/bits_per_character"]
-    rows: Rows = {
+    rows = {
         f"{stage} perplexity": f"{perplexity:.3f} (best n-gram, a {reference['name']}: {reference['perplexity']:.3f})",
         f"{stage} loss": f"{metrics[f'{stage}/loss']:.4f} nats per character, {bits:.3f} bits per character"
         + floor_text(reference),

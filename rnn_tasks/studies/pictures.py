@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from rnn_tasks.plots.groups import draw_references, set_axes, shade_training
 from rnn_tasks.plots.style import (
     LINES,
     MARKERS,
+    PLATEAUS,
     colour_bar,
     heat_map,
     legend_below,
@@ -23,8 +25,12 @@ from rnn_tasks.plots.style import (
     name_axes,
     panels,
 )
+from rnn_tasks.runs.group_scores import GroupScores, Kind, scores_of
+from rnn_tasks.runs.summary_text import scores_by
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.table import baseline_of, first_finite, groups_of, loss_share, steps_to_solve, with_variant
+
+SEEDS = "range of the seeds"
 
 
 class Band(NamedTuple):
@@ -77,14 +83,78 @@ def draw_curves(plan: Plan, runs: pd.DataFrame, name: str, label: str, on_log_ax
     bands = {group: curve for group, members in groups.items() if (curve := band(members, name)) is not None}
     figure, fields = panels(width, len(bands), height=2.0, min_width=2.3, sharey=True, sharex=True)
     for field, (group, (steps, low, middle, high)) in zip(fields, bands.items(), strict=True):
-        field.fill_between(steps, low, high, color="0.75", linewidth=0, label="range of the seeds")
+        field.fill_between(steps, low, high, color="0.75", linewidth=0, label=SEEDS)
         field.plot(steps, middle, **LINES[0], linewidth=1.6, label="median of the seeds")
-        baselines = baseline_of(groups[group], name.rpartition("/")[2].removeprefix("worst_")).dropna()
+        score = name.rpartition("/")[2].removeprefix("worst_")
+        baselines = baseline_of(groups[group], score).dropna()
         if not baselines.empty:
             level(field, float(baselines.iloc[0]), "baseline")
+        for plateau, value, style in plateaus_of(groups[group], score):
+            level(field, value, plain(plateau), style)
         if on_log_axis:
             logarithmic(field, [values for curve in bands.values() for values in curve[1:]])
         name_axes(field, "optimizer steps", label, title_of(plan, group))
+    legend_below(figure, fields[0], width)
+    return figure
+
+
+def plateaus_of(runs: pd.DataFrame, score: str) -> list[tuple[str, float, dict[str, Any]]]:
+    """Return the name, the score and the line style of each partial solution, from the first run that has any.
+
+    Args:
+        runs: The runs.
+        score: ``loss`` or ``accuracy``.
+    """
+    stored: list[dict[str, Any]] = next((b["plateaus"] for b in runs["baseline"] if b.get("plateaus")), [])
+    return [
+        (plateau["name"], float(plateau[score]), PLATEAUS[index % len(PLATEAUS)])
+        for index, plateau in enumerate(stored)
+        if score in plateau
+    ]
+
+
+def scores_of_runs(runs: pd.DataFrame, quantity: str) -> list[GroupScores]:
+    """Return the test scores of runs by group, without runs that have none.
+
+    Args:
+        runs: The runs.
+        quantity: What the groups are, such as ``length``.
+    """
+    kind: Kind = "accuracy" if quantity in scores_by(dict.fromkeys(runs.columns, 0.0), "accuracy") else "loss"
+    metrics = runs[[name for name in runs.columns if name.startswith("test/")]].to_dict("records")
+    found = [scores_of(of_run, baseline, kind) for of_run, baseline in zip(metrics, runs["baseline"], strict=True)]
+    return [scores[quantity] for scores in found if quantity in scores]
+
+
+def quantities_of(runs: pd.DataFrame) -> list[str]:
+    """Return the quantities by which test scores of the runs are sorted, such as ``length``."""
+    names = dict.fromkeys(runs.columns, 0.0)
+    quantities = sorted({*scores_by(names, "accuracy"), *scores_by(names, "loss")})
+    return [quantity for quantity in quantities if scores_of_runs(runs, quantity)]
+
+
+def draw_scores(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> Figure:
+    """Draw test scores by group, in a panel for each combination of variants, with the range of the seeds as a band.
+
+    Args:
+        plan: The study.
+        runs: Its runs.
+        quantity: What the groups are, such as ``length``.
+        width: The width of the picture in inches.
+    """
+    of_error = quantity not in scores_by(dict.fromkeys(runs.columns, 0.0), "accuracy")
+    by_group = {group: scores_of_runs(members, quantity) for group, members in groups_of(runs).items()}
+    by_group = {group: scores for group, scores in by_group.items() if scores}
+    figure, fields = panels(width, len(by_group), height=2.2, min_width=2.3, sharey=True)
+    for field, (group, scores) in zip(fields, by_group.items(), strict=True):
+        groups = np.array(sorted({int(one) for found in scores for one in found.groups}))
+        values = np.array([[dict(zip(s.groups, s.scores, strict=True)).get(g, np.nan) for g in groups] for s in scores])
+        field.fill_between(groups, np.nanmin(values, 0), np.nanmax(values, 0), color="0.75", linewidth=0, label=SEEDS)
+        median = np.nanmedian(values, 0)
+        field.plot(groups, median, **LINES[0], marker="o", markersize=3, label="median of the seeds", zorder=3)
+        draw_references(field, scores, "baseline" if of_error else "chance")
+        shade_training(field, scores)
+        set_axes(field, scores, quantity, of_error, title_of(plan, group))
     legend_below(figure, fields[0], width)
     return figure
 

@@ -13,7 +13,15 @@ from rnn_tasks.printable import printable
 from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section, Table
 from rnn_tasks.report.page import write_page
 from rnn_tasks.runs.files import write_all
-from rnn_tasks.studies.pictures import draw_curves, draw_grid, draw_steps_to_solve, numeric_axis, quantity_of
+from rnn_tasks.studies.pictures import (
+    draw_curves,
+    draw_grid,
+    draw_scores,
+    draw_steps_to_solve,
+    numeric_axis,
+    quantities_of,
+    quantity_of,
+)
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
@@ -52,7 +60,7 @@ SAMPLE_START = "temperature"
 """The word with which the sample of a language model begins."""
 
 CURVES = {
-    "val/loss": ("validation loss, nats", True),
+    "val/loss": ("validation loss", True),
     "val/accuracy": ("validation accuracy", False),
     "val/perplexity": ("validation perplexity", False),
     "gradient_norm/before_clipping": ("gradient norm", True),
@@ -156,6 +164,12 @@ GRIDS = {
 }
 
 
+def loss_unit(runs: pd.DataFrame) -> str:
+    """Return the unit of the loss as the end of a label; empty if runs have different units."""
+    units = {str(baseline.get("unit", "nats")) for baseline in runs["baseline"] if baseline}
+    return f", {units.pop()}" if len(units) == 1 else ""
+
+
 def pictures(plan: Plan, runs: pd.DataFrame) -> list[Block]:
     """Return the pictures that can be drawn from the runs of a study."""
     blocks: list[Block] = []
@@ -179,6 +193,13 @@ def pictures(plan: Plan, runs: pd.DataFrame) -> list[Block]:
                     f"{label.capitalize()} over optimizer steps: median and range over the seeds. A run that ended "
                     "earlier counts with its last value."
                 )
-                draw = partial(draw_curves, plan, runs, name, label, logarithmic)
+                unit = loss_unit(runs) if name == "val/loss" else ""
+                draw = partial(draw_curves, plan, runs, name, label + unit, logarithmic)
                 blocks.append(Picture(name.replace("/", "_"), draw, caption))
+        for quantity in quantities_of(runs):
+            caption = (
+                f"Test scores by {quantity.replace('_', ' ')}: median and range over the seeds, with the baseline and "
+                "the scores of partial solutions. Lengths outside a shaded range are beyond those of training."
+            )
+            blocks.append(Picture(f"test_by_{quantity}", partial(draw_scores, plan, runs, quantity), caption))
     return blocks

@@ -56,14 +56,30 @@ def is_curve(value: Any) -> bool:
 
 
 def is_baseline(value: Any) -> bool:
-    """Return whether a value is a baseline: numbers, for a text with a name and with the baseline of the validation."""
+    """Return whether a value is a baseline: numbers, name and unit, plateaus, and baselines of other data."""
     if not isinstance(value, dict):
         return False
-    numbers = {name: inner for name, inner in value.items() if name not in ("name", "val")}
+    others = ("name", "unit", "val", "plateaus", "by_length")
+    numbers = {name: inner for name, inner in value.items() if name not in others}
+    plateaus, by_length = value.get("plateaus", []), value.get("by_length", {})
     return (
         mapping_of(is_finite)(numbers)
         and is_text(value.get("name", ""))
+        and is_text(value.get("unit", ""))
         and ("val" not in value or is_baseline(value["val"]))
+        and isinstance(plateaus, list)
+        and all(map(is_plateau, plateaus))
+        and mapping_of(is_baseline)(by_length)
+        and all(length.isdecimal() for length in by_length)
+    )
+
+
+def is_plateau(value: Any) -> bool:
+    """Return whether a value is a plateau: a name and numbers."""
+    return (
+        isinstance(value, dict)
+        and is_text(value.get("name"))
+        and mapping_of(is_finite)({name: inner for name, inner in value.items() if name != "name"})
     )
 
 

@@ -2,7 +2,6 @@
 
 import math
 import string
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, Self
 
 import torch
@@ -134,7 +133,7 @@ class Copy(GeneratedTask):
         test_sequences: int = 2000,
         eval_batch_size: int = 250,
         seed: int | None = None,
-        eval_lengths: Sequence[int] = (),
+        eval_lengths: list[int] | None = None,
         length_sequences: int = 250,
     ) -> None:
         super().__init__(

@@ -2,7 +2,6 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -27,8 +26,8 @@ class GeneratedTask(Task):
         test_sequences: Test sequences, ``>= 1``.
         eval_batch_size: Validation or test sequences per batch, ``>= 1``.
         seed: Seed of the data, ``>= 0``; None means ``seed_everything`` on the command line, and 0 in Python.
-        eval_lengths: Lengths beyond those of training, ``>= 1``, at which the network is tested once at the end; each
-            task says what its length is. They do not decide whether the task is solved.
+        eval_lengths: Lengths beyond those of training, ``>= 1``, at which the network is tested once at the end; None
+            for none. Each task says what its length is. They do not decide whether the task is solved.
         length_sequences: Test sequences of each of these lengths, ``>= 1``.
 
     Raises:
@@ -43,7 +42,7 @@ class GeneratedTask(Task):
         test_sequences: int = 2000,
         eval_batch_size: int = 500,
         seed: int | None = None,
-        eval_lengths: Sequence[int] = (),
+        eval_lengths: list[int] | None = None,
         length_sequences: int = 250,
     ) -> None:
         super().__init__()
@@ -65,9 +64,10 @@ class GeneratedTask(Task):
         self.sizes = {"val": val_sequences, "test": test_sequences}
         self.eval_batch_size = eval_batch_size
         self.seed = seed
+        eval_lengths = eval_lengths or []
         for length in eval_lengths:
             require(length >= 1, f"eval_lengths must be at least 1, got {length}")
-        require(len(set(eval_lengths)) == len(eval_lengths), f"eval_lengths has a length twice: {list(eval_lengths)}")
+        require(len(set(eval_lengths)) == len(eval_lengths), f"eval_lengths has a length twice: {eval_lengths}")
         self.eval_lengths = tuple(eval_lengths)
         self.data_epoch = 0  # the test sequences of each longer length have their own random numbers
         self.length_sequences = length_sequences

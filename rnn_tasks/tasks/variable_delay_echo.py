@@ -1,7 +1,6 @@
 """Echo with a different delay in each sequence; the network receives the delay."""
 
 import math
-from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -56,7 +55,7 @@ class VariableDelayEcho(GeneratedTask):
         test_sequences: int = 4500,
         eval_batch_size: int = 900,
         seed: int | None = None,
-        eval_lengths: Sequence[int] = (),
+        eval_lengths: list[int] | None = None,
         length_sequences: int = 250,
         every_delay: bool = False,
     ) -> None:

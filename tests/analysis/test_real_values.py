@@ -59,8 +59,8 @@ def test_gradient_is_the_mean_over_scored_steps_and_outputs() -> None:
 
     def loss(last: Tensor) -> Tensor:
         states = torch.cat([hidden_states(network, batch)[:, :4], last[None, None]], 1)
-        errors = (network.readout(states)[0, [2, 4]] - targets[0, [2, 4]]) ** 2
-        return errors.sum() / 6
+        outputs: Tensor = network.readout(states)
+        return ((outputs[0, [2, 4]] - targets[0, [2, 4]]) ** 2).sum() / 6
 
     last = hidden_states(network, batch)[0, 4].requires_grad_()
     (expected,) = torch.autograd.grad(loss(last), last)

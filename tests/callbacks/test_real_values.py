@@ -36,8 +36,8 @@ from tests.helpers.real_task import RecallValue
 
 def model_of(task: RecallValue) -> RecurrentModel:
     torch.manual_seed(2)
-    kind: type[RecurrentModel] = SequenceTagger if task.is_symbol else SequenceRegressor
-    return kind(partial(GRU, hidden_size=5), task.spec, partial(torch.optim.Adam, lr=0.02))  # type: ignore[call-arg]
+    kind: type[SequenceTagger] | type[SequenceRegressor] = SequenceTagger if task.is_symbol else SequenceRegressor
+    return kind(partial(GRU, hidden_size=5), task.spec, partial(torch.optim.Adam, lr=0.02))
 
 
 @pytest.mark.parametrize("is_symbol", [False, True])

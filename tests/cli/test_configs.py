@@ -1,4 +1,4 @@
-"""Every YAML that a user can run is run: a tenth each day by the fast tests, all by the slow ones."""
+"""Every YAML that a user can run is run; of the pairs of a recipe and an overlay, a tenth each day."""
 
 import json
 from inspect import signature
@@ -11,7 +11,7 @@ import yaml
 from rnn_tasks.cli.shipped import CONFIGS, shipped_names
 from tests.helpers.command_line import RnnTasks, small
 from tests.helpers.configs import MODELS, PUBLISHED, TASKS, class_named, compose, read_config, short_name
-from tests.helpers.rotation import rotating
+from tests.helpers.rotation import rotating, slow_tenth
 
 CONSTRAINED = {"qr_rnn": "Reorthogonalize", "linear_qr": "Reorthogonalize", "cayley_rnn": "cayley"}
 """The overlays whose recurrent matrix stays orthogonal, and by what."""
@@ -72,7 +72,7 @@ def test_overlay_decides_layer_and_constraint(task: str, model: str) -> None:
         assert "orthogonal_map" in own_core["init_args"]
 
 
-@pytest.mark.parametrize(("task", "model"), rotating(PAIRS, "-".join))
+@pytest.mark.parametrize(("task", "model"), slow_tenth(PAIRS, "-".join))
 def test_overlay_trains_what_its_yaml_says(rnn_tasks: RnnTasks, task: str, model: str) -> None:
     said = rnn_tasks("fit", "--config", task, "--config", f"models/{model}", *small(task))
     assert (said.status, said.err) == (0, "")

@@ -15,7 +15,7 @@ from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.tasks import ElmanGrammar
 from tests.helpers.config_edits import parse
 from tests.helpers.configs import MODELS, TASKS, compose, merge, read_config, short_name
-from tests.helpers.rotation import rotating
+from tests.helpers.rotation import slow_tenth
 
 PAIRS = [(task, model) for task in TASKS for model in MODELS]
 
@@ -53,7 +53,7 @@ def test_overlay_inherits_no_argument_of_another_class() -> None:
                 assert inherited <= {"hidden_size"}, (task, model, name)
 
 
-@pytest.mark.parametrize(("task", "model"), rotating(PAIRS, "-".join))
+@pytest.mark.parametrize(("task", "model"), slow_tenth(PAIRS, "-".join))
 def test_overlay_leaves_other_arguments_at_their_defaults(task: str, model: str) -> None:
     expected, parsed = classes(compose(task, model)), classes(parse("--config", task, "--config", f"models/{model}"))
     for name, section in parsed.items():

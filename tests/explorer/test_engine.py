@@ -22,7 +22,7 @@ from rnn_tasks.analysis.snapshots import effective_weights
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
 from rnn_tasks.explorer.live import network_values
 from rnn_tasks.models.scores import Scores
-from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, SequenceNetwork, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
 from tests.helpers.node import run_node
@@ -544,6 +544,161 @@ def test_score_equals_the_scores_of_a_model() -> None:
             assert total["right"] / total["answers"] == pytest.approx(expected["accuracy"])
             wrong = ((answers != targets) & memory & batch.scored).nonzero().tolist()
             assert sorted(total["wrong"]) == [[b, time, int(answers[b, time])] for b, time in wrong]
+
+
+REAL: dict[str, tuple[bool, bool]] = {
+    "features, real values": (True, True),
+    "features, symbols": (True, False),
+    "symbols, real values": (False, True),
+}
+"""By name: whether inputs are real features, and whether targets are real values."""
+
+
+def real_network(core: str, real_inputs: bool, real_targets: bool, conditions: int = 0) -> SequenceNetwork:
+    """Return a network of 3 features or symbols and 2 outputs in double precision."""
+    spec = TaskSpec(3, 2, conditions, real_inputs=real_inputs, real_targets=real_targets)
+    kind = RegressorNetwork if real_targets else TaggerNetwork
+    network = kind(CORES[core], spec, condition_at="both").double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(2)
+    return network
+
+
+def real_batch(network: SequenceNetwork, count: int = 4, time: int = 6) -> Batch:
+    """Return sequences in which some steps are not scored."""
+    spec, generator = network.spec, torch.Generator().manual_seed(3)
+    inputs = torch.randint(3, (count, time), generator=generator)
+    targets = torch.randint(2, (count, time), generator=generator)
+    scored = torch.rand(count, time, generator=generator) < 0.7
+    condition = torch.arange(count) % spec.num_conditions if spec.num_conditions else None
+    if spec.real_inputs:
+        inputs = torch.randn(count, time, 3, generator=generator, dtype=torch.float64)
+    if spec.real_targets:
+        targets = torch.randn(count, time, 2, generator=generator, dtype=torch.float64)
+        targets = targets.masked_fill(~scored[..., None], math.nan)
+    else:
+        targets = targets.masked_fill(~scored, NOT_SCORED)
+    return Batch(inputs, targets, condition=condition)
+
+
+def real_networks(conditions: int = 0) -> dict[str, tuple[str, SequenceNetwork]]:
+    """Return the name of the core and a network for some cores, and each kind of inputs and targets."""
+    return {f"{core}; {kind}": (core, real_network(core, *REAL[kind], conditions)) for core in EDITED for kind in REAL}
+
+
+def real_sequences(batch: Batch) -> dict[str, Any]:
+    """Return the argument of the engine's functions."""
+    condition = None if batch.condition is None else batch.condition.tolist()
+    return {"inputs": batch.inputs.tolist(), "conditions": condition}
+
+
+def real_loss(network: Network, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of outputs ``(..., outputs)``: cross-entropy in nats, or the mean squared error."""
+    if network.spec.real_targets:
+        return (outputs - targets).square().mean(-1)
+    losses: Tensor = -outputs.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+    return losses
+
+
+@pytest.mark.parametrize("conditions", [0, 2])
+def test_run_equals_torch_for_real_values(conditions: int) -> None:
+    networks = real_networks(conditions)
+    edits = {name: [{}, real_edits(network)] for name, (core, network) in networks.items()}
+    cases = {}
+    for name, (_, network) in networks.items():
+        calls = [("run", real_sequences(real_batch(network)), {"edits": edit}) for edit in edits[name]]
+        cases[name] = case(network, *calls)
+    results = engine(cases)
+    for name, (core, network) in networks.items():
+        batch = real_batch(network)
+        plain, edited = results[name]
+        assert_equal(by_sequence(plain["outputs"], batch), network(batch.inputs, batch.condition)[0], name)
+        assert_equal(by_sequence(plain["states"], batch), state_trajectory(network, batch), name)
+        outputs, states, _ = edited_run(core, network, encoded(network, batch), batch.condition, edits[name][1])
+        assert_equal(by_sequence(edited["outputs"], batch), outputs, name)
+        assert_equal(by_sequence(edited["states"], batch), states, name)
+
+
+def real_edits(network: SequenceNetwork) -> Edits:
+    """Return edits of several kinds at once."""
+    block = next(iter(network.core.recurrent_weights()))
+    return {"units": {"1": 0.1}, "scale": {block: 0.8}, "noise": {"level": 0.05, "seed": 3}, "reset": [2]}
+
+
+def test_gradient_equals_autograd_for_real_values() -> None:
+    networks, step = real_networks(2), 4
+    targets: dict[bool, Any] = {True: [0.5, -1.0], False: 1}
+    cases, edits = {}, {}
+    for name, (_, network) in networks.items():
+        edits[name] = real_edits(network)
+        target = targets[network.spec.real_targets]
+        sequence = real_sequences(real_batch(network).rows(1, 2))
+        cases[name] = case(network, ("gradient", sequence, {"edits": edits[name]}, step, target))
+    for name, (result,) in engine(cases).items():
+        core, network = networks[name]
+        batch = real_batch(network).rows(1, 2)
+        features = encoded(network, batch).detach().requires_grad_()
+        outputs, _, zeros = edited_run(core, network, features, batch.condition, edits[name])
+        loss = real_loss(network, outputs[0, step], torch.tensor(targets[network.spec.real_targets]))
+        loss.backward()  # type: ignore[no-untyped-call]
+        assert features.grad is not None
+        by_input = features.grad[0, : step + 1, :3]
+        assert result["loss"] == pytest.approx(loss.item(), rel=1e-12)
+        expected = {
+            "states": torch.stack([gradient_norm(parts) for parts in zeros[: step + 1]]),
+            "values": by_input,
+            "inputs": by_input.norm(dim=-1),
+        }
+        for key, value in expected.items():
+            assert_equal(torch.tensor(result[key], dtype=torch.float64), value, f"{name}, {key}", 1e-11)
+        assert float(by_input.abs().max()) > 1e-4 or core.startswith("RNN relu")  # all units may be 0
+
+
+def test_exchange_equals_torch_for_real_values() -> None:
+    networks, step = real_networks(), 4
+    targets: dict[bool, Any] = {True: [0.5, -1.0], False: 1}
+    replacements: dict[bool, list[Any]] = {True: [[0.0, 1.0, -1.0], [2.0, 0.0, 0.5]], False: [0, 2]}
+    cases = {}
+    for name, (_, network) in networks.items():
+        others, target = replacements[network.spec.real_inputs], targets[network.spec.real_targets]
+        call = ("exchange", real_sequences(real_batch(network).rows(1, 2)), {}, step, target, others)
+        cases[name] = case(network, call)
+    for name, (result,) in engine(cases).items():
+        _, network = networks[name]
+        batch, target = real_batch(network).rows(1, 2), torch.tensor(targets[network.spec.real_targets])
+        before = real_loss(network, network(batch.inputs)[0][0, step], target)
+        for time, changes in enumerate(result["changes"]):
+            for other, change in zip(replacements[network.spec.real_inputs], changes, strict=True):
+                inputs = batch.inputs.clone()
+                inputs[0, time] = torch.tensor(other)
+                after = real_loss(network, network(inputs)[0][0, step], target)
+                assert change == pytest.approx((after - before).item(), abs=1e-12)
+        assert len(result["changes"]) == step + 1
+
+
+def test_score_equals_torch_for_real_values() -> None:
+    networks, cases = real_networks(), {}
+    for name, (_, network) in networks.items():
+        batch = real_batch(network)
+        data = {
+            "inputs": numbers(batch.inputs),
+            "targets": {"float64": ["NaN" if value != value else value for value in batch.targets.flatten().tolist()]},
+            "memory": batch.scored.flatten().int().tolist(),
+            "time": batch.targets.shape[1],
+        }
+        cases[name] = case(network, ("score", data, {}, 0, 4))
+    for name, (result,) in engine(cases).items():
+        _, network = networks[name]
+        batch = real_batch(network)
+        outputs = network(batch.inputs)[0][batch.scored]
+        loss = real_loss(network, outputs, batch.targets[batch.scored]).sum()
+        assert result["loss"] == pytest.approx(loss.item(), rel=1e-12)
+        assert result["scored"] == int(batch.scored.sum())
+        if network.spec.real_targets:
+            assert (result["answers"], result["right"], result["wrong"]) == (0, 0, [])
+        else:
+            assert result["right"] == int((outputs.argmax(-1) == batch.targets[batch.scored]).sum())
 
 
 def test_matrix_has_the_edits() -> None:

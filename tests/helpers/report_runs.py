@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rnn_tasks.cores import Core, Elman
-from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, TaggerNetwork
 from rnn_tasks.report.run_data import RunData, evaluation_batch
 from rnn_tasks.runs.curves import Curve
 from rnn_tasks.tasks import Task
@@ -18,8 +18,9 @@ from rnn_tasks.tasks.language_task import LanguageTask
 def small_network(task: Task, hidden_size: int = 6) -> Network:
     """Return a small network for a task."""
     core: Any = partial(Elman, hidden_size=hidden_size)
-    kind = LanguageNetwork if isinstance(task, LanguageTask) else TaggerNetwork
-    return kind(core, task.spec).eval()
+    if isinstance(task, LanguageTask):
+        return LanguageNetwork(core, task.spec).eval()
+    return (RegressorNetwork if task.spec.real_targets else TaggerNetwork)(core, task.spec).eval()
 
 
 def make_run(task: Task, label: str = "run/version_0", **parts: Any) -> RunData:

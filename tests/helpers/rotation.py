@@ -35,3 +35,19 @@ def rotating(values: Iterable[Any], name: Callable[[Any], str] = str) -> list[An
         arguments = value if isinstance(value, tuple) else (value,)
         parameters.append(pytest.param(*arguments, marks=marks, id=f"{name(value)}-rotation{part}"))
     return parameters
+
+
+def slow_tenth(values: Iterable[tuple[Any, ...]], name: Callable[[Any], str] = str) -> list[Any]:
+    """Return a tenth of the parameters of a test, marked as slow: another tenth each day.
+
+    For tests with so many parameters that even the slow tests cannot try all of them. The ids are those of
+    :func:`rotating`.
+
+    Args:
+        values: The values; each is a tuple of arguments.
+        name: Returns the id of a value.
+    """
+    chosen = list(values)[chosen_part() :: PARTS]
+    return [
+        pytest.param(*value, marks=pytest.mark.slow, id=f"{name(value)}-rotation{chosen_part()}") for value in chosen
+    ]

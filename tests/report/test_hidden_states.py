@@ -33,8 +33,9 @@ def test_section_of_a_grammar_run_has_all_parts(trained_logs: Path) -> None:
 
 def test_section_has_no_words_when_the_task_is_not_a_text() -> None:
     section = hidden_states_section([make_run(Copy(test_sequences=20))])
-    assert [block.name for block in section.blocks if isinstance(block, Picture)] == ["trajectory", "units"]
-    assert section.numbers.keys() == {"trajectory", "units"}
+    pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
+    assert pictures == ["trajectory", "units", "fixed_points"]
+    assert section.numbers.keys() == {"trajectory", "units", "fixed_points"}
 
 
 def test_section_of_two_runs_shares_the_text_picture() -> None:

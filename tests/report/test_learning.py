@@ -119,7 +119,7 @@ def test_learning_curves_of_two_runs_share_panels(width: float) -> None:
         make_run(task, "A: one", curves=one, summary={"solved_at": 30}),
         make_run(task, "B: two", curves=two, summary={}),
     ]
-    figure = draw_learning_curves([learning_run(run, task.baseline) for run in runs], False, width)
+    figure = draw_learning_curves([learning_run(run, task.baseline) for run in runs], "nats per step", width)
     losses, accuracies = figure.axes
     assert (losses.get_ylabel(), losses.get_xlabel()) == ("loss, nats per step", "optimizer steps")
     assert losses.get_yscale() == "log"
@@ -143,7 +143,7 @@ def test_floor_of_a_text_is_drawn_and_in_the_table(grammar: RunData) -> None:
     val_baseline = baseline(grammar, "val")
     assert val_baseline is not None
     assert val_baseline.floor is not None
-    figure = draw_learning_curves([learning_run(grammar, val_baseline)], True, WIDE)
+    figure = draw_learning_curves([learning_run(grammar, val_baseline)], "nats per character", WIDE)
     assert sum(constant(figure.axes[0], val_baseline.floor)) == 1
     assert {"n-gram", "lowest possible loss", "training", "validation"} <= {
         text.get_text() for text in figure.legends[0].get_texts()
@@ -155,7 +155,7 @@ def test_floor_of_a_text_is_drawn_and_in_the_table(grammar: RunData) -> None:
 
 def test_loss_axis_is_linear_when_losses_are_similar() -> None:
     run = make_run(Copy(test_sequences=20), curves={"val/loss": curve(1.0, 0.9)})
-    figure = draw_learning_curves([learning_run(run, None)], False, WIDE)
+    figure = draw_learning_curves([learning_run(run, None)], "nats per step", WIDE)
     assert figure.axes[0].get_yscale() == "linear"
 
 

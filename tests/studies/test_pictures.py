@@ -8,10 +8,19 @@ import pytest
 
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
-from rnn_tasks.studies.pictures import band, draw_curves, draw_grid, draw_steps_to_solve, numeric_axis, plain
+from rnn_tasks.studies.pictures import (
+    band,
+    draw_curves,
+    draw_grid,
+    draw_scores,
+    draw_steps_to_solve,
+    numeric_axis,
+    plain,
+    quantities_of,
+)
 from rnn_tasks.studies.plan import Plan, Variant
 from rnn_tasks.studies.queue import RunState
-from rnn_tasks.studies.report import pictures
+from rnn_tasks.studies.report import loss_unit, pictures
 from rnn_tasks.studies.rows import RESULT
 from rnn_tasks.studies.table import runs_table
 
@@ -105,3 +114,64 @@ def test_names_that_look_like_formulas_are_drawn() -> None:
     for figure in (*drawn, draw_steps_to_solve(plan, runs, "$d$", WIDE)):
         figure.savefig(io.BytesIO(), format="svg")
     assert plain("a$b$c") == r"a\$b\$c"
+
+
+def results_with_lengths() -> dict[str, dict[str, Any]]:
+    """Return results whose accuracy at length 64 depends on the seed; 16 is a length of training."""
+    results = made_results()
+    chance = {"loss": 2.0, "accuracy": 0.25}
+    plateaus = [{"name": "knows half", "loss": 1.5, "accuracy": 0.5}]
+    for run in PLAN.runs():
+        at_64 = 0.25 * (1 + run.seed)
+        lengths = {
+            "test/accuracy_by_length/16": 1.0,
+            "test/accuracy_by_length/64": at_64,
+            "test/loss_by_length/64": 1.0,
+        }
+        results[run.name]["metrics"] |= lengths
+        results[run.name]["baseline"] = {
+            "loss": 2.0,
+            "accuracy": 0.125,
+            "plateaus": plateaus,
+            "by_length": {"64": chance},
+        }
+    return results
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_scores_by_length_have_median_range_and_chance(width: float) -> None:
+    runs = table(results_with_lengths())
+    assert quantities_of(runs) == ["length"]
+    fields = draw_scores(PLAN, runs, "length", width).axes
+    assert len(fields) == 15
+    lines = {str(line.get_label()): np.asarray(line.get_ydata()).tolist() for line in fields[0].lines}
+    assert lines["median of the seeds"] == [1.0, 0.5]
+    assert lines["chance"] == [0.125, 0.25]
+    assert lines["knows half"][0] == 0.5
+    low, high = (extent(fields[0].collections[0].get_paths()[0].vertices) for extent in (np.min, np.max))
+    assert (low, high) == (0.25, 64.0)  # of lengths and accuracies
+    assert "test_by_length" in [block.name for block in pictures(PLAN, runs) if isinstance(block, Picture)]
+    assert quantities_of(table(made_results())) == []
+
+
+def test_curves_have_plateaus_and_the_unit_of_the_loss() -> None:
+    runs = table(results_with_lengths())
+    field = draw_curves(PLAN, runs, "val/loss", "loss", True, WIDE).axes[0]
+    (plateau,) = [line for line in field.lines if line.get_label() == "knows half"]
+    assert np.asarray(plateau.get_ydata())[0] == 1.5
+    assert loss_unit(runs) == ", nats"
+    results = results_with_lengths()
+    for result in results.values():
+        result["baseline"] = {"loss": 2.0, "unit": "mean squared error"}
+    assert loss_unit(table(results)) == ", mean squared error"
+    next(iter(results.values()))["baseline"] = {"loss": 2.0}
+    assert loss_unit(table(results)) == ""
+
+
+def test_scores_of_real_values_are_errors() -> None:
+    results = made_results()
+    for result in results.values():
+        result["metrics"] |= {"test/loss_by_lag/1": 0.01, "test/loss_by_lag/2": 0.1}
+        result["baseline"] = {"loss": 2.0, "unit": "mean squared error"}
+    field = draw_scores(PLAN, table(results), "lag", WIDE).axes[0]
+    assert (field.get_ylabel(), field.get_yscale()) == ("mean squared error", "log")

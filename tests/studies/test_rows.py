@@ -203,3 +203,19 @@ def test_baseline_of_a_text_is_not_damaged() -> None:
     baseline = {"loss": 1.0, "accuracy": 0.5, "name": "5-gram", "val": {"loss": 1.0, "name": "5-gram"}}
     assert damage_of({"steps": 1, "baseline": baseline}) == ""
     assert damage_of({"steps": 1, "baseline": {**baseline, "val": {"loss": "x"}}}) == "baseline"
+
+
+def test_baseline_with_plateaus_and_lengths_is_not_damaged() -> None:
+    plateau = {"name": "knows half", "loss": 0.5}
+    of_length = {"loss": 1.0, "unit": "mean squared error", "plateaus": [plateau]}
+    baseline = {**of_length, "by_length": {"64": of_length}}
+    assert damage_of({"steps": 1, "baseline": baseline}) == ""
+    for change in (
+        {"plateaus": [{"loss": 0.5}]},
+        {"plateaus": {"a": 1}},
+        {"plateaus": [{**plateau, "loss": "x"}]},
+        {"by_length": {"x": of_length}},
+        {"by_length": {"64": {"loss": "x"}}},
+        {"unit": 1},
+    ):
+        assert damage_of({"steps": 1, "baseline": {**baseline, **change}}) == "baseline"

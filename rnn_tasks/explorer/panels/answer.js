@@ -25,6 +25,7 @@ Panels.answer = (() => {
     } = Shared;
     const LIKELIEST = 5;
     const MOST_CURVES = 6;
+    const PLATEAU_DASHES = [[9, 3, 2, 3], [2, 2], [6, 3, 1, 3, 1, 3]];
 
     /** Return the loss of each step, NaN without target. */
     function losses(context, index) {
@@ -166,6 +167,7 @@ Panels.answer = (() => {
     function answerBaseline({ task, sequences }) {
         const { baseline } = task;
         if (!baseline || baseline.loss === null) return null;
+        if (task.real_targets) return { ...baseline, name: `baseline: ${baseline.name}` };
         const share = shareOfAnswers(task, sequences);
         if (share === 1) return baseline;
         const guess = -Math.log(baseline.accuracy);
@@ -189,7 +191,11 @@ Panels.answer = (() => {
         const suffix = shareOfAnswers(task, sequences) === 1 ? "" : MEAN;
         return task.plateaus
             .filter(({ loss }) => loss !== null)
-            .map(({ name, loss }) => ({ label: `${name}${suffix}`, value: loss, dash: [2, 3] }));
+            .map(({ name, loss }, i) => ({
+                label: `${name}${suffix}`,
+                value: loss,
+                dash: PLATEAU_DASHES[i % PLATEAU_DASHES.length],
+            }));
     }
 
     function drawLosses(context, canvas) {
@@ -216,12 +222,13 @@ Panels.answer = (() => {
         if (task.real_targets) return `On this input: ${meanErrors(context)}.`;
         const counted = input.memory.filter(Boolean).length;
         if (!input.due.includes(1)) return "On this input, no answer is due.";
-        if (!counted && task.is_text) return "The page does not know the next symbol.";
+        if (!counted && task.strings && task.strings.answers === "next") return "The next symbol is not known.";
         if (!counted) {
             const advice = context.sequences ? " Those to the stored sequences are known." : "";
             return `The page does not know the right answers to a typed text of this task.${advice}`;
         }
-        const what = task.is_text ? "next symbols are the likeliest ones" : "answers are right";
+        const isNext = task.is_text || (context.view.sequence === null && task.strings.answers === "next");
+        const what = isNext ? "next symbols are the likeliest ones" : "answers are right";
         const texts = timeLineRows(context)
             .filter((row) => row.wrong)
             .map(({ wrong }, index) => {
@@ -238,7 +245,7 @@ Panels.answer = (() => {
                 const known = losses(context, index).filter((loss) => !Number.isNaN(loss));
                 const mean = known.reduce((sum, loss) => sum + loss, 0) / known.length;
                 const name = run.letter ? `${run.letter}: ` : "";
-                return `${name}mean squared error ${shown(mean)} (${known.length} scored steps)`;
+                return `${name}mean squared error ${shown(mean)} (scored steps: ${known.length})`;
             })
             .join("; ");
     }
@@ -258,7 +265,8 @@ Panels.answer = (() => {
         const numbers = (values) => Array.from(values).slice(0, MOST_CURVES).map(shown).join(", ");
         const start = `${readText(context)} Its output is ${numbers(outputs)}.`;
         if (target === Inputs.NOT_SCORED) return `${start} This step is not scored.`;
-        const reference = task.baseline ? ` (${task.baseline.name}: ${shown(task.baseline.loss)})` : "";
+        const baseline = answerBaseline(context);
+        const reference = baseline ? ` (${baseline.name}, ${shown(baseline.loss)})` : "";
         const error = shown(lossAt({ outputs: { [step]: outputs } }, step, target));
         return `${start} The target is ${numbers(target)}. Squared error: ${error}${reference}.`;
     }

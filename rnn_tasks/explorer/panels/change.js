@@ -19,7 +19,7 @@ Panels.change = (() => {
     /** Return the sentence on the baseline and the plateaus; empty without them. */
     function referenceText({ task }) {
         const references = [...(task.baseline ? [task.baseline] : []), ...task.plateaus];
-        const texts = references.map((reference) => `${reference.name}: ${scoreParts(task, reference)}`);
+        const texts = references.map((reference) => `${scoreParts(task, reference)} (${reference.name})`);
         return texts.length ? `For comparison: ${texts.join("; ")}.` : "";
     }
 
