@@ -23,11 +23,14 @@ SEQUENCES, STEPS = 30, 200
 DRAWN = 8
 """Number of sequences whose states are drawn."""
 
-MAX_STARTS, MIN_STARTS = 200, 20
-"""Largest and smallest number of starts."""
+MAX_STARTS, MIN_STARTS, MAX_ITERATIONS = 200, 10, 60
+"""Largest and smallest number of starts, and largest number of steps of the search."""
 
-MAX_WORK = 4e8
+MAX_WORK = 1e8
 """Starts are reduced until starts times the third power of the state size is below this value."""
+
+MAX_SIZE = 512
+"""Largest state size for which fixed points are searched, because the time grows with its third power."""
 
 
 def constant_input(run: RunData) -> Tensor | None:
@@ -73,10 +76,11 @@ def fixed_points_of(run: RunData) -> PlacedPoints | None:
     require(bool(states.isfinite().all()), "the hidden states are not finite: the network has diverged")
     size = states.shape[-1]
     require(size >= 2, "principal components need at least two units")
+    require(size <= MAX_SIZE, f"a state of {size:,} numbers is too large for the search (largest: {MAX_SIZE})")
     count = min(MAX_STARTS, max(MIN_STARTS, int(MAX_WORK / size**3)))
     flat = states.flatten(0, 1)
     chosen = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))[:count]
-    found = fixed_points(run.network, inputs, flat[chosen])
+    found = fixed_points(run.network, inputs, flat[chosen], max_iterations=MAX_ITERATIONS)
     if not len(found.states):
         raise UsageError(
             f"none was found from {found.num_starts} states, at a constant input of {name_of_input(run.network.spec)}"

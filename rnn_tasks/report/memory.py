@@ -23,14 +23,17 @@ ByLag = tuple[RunData, Shares]
 
 
 def shares_by_lag(run: RunData) -> Shares | None:
-    """Return the accuracy by delay, or by position in the answer; None for a text and for real values.
+    """Return the accuracy by delay, or by position in the answer.
+
+    None for a text, for real values, and if all answers have the same delay or position.
 
     Args:
         run: The run.
     """
     if run.batch is None or is_text(run) or has_values(run):
         return None
-    return accuracy_by_lag(answers(run.network, run.batch), run.batch)
+    shares = accuracy_by_lag(answers(run.network, run.batch), run.batch)
+    return shares if len(shares.groups) > 1 else None
 
 
 def has_delays(run: RunData) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,12 @@ def test_summary_of_real_values_has_groups_and_no_constants(tmp_path: Path, caps
     assert summary["baseline"]["unit"] == "mean squared error"
     assert summary["baseline"]["plateaus"] == [{"name": "knows which half", "loss": 1 / 48}]
     assert summary["time_steps"] == 6 * 16 * 6
+    layout = events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode("latin-1")
+    logged = set(events(tmp_path).Tags()["scalars"])
+    charts = re.findall(r"\^(.*?)\$", layout)
+    assert "val/plateau_loss/knows_which_half" in {
+        name for chart in charts for name in logged if re.fullmatch(chart, name)
+    }
     printed = capsys.readouterr().out
     assert "val error" in printed
     assert "mean squared error" in printed

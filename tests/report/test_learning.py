@@ -22,7 +22,7 @@ from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.curves import Curve
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.spec import Baseline, Batch
-from rnn_tasks.tasks import Copy, ElmanGrammar, VariableDelayEcho
+from rnn_tasks.tasks import Copy, ElmanGrammar, TemporalOrder, VariableDelayEcho
 from tests.helpers.report_runs import curve, make_run
 
 
@@ -252,3 +252,16 @@ def test_verdict_reports_missing_and_non_finite_results() -> None:
     summary = {"metrics": {"test/loss": math.nan, "test/accuracy": 0.5}, "baseline": {"loss": 1.0, "accuracy": 0.1}}
     run = make_run(Copy(test_sequences=20), summary=summary)
     assert "nan" not in verdict(run, results(run))
+
+
+def test_examples_have_the_characters_of_output_symbols() -> None:
+    run = make_run(TemporalOrder(test_sequences=20))
+    (shown,) = examples([run])
+    codec = run.network.spec.codec
+    assert codec is not None
+    assert codec.output_symbols
+    for target, answer, marked in answered(shown):
+        assert target[-1] in codec.output_symbols
+        assert answer[-1] in codec.output_symbols
+        assert marked == ({len(target) - 1} if target[-1] != answer[-1] else set())
+    assert run.recall_lag is None  # answers are not earlier inputs

@@ -21,7 +21,7 @@ from rnn_tasks.report.probes import (
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.spec import Batch, TaskSpec
-from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, TemporalOrder, VariableDelayEcho
 from tests.helpers.report_runs import make_run, register_network, small_network
 
 
@@ -144,6 +144,10 @@ def test_accuracy_of_copy_is_by_position_with_recall_lag() -> None:
     (ax,) = draw_accuracy_by_lag([(run.label, share)], False, [], WIDE).axes
     assert np.asarray(ax.lines[0].get_xdata()).tolist() == [1, 2, 3, 4]
     assert make_run(Copy(layout="recall", delay=7, min_delay=3, test_sequences=20)).recall_lag is None
+
+
+def test_one_position_in_the_answer_is_no_picture() -> None:
+    assert shares_by_lag(make_run(TemporalOrder(test_sequences=20))) is None
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
