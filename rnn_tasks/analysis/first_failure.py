@@ -9,7 +9,8 @@ def first_failure(exact_match_by_n: Mapping[int, float]) -> int:
     """Return the first n of which a string is wrong, called e1 by Suzgun et al. (2019).
 
     Args:
-        exact_match_by_n: The share of strings without an error, in 0..1, for each tested n.
+        exact_match_by_n: The share of strings without an error, in 0..1, for each tested n. The accuracy by n gives the
+            same result, since both are 1 only if no string is wrong.
 
     Returns:
         The smallest tested n with a share below 1; the largest tested n plus 1 if no string is wrong. Numbers between

@@ -48,8 +48,8 @@ def respond(arguments: list[str]) -> None:
         raise UsageError("this network was trained on text; use rnn-tasks generate")
     if not isinstance(network, TaggerNetwork) or codec is None:
         raise UsageError(
-            f"the task of {run.folder} has no strings: its inputs or outputs are not characters; use rnn-tasks explore, "
-            "analyze or predict"
+            f"the task of {run.folder} has no strings: its inputs or outputs are not characters; "
+            "use rnn-tasks explore, analyze or predict"
         )
     codec.delay(options.delay)  # fail before a dialogue begins
     expected, is_silence_noted = codec.num_letters, False

@@ -580,7 +580,7 @@ const Engine = (function () {
             }
 
             function editState(value, time, l, part) {
-                const noisy = edits.noise ? ops.add(value, noise(time, l, part)) : value;
+                const noisy = edits.noise && edits.noise.level ? ops.add(value, noise(time, l, part)) : value;
                 return unitValues[l][part] ? ops.hold(noisy, unitValues[l][part]) : noisy;
             }
 

@@ -106,4 +106,7 @@ def result_facts(run: RunData) -> list[tuple[str, str]]:
     else:
         names = ("test/perplexity" if is_text(run) else "test/accuracy", "test/loss")
     weights = "" if run.checkpoint.name == BEST else f" (of {BEST})"
-    return [(name.replace("/", " "), f"{metrics[name]:.4f}{weights}" if name in metrics else "-") for name in names]
+    return [
+        (name.replace("/", " ").replace("_", " "), f"{metrics[name]:.4f}{weights}" if name in metrics else "-")
+        for name in names
+    ]

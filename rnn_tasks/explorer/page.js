@@ -134,9 +134,10 @@
         const width = document.querySelector("main").clientWidth - 32;
         const steps = input.values.length;
         const head = width < 600 ? 56 : 84;
-        const smallest = task.real_inputs && task.real_targets ? 2 : 9; // letters need more room
+        const hasLetters = !task.real_inputs || !task.real_targets;
         const cellOf = (available) => {
-            const fitting = Math.max(smallest, Math.min(22, Math.floor((available - head - 20) / steps)));
+            const room = (available - head - 20) / steps;
+            const fitting = hasLetters ? Math.max(9, Math.min(22, Math.floor(room))) : Math.max(2, Math.min(22, room));
             return Math.min(fitting, (MAX_WIDTH - head) / steps);
         };
         const half = width < 1000 ? width : width / 2 - 16;

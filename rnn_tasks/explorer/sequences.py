@@ -88,6 +88,21 @@ def answers_are_letters(codec: Codec, batch: Batch) -> bool:
     return all(is_row_of_letters(codec, *row) for row in rows)
 
 
+def answers_are_next(codec: Codec, batch: Batch) -> bool:
+    """Return whether the target of each step is the input of the next step, as in a stream of symbols.
+
+    Args:
+        codec: The conversion of the task's strings to symbols.
+        batch: The sequences.
+    """
+    if codec.cue or codec.answer_at:
+        return False
+    outputs = codec.output_symbols or codec.symbols
+    scored = batch.scored[:, :-1]
+    targets, following = batch.targets[:, :-1][scored].tolist(), batch.inputs[:, 1:][scored].tolist()
+    return bool(targets) and targets == following and all(outputs[i] == codec.symbols[i] for i in set(targets))
+
+
 def is_row_of_letters(
     codec: Codec, inputs: list[int], targets: list[int], memory: list[bool], condition: int | None
 ) -> bool:

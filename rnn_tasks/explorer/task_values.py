@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnn_tasks.explorer.sequences import Sequences, answers_are_letters
+from rnn_tasks.explorer.sequences import Sequences, answers_are_letters, answers_are_next
 from rnn_tasks.printable import printable
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.spec import Codec, TaskSpec
+from rnn_tasks.spec import Batch, Codec, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, Vocabulary, visible
 from rnn_tasks.tasks import ElmanGrammar, Task
 from rnn_tasks.texts.grammar import ELMAN
@@ -106,10 +106,26 @@ def string_values(spec: TaskSpec, sequences: Sequences | None) -> dict[str, Any]
         "max_delay": codec.max_delay,
         "conditional": codec.conditional,
         "num_letters": codec.num_letters,
-        "answers": "letters" if sequences is not None and answers_are_letters(codec, sequences.batch) else None,
+        "answers": None if sequences is None else known_answers(codec, sequences.batch),
         "example": example_letters(codec, delay, sequences),
         "example_delay": delay,
     }
+
+
+def known_answers(codec: Codec, batch: Batch) -> str | None:
+    """Return how the targets of a typed string follow from it.
+
+    Args:
+        codec: The conversion of the task's strings to symbols.
+        batch: The stored sequences.
+
+    Returns:
+        ``letters`` if the string is repeated, ``next`` if the target of a step is the next letter; None if the page
+        does not know the targets.
+    """
+    if answers_are_letters(codec, batch):
+        return "letters"
+    return "next" if answers_are_next(codec, batch) else None
 
 
 def example_text(vocabulary: Vocabulary, sequences: Sequences | None) -> str:

@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from rnn_tasks.analysis.first_failure import first_failure
 from rnn_tasks.analysis.memory import memory_capacity
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
+from rnn_tasks.report.fixed_points import fixed_points_of
+from rnn_tasks.report.run_data import load_run
 from rnn_tasks.runs.curves import read_curves
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import RunLocation
@@ -17,7 +22,8 @@ from rnn_tasks.runs.trained_network import load_network
 from rnn_tasks.studies.published import Comparison, Published, PublishedResult, Verdict, compare
 from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.table import first_finite, run_names, steps_to_solve, with_variant
-from rnn_tasks.tasks import TimeMachine
+from rnn_tasks.tasks import Counting, TimeMachine
+from rnn_tasks.tasks.counting import GEOMETRIC_P, LANGUAGES, LanguageName, generator_loss
 from rnn_tasks.texts.grammar import ELMAN
 
 NUMBERS = ("seconds", "steps", "parameters")
@@ -25,6 +31,13 @@ NUMBERS = ("seconds", "steps", "parameters")
 
 TEXT_LENGTH, TEMPERATURE = 20_000, 0.5
 """Number of generated characters in which words of the lexicon are counted, and the sampling temperature."""
+
+
+COUNTING_TEST = range(15, 1015)
+"""The numbers n of the test strings of Lan et al. (2022), after 100 training strings."""
+
+LARGEST_N = 500
+"""The largest n up to which strings are tested for the first failure."""
 
 
 def compare_with_runs(result: PublishedResult, published: Published, runs: pd.DataFrame, folder: Path) -> Comparison:
@@ -131,6 +144,54 @@ def reservoir_memory_capacity() -> float:
     return memory_capacity(states, inputs, 50, ridge=1e-4, test_share=100 / 400).total
 
 
+def counting_optimum(language: LanguageName) -> float:
+    """Return the lowest possible loss on the test strings of Lan et al. (2022), in bits per symbol.
+
+    The optimum is the loss of the predictor that knows the distribution of n in training, geometric with p = 0.3.
+
+    Args:
+        language: A language with one number n.
+    """
+    numbers = torch.tensor(COUNTING_TEST)
+    lengths = LANGUAGES[language].lengths(numbers, numbers)
+    loss = generator_loss(lengths, 1, lambda n: (n - 1) * math.log(1 - GEOMETRIC_P) + math.log(GEOMETRIC_P))
+    return loss / math.log(2)
+
+
+def first_failure_of_run(folder: Path) -> float:
+    """Return the first n of which a^n b^n c^n is wrong, with the last weights of a run; ``LARGEST_N + 1`` without any.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: The run has no weights, or its network was trained on other symbols.
+    """
+    network = load_network(RunLocation(folder, folder / CHECKPOINTS / LAST))
+    task = Counting("an_bn_cn", max_n=LARGEST_N)
+    task.adapt_to(network.spec)
+    batch = task.sample(LARGEST_N, "test", torch.Generator())  # one string of each n, in order
+    with torch.no_grad():
+        answers = network(batch.inputs)[0].argmax(-1)
+    is_right = ((answers == batch.targets) | ~batch.needs_memory).all(1)
+    return first_failure({n: float(right) for n, right in enumerate(is_right.tolist(), 1)})
+
+
+def stable_fixed_points_of_run(folder: Path) -> float:
+    """Return the number of stable fixed points of the best network of a run at its constant input.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UsageError: The run is broken, or its task has no constant input.
+    """
+    placed = fixed_points_of(load_run(RunLocation(folder), folder.name))
+    if placed is None:
+        raise UsageError("the task of this run has no constant input, such as a blank")
+    return float(placed.found.is_stable.sum())
+
+
 def lexicon_share_of_run(folder: Path) -> float:
     """Return the share of generated words that are in the lexicon of Elman's grammar, with the last weights of a run.
 
@@ -147,10 +208,17 @@ def lexicon_share_of_run(folder: Path) -> float:
 
 
 COMPUTED: dict[str, Callable[[], float]] = {
+    "counting_optimum_an_bn": partial(counting_optimum, "an_bn"),
+    "counting_optimum_an_bn_cn": partial(counting_optimum, "an_bn_cn"),
+    "counting_optimum_an_b2n": partial(counting_optimum, "an_b2n"),
     "ngram_of_windows": ngram_of_windows,
     "reservoir_memory_capacity": reservoir_memory_capacity,
 }
 """Functions that compute a value without a run."""
 
-MEASURED: dict[str, Callable[[Path], float]] = {"lexicon_share": lexicon_share_of_run}
+MEASURED: dict[str, Callable[[Path], float]] = {
+    "first_failure": first_failure_of_run,
+    "lexicon_share": lexicon_share_of_run,
+    "stable_fixed_points": stable_fixed_points_of_run,
+}
 """Functions that compute a value from a run folder."""

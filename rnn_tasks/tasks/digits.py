@@ -18,7 +18,7 @@ from rnn_tasks.tasks.generated import GeneratedTask
 LayoutName = Literal["pixels", "permuted", "rows"]
 WIDTH, LARGEST, NUM_DIGITS = 8, 16, 10  # pixels per side; pixels are 0..16
 SIZES = {"train": 1000, "val": 297, "test": 500}
-SOLVED_ACCURACY = 0.9
+SOLVED_ACCURACY = 0.94
 
 
 class Images(NamedTuple):
@@ -118,9 +118,10 @@ class Digits(GeneratedTask):
     no image is changed. The target is the digit, at the last step; no other step is scored. Results are sorted by
     digit.
 
-    Two logistic regressions stand beside the network. One knows all pixels. The other knows only how many pixels have
-    which value, as a network without any sense of order would. The task counts as solved at an accuracy of 0.9: the
-    regression on the pixels is better, but it does not have to remember them.
+    Two logistic regressions stand beside the network. One knows all pixels, and has an accuracy of about 0.97. The
+    other knows only how many pixels have which value, as a network without any sense of order would: about 0.29. The
+    task counts as solved at an accuracy of 0.94: GRUs and tanh networks with an orthogonal start reach 0.95 to 0.97
+    when they read single pixels, and the standard error of an accuracy on 500 images is 0.01.
 
     Args:
         layout: ``pixels`` (64 steps of one pixel, row by row), ``permuted`` (64 steps, in a random order that is always
@@ -176,7 +177,7 @@ class Digits(GeneratedTask):
         return Grouping("digit", NUM_DIGITS)
 
     def solved(self, metrics: Mapping[str, float], stage: str = "val", threshold: float = SOLVED_ACCURACY) -> bool:
-        """Return whether the accuracy is high enough, by default at least 0.9.
+        """Return whether the accuracy is high enough, by default at least 0.94.
 
         Args:
             metrics: Metrics by name, including ``<stage>/worst_accuracy``.

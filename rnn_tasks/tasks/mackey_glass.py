@@ -124,7 +124,9 @@ class MackeyGlass(GeneratedTask):
     The baseline and the plateaus have no closed form. They are estimates from up to 2,000 fixed sequences, with a
     standard error of about 1 %. For tau = 17, persistence (the current value as the answer) has an NMSE of 0.02 at a
     horizon of 1, and 2.6 at a horizon of 15, where the mean is the better answer. A linear regression on the last 40
-    values reaches 0.24 at a horizon of 15.
+    values reaches 0.24 at a horizon of 15. The task counts as solved at an NMSE of 0.01, the line of all tasks with
+    real values: far below the linear regression, and above the 0.003 or so of a GRU with 64 units after 300 batches of
+    32 sequences. At a horizon of 1 this line says little: there, the linear regression is almost perfect.
 
     Published errors are comparable only for the same series. reservoirpy (0.4) holds the delayed term during a whole
     unit of time, and its Runge-Kutta step is 3 % too short.

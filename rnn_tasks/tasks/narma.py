@@ -1,6 +1,5 @@
 """NARMA-10: predict a nonlinear system of order ten from its random input."""
 
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, Self
 
@@ -17,7 +16,6 @@ ORDER = 10
 DIVERGED = 2.0  # the system rarely exceeds 1.02, and what exceeds this number grows without bound
 LONGEST = 10_000  # 4 % of sequences of this length diverge
 NUM_INPUTS = (10, 40)  # of the linear regressions
-SOLVED_SHARE = 0.05
 
 
 def narma(inputs: Tensor) -> Tensor:
@@ -91,7 +89,8 @@ class Narma(GeneratedTask):
 
     The baseline and the plateaus have no closed form. They are estimates from up to 2,000 fixed sequences, with a
     standard error of about 1 %. The linear regressions read the last 10 or 40 inputs and reach an NMSE of about 0.33
-    and 0.15. The task counts as solved below an NMSE of 0.05, a third of the error of the better regression.
+    and 0.15. The task counts as solved at an NMSE of 0.01, the line of all tasks with real values: far below the linear
+    regressions, and above the 0.004 or so of a GRU with 64 units after 1,250 batches of 32 sequences.
 
     Published errors are comparable only for the same definition. reservoirpy (0.4) sums the states before y[t] and
     multiplies by u[t-10], so its "order 10" is another system.
@@ -148,16 +147,6 @@ class Narma(GeneratedTask):
         """Return this task with sequences of one length, in steps."""
         self._check_length("eval_lengths", length)
         return self.changed(length=length)
-
-    def solved(self, metrics: Mapping[str, float], stage: str = "val", threshold: float = 1 - SOLVED_SHARE) -> bool:
-        """Return whether the normalized error is low enough, by default at most 0.05.
-
-        Args:
-            metrics: Metrics by name, including ``<stage>/loss_share``.
-            stage: ``val`` or ``test``.
-            threshold: The error must be at most ``1 - threshold`` of the error of the baseline.
-        """
-        return super().solved(metrics, stage, threshold)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
         """Draw random inputs."""

@@ -1,11 +1,13 @@
 import csv
 import json
+import math
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from rnn_tasks.cli.exit_status import one_line_errors
@@ -14,15 +16,22 @@ from rnn_tasks.commands.reproduce import reproduce
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork
 from rnn_tasks.report.page import PAGE
+from rnn_tasks.runs.find import RunLocation
+from rnn_tasks.runs.trained_network import load_network
+from rnn_tasks.studies import published_values
 from rnn_tasks.studies.plan_file import study_names
 from rnn_tasks.studies.published_file import RESULTS_FILE, published_from, read_published
 from rnn_tasks.studies.published_values import (
     COMPUTED,
     MEASURED,
+    counting_optimum,
+    first_failure_of_run,
     lexicon_share_of_run,
     ngram_of_windows,
     reservoir_memory_capacity,
+    stable_fixed_points_of_run,
 )
+from rnn_tasks.tasks import Counting
 from tests.helpers.command_line import SMALL, SMALL_TEXT, RnnTasks, run_command
 
 SETTINGS = dict(option.removeprefix("--").split("=") for option in SMALL)
@@ -251,6 +260,57 @@ def test_lexicon_share_uses_the_last_weights(trained: RnnTasks, monkeypatch: pyt
     assert written == [(20_000, 0.5, 0)]
     with pytest.raises(UsageError, match="is not a language model"):
         lexicon_share_of_run(Path("lightning_logs/echo/version_0"))
+
+
+class CounterTo60(torch.nn.Module):
+    """A network that knows a^n b^n c^n up to n = 60: its counters stop there."""
+
+    spec = Counting("an_bn_cn").spec
+
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, None]:
+        answers: list[list[int]] = []
+        for row in inputs.tolist():
+            b, c = 0, 0
+            answers.append([])
+            for symbol in row:
+                b, c = (min(b + 1, 60), min(c + 1, 60)) if symbol == 1 else (b - (symbol == 2), c - (symbol == 3))
+                answers[-1].append(1 if symbol == 0 else 2 if b > 0 else 3 if c > 0 else 0)
+        return torch.nn.functional.one_hot(torch.tensor(answers), 4), None
+
+
+def test_first_failure_uses_the_last_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[RunLocation] = []
+
+    def load(location: RunLocation) -> torch.nn.Module:
+        loaded.append(location)
+        return CounterTo60()
+
+    monkeypatch.setattr(published_values, "load_network", load)
+    assert first_failure_of_run(Path("run")) == 61
+    assert loaded == [RunLocation(Path("run"), Path("run/checkpoints/last.ckpt"))]
+    monkeypatch.setattr(CounterTo60, "spec", Counting("an_bn").spec)
+    with pytest.raises(UsageError, match="letters '#ab', not '#abc'"):
+        first_failure_of_run(Path("run"))
+
+
+def test_stable_fixed_points_are_the_ends_of_long_runs(trained: RnnTasks) -> None:
+    folder = Path("lightning_logs/flip_flop_bits/version_0")
+    network = load_network(RunLocation(folder)).double()
+    with torch.no_grad():
+        state = None
+        for inputs in (torch.randn(200, 5, 3), torch.zeros(200, 5000, 3)):
+            outputs, state = network.core(inputs.double(), state)
+    ends = outputs[:, -1]
+    assert torch.allclose(outputs[:, -2], ends)  # all of them are at rest
+    assert stable_fixed_points_of_run(folder) == len(torch.unique(ends.round(decimals=4), dim=0))
+    with pytest.raises(UsageError, match="no constant input"):
+        stable_fixed_points_of_run(Path("lightning_logs/elman_xor/version_0"))
+
+
+def test_counting_optimum_equals_the_sum_over_symbols() -> None:
+    """Each a but the first has probability 0.7, and the first b 0.3."""
+    bits = sum(-(n - 1) * math.log2(0.7) - math.log2(0.3) for n in range(15, 1015))
+    assert counting_optimum("an_bn") == pytest.approx(bits / sum(2 * n + 1 for n in range(15, 1015)))
 
 
 def test_broken_file_is_named(tmp_path: Path) -> None:

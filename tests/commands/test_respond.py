@@ -2,9 +2,12 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 
 from rnn_tasks.models.loading import load_model
+from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.runs.find import find_run
+from rnn_tasks.runs.trained_network import load_network
 from tests.helpers.command_line import RnnTasks
 
 
@@ -88,3 +91,54 @@ def test_respond_reports_input_that_is_no_text(trained: RnnTasks, monkeypatch: p
     result = trained("respond", "echo")
     assert result.status == 2
     assert "standard input is not valid utf-8" in result.err
+
+
+def test_respond_prints_the_characters_of_the_outputs(trained: RnnTasks) -> None:
+    texts = ["EabXcdYaB", "XB", "cB"]
+    result = trained("respond", "temporal_order", *texts)
+    network = load_network(find_run("temporal_order"))
+    assert isinstance(network, TaggerNetwork)
+    codec = network.spec.codec
+    assert codec is not None
+    for text, line in zip(texts, result.out.splitlines(), strict=True):
+        with torch.no_grad():
+            symbol = network(codec.encode([text]).inputs)[0][0, -1].argmax()
+        assert line == " " * (len(text) - 1) + codec.output_symbols[symbol]
+    assert result.err == ""
+
+
+def test_respond_answers_at_the_letters_that_ask(trained: RnnTasks) -> None:
+    result = trained("respond", "flip_flop", "w1i0r1w0r0", "rrr", "10iw", "w1")
+    lines = result.out.splitlines()
+    assert [[i for i, answer in enumerate(line) if answer != " "] for line in lines] == [[4, 8], [0, 1, 2], [], []]
+    assert set("".join(lines)) <= set("01 ")
+    assert result.err == "note: no answer is due in '10iw' (answers are due at r)\n"  # once
+
+
+def test_respond_names_commands_for_real_values(trained: RnnTasks) -> None:
+    result = trained("respond", "flip_flop_bits", "0.5")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "has no strings: its inputs or outputs are not characters; use rnn-tasks explore, analyze or" in result.err
+
+
+class Terminal(io.StringIO):
+    """Standard input that a user types."""
+
+    def isatty(self) -> bool:
+        """Return that this is a terminal."""
+        return True
+
+
+def test_respond_dialogue_continues_after_an_unknown_letter(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("abcdefg\nabC\nbbbbbbb\n"))
+    result = trained("respond", "echo")
+    assert (result.status, [len(line) for line in result.out.splitlines()]) == (0, [7, 7])
+    assert result.err.count("\n") == 1
+    assert "error: 'C' is not in this network's alphabet: use only abcdefghijklmnopqrstuvwxyz" in result.err
+
+
+def test_respond_dialogue_needs_a_delay_first(trained: RnnTasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("abc\n"))
+    result = trained("respond", "variable_delay_echo")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert "set --delay to one of 0..8" in result.err

@@ -662,7 +662,7 @@ def test_exchange_equals_torch_for_real_values() -> None:
     cases = {}
     for name, (_, network) in networks.items():
         others, target = replacements[network.spec.real_inputs], targets[network.spec.real_targets]
-        call = ("exchange", real_sequences(real_batch(network).rows(1, 2)), {}, step, target, others)
+        call: tuple[Any, ...] = ("exchange", real_sequences(real_batch(network).rows(1, 2)), {}, step, target, others)
         cases[name] = case(network, call)
     for name, (result,) in engine(cases).items():
         _, network = networks[name]

@@ -15,7 +15,21 @@ from rnn_tasks.cores import Elman
 from rnn_tasks.explorer.sequences import validation_sequences
 from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Codec
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask, Text, VariableDelayEcho
+from rnn_tasks.tasks import (
+    Adding,
+    Automaton,
+    Copy,
+    Dyck,
+    Echo,
+    ElmanXor,
+    FlipFlop,
+    FlipFlopBits,
+    GeneratedTask,
+    Recall,
+    Reverse,
+    Text,
+    VariableDelayEcho,
+)
 from tests.helpers.explorer_runs import data_of, small_run
 from tests.helpers.node import run_node
 
@@ -29,6 +43,17 @@ TASKS: dict[str, GeneratedTask] = {
     "exprnn copy": Copy("exprnn", num_symbols=3, alphabet_size=4, delay=3),
     "recall copy": Copy("recall", num_symbols=3, alphabet_size=4, delay=5, min_delay=2),
 }
+
+OTHER_TASKS: dict[str, GeneratedTask] = {
+    "parity": Automaton(language="parity"),
+    "cycle at every step": Automaton(language="cycle", answer="every_step"),
+    "recall": Recall(pairs=3),
+    "flip_flop": FlipFlop(),
+    "dyck": Dyck(),
+    "reverse": Reverse(),
+    "elman_xor": ElmanXor(),
+}
+"""Tasks whose answers are not the letters themselves."""
 
 DEFAULTS: dict[str, Any] = {
     "text": "abc",
@@ -151,6 +176,84 @@ def test_typed_letters_of_a_sequence_ask_for_its_targets(name: str) -> None:
         steps = len(found["values"])  # the rest is padding
         assert found["values"] == batch.inputs[index, :steps].tolist()
         assert found["targets"] == batch.targets[index].where(counted[index], NOT_SCORED)[:steps].tolist()
+
+
+@pytest.mark.parametrize("name", OTHER_TASKS)
+def test_answers_to_typed_texts_are_due_as_in_the_codec(name: str) -> None:
+    codec, draw = codec_of(OTHER_TASKS[name]), random.Random(0)
+    typed = [("".join(draw.choices(codec.letters, k=length)), 0) for length in (1, 2, 7, 40)]
+    typed.append((codec.sample or codec.letters, 0))
+    for (text, _), found in zip(typed, encoded(strings_of(OTHER_TASKS[name]), typed), strict=True):
+        batch = codec.encode([text])
+        assert found["values"] == batch.inputs[0].tolist()
+        assert found["due"] == batch.scored[0].int().tolist()
+        assert ("No answer is due" in found["note"]) != bool(batch.scored.any())
+        following = [*found["values"][1:], NOT_SCORED]
+        assert found["targets"] == (following if name == "elman_xor" else [NOT_SCORED] * len(following))
+        assert found["memory"] == [int(target != NOT_SCORED) for target in found["targets"]]
+
+
+def stored(task: GeneratedTask, changes: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Return the first stored sequences of a task as a page shows them."""
+    batch = validation_sequences(task).batch.rows(0, 8)
+
+    def flat(values: torch.Tensor) -> list[Any]:
+        return [None if value != value else value for value in values.flatten().tolist()]
+
+    data = {
+        "time": batch.targets.shape[1],
+        "features": task.spec.input_size if task.spec.real_inputs else None,
+        "outputs": task.spec.output_size if task.spec.real_targets else None,
+        "inputs": flat(batch.inputs),
+        "targets": flat(batch.targets),
+        "memory": batch.needs_memory.flatten().int().tolist(),
+        "conditions": None,
+    }
+    typed = "(values) => Float64Array.from(values, (value) => value ?? NaN)"
+    call = f"""(() => {{
+        const array = {typed};
+        const {{ inputs, targets, memory }} = data.sequences;
+        const arrays = {{ inputs: array(inputs), targets: array(targets), memory: array(memory) }};
+        const sequences = {{ ...data.sequences, ...arrays }};
+        return [0, 1, 2, 3, 4, 5, 6, 7].map((index) => Inputs.stored(sequences, index, data.changes));
+    }})()"""
+    found: list[dict[str, Any]] = inputs(call, {"sequences": data, "changes": changes})
+    return found
+
+
+def test_stored_sequences_end_at_their_last_scored_step() -> None:
+    task = OTHER_TASKS["parity"]
+    batch = validation_sequences(task).batch
+    lengths = [int(row.nonzero().max()) + 1 for row in batch.scored[:8]]
+    assert len(set(lengths)) > 1
+    for index, found in enumerate(stored(task)):
+        assert found["values"] == batch.inputs[index, : lengths[index]].tolist()
+        assert found["targets"] == batch.targets[index, : lengths[index]].tolist()
+        assert found["due"] == batch.scored[index, : lengths[index]].int().tolist()
+
+
+@pytest.mark.parametrize("task", [Adding(length=9), FlipFlopBits()], ids=lambda task: task.name)
+def test_stored_real_numbers_are_lists(task: GeneratedTask) -> None:
+    batch = validation_sequences(task).batch
+    for index, found in enumerate(stored(task)):
+        assert found["values"] == batch.inputs[index].tolist()
+        expected = [
+            target.tolist() if scored else NOT_SCORED
+            for target, scored in zip(batch.targets[index], batch.scored[index], strict=True)
+        ]
+        assert found["targets"] == expected
+        assert found["due"] == found["memory"] == batch.scored[index].int().tolist()
+        assert found["note"] == ""
+
+
+def test_stored_real_numbers_can_be_changed() -> None:
+    task = Adding(length=9)
+    before, after = stored(task)[2], stored(task, [[4, 1, 0.5], [0, 0, -2], [9, 0, 7]])[2]
+    expected = before["values"]
+    expected[4][1], expected[0][0] = 0.5, -2
+    assert after["values"] == expected
+    assert after["targets"] == before["targets"]
+    assert "The input is changed" in after["note"]
 
 
 def test_text_is_its_own_target_one_step_later(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import torch
 from rnn_tasks.analysis.flow import hidden_states, state_trajectory
 from rnn_tasks.cores import Core, Elman
 from rnn_tasks.explorer.live import is_live, network_values, state_parts, unknown_class
-from rnn_tasks.networks import TaggerNetwork
+from rnn_tasks.networks import RegressorNetwork, TaggerNetwork
+from rnn_tasks.spec import TaskSpec
 from tests.helpers.explorer_runs import GENERATED_TASKS, LIVE_CORES, RECORDED_CORES, small_grammar, small_network
 
 TASK = GENERATED_TASKS["variable_delay_echo"]
@@ -35,6 +36,16 @@ def test_other_layers_are_not_live(core: Callable[[int], Core]) -> None:
 
 def test_network_of_another_class_is_not_live() -> None:
     assert unknown_class(OtherNetwork(LIVE_CORES["Elman"], TASK.spec)) == "OtherNetwork"
+
+
+@pytest.mark.parametrize(("real_inputs", "real_targets"), [(True, True), (True, False), (False, True)])
+def test_networks_of_real_numbers_are_live(real_inputs: bool, real_targets: bool) -> None:
+    spec = TaskSpec(3, 2, real_inputs=real_inputs, real_targets=real_targets)
+    network = (RegressorNetwork if real_targets else TaggerNetwork)(LIVE_CORES["Elman"], spec)
+    assert is_live(network)
+    values = network_values(network)
+    assert (values["real_inputs"], values["real_targets"]) == (real_inputs, real_targets)
+    assert values["layer"]["input_size"] == 3
 
 
 @pytest.mark.parametrize(

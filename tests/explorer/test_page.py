@@ -25,7 +25,7 @@ from rnn_tasks.spec.vocabulary import UNPRINTABLE, visible
 from rnn_tasks.tasks import Copy
 from rnn_tasks.texts.grammar import ELMAN
 from tests.helpers.browser import PANELS, Visit, visit
-from tests.helpers.explorer_pages import LIVE, NAMES, ExplorerPage
+from tests.helpers.explorer_pages import LIVE, NAMES, OTHER_NAMES, ExplorerPage
 from tests.helpers.explorer_runs import small_run
 
 pytestmark = pytest.mark.slow
@@ -102,7 +102,7 @@ def type_text(opened: Visit, text: str, delay: int) -> None:
         opened.find("#delay").fill(str(delay))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *OTHER_NAMES])
 def test_page_fits_into_narrow_and_wide_windows(name: str, browser: Browser, explorer_page: Pages) -> None:
     with visit(browser, explorer_page(name).file, width=1400) as opened:
         opened.find("#about summary").click()
@@ -131,7 +131,7 @@ def test_page_follows_the_colour_scheme(browser: Browser, explorer_page: Pages) 
     assert dark | {"pictures": light["pictures"]} == light
 
 
-@pytest.mark.parametrize("name", ["copy", "elman_grammar", "recorded"])
+@pytest.mark.parametrize("name", ["copy", "elman_grammar", "recorded", "adding"])
 def test_controls_and_pictures_have_names(name: str, browser: Browser, explorer_page: Pages) -> None:
     named = """elements => elements.filter(element => element.checkVisibility()).map(element =>
         element.ariaLabel || [...(element.labels || [])].map(label => label.textContent).join() || element.textContent
@@ -296,7 +296,7 @@ def effect_of_exchange(network: Network, batch: Batch, step: int, gradient: Tens
     return measured, predicted
 
 
-@pytest.mark.parametrize("name", ["copy", "elman_grammar", "recorded"])
+@pytest.mark.parametrize("name", ["copy", "elman_grammar", "recorded", "adding"])
 def test_panels_are_saved_as_pictures_and_numbers(name: str, browser: Browser, explorer_page: Pages) -> None:
     with visit(browser, explorer_page(name).file) as opened:
         opened.settle()

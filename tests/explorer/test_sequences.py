@@ -1,12 +1,30 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
 
 from rnn_tasks.errors import UsageError
 from rnn_tasks.explorer.arrays import decoded
-from rnn_tasks.explorer.sequences import answers_are_letters, sequence_values, validation_sequences
+from rnn_tasks.explorer.sequences import (
+    answers_are_letters,
+    answers_are_next,
+    sequence_values,
+    validation_sequences,
+)
 from rnn_tasks.spec import NOT_SCORED, Batch, Codec
-from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, GeneratedTask, VariableDelayEcho
+from rnn_tasks.tasks import (
+    Adding,
+    Copy,
+    Echo,
+    ElmanGrammar,
+    ElmanXor,
+    FlipFlop,
+    GeneratedTask,
+    Reber,
+    Reverse,
+    VariableDelayEcho,
+)
 from tests.helpers.explorer_runs import GENERATED_TASKS, small_grammar
 
 
@@ -120,3 +138,38 @@ def test_answers_are_not_letters_after_one_change(change: str) -> None:
     else:
         batch.targets[3, 0] = 1
     assert not answers_are_letters(codec, batch)
+
+
+def test_sequence_values_of_real_numbers_are_exact() -> None:
+    sequences = validation_sequences(Adding(length=12, val_sequences=30))
+    values, batch = sequence_values(sequences), sequences.batch
+    assert decoded(values["inputs"]).tolist() == batch.inputs.tolist()
+    targets = torch.from_numpy(decoded(values["targets"])).float()
+    torch.testing.assert_close(targets, batch.targets, rtol=0, atol=0, equal_nan=True)
+    assert decoded(values["memory"]).sum() == 30
+
+
+def test_fewer_sequences_of_many_real_numbers_are_stored() -> None:
+    batch, _ = validation_sequences(Adding(length=1000, val_sequences=100))
+    assert batch.inputs.shape == (50, 1000, 2)
+
+
+@pytest.mark.parametrize("task", [ElmanXor(), Reber()], ids=lambda task: task.name)
+def test_answers_are_the_next_symbols_of_streams(task: GeneratedTask) -> None:
+    assert task.spec.codec is not None
+    assert answers_are_next(task.spec.codec, first_batch(task))
+    assert not answers_are_letters(task.spec.codec, first_batch(task))
+
+
+@pytest.mark.parametrize("task", [Reverse(), FlipFlop(), *GENERATED_TASKS.values()], ids=lambda task: task.name)
+def test_answers_of_other_tasks_are_not_the_next_symbols(task: GeneratedTask) -> None:
+    assert task.spec.codec is not None
+    assert not answers_are_next(task.spec.codec, first_batch(task))
+
+
+def test_answers_are_not_letters_with_other_characters() -> None:
+    task = Echo(delay=2, alphabet_size=4)
+    codec, batch = task.spec.codec, first_batch(task)
+    assert codec is not None
+    assert answers_are_letters(replace(codec, output_symbols=codec.symbols), batch)
+    assert not answers_are_letters(replace(codec, output_symbols=" ABCD"), batch)

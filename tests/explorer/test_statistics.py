@@ -145,6 +145,20 @@ def test_correlation_ratio_agrees_with_the_f_test() -> None:
     assert result[4] == pytest.approx(1)  # determined by the class
 
 
+def test_correlation_equals_that_of_numpy() -> None:
+    values = random_rows(90, 6)
+    other = np.random.default_rng(2).normal(size=90) + values[:, 3]
+    given = [None if step % 9 == 0 else number for step, number in enumerate(other.tolist())]
+    expression = "Statistics.correlation(data.rows, 6, data.values.map((value) => value ?? NaN))"
+    result = evaluate(expression, rows=values.tolist(), values=given)
+    used = np.arange(90) % 9 != 0
+    varying = [0, 2, 3, 4, 5]
+    expected = [np.corrcoef(values[used, column], other[used])[0, 1] for column in varying]
+    np.testing.assert_allclose(np.array(result)[varying], expected, rtol=1e-9)
+    assert result[1] == 0  # constant
+    assert evaluate("Statistics.correlation([[1], [2]], 1, [3, 3])") == [0]
+
+
 def test_mean_change_is_the_mean_over_steps_of_a_symbol() -> None:
     rng = np.random.default_rng(2)
     states, symbols = rng.normal(size=(5, 7, 3)), rng.integers(0, 3, size=(5, 7))

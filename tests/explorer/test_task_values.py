@@ -1,3 +1,4 @@
+import json
 import string
 from dataclasses import replace
 from typing import Any
@@ -6,10 +7,13 @@ import pytest
 
 from rnn_tasks.explorer.sequences import validation_sequences
 from rnn_tasks.explorer.task_values import printed_symbols, string_values, task_values
+from rnn_tasks.explorer.write import json_text
+from rnn_tasks.report.json_values import plain
 from rnn_tasks.spec import Codec, TaskSpec, Vocabulary
-from rnn_tasks.tasks import Copy, Echo, GeneratedTask
+from rnn_tasks.tasks import Adding, Automaton, Copy, Echo, GeneratedTask, Recall
 from rnn_tasks.texts.grammar import ELMAN
-from tests.helpers.explorer_runs import GENERATED_TASKS, small_grammar, small_run
+from tests.helpers.explorer_runs import GENERATED_TASKS, data_of, small_grammar, small_run
+from tests.helpers.tasks import GENERATED
 
 
 def strings_of(spec: TaskSpec) -> dict[str, Any]:
@@ -105,6 +109,56 @@ def test_blank_of_copy_is_a_dot_and_never_a_letter() -> None:
     spec = Copy(alphabet_size=10, layout="arjovsky").spec
     assert printed_symbols(spec) == [*string.digits, "·", ":"]
     assert printed_symbols(spec, outputs=True) == [*string.digits, "·"]
+
+
+def test_outputs_may_have_their_own_characters() -> None:
+    task = Automaton(language="cycle", val_sequences=30)
+    values, codec = task_values([small_run(task)], None), task.spec.codec
+    assert codec is not None
+    assert values["output_symbols"] == list(codec.output_symbols) != values["input_symbols"][:5]
+    assert values["input_symbols"] == list(codec.symbols.replace(" ", "·"))
+    assert printed_symbols(TaskSpec(3, 2, blank=0, codec=Codec(" ab", "ab", output_symbols=" x")), outputs=True) == [
+        "·",
+        "x",
+    ]
+
+
+def test_task_values_say_where_answers_are_due() -> None:
+    codec = Recall(pairs=3).spec.codec
+    assert codec is not None
+    assert len(codec.answer_at) == 26
+    strings = strings_of(Recall(pairs=3).spec)
+    assert (strings["answer_at"], strings["not_before"]) == (list(codec.answer_at), list(codec.not_before))
+    assert strings["example"] == codec.sample
+
+
+def test_task_values_of_real_numbers() -> None:
+    task = Adding(length=12, val_sequences=30)
+    values = task_values([small_run(task, summary={})], validation_sequences(task))
+    assert (values["real_inputs"], values["real_targets"]) == (True, True)
+    assert (values["input_size"], values["output_size"]) == (2, 1)
+    assert (values["input_symbols"], values["output_symbols"], values["strings"]) == ([], [], None)
+    assert plain(values["baseline"]) == {"loss": 1 / 6, "accuracy": None, "name": task.baseline.name, "floor": None}
+    assert values["plateaus"] == [plateau._asdict() for plateau in task.plateaus]
+    assert len(values["plateaus"]) == 1
+
+
+def test_plateaus_are_those_of_the_summary_without_a_task() -> None:
+    task = Adding(length=12, val_sequences=30)
+    summary = {"task": "adding", "baseline": {"loss": 0.2, "plateaus": [{"name": "half", "loss": 0.1}]}}
+    values = task_values([replace(small_run(task, summary=summary), task=None)], None)
+    assert values["plateaus"] == [{"name": "half", "loss": 0.1, "accuracy": None}]
+    assert values["baseline"]["accuracy"] is None
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_pages_have_data_of_every_task(name: str) -> None:
+    task = GENERATED[name](val_sequences=12, test_sequences=12)
+    data = json.loads(json_text(data_of(small_run(task))))
+    (run,) = data["runs"]
+    assert run["live"]
+    assert (data["task"]["strings"] is None) == (task.spec.codec is None)
+    assert data["sequences"]["inputs"]["shape"][0] == 12
 
 
 def test_space_that_is_not_the_blank_is_marked() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from rnn_tasks.analysis.flow import encoded, hidden_states
 from rnn_tasks.analysis.snapshots import effective_weights, selected
 from rnn_tasks.cores import Core, Elman, Normal
-from rnn_tasks.explorer.arrays import scaled
+from rnn_tasks.explorer.arrays import decoded, exact, scaled
 from rnn_tasks.explorer.weights import (
     MAX_MOMENTS,
     eigenvalue_arrays,
@@ -21,6 +21,7 @@ from rnn_tasks.explorer.weights import (
 )
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
+from rnn_tasks.tasks import Adding
 from tests.helpers.explorer_runs import (
     GENERATED_TASKS,
     LIVE_CORES,
@@ -126,6 +127,17 @@ def test_precision_is_unknown_without_sequences() -> None:
     network = small_network(TASK)
     values = precision_values(network, stored_weights(network, 16), None, 16)
     assert values == {"bits": 16, "answers": 0, "changed": 0, "largest_change": None}
+
+
+def test_precision_of_real_values_is_the_change_of_the_outputs() -> None:
+    task = Adding(length=12, val_sequences=10)
+    batch, network = next(iter(task.val_dataloader())), small_network(task)
+    weights = stored_weights(network, 32)
+    bias = weights["readout.bias"]
+    weights["readout.bias"] = exact(torch.tensor(decoded(bias)) + 0.25)
+    values = precision_values(network, weights, batch, 16)
+    assert (values["answers"], values["changed"]) == (0, 0)
+    assert values["largest_change"] == pytest.approx(0.25, abs=1e-6)
 
 
 def test_precision_is_null_if_a_probability_is_not_a_number() -> None:

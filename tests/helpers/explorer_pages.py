@@ -9,15 +9,25 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
 from rnn_tasks.explorer.write import page_of_runs
-from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, TaggerNetwork
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import NOT_SCORED
-from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, GeneratedTask, Text, VariableDelayEcho
+from rnn_tasks.tasks import (
+    Adding,
+    Automaton,
+    Copy,
+    Echo,
+    ElmanGrammar,
+    ElmanLetters,
+    GeneratedTask,
+    Text,
+    VariableDelayEcho,
+)
 from rnn_tasks.tasks.language_task import LanguageTask
 from tests.helpers.explorer_runs import small_run
 
@@ -42,9 +52,12 @@ def trained_run(
         batch = task.train_batch(step)
         if snapshots and step % SNAPSHOT_STEPS == 0:
             taken.append(take_snapshot(network, task.train_batch(0), step))
-        logits, _ = network(batch.inputs, batch.condition)
+        outputs, _ = network(batch.inputs, batch.condition)
         optimizer.zero_grad()
-        loss = cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=NOT_SCORED)
+        if task.spec.real_targets:
+            loss = mse_loss(outputs[batch.scored], batch.targets[batch.scored])
+        else:
+            loss = cross_entropy(outputs.flatten(0, 1), batch.targets.flatten(), ignore_index=NOT_SCORED)
         torch.autograd.backward(loss)
         optimizer.step()
     core = network.core.layer if isinstance(network.core, Foreign) else network.core
@@ -94,11 +107,31 @@ def text_run(folder: Path) -> RunData:
     return trained_run(task, LanguageNetwork(partial(GRU, hidden_size=12), task.spec))
 
 
+def adding_run(core: Callable[[int], Core]) -> RunData:
+    """Return a run of adding with snapshots: real inputs, and a real target at the last step."""
+    task = Adding(length=12, batch_size=32, val_sequences=60)
+    run = trained_run(task, RegressorNetwork(core, task.spec), snapshots=not isinstance(core(2), Foreign))
+    baseline = {"loss": task.baseline.loss, "name": task.baseline.name}
+    return replace(run, summary={"task": task.name, "baseline": baseline, "metrics": {}})
+
+
+def automaton_run() -> RunData:
+    """Return a run of addition modulo five: outputs with characters of their own, and sequences of several lengths."""
+    task = Automaton(language="cycle", max_length=9, batch_size=32)
+    return trained_run(task, TaggerNetwork(partial(GRU, hidden_size=10), task.spec))
+
+
+def letters_run() -> RunData:
+    """Return a run of Elman's letters as vectors of features: real inputs, and symbols as targets."""
+    task = ElmanLetters(inputs="features", length=12, batch_size=32)
+    return trained_run(task, TaggerNetwork(partial(LSTM, hidden_size=8), task.spec))
+
+
 def runs_of(name: str, folder: Path) -> list[RunData]:
     """Return the runs of a page.
 
     Args:
-        name: One of :data:`NAMES`.
+        name: One of :data:`NAMES` or :data:`OTHER_NAMES`.
         folder: A folder for files of the task.
     """
     torch.manual_seed(0)
@@ -115,6 +148,14 @@ def runs_of(name: str, folder: Path) -> list[RunData]:
             return [text_run(folder)]
         case "layers":
             return [delay_run(partial(ScratchGRU, hidden_size=7, num_layers=2), embedding_size=5, condition_at="both")]
+        case "adding":
+            return [adding_run(partial(GRU, hidden_size=8))]
+        case "recorded adding":
+            return [adding_run(partial(Foreign, hidden_size=5, layer=nn.GRU))]
+        case "automaton":
+            return [automaton_run()]
+        case "elman_letters":
+            return [letters_run()]
         case _:
             return [echo_run(partial(Foreign, hidden_size=9, layer=nn.GRU))]
 
@@ -123,7 +164,10 @@ LIVE = ("echo", "variable_delay_echo", "copy", "elman_grammar", "text", "layers"
 """The pages of five tasks, and of a network with two layers and an embedding."""
 
 NAMES = (*LIVE, "recorded")
-"""All pages; in the last one, the page cannot run the layer."""
+"""The pages whose inputs and outputs are the same symbols; in the last one, the page cannot run the layer."""
+
+OTHER_NAMES = ("adding", "recorded adding", "automaton", "elman_letters")
+"""The pages of real inputs or targets, and of outputs that are other symbols than the inputs."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +187,7 @@ def write_page(name: str, folder: Path) -> ExplorerPage:
     """Train the networks of a page, and write the page.
 
     Args:
-        name: One of :data:`NAMES`.
+        name: One of :data:`NAMES` or :data:`OTHER_NAMES`.
         folder: The folder for the page.
     """
     runs, file = runs_of(name, folder), folder / f"{name}.html"

@@ -23,7 +23,7 @@ from rnn_tasks.cores import (
 )
 from rnn_tasks.explorer.arrays import decoded
 from rnn_tasks.explorer.export import page_data, page_sequences, with_weights
-from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
+from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, TaggerNetwork
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import Copy, Echo, ElmanGrammar, Task, VariableDelayEcho
@@ -80,7 +80,8 @@ def small_network(task: Task, core: Callable[[int], Core] = LIVE_CORES["Elman"],
         core: Function that builds the recurrent layer from the size of its input.
         **options: Further arguments of the network.
     """
-    kind = LanguageNetwork if isinstance(task, LanguageTask) else TaggerNetwork
+    other = RegressorNetwork if task.spec.real_targets else TaggerNetwork
+    kind = LanguageNetwork if isinstance(task, LanguageTask) else other
     return kind(core, task.spec, **options).eval()
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec import NOT_SCORED, Batch, Grouping
 from rnn_tasks.tasks import Digits
-from rnn_tasks.tasks.digits import LayoutName, digit_sequences, load_images
+from rnn_tasks.tasks.digits import SOLVED_ACCURACY, LayoutName, digit_sequences, load_images
 from tests.helpers.predictors import Predict, check_score, uniform
 
 SHAPES: dict[LayoutName, tuple[int, int]] = {"pixels": (64, 1), "permuted": (64, 1), "rows": (8, 8)}
@@ -151,10 +151,10 @@ def test_spec_and_grouping_describe_the_batches() -> None:
         assert task.grouping == Grouping("digit", 10)
 
 
-def test_solved_needs_nine_of_ten_images() -> None:
-    assert Digits().solved({"val/worst_accuracy": 0.9})
-    assert not Digits().solved({"val/worst_accuracy": 0.89})
-    assert not Digits().solved({"val/worst_accuracy": 0.92}, threshold=0.95)
+def test_solved_needs_its_own_accuracy() -> None:
+    assert Digits().solved({"val/worst_accuracy": SOLVED_ACCURACY})
+    assert not Digits().solved({"val/worst_accuracy": SOLVED_ACCURACY - 0.001})
+    assert not Digits().solved({"test/worst_accuracy": 0.95}, "test", threshold=0.96)
 
 
 @pytest.mark.parametrize(

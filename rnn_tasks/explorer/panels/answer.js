@@ -222,12 +222,13 @@ Panels.answer = (() => {
         if (task.real_targets) return `On this input: ${meanErrors(context)}.`;
         const counted = input.memory.filter(Boolean).length;
         if (!input.due.includes(1)) return "On this input, no answer is due.";
-        if (!counted && task.is_text) return "The page does not know the next symbol.";
+        if (!counted && task.strings && task.strings.answers === "next") return "The next symbol is not known.";
         if (!counted) {
             const advice = context.sequences ? " Those to the stored sequences are known." : "";
             return `The page does not know the right answers to a typed text of this task.${advice}`;
         }
-        const what = task.is_text ? "next symbols are the likeliest ones" : "answers are right";
+        const isNext = task.is_text || (context.view.sequence === null && task.strings.answers === "next");
+        const what = isNext ? "next symbols are the likeliest ones" : "answers are right";
         const texts = timeLineRows(context)
             .filter((row) => row.wrong)
             .map(({ wrong }, index) => {
