@@ -67,7 +67,7 @@ def set_axes(ax: "Axes", runs: Sequence[GroupScores], quantity: str, of_error: b
         ax.set_xticks(sorted(set(groups.tolist())))
     else:
         integer_ticks(ax)
-    unit = ", time steps" if quantity in ("lag", "length", "delay") else ""
+    unit = ", time steps" if quantity in ("lag", "delay") else ""
     name_axes(ax, quantity.replace("_", " ") + unit, "mean squared error" if of_error else "accuracy", title)
     if of_error:
         logarithmic(ax, [values for found in runs for values in (found.scores, found.baseline)])

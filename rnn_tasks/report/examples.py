@@ -132,7 +132,7 @@ def count_wrong(batch: Batch, answer: Tensor) -> str:
 def example_lines(
     batch: Batch, answers_of_runs: Sequence[tuple[str, Tensor]], row: int, run: RunData
 ) -> tuple[list[Line], list[tuple[int, int]]]:
-    """Return the lines of one sequence, and the long stretches of blanks with right answers.
+    """Return the lines of one sequence up to its last scored step, and the long stretches of blanks with right answers.
 
     Args:
         batch: The sequences.
@@ -140,7 +140,8 @@ def example_lines(
         row: The index of the sequence.
         run: A run on this task.
     """
-    inputs, targets = batch.inputs[row], batch.targets[row]
+    end = max((batch.targets[row] != NOT_SCORED).nonzero()[:, 0].tolist(), default=-1) + 1
+    inputs, targets = batch.inputs[row, :end], batch.targets[row, :end]
     scored = targets != NOT_SCORED
     letters, read = run.output_alphabet, [run.alphabet[symbol] for symbol in inputs.tolist()]
     lines = [Line("input", fixed_width(read)), Line("target", text_of(targets, letters))]
@@ -150,9 +151,11 @@ def example_lines(
         is_blank_answer = (targets == blank) if letters == run.alphabet else torch.zeros_like(scored)
         blanks = (inputs == blank) & (is_blank_answer | ~scored)
     for name, answer in answers_of_runs:
-        wrong = scored & (answer[row] != targets)
+        wrong = scored & (answer[row, :end] != targets)
         blanks &= ~wrong
-        lines.append(Line(name, text_of(answer[row].where(scored, targets), letters), wrong.nonzero()[:, 0].tolist()))
+        lines.append(
+            Line(name, text_of(answer[row, :end].where(scored, targets), letters), wrong.nonzero()[:, 0].tolist())
+        )
     return lines, long_stretches(blanks.tolist())
 
 

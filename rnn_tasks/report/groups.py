@@ -53,12 +53,12 @@ def caption_of_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of
     text += f"dashed: {'the baseline' if of_error else 'chance'}."
     if any(found.plateaus for _, found in runs):
         text += " Grey lines: the scores of partial solutions."
-    if any(found.is_longer.any() for _, found in runs):
-        text += (
-            " Lengths outside the shaded range are beyond those of training."
-            if any(not found.is_longer.all() for _, found in runs)
-            else " All these lengths are beyond those of training."
-        )
+    has_longer = any(found.is_longer.any() for _, found in runs)
+    has_trained = any(not found.is_longer.all() for _, found in runs)
+    if has_longer and has_trained:
+        text += " Lengths outside the shaded range are beyond those of training; inside, these lines are one mean."
+    elif has_longer:
+        text += " All these lengths are beyond those of training."
     for name, found in runs:
         worst = int((found.scores if of_error else -found.scores).argmax())
         score = f"error {found.scores[worst]:.4g}" if of_error else f"accuracy {found.scores[worst]:.1%}"

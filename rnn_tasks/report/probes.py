@@ -113,9 +113,7 @@ def probe(trained: Network, untrained: Network, batch: Batch) -> ProbePair:
     Raises:
         UsageError: The inputs are real, there are too few sequences, or a hidden state is not finite.
     """
-    require(
-        not trained.spec.real_inputs, "linear probes read past symbols, and the inputs of this task are real numbers"
-    )
+    require(not trained.spec.real_inputs, "the inputs are real numbers, and a probe reads a past symbol")
     batch = batch.rows(0, SEQUENCES)
     symbols = batch.inputs.numpy()
     probed = list(probed_steps(batch, trained.spec))

@@ -76,7 +76,7 @@ def test_draw_groups_draws_chance_plateau_and_training(width: float) -> None:
     heights = [np.asarray(line.get_ydata()).tolist() for line in ax.lines]
     assert heights.count([1.0, 0.9, 0.7, 0.5]) == 2
     assert heights.count([0.25, 0.25, 0.25, 0.125]) == 1  # equal chance is drawn once
-    assert ax.get_xlabel() == "length, time steps"
+    assert ax.get_xlabel() == "length"
     assert (ax.get_xscale(), ax.get_ylabel()) == ("linear", "accuracy")
 
 

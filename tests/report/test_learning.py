@@ -21,7 +21,7 @@ from rnn_tasks.report.run_data import RunData, load_runs
 from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.curves import Curve
 from rnn_tasks.runs.find import RunLocation
-from rnn_tasks.spec import Baseline, Batch
+from rnn_tasks.spec import NOT_SCORED, Baseline, Batch
 from rnn_tasks.tasks import Copy, ElmanGrammar, TemporalOrder, VariableDelayEcho
 from tests.helpers.report_runs import curve, make_run
 
@@ -265,3 +265,13 @@ def test_examples_have_the_characters_of_output_symbols() -> None:
         assert answer[-1] in codec.output_symbols
         assert marked == ({len(target) - 1} if target[-1] != answer[-1] else set())
     assert run.recall_lag is None  # answers are not earlier inputs
+
+
+def test_examples_end_at_the_last_scored_step() -> None:
+    run = make_run(Copy(layout="plain", num_symbols=3, delay=4, test_sequences=20))
+    assert run.batch is not None
+    targets = run.batch.targets.clone()
+    targets[0, -2:] = NOT_SCORED
+    shortened = dataclasses.replace(run, batch=run.batch._replace(targets=targets))
+    lengths = [[len(line) for line in block[0].lines if line] for block in (examples([run]), examples([shortened]))]
+    assert [full - cut for full, cut in zip(*lengths, strict=True)] == [2] * 3 + [0] * 6
