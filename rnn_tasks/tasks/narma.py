@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -38,12 +39,14 @@ def narma(inputs: Tensor) -> Tensor:
         y, with the same shape. Some sequences may diverge to infinity.
     """
     delayed = functional.pad(inputs, (ORDER - 1, 0))[:, : inputs.shape[1]]
-    drive = (1.5 * delayed * inputs + 0.1).T.contiguous()
-    states = inputs.new_zeros(ORDER + len(drive), len(inputs))  # the first rows are the states up to step 0
-    for step, value in enumerate(drive):
-        last = states[step : step + ORDER]
-        states[step + ORDER] = last[-1] * (0.3 + 0.05 * last.sum(0)) + value
-    return states[ORDER:].T
+    # The loop is in NumPy, whose operations on a few numbers cost a fifth of torch's.
+    drive = np.ascontiguousarray((1.5 * delayed * inputs + 0.1).numpy().T)
+    states = np.zeros((ORDER + len(drive), len(inputs)), drive.dtype)  # the first rows are the states up to step 0
+    with np.errstate(over="ignore", invalid="ignore"):  # of sequences that diverge
+        for step, value in enumerate(drive):
+            last = states[step : step + ORDER]
+            states[step + ORDER] = last[-1] * (0.3 + 0.05 * last.sum(0)) + value
+    return torch.from_numpy(states[ORDER:].T.copy())
 
 
 def draw(num_sequences: int, length: int, washout: int, generator: torch.Generator) -> Batch:
