@@ -51,7 +51,7 @@ def equal(left: Any, right: Any) -> bool:
         ("--trainer.devices 0", "`Trainer(devices='0')` value is not a valid input"),
         ("--num_threads 0", "num_threads must be at least 1"),
         ("--config ecko", "no config ecko; did you mean 'echo'?"),
-        ("--config nothing", "no config nothing: give the path of a YAML file, or one of base, copy, echo,"),
+        ("--config nothing", "no config nothing: give the path of a YAML file, or one of adding, automaton, base,"),
         ("--ckpt_path nothing.ckpt", "there is no checkpoint nothing.ckpt"),
         ("--model.schedule WarmupLinear --trainer.max_steps -1 --trainer.max_epochs 1", "set trainer.max_steps"),
     ],
