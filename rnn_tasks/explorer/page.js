@@ -644,7 +644,7 @@
     /** Return a field for each of the first features of the input at the chosen step. */
     function featureFields() {
         return Array.from({ length: Math.min(task.input_size, MOST_FEATURES) }, (_, feature) => {
-            const label = element("label", `${Shared.featureLabel(task, feature)} at this step `);
+            const label = element("label", `${Shared.featureLabel(task, feature)} `);
             const field = element("input");
             Object.assign(field, { type: "number", step: "any" });
             field.dataset.feature = feature;

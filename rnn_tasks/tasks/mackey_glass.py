@@ -4,7 +4,9 @@ import math
 from functools import cache
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnn_tasks.errors import require
@@ -12,7 +14,7 @@ from rnn_tasks.spec import Baseline, Batch, Plateau, TaskSpec
 from rnn_tasks.tasks.generated import GeneratedTask
 from rnn_tasks.tasks.linear_prediction import estimation_sequences, linear_loss, mean_loss
 
-FEEDBACK, DECAY, EXPONENT = 0.2, 0.1, 10
+FEEDBACK, DECAY = 0.2, 0.1
 SUBSTEPS = 4  # of the solver, in one unit of time
 TRANSIENT = 300  # units of time that are dropped
 OFFSETS = (
@@ -39,19 +41,28 @@ def mackey_glass(past: Tensor, num_steps: int) -> Tensor:
         x, ``(batch, num_steps)``.
     """
     size = past.shape[1] - 1
-    step = torch.arange(size, dtype=past.dtype)
+    step = np.arange(size)
     decay = math.exp(-DECAY / SUBSTEPS)
-    weight = (1 - decay) / DECAY  # of the delayed term during one step
+    powers = decay ** (step + 1)
+    weight = (1 - decay) / DECAY / 2  # of the two ends of the delayed term during one step
     # Row i, column j: what the term of step i adds to the value after step j.
-    response = weight * torch.where(step >= step[:, None], decay ** (step - step[:, None]), 0)
-    solution = [past[:, -1:]]
+    response = weight * np.tril(decay ** np.abs(step[:, None] - step)).T
+    # The loop is in NumPy, whose operations on a few numbers cost less than torch's.
+    values = past.numpy()
+    solution = [values[:, -1:]]
     for _ in range(math.ceil((num_steps - 1) * SUBSTEPS / size)):
-        delayed = FEEDBACK * past / (1 + past**EXPONENT)
-        value = past[:, -1:]
-        values = value * decay ** (step + 1) + (delayed[:, :-1] + delayed[:, 1:]) / 2 @ response
-        past = torch.cat([value, values], 1)
-        solution.append(values)
-    return torch.cat(solution, 1)[:, ::SUBSTEPS][:, :num_steps]
+        delayed = FEEDBACK * values / (1 + tenth_power(values))
+        after = values[:, -1:] * powers + (delayed[:, :-1] + delayed[:, 1:]) @ response
+        values = np.concatenate([values[:, -1:], after], 1)
+        solution.append(after)
+    return torch.from_numpy(np.concatenate(solution, 1)[:, ::SUBSTEPS][:, :num_steps])
+
+
+def tenth_power(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``values ** 10`` by four multiplications, which take a tenth of the time."""
+    square: NDArray[np.float64] = values * values
+    fourth = square * square
+    return fourth * fourth * square
 
 
 def prediction(series: Tensor, horizon: int, washout: int) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,10 @@
 """NARMA-10: predict a nonlinear system of order ten from its random input."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,6 +18,7 @@ ORDER = 10
 DIVERGED = 2.0  # the system rarely exceeds 1.02, and what exceeds this number grows without bound
 LONGEST = 10_000  # 4 % of sequences of this length diverge
 NUM_INPUTS = (10, 40)  # of the linear regressions
+SOLVED_SHARE = 0.05
 
 
 def narma(inputs: Tensor) -> Tensor:
@@ -36,12 +39,14 @@ def narma(inputs: Tensor) -> Tensor:
         y, with the same shape. Some sequences may diverge to infinity.
     """
     delayed = functional.pad(inputs, (ORDER - 1, 0))[:, : inputs.shape[1]]
-    drive = (1.5 * delayed * inputs + 0.1).T.contiguous()
-    states = inputs.new_zeros(ORDER + len(drive), len(inputs))  # the first rows are the states up to step 0
-    for step, value in enumerate(drive):
-        last = states[step : step + ORDER]
-        states[step + ORDER] = last[-1] * (0.3 + 0.05 * last.sum(0)) + value
-    return states[ORDER:].T
+    # The loop is in NumPy, whose operations on a few numbers cost a fifth of torch's.
+    drive = np.ascontiguousarray((1.5 * delayed * inputs + 0.1).numpy().T)
+    states = np.zeros((ORDER + len(drive), len(inputs)), drive.dtype)  # the first rows are the states up to step 0
+    with np.errstate(over="ignore", invalid="ignore"):  # of sequences that diverge
+        for step, value in enumerate(drive):
+            last = states[step : step + ORDER]
+            states[step + ORDER] = last[-1] * (0.3 + 0.05 * last.sum(0)) + value
+    return torch.from_numpy(states[ORDER:].T.copy())
 
 
 def draw(num_sequences: int, length: int, washout: int, generator: torch.Generator) -> Batch:
@@ -89,8 +94,9 @@ class Narma(GeneratedTask):
 
     The baseline and the plateaus have no closed form. They are estimates from up to 2,000 fixed sequences, with a
     standard error of about 1 %. The linear regressions read the last 10 or 40 inputs and reach an NMSE of about 0.33
-    and 0.15. The task counts as solved at an NMSE of 0.01, the line of all tasks with real values: far below the linear
-    regressions, and above the 0.004 or so of a GRU with 64 units after 1,250 batches of 32 sequences.
+    and 0.15. The task counts as solved at an NMSE of 0.05, a third of the error of the better regression. Within 1,500
+    batches of 32 sequences, GRUs with 64 units reach 0.004 to 0.04; the usual 0.01 of tasks with real values is not
+    within reach of all of them.
 
     Published errors are comparable only for the same definition. reservoirpy (0.4) sums the states before y[t] and
     multiplies by u[t-10], so its "order 10" is another system.
@@ -147,6 +153,16 @@ class Narma(GeneratedTask):
         """Return this task with sequences of one length, in steps."""
         self._check_length("eval_lengths", length)
         return self.changed(length=length)
+
+    def solved(self, metrics: Mapping[str, float], stage: str = "val", threshold: float = 1 - SOLVED_SHARE) -> bool:
+        """Return whether the normalized error is low enough, by default at most 0.05.
+
+        Args:
+            metrics: Metrics by name, including ``<stage>/loss_share``.
+            stage: ``val`` or ``test``.
+            threshold: The error must be at most ``1 - threshold`` of the error of the baseline.
+        """
+        return super().solved(metrics, stage, threshold)
 
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
         """Draw random inputs."""

@@ -1,4 +1,5 @@
 import io
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from rnn_tasks.models.loading import load_model
 from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.runs.find import find_run
 from rnn_tasks.runs.trained_network import load_network
+from rnn_tasks.spec import NOT_SCORED
 from tests.helpers.command_line import RnnTasks
+from tests.helpers.explorer_runs import small_network
+from tests.helpers.tasks import GENERATED
 
 
 def test_respond_prints_one_answer_per_string(trained: RnnTasks) -> None:
@@ -119,6 +123,21 @@ def test_respond_names_commands_for_real_values(trained: RnnTasks) -> None:
     result = trained("respond", "flip_flop_bits", "0.5")
     assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
     assert "has no strings: its inputs or outputs are not characters; use rnn-tasks explore, analyze or" in result.err
+
+
+def test_examples_of_all_tasks_are_answered() -> None:
+    tasks = [task for task in (make() for make in GENERATED.values()) if task.spec.codec is not None]
+    assert len(tasks) > 20
+    for task in tasks:
+        codec, network = task.spec.codec, small_network(task)
+        assert codec is not None
+        assert isinstance(network, TaggerNetwork)
+        text, *delay = (word for word in shlex.split(codec.example()) if word != "--delay")
+        batch = codec.encode([text], int(delay[0]) if delay else None)
+        with torch.no_grad():
+            answers = network(batch.inputs, batch.condition)[0].argmax(-1).where(batch.scored, NOT_SCORED)
+        assert bool(batch.scored.any()), task.name
+        assert [network.respond(text, int(delay[0]) if delay else None)] == codec.decode_outputs(answers)
 
 
 class Terminal(io.StringIO):

@@ -102,6 +102,13 @@ def test_eval_lengths_change_the_length() -> None:
         task.at_length(10)
 
 
+def test_solved_needs_its_own_share_of_the_baseline() -> None:
+    task = Narma()
+    assert task.solved({"val/loss_share": 0.0499})
+    assert not task.solved({"val/loss_share": 0.0501})
+    assert not task.solved({"test/loss_share": 0.03}, "test", threshold=0.98)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

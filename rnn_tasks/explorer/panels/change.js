@@ -9,17 +9,17 @@ Panels.change = (() => {
 
     /** Return the text of an accuracy and a loss; null is not known. */
     function scoreParts({ real_targets: isReal }, { accuracy, loss }) {
-        if (isReal) return `mean squared error ${shown(loss)}`;
         const parts = [];
-        if (accuracy !== null) parts.push(`accuracy ${fixed(accuracy)}`);
-        if (loss !== null) parts.push(`loss ${shown(loss)} nats per step`);
+        if (accuracy !== null && !isReal) parts.push(`accuracy ${fixed(accuracy)}`);
+        if (loss !== null) parts.push(isReal ? `mean squared error ${shown(loss)}` : `loss ${shown(loss)} nats per step`);
         return parts.join(", ");
     }
 
     /** Return the sentence on the baseline and the plateaus; empty without them. */
     function referenceText({ task }) {
-        const references = [...(task.baseline ? [task.baseline] : []), ...task.plateaus];
-        const texts = references.map((reference) => `${scoreParts(task, reference)} (${reference.name})`);
+        const texts = [task.baseline, ...task.plateaus]
+            .filter((reference) => reference && scoreParts(task, reference))
+            .map((reference) => `${scoreParts(task, reference)} (${reference.name})`);
         return texts.length ? `For comparison: ${texts.join("; ")}.` : "";
     }
 
