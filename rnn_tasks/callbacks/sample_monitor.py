@@ -24,9 +24,9 @@ def show_values(batch: Batch, answers: Tensor) -> list[str]:
     Example:
         >>> batch = Batch(torch.zeros(1, 3, 1), torch.tensor([[[torch.nan], [0.5], [1.0]]]))
         >>> print(show_values(batch, torch.tensor([[[9.0], [0.25], [-1.0]]]))[0])
-        step             1       2
-        target       0.500   1.000
-        answer       0.250  -1.000
+        step           1       2
+        target     0.500   1.000
+        answer     0.250  -1.000
     """
     texts = []
     for targets, outputs, scored in zip(batch.targets, answers, batch.scored, strict=True):

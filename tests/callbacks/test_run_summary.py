@@ -15,7 +15,7 @@ def test_baseline_values_of_symbols_are_known() -> None:
     assert "perplexity" in baseline_values(ElmanGrammar(num_sentences=400, test_characters=2000))
 
 
-def test_baseline_values_of_real_values_have_plateaus_and_lengths() -> None:
+def test_baseline_values_of_real_values_have_plateaus() -> None:
     values = baseline_values(RecallValue(eval_lengths=[9, 20]))
     plateau = {"name": "knows which half", "loss": 1 / 48}
     of_length = {"loss": 1 / 12, "unit": "mean squared error", "plateaus": [plateau]}

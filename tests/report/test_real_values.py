@@ -85,7 +85,7 @@ def test_baseline_of_real_values_is_read_from_every_source() -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_learning_curves_of_real_values_are_one_panel_with_levels(width: float) -> None:
+def test_learning_curves_of_real_values_are_one_panel(width: float) -> None:
     run = run_with_results()
     figure = draw_learning_curves([learning_run(run, baseline(run, "val"))], "mean squared error", width)
     (ax,) = figure.axes
@@ -97,7 +97,7 @@ def test_learning_curves_of_real_values_are_one_panel_with_levels(width: float) 
         assert sum(len(height) == 2 and bool(np.allclose(height, value, atol=1e-6)) for height in levels) == 1
 
 
-def test_plateaus_are_drawn_in_both_panels_and_once_in_the_legend() -> None:
+def test_plateaus_are_drawn_in_both_panels_and_the_legend() -> None:
     curves = {"val/loss": curve(1.0, 0.5), "val/accuracy": curve(0.5, 0.6)}
     run = learning_run(run_of(is_symbol=True, curves=curves), None)
     plateaus = [Plateau("knows half", 0.75, 0.625), Plateau("knows only the accuracy", accuracy=0.875)]

@@ -236,7 +236,7 @@ def test_closing_lines_have_plateaus_floor_groups_and_lengths() -> None:
     assert "worst length" not in rows  # one length in training is no comparison
 
 
-def test_closing_lines_name_the_chance_of_each_length_if_it_varies() -> None:
+def test_closing_lines_name_the_chance_of_each_length() -> None:
     by_length = {"64": {"loss": 1.4, "accuracy": 0.25}, "128": {"loss": 1.4, "accuracy": 0.125}}
     rows = rows_of({**TEMPORAL_ORDER, "baseline": {**TEMPORAL_ORDER["baseline"], "by_length": by_length}})
     assert rows["longer"] == "accuracy at length 64: 0.3750 (chance 0.2500), 128: 0.2500 (chance 0.1250)"
@@ -292,6 +292,6 @@ def test_closing_lines_of_real_values_have_errors() -> None:
     assert rows_of(named)["test error"].endswith("0.1667 (persistence); lower bound 0.0001")
 
 
-def test_closing_lines_explain_an_error_that_only_validation_reached() -> None:
+def test_closing_lines_explain_an_error_only_in_validation() -> None:
     rows = rows_of({**ADDING, "verdict": "learning"})
     assert rows["solved"] == "in validation at step 25, but not in the test"
