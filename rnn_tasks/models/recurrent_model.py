@@ -315,13 +315,15 @@ class RecurrentModel(LightningModule, ABC):
         return steps
 
     def _group_values(self) -> dict[str, float]:
-        """Return the mean score of each group, such as ``accuracy_by_lag/3``, and reset the groups."""
+        """Return score and number of steps of each group, such as ``accuracy_by_lag/3``, and reset the groups."""
         task = getattr(self.trainer, "datamodule", None)
         if self.group_means is None or task is None or task.grouping is None:
             return {}
         means = self.group_means.compute()
         self.group_means.reset()
-        return {f"{self.group_metric}_by_{task.grouping.name}/{group}": mean for group, mean in means.items()}
+        name = task.grouping.name
+        values = {f"{self.group_metric}_by_{name}/{group}": mean for group, (mean, _) in means.items()}
+        return values | {f"steps_by_{name}/{group}": float(steps) for group, (_, steps) in means.items()}
 
     def _length_values(self) -> dict[str, float]:
         """Return the scores and the baseline of each longer length, and reset the scores."""

@@ -163,7 +163,7 @@ class GroupMeans(Metric):
         >>> means = GroupMeans(3)
         >>> means.update(torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[True, True, False]]), torch.tensor([[2]]))
         >>> means.compute()
-        {2: 0.5}
+        {2: (0.5, 2)}
     """
 
     full_state_update = False
@@ -187,7 +187,7 @@ class GroupMeans(Metric):
         self.sums = self.sums.index_add(0, groups, values[counted].to(self.sums.dtype))
         self.counts = self.counts + groups.bincount(minlength=len(self.counts))
 
-    def compute(self) -> dict[int, float]:
-        """Return the mean of each group that occurred."""
+    def compute(self) -> dict[int, tuple[float, int]]:
+        """Return the mean and the number of steps of each group that occurred."""
         pairs = zip(self.sums.tolist(), self.counts.tolist(), strict=True)
-        return {group: total / count for group, (total, count) in enumerate(pairs) if count}
+        return {group: (total / count, count) for group, (total, count) in enumerate(pairs) if count}

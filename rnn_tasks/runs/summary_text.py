@@ -51,6 +51,10 @@ Rows = dict[str, str | Sequence[str]]
 """The text of each row by the first words of its line; a row of several lines has several texts."""
 
 
+MIN_STEPS = 20
+"""A group of the test with fewer steps is never called the worst group."""
+
+
 def command() -> str:
     """Return how to call this program here: ``rnn-tasks``, its relative path, or ``python -m rnn_tasks``."""
     called = Path(sys.argv[0])
@@ -138,7 +142,8 @@ def metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage
     exact_match = metrics[f"{stage}/exact_match"]
     loss, share = metrics[f"{stage}/loss"], metrics[f"{stage}/loss"] / baseline["loss"]
     return {
-        f"{stage} accuracy": f"{accuracy:.4f}{worst_condition} (chance {baseline['accuracy']:.4f}); "
+        f"{stage} accuracy": f"{accuracy:.4f}{worst_condition} "
+        f"({baseline.get('name', 'chance')} {baseline['accuracy']:.4f}); "
         f"exact match {exact_match:.4f}",
         f"{stage} loss": f"{loss:.4f} nats per step, {share:.1%} of the baseline {baseline['loss']:.4f}"
         + floor_text(baseline),
@@ -212,6 +217,8 @@ def scores_by(metrics: Mapping[str, float], kind: str) -> dict[str, dict[int, fl
 def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> dict[str, str]:
     """Return a line with the worst group of the test, for each quantity by which the test is grouped.
 
+    Groups with fewer than ``MIN_STEPS`` steps are left out, since their scores are mostly noise.
+
     Example:
         >>> metrics = {"test/accuracy_by_lag/3": 1.0, "test/accuracy_by_lag/7": 0.5}
         >>> group_rows(metrics, {})
@@ -221,7 +228,13 @@ def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> dic
     rows: dict[str, str] = {}
     for quantity, scores in scores_by(metrics, "loss" if of_error else "accuracy").items():
         longer = longer_lengths(baseline) if quantity == "length" else []
-        finite = {group: score for group, score in scores.items() if group not in longer and math.isfinite(score)}
+        finite = {
+            group: score
+            for group, score in scores.items()
+            if group not in longer
+            and math.isfinite(score)
+            and metrics.get(f"test/steps_by_{quantity}/{group}", math.inf) >= MIN_STEPS
+        }
         if len(finite) > 1:
             worst = max(finite, key=lambda group: finite[group] if of_error else -finite[group])
             score = f"error {finite[worst]:.4g}" if of_error else f"accuracy {finite[worst]:.4f}"

@@ -144,4 +144,6 @@ def test_group_means_equal_a_count_step_by_step(width: int) -> None:
     computed = means.compute()
     assert set(computed) == set(by_group)
     for name, members in by_group.items():
-        assert computed[name] == pytest.approx(np.mean(members), rel=1e-5)
+        mean, steps = computed[name]
+        assert mean == pytest.approx(np.mean(members), rel=1e-5)
+        assert steps == len(members)

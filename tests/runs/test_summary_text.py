@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rnn_tasks.runs.summary_text import VERDICTS, closing_lines, next_step
+from rnn_tasks.runs.summary_text import VERDICTS, closing_lines, group_rows, metric_rows, next_step
 from rnn_tasks.runs.verdict import verdict
 from rnn_tasks.spec import Baseline
 
@@ -295,3 +295,16 @@ def test_closing_lines_of_real_values_have_errors() -> None:
 def test_closing_lines_explain_an_error_only_in_validation() -> None:
     rows = rows_of({**ADDING, "verdict": "learning"})
     assert rows["solved"] == "in validation at step 25, but not in the test"
+
+
+def test_groups_of_few_steps_are_not_called_the_worst() -> None:
+    metrics = {f"test/accuracy_by_lag/{lag}": accuracy for lag, accuracy in ((3, 0.9), (4, 1.0), (50, 0.0))}
+    assert group_rows(metrics, {}) == {"worst lag": "50 (of 3 to 50): accuracy 0.0000"}
+    steps = {f"test/steps_by_lag/{lag}": float(count) for lag, count in ((3, 200), (4, 100), (50, 2))}
+    assert group_rows({**metrics, **steps}, {}) == {"worst lag": "3 (of 3 to 4): accuracy 0.9000"}
+
+
+def test_accuracy_is_compared_with_the_named_baseline() -> None:
+    metrics = {"test/accuracy": 0.9, "test/worst_accuracy": 0.9, "test/exact_match": 0.5, "test/loss": 0.2}
+    baseline = {"loss": 0.5, "accuracy": 0.5, "name": "position"}
+    assert metric_rows(metrics, baseline, "test")["test accuracy"] == "0.9000 (position 0.5000); exact match 0.5000"
