@@ -268,7 +268,7 @@ FROM_CODE = "import sys; from rnn_tasks.commands import main; sys.argv[0] = 'rnn
 def test_files_of_the_working_folder_are_not_imported(trap: Path, by: list[str]) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *filter(None, sys.path), ""])}
     fit = ["fit", "--config", "echo", *SMALL, "--trainer.callbacks+=own_watch.Watch"]
-    commands = [["study", "list"], ["--help"], fit, ["respond", "echo", "abc"], ["resume", "echo"], ["analyze", "echo"]]
+    commands = [["study", "list"], ["--help"], fit, ["respond", "echo", "abcdefg"], ["resume", "echo"], ["analyze", "echo"]]
     for arguments in commands if by[0] == "-m" else [fit]:
         command = [sys.executable, *by, *arguments]
         result = subprocess.run(command, cwd=trap, env=environment, capture_output=True, text=True, check=False)
@@ -288,7 +288,7 @@ def test_run_ends_as_usual_when_nobody_reads(tmp_path: Path, streams: str) -> No
 
 
 def test_respond_ends_quietly_when_nobody_reads(trained_logs: Path) -> None:
-    script = f"yes abc | {shlex.join([sys.executable, '-m', 'rnn_tasks', 'respond', 'echo'])} | head -c 5"
+    script = f"yes abcdefg | {shlex.join([sys.executable, '-m', 'rnn_tasks', 'respond', 'echo'])} | head -c 5"
     folder = trained_logs.parent
     result = subprocess.run(
         ["sh", "-c", script], cwd=folder, env=environment_of(), capture_output=True, text=True, check=False, timeout=100
