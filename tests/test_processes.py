@@ -268,7 +268,14 @@ FROM_CODE = "import sys; from rnn_tasks.commands import main; sys.argv[0] = 'rnn
 def test_files_of_the_working_folder_are_not_imported(trap: Path, by: list[str]) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["", *filter(None, sys.path), ""])}
     fit = ["fit", "--config", "echo", *SMALL, "--trainer.callbacks+=own_watch.Watch"]
-    commands = [["study", "list"], ["--help"], fit, ["respond", "echo", "abcdefg"], ["resume", "echo"], ["analyze", "echo"]]
+    commands = [
+        ["study", "list"],
+        ["--help"],
+        fit,
+        ["respond", "echo", "abcdefg"],
+        ["resume", "echo"],
+        ["analyze", "echo"],
+    ]
     for arguments in commands if by[0] == "-m" else [fit]:
         command = [sys.executable, *by, *arguments]
         result = subprocess.run(command, cwd=trap, env=environment, capture_output=True, text=True, check=False)

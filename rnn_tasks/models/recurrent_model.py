@@ -25,7 +25,7 @@ from rnn_tasks.networks import Network
 from rnn_tasks.runs.record import run_record
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch, Plateau
-from rnn_tasks.tasks import Task
+from rnn_tasks.tasks import GeneratedTask, Task
 
 ROLES = ("recurrent", "input", "rest")
 
@@ -176,8 +176,14 @@ class RecurrentModel(LightningModule, ABC):
         return scores
 
     def setup(self, stage: str) -> None:
-        """Prepare the measurement of groups and longer lengths in the test."""
+        """Fail early if the task cannot be learnt or tested; prepare the measurement of groups and longer lengths."""
         task = getattr(self.trainer, "datamodule", None)
+        if isinstance(task, GeneratedTask):
+            require(
+                task.baseline.loss > 0,
+                f"with these options of {type(task).__name__}, all answers are the same: there is nothing to learn",
+            )
+            _ = task.longer_tests  # a length that is not possible raises
         if stage == "test" and isinstance(task, Task):
             self.group_means = None if task.grouping is None else GroupMeans(task.grouping.size)
             self.longer_scores = nn.ModuleList(self.make_scores() for _ in task.longer_tests)
@@ -193,7 +199,7 @@ class RecurrentModel(LightningModule, ABC):
             # Lightning averages the gradients of the processes. Dividing by the mean count makes that average the
             # gradient of the mean over the steps of all processes.
             count = self.trainer.strategy.reduce(count.float(), reduce_op="mean")
-        return total / count
+        return total / count.clamp(min=1)  # a batch without scored steps has a loss of 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation scores."""

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from rnn_tasks.printable import printable
-from rnn_tasks.runs.verdict import SOLVED_ACCURACY
 
 VERDICTS = {
     "solved": "solved",
@@ -122,16 +122,13 @@ def only_validation_solved(summary: Mapping[str, Any], stage: str) -> str:
         summary: The contents of summary.json, with a step ``solved_at``.
         stage: The stage of the final metrics: ``test``, or ``val`` for the last validation.
     """
-    metrics, baseline = summary["metrics"], summary.get("baseline", {})
+    baseline = summary.get("baseline", {})
     step = f"in validation at step {summary['solved_at']:,}"
     if summary.get("verdict") == "diverged":
         return f"{step}, before the run diverged"
     final = "in the test" if stage == "test" else "in the last validation"
     if "perplexity" in baseline:
         return f"{step}, but not {final}: the best n-gram is better"
-    accuracy = metrics.get(f"{stage}/worst_accuracy", math.nan)
-    if accuracy < SOLVED_ACCURACY:
-        return f"{step} (accuracy {SOLVED_ACCURACY} reached), but not {final} ({accuracy:.4f})"
     return f"{step}, but not {final}"
 
 
@@ -209,7 +206,7 @@ def scores_by(metrics: Mapping[str, float], kind: str) -> dict[str, dict[int, fl
     start = f"test/{kind}_by_"
     for name, value in metrics.items():
         quantity, _, group = name.removeprefix(start).rpartition("/")
-        if name.startswith(start) and quantity and group.isdecimal():
+        if name.startswith(start) and quantity and re.fullmatch("[0-9]{1,9}", group):
             found.setdefault(quantity, {})[int(group)] = value
     return {quantity: dict(sorted(scores.items())) for quantity, scores in sorted(found.items())}
 

@@ -108,7 +108,8 @@ def is_valid_spec(spec: TaskSpec) -> bool:
         and spec.output_size <= len(vocabulary) <= spec.input_size
     ):
         return False
-    return spec.codec is None or spec.codec.fits(*sizes)
+    has_real_values = spec.real_inputs or spec.real_targets
+    return spec.codec is None or (not has_real_values and spec.codec.fits(*sizes))
 
 
 def load_network(location: RunLocation, trust: bool = False, must_be_finite: bool = True) -> Network:

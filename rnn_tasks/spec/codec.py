@@ -11,6 +11,9 @@ from torch import Tensor
 from rnn_tasks.errors import UsageError
 from rnn_tasks.spec.batch import NOT_SCORED, Batch
 
+LONGEST_CUE = 1_000_000
+"""The largest number of repetitions of a cue; more would fill the memory."""
+
 
 class Repeat(NamedTuple):
     """A symbol repeated ``per_delay * delay + per_letter * letters + constant`` times."""
@@ -96,6 +99,7 @@ class Codec:
             and all(letter in self.symbols[:input_size] for letter in self.letters)
             and all(isinstance(part, Repeat) and all(type(value) is int for value in part) for part in cue)
             and all(0 <= part.symbol < input_size for part in self.cue)
+            and all(abs(value) <= LONGEST_CUE for part in self.cue for value in part[1:])
             and all(type(number) is int and number >= 0 for number in numbers)
             and self.min_delay <= self.max_delay
             and type(self.conditional) is bool

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -43,6 +44,7 @@ def linear_loss(batch: Batch, num_inputs: int) -> float:
     padded = functional.pad(batch.inputs[..., 0].double(), (num_inputs - 1, 0))
     inputs = functional.pad(padded.unfold(1, num_inputs, 1)[batch.scored], (0, 1), value=1.0)
     targets = batch.targets[batch.scored].double()
-    # Not by the normal equations: the values of a smooth series are almost linearly dependent.
-    weights = torch.linalg.lstsq(inputs, targets).solution
-    return float((inputs @ weights - targets).square().mean())
+    # Not by the normal equations: the values of a smooth series are almost linearly dependent. Not by torch's lstsq,
+    # which needs columns that are independent: inputs before the start of short sequences are all 0.
+    weights = np.linalg.lstsq(inputs.numpy(), targets.numpy(), rcond=None)[0]
+    return float((inputs @ torch.from_numpy(weights) - targets).square().mean())

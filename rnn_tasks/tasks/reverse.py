@@ -154,8 +154,7 @@ def score_of_guessing(operation: OperationName, length: int, alphabet_size: int)
         heights = stack_heights(length, alphabet_size)
         ended = heights.cumsum(0).clamp(max=1)  # by step: the probability of '#'
         loss = torch.special.entr(torch.stack([ended, 1 - ended])).sum(0) + (1 - ended) * math.log(alphabet_size)
-        guesses_end = ended > (1 - ended) / alphabet_size
-        hits = torch.where(guesses_end, heights, (1 - ended) / alphabet_size)
+        hits = torch.maximum(heights, (1 - ended) / alphabet_size)  # only the first '#' counts for accuracy
         counted = heights.flip(0).cumsum(0)  # the steps up to the first '#'
         return Score(loss.sum().item(), length + 1, hits.sum().item(), counted.sum().item())
     steps = 2 * length if operation == "duplicate" else length

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks.linear_prediction import estimation_sequences, linear_loss, mean_loss
+from rnn_tasks.tasks.narma import estimated_losses
 
 
 @pytest.fixture
@@ -45,3 +46,9 @@ def test_linear_loss_is_0_for_a_linear_system() -> None:
 )
 def test_estimation_sequences_are_bounded(scored_steps: int, expected: int) -> None:
     assert estimation_sequences(scored_steps) == expected
+
+
+def test_inputs_before_the_start_do_not_spoil_the_regression() -> None:
+    for length, washout in ((20, 0), (20, 10), (5, 0)):
+        losses = estimated_losses(length, washout)
+        assert losses.linear[1] <= losses.linear[0] * (1 + 1e-9) <= losses.mean * (1 + 2e-9)

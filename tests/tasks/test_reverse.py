@@ -55,13 +55,19 @@ def parts_of(task: Reverse, batch: Batch) -> list[tuple[str, str]]:
     return parts
 
 
-def position_predictor(task: Reverse) -> Predict:
-    """Return a predictor that has counted the answers at each step of each length, on sequences of its own."""
+def position_predictor(task: Reverse, only_memory: bool = False) -> Predict:
+    """Return a predictor that has counted the answers at each step of each length, on sequences of its own.
+
+    Args:
+        task: The task.
+        only_memory: Whether it counted only the steps that count for accuracy.
+    """
     counts = torch.zeros(task.lengths[1] + 1, 3 * task.lengths[1], task.spec.output_size).double()
     generator = torch.Generator().manual_seed(2)
     for _ in range(40):
         batch = task.sample(2500, "test", generator)
-        counts.index_put_((*keys_of(batch), batch.targets[batch.scored]), torch.ones(()).double(), accumulate=True)
+        ones = (batch.needs_memory if only_memory else batch.scored)[batch.scored].double()
+        counts.index_put_((*keys_of(batch), batch.targets[batch.scored]), ones, accumulate=True)
     shares = counts / counts.sum(-1, True).clamp(min=1)
 
     def predict(batch: Batch) -> Tensor:
@@ -159,7 +165,8 @@ def test_baseline_equals_score_of_counted_positions(
     operation: OperationName, lengths: tuple[int, int], size: int
 ) -> None:
     task = Reverse(operation, *lengths, size)
-    check_score(task, position_predictor(task), task.baseline.loss, task.baseline.accuracy)
+    check_score(task, position_predictor(task), task.baseline.loss, None)
+    check_score(task, position_predictor(task, only_memory=True), None, task.baseline.accuracy)
 
 
 def test_plateau_of_reverse_equals_knowing_the_last_symbol() -> None:
