@@ -4,6 +4,7 @@ import csv
 import re
 from collections import defaultdict
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -14,6 +15,9 @@ from tests.helpers.command_line import RnnTasks
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+RESULT_COLUMNS = {"accuracy": "test_accuracy", "exact match": "test_exact_match", "error": "test_loss_share"}
+"""How a result of a recipe begins in the table of the tasks, and the column of its runs."""
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the source distribution has no docs/")
 
@@ -111,6 +115,26 @@ def test_networks_table_equals_its_runs() -> None:
                 accuracies = ", ".join(f"{float(run['test_worst_accuracy']):.3f}" for run in three)
                 expected = f"> {int(three[0]['max_steps']):,} ({len(solved)} of 3 solved): {accuracies}"
             assert cell == expected, (row[0], task)
+    assert not runs
+
+
+def test_table_of_task_recipes_equals_its_runs() -> None:
+    runs: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with (DOCS / "tasks.csv").open() as file:
+        for run in csv.DictReader(file):
+            runs[run["task"]].append(run)
+    for name, _, steps, result, seconds in rows_of("| recipe | network |", DOCS / "tasks.md"):
+        five = runs.pop(name.strip("`"))
+        assert [(run["seed"], run["verdict"]) for run in five] == [(str(seed), "solved") for seed in range(5)]
+        solved_at = sorted(int(run["solved_at"]) for run in five)
+        assert steps == f"{solved_at[2]:,} ({solved_at[0]:,} to {solved_at[4]:,})"
+        assert seconds == f"{median(float(run['seconds']) for run in five):.0f}"
+        column = next(name for start, name in RESULT_COLUMNS.items() if result.startswith(start))
+        shown_value = float(re.findall(r"[\d.]+", result)[0])
+        value = median(float(run[column]) for run in five)
+        assert shown_value == pytest.approx(
+            100 * value if "%" in result else value, abs=0.05 if "%" in result else 5e-5
+        )
     assert not runs
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rnn_tasks.errors import require
@@ -86,8 +87,8 @@ def shuffle_dyck(moves: Tensor, types: Tensor, pairs: int, max_depth: int) -> tu
 
 
 @cache
-def closing_counts(steps: int, max_depth: int, move_probability: float) -> tuple[tuple[float, float], ...]:
-    """Return how many closing brackets of one type to expect.
+def closing_counts(steps: int, max_depth: int, move_probability: float) -> NDArray[np.float64]:
+    """Return how many closing brackets of one type to expect at each step.
 
     The depth is a Markov chain, of which the distribution is followed from step to step.
 
@@ -97,25 +98,32 @@ def closing_counts(steps: int, max_depth: int, move_probability: float) -> tuple
         move_probability: Probability that a bracket has this type.
 
     Returns:
-        The expected numbers of brackets that close depth 1, and a larger depth: after an opening bracket of this type,
-        and after a closing one.
+        The expected numbers of brackets that close depth 1, and a larger depth, after an opening bracket of this type,
+        and after a closing one, ``(steps, 2, 2)``: the last index is the depth.
     """
     opening = np.array([1.0] + [0.5] * (max_depth - 1) + [0.0])
     mass = np.zeros((2, max_depth + 1))  # the last bracket opened, or closed; by depth
     mass[1, 0] = 1.0
-    counts = np.zeros((2, 2))
-    for _ in range(steps):
+    counts = np.zeros((steps, 2, 2))
+    for step in range(steps):
         up, down = move_probability * opening * mass, move_probability * (1 - opening) * mass
-        counts += np.stack([down[:, 1], down[:, 2:].sum(1)], 1)
+        counts[step] = np.stack([down[:, 1], down[:, 2:].sum(1)], 1)
         mass = (1 - move_probability) * mass
         mass[0, 1:] += up.sum(0)[:-1]
         mass[1, :-1] += down.sum(0)[1:]
-    return tuple((float(last), float(other)) for last, other in counts)
+    return counts
 
 
-def entropy(counts: tuple[float, float]) -> float:
-    """Return the entropy of a choice between two outcomes, in nats, times the number of choices."""
-    return sum(-count * math.log(count / sum(counts)) for count in counts if count > 0)
+def score_of_best(counts: NDArray[np.float64]) -> tuple[float, float]:
+    """Return loss and accuracy of the best predictor that knows in which row of a table it is.
+
+    Args:
+        counts: How often each of two outcomes is expected in each situation, ``(situations, 2)``.
+    """
+    totals = counts.sum(1)
+    shares = counts / np.maximum(totals, np.finfo(float).tiny)[:, None]
+    entropy = -(counts * np.log(np.where(counts > 0, shares, 1))).sum()
+    return float(entropy / totals.sum()), float(counts.max(1).sum() / totals.sum())
 
 
 class Dyck(GeneratedTask):
@@ -200,23 +208,23 @@ class Dyck(GeneratedTask):
         """A predictor that guesses the type; with ``shuffle``, one that knows how often '0' is right."""
         if not self.shuffle:
             return Baseline(math.log(self.pairs), 1 / self.pairs)
-        after_open, after_close = self._closing_counts
-        totals = (after_open[0] + after_close[0], after_open[1] + after_close[1])
-        return Baseline(entropy(totals) / sum(totals), max(totals) / sum(totals))
+        return Baseline(*score_of_best(self._closing_counts.sum((0, 1))[None]))
 
     @property
     def plateaus(self) -> tuple[Plateau, ...]:
-        """The best predictor that knows only the last bracket, or the last two brackets of each type.
+        """The best predictors that know only a part of the string.
 
-        The former knows the type that closes next if the last bracket opened, and guesses if it closed. With
-        ``shuffle``, the latter knows whether the bracket that closes was also the last one that opened.
+        One knows only the last bracket: it knows the type that closes next if the last bracket opened, and guesses if
+        it closed. With ``shuffle``, one knows only the number of brackets so far, and one only the last two brackets of
+        each type: whether the bracket that closes was also the last one that opened.
         """
-        contexts = self._closing_counts
-        total = sum(map(sum, contexts))
+        counts = self._closing_counts
         if self.shuffle:
-            loss, accuracy = sum(map(entropy, contexts)) / total, sum(map(max, contexts)) / total
-            return (Plateau("knows only the last two brackets of each type", loss, accuracy),)
-        guessed = sum(contexts[1]) / total
+            return (
+                Plateau("knows only the number of brackets", *score_of_best(counts.sum(1))),
+                Plateau("knows only the last two brackets of each type", *score_of_best(counts.sum(0))),
+            )
+        guessed = float(counts[:, 1].sum() / counts.sum())
         loss, accuracy = guessed * math.log(self.pairs), 1 - guessed * (1 - 1 / self.pairs)
         return (Plateau("knows only the last bracket", loss, accuracy),)
 
@@ -244,5 +252,5 @@ class Dyck(GeneratedTask):
         return self.length if self.shuffle else self.length + 1
 
     @property
-    def _closing_counts(self) -> tuple[tuple[float, float], ...]:
+    def _closing_counts(self) -> NDArray[np.float64]:
         return closing_counts(self._brackets, self.max_depth, 1 / self.pairs if self.shuffle else 1.0)

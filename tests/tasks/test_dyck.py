@@ -169,7 +169,15 @@ def test_scores_of_shuffles_equal_simulated_scores(pairs: int, max_depth: int, l
                 opened[symbol % pairs] = symbol < pairs
         return zero_with(torch.tensor(rows, dtype=torch.double))
 
-    (plateau,) = task.plateaus
+    drawn = task.sample(100_000, "train", torch.Generator().manual_seed(5))
+    shares_by_step = (drawn.targets == 1).sum(0) / drawn.scored.sum(0).clamp(min=1)
+
+    def number_of_brackets(batch: Batch) -> Tensor:
+        return zero_with(shares_by_step.double().expand(batch.targets.shape))
+
+    by_number, plateau = task.plateaus
+    assert by_number.name == "knows only the number of brackets"
+    check_score(task, number_of_brackets, by_number.loss, by_number.accuracy)
     check_score(task, last_two, plateau.loss, plateau.accuracy)
 
 
