@@ -247,9 +247,9 @@ def length_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Ro
         >>> chance = {"loss": 0.7, "accuracy": 0.5}
         >>> length_rows(metrics, {**chance, "by_length": {"64": chance, "128": chance}})
         {'longer': ['accuracy at length 64: 0.9000, 128: 0.6000 (chance 0.5000)']}
-        >>> exact = {"test/exact_match_by_length/64": 0.4, "test/exact_match_by_length/128": 0.0}
-        >>> length_rows(metrics | exact, {**chance, "by_length": {"64": chance, "128": chance}})["longer"]
-        ['accuracy (exact match) at length 64: 0.9000 (0.4000), 128: 0.6000 (0.0000) (chance 0.5000)']
+        >>> exact = {"test/exact_match_by_length/64": 0.4}
+        >>> length_rows(metrics | exact, {**chance, "by_length": {"64": chance}})
+        {'longer': ['accuracy (exact match) at length 64: 0.9000 (0.4000) (chance 0.5000)']}
     """
     of_error = baseline.get("unit") == SQUARED_ERROR
     kind = "loss" if of_error else "accuracy"
@@ -264,7 +264,7 @@ def length_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Ro
     exact = scores_by(metrics, "exact_match").get("length", {})
     has_exact = any(exact.get(length, scores[length]) != scores[length] for length in lengths)
     if has_exact:
-        values = [f"{value} ({exact[length]:.4f})" for value, length in zip(values, lengths, strict=True)]
+        values = [f"{value} ({exact.get(length, math.nan):.4f})" for value, length in zip(values, lengths, strict=True)]
     if len(set(at_baseline)) == 1:
         values[-1] += f" {at_baseline[0]}"
     else:
