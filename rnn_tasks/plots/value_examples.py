@@ -74,7 +74,7 @@ def draw_inputs(ax: "Axes", inputs: NDArray[np.float64]) -> None:
             "color": str(0.45 + 0.3 * index / max(1, count - 1)),
             "linestyle": LINES[index % len(LINES)]["linestyle"],
         }
-        label = "input" if count == 1 else f"input {index + 1}"
+        label = "input" if count == 1 else f"input {index}"
         ax.plot(values, **style, linewidth=0.8, drawstyle="steps-mid", label=label, zorder=1)
 
 

@@ -85,13 +85,7 @@ def examples_of(group: Sequence[NamedRun]) -> Lines:
     first = group[0][1]
     assert first.batch is not None
     rows = chosen_rows(first.batch)
-    batch = first.batch._replace(
-        inputs=first.batch.inputs[rows],
-        targets=first.batch.targets[rows],
-        memory=None,
-        group=None,
-        condition=None if first.batch.condition is None else first.batch.condition[rows],
-    )
+    batch = first.batch.selected(torch.tensor(rows))
     answers_of_runs = [(name, answers(run.network, batch)) for name, run in group]
     lines: list[str] = []
     marked: dict[int, Sequence[int]] = {}
@@ -117,16 +111,18 @@ def examples_of(group: Sequence[NamedRun]) -> Lines:
     else:
         counts = [counts[0].capitalize()]
     caption += "; ".join(counts) + "."
+    if not torch.equal(batch.needs_memory, batch.scored):
+        caption += " Only the steps of the accuracy count, where the answer needs memory and can be known."
     if shortened:
         caption += " Long stretches of blanks with right answers are replaced by the number of blanks."
     return Lines(caption, lines, marked)
 
 
 def count_wrong(batch: Batch, answer: Tensor) -> str:
-    """Return a phrase with the number of wrong answers."""
-    wrong = int(((answer != batch.targets) & batch.scored).sum())
-    scored = int(batch.scored.sum())
-    return f"{wrong} of {scored} answers are wrong (marked)" if wrong else f"all {scored} answers are right"
+    """Return a phrase with the number of wrong answers among those that count in the accuracy."""
+    wrong = int(((answer != batch.targets) & batch.needs_memory).sum())
+    counted = int(batch.needs_memory.sum())
+    return f"{wrong} of {counted} answers are wrong (marked)" if wrong else f"all {counted} answers are right"
 
 
 def example_lines(
@@ -151,8 +147,9 @@ def example_lines(
         is_blank_answer = (targets == blank) if letters == run.alphabet else torch.zeros_like(scored)
         blanks = (inputs == blank) & (is_blank_answer | ~scored)
     for name, answer in answers_of_runs:
-        wrong = scored & (answer[row, :end] != targets)
-        blanks &= ~wrong
+        differs = scored & (answer[row, :end] != targets)
+        blanks &= ~differs
+        wrong = differs & batch.needs_memory[row, :end]
         lines.append(
             Line(name, text_of(answer[row, :end].where(scored, targets), letters), wrong.nonzero()[:, 0].tolist())
         )

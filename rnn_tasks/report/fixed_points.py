@@ -15,6 +15,7 @@ from rnn_tasks.plots.fixed_points import PlacedPoints, draw_fixed_points
 from rnn_tasks.report.answers import labelled, picture_name
 from rnn_tasks.report.blocks import Block, Picture
 from rnn_tasks.report.run_data import RunData, attempt
+from rnn_tasks.report.sequences import lengths, longest
 from rnn_tasks.spec import Batch, TaskSpec
 
 SEQUENCES, STEPS = 30, 200
@@ -32,6 +33,16 @@ MAX_WORK = 1e8
 MAX_SIZE = 512
 """Largest state size for which fixed points are searched, because the time grows with its third power."""
 
+ENDS_ELSEWHERE = "stopped where the state still moves, or far from all states of the sequences"
+"""What the caption says of searches that did not end at a fixed point."""
+
+ATTRACTORS = (
+    " Each stable point attracts the states around it, so the network keeps which of them it is near for any number of "
+    "steps. The Lyapunov exponents and the time constant do not show this memory: they describe small differences, "
+    "which decay near a stable point."
+)
+"""What the caption says of several stable points."""
+
 
 def constant_input(run: RunData) -> Tensor | None:
     """Return the encoded constant input, ``(features,)``: the blank symbol, or zeros for real inputs.
@@ -40,17 +51,37 @@ def constant_input(run: RunData) -> Tensor | None:
         run: The run.
 
     Returns:
-        The input, with the last condition if the task has conditions; None for a task without a blank.
+        The input, with the last condition if the task has conditions; None for a task without a blank, or where the
+        blank occurs only in the padding after the last scored steps.
     """
     spec = run.network.spec
     if spec.real_inputs:
         inputs = torch.zeros(1, 1, spec.input_size)
-    elif spec.blank is None:
+    elif spec.blank is None or (run.batch is not None and not reads(run.batch, spec.blank)):
         return None
     else:
         inputs = torch.full((1, 1), spec.blank)
     condition = torch.tensor([spec.num_conditions - 1]) if spec.num_conditions else None
     return encoded(run.network, Batch(inputs, torch.zeros(1, 1), condition=condition))[0, 0]
+
+
+def reads(batch: Batch, symbol: int) -> bool:
+    """Return whether a symbol occurs in a sequence before or at its last scored step.
+
+    Args:
+        batch: The sequences.
+        symbol: The symbol.
+    """
+    return bool(((batch.expanded().inputs == symbol) & before_end(batch)).any())
+
+
+def before_end(batch: Batch) -> Tensor:
+    """Return the mask of the steps up to the last scored step of each sequence, ``(sequences, time)``.
+
+    Args:
+        batch: The sequences.
+    """
+    return torch.arange(batch.targets.shape[1]) < lengths(batch)[:, None]
 
 
 def name_of_input(spec: TaskSpec) -> str:
@@ -70,15 +101,15 @@ def fixed_points_of(run: RunData) -> PlacedPoints | None:
     inputs = constant_input(run)
     if inputs is None or run.batch is None:
         return None
-    few = run.batch.rows(0, SEQUENCES)
-    few = few._replace(inputs=few.inputs[:, :STEPS], targets=few.targets[:, :STEPS], memory=None, group=None)
-    states = state_trajectory(run.network, few).double()
+    few = run.batch.rows(0, SEQUENCES).expanded()
+    states = state_trajectory(run.network, first_steps(few)).double()
     require(bool(states.isfinite().all()), "the hidden states are not finite: the network has diverged")
     size = states.shape[-1]
     require(size >= 2, "principal components need at least two units")
     require(size <= MAX_SIZE, f"a state of {size:,} numbers is too large for the search (largest: {MAX_SIZE})")
     count = min(MAX_STARTS, max(MIN_STARTS, int(MAX_WORK / size**3)))
-    flat = states.flatten(0, 1)
+    flat = states[before_end(few)[:, :STEPS]]
+    require(len(flat) > 0, "no step of the first test sequences is scored")
     chosen = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))[:count]
     found = fixed_points(run.network, inputs, flat[chosen], max_iterations=MAX_ITERATIONS)
     if not len(found.states):
@@ -87,7 +118,17 @@ def fixed_points_of(run: RunData) -> PlacedPoints | None:
         )
     components = min(3, size, len(flat))
     points = pca_trajectory(found.states, flat, components)
-    return PlacedPoints(found, points, pca_trajectory(states[:DRAWN], flat, components).points)
+    drawn = state_trajectory(run.network, first_steps(longest(run.batch, DRAWN))).double()
+    return PlacedPoints(found, points, pca_trajectory(drawn, flat, components).points)
+
+
+def first_steps(batch: Batch) -> Batch:
+    """Return the first ``STEPS`` steps of sequences.
+
+    Args:
+        batch: The sequences.
+    """
+    return batch._replace(inputs=batch.inputs[:, :STEPS], targets=batch.targets[:, :STEPS], memory=None, group=None)
 
 
 def caption_of_fixed_points(found: FixedPoints, spec: TaskSpec) -> str:
@@ -99,11 +140,13 @@ def caption_of_fixed_points(found: FixedPoints, spec: TaskSpec) -> str:
     """
     stable = int(found.is_stable.sum())
     unstable = len(found.is_stable) - stable
+    others = "" if found.counts.sum() == found.num_starts else f", and the others {ENDS_ELSEWHERE}"
     text = (
         f"Fixed points at a constant input ({name_of_input(spec)}): states that a step leaves unchanged, found by "
         f"minimising the speed |F(h) - h|²/2 from {found.num_starts} states of test sequences; "
-        f"{found.counts.sum()} of these searches ended at a fixed point. {stable} {'is' if stable == 1 else 'are'} "
-        f"stable: all eigenvalues of the Jacobian are inside the unit circle (dashed), so nearby states come closer. "
+        f"{found.counts.sum()} of these searches ended at a fixed point{others}. {stable} "
+        f"{'is' if stable == 1 else 'are'} stable: all eigenvalues of the Jacobian are inside the unit circle "
+        f"(dashed), so nearby states come closer. "
         f"{unstable} {'is' if unstable == 1 else 'are'} unstable"
     )
     if unstable:
@@ -111,7 +154,8 @@ def caption_of_fixed_points(found: FixedPoints, spec: TaskSpec) -> str:
         low, high = directions.min(), directions.max()
         counts = f"{low}" if low == high else f"{low} to {high}"
         text += f", with {counts} eigenvalue{'' if high == 1 else 's'} on or outside the circle"
-    return text + ". PC: principal component of the states."
+    text += ". PC: principal component of the states."
+    return text + (ATTRACTORS if stable > 1 else "")
 
 
 def fixed_point_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[list[Block], dict[str, Any]]:

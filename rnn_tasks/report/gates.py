@@ -13,6 +13,7 @@ from rnn_tasks.plots.gates import CarryingUnit, draw_gates
 from rnn_tasks.report.answers import is_text, labelled, picture_name
 from rnn_tasks.report.blocks import Block, Picture
 from rnn_tasks.report.run_data import RunData, attempt
+from rnn_tasks.report.sequences import longest
 
 MAX_GATES = 6
 """Largest number of drawn gates; stacked layers have more gates."""
@@ -64,7 +65,7 @@ class Gates(NamedTuple):
 
 
 def gates_of(run: RunData) -> Gates | None:
-    """Return the gates along the first sequence with the largest condition; None if the layer has no gates.
+    """Return the gates along the longest sequence with the largest condition; None if the layer has no gates.
 
     Args:
         run: The run.
@@ -72,8 +73,9 @@ def gates_of(run: RunData) -> Gates | None:
     batch = run.batch
     if batch is None:
         return None
-    row = 0 if batch.condition is None else int(batch.condition.argmax())
-    one = batch.rows(row, row + 1)
+    if batch.condition is not None:
+        batch = batch.selected(batch.condition == batch.condition.max())
+    one = longest(batch, 1)
     gates = {name: values[0].double() for name, values in gates_only(gate_activity(run.network, one)).items()}
     if not gates:
         return None

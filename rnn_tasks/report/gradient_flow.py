@@ -151,7 +151,8 @@ def caption_of_exponents(runs: Sequence[tuple[str, StretchingPair]]) -> str:
     return (
         "Lyapunov exponents: the mean rates at which differences between hidden states grow (above 0) or decay (below "
         f"0), in descending order, measured along {SEQUENCES} sequences of {steps} steps. With an exponent near 0 a "
-        "difference lasts, so the network can remember it. The lowest exponents may lie outside the picture; exponents "
+        "difference lasts, so the network can remember it. Several stable fixed points keep which of them the state is "
+        "near, even if all exponents are negative. The lowest exponents may lie outside the picture; exponents "
         "of minus infinity are omitted."
     )
 

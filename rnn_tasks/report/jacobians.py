@@ -8,6 +8,7 @@ from rnn_tasks.errors import require
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.jacobians import Stretching, StretchingPair
 from rnn_tasks.report.run_data import in_double_precision
+from rnn_tasks.report.sequences import longest
 from rnn_tasks.spec import Batch
 
 MAX_STEPS, MIN_STEPS = 250, 8
@@ -29,23 +30,23 @@ DISCARDED = 10
 def stretching(
     trained: Network, untrained: Network, batch: Batch, max_work: float = MAX_WORK, products: int = PRODUCTS
 ) -> StretchingPair:
-    """Measure how two networks with equal state sizes stretch small differences along the same sequences.
+    """Measure how two networks with equal state sizes stretch small differences along the longest sequences.
 
     Args:
         trained: The trained network.
         untrained: The network before training.
-        batch: The sequences that the networks read.
+        batch: The sequences of which the networks read the longest.
         max_work: The bound on steps times the third power of the state size.
         products: The approximate number of products whose singular values are computed.
 
     Raises:
-        UsageError: A state cannot be flattened, or the network has diverged.
+        UsageError: A state cannot be flattened, no step is scored, or the network has diverged.
     """
     trained, untrained = in_double_precision(trained), in_double_precision(untrained)
-    few = batch.rows(0, SEQUENCES)
+    few = longest(batch, SEQUENCES)
     size = state_trajectory(trained, few.rows(0, 1)._replace(inputs=few.inputs[:1, :1])).shape[-1]
     steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(max_work / size**3)))
-    few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None)
+    few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None, group=None)
     every = -(-steps // products)
 
     def measure(network: Network) -> Stretching:

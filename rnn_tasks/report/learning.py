@@ -113,9 +113,9 @@ def worst(metrics: Mapping[str, float]) -> float | None:
     return metrics.get("worst_accuracy") if several else None
 
 
-def plateau_cell(plateau: Plateau) -> str:
+def plateau_cell(plateau: Plateau, name_of_loss: str) -> str:
     """Return the scores of a partial solution for a table."""
-    scores = [("accuracy", plateau.accuracy), ("loss", plateau.loss)]
+    scores = [("accuracy", plateau.accuracy), (name_of_loss, plateau.loss)]
     return ", ".join(f"{name} {value:.4f}" for name, value in scores if value is not None)
 
 
@@ -193,7 +193,11 @@ def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
 
 def plateau_rows(runs: Sequence[RunData]) -> list[list[str]]:
     """Return a row of a table for each partial solution, with a column for each run."""
-    scores = [{plateau.name: plateau_cell(plateau) for plateau in plateaus(run)} for run in runs]
+    losses = [SQUARED_ERROR if has_values(run) else "loss" for run in runs]
+    scores = [
+        {plateau.name: plateau_cell(plateau, loss) for plateau in plateaus(run)}
+        for run, loss in zip(runs, losses, strict=True)
+    ]
     names = dict.fromkeys(name for of_run in scores for name in of_run)
     return [[f"plateau: {name}", *(of_run.get(name, "-") for of_run in scores)] for name in names]
 

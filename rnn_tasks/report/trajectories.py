@@ -8,6 +8,8 @@ from rnn_tasks.errors import require
 from rnn_tasks.plots.trajectories import TrainingTrajectory, Units
 from rnn_tasks.report.answers import is_text
 from rnn_tasks.report.run_data import RunData
+from rnn_tasks.report.sequences import lengths, longest
+from rnn_tasks.spec import Batch
 
 NUM_SNAPSHOTS = 4
 """Number of snapshots whose trajectories are drawn."""
@@ -17,10 +19,10 @@ MAX_STEPS, MAX_CHARACTERS = 120, 80
 
 
 def trajectory_of(run: RunData) -> TrainingTrajectory | None:
-    """Return the hidden states along a sequence at several snapshots of the training.
+    """Return the hidden states along a sequence, without its padding, at several snapshots of the training.
 
-    Without snapshots, return the states of the untrained and the trained network along a test sequence, or None if
-    there is no test sequence.
+    Without snapshots, return the states of the untrained and the trained network along the longest test
+    sequence, or None if there is no test sequence.
 
     Args:
         run: The run.
@@ -28,11 +30,13 @@ def trajectory_of(run: RunData) -> TrainingTrajectory | None:
     snapshots = run.snapshots
     if snapshots is not None and len(snapshots) > 1:
         chosen = sorted({round(index) for index in np.linspace(0, len(snapshots) - 1, NUM_SNAPSHOTS)})
-        states = snapshots.states[chosen, :MAX_STEPS].double().numpy()
+        of_sequence = Batch(snapshots.inputs[None], snapshots.targets[None])
+        end = min(MAX_STEPS, int(lengths(of_sequence)[0]))
+        states = snapshots.states[chosen, :end].double().numpy()
         names = [f"after {step:,} steps" for step in snapshots.steps[chosen].tolist()]
-        read = run.characters(snapshots.inputs[:MAX_STEPS].tolist())
+        read = run.characters(snapshots.inputs[:end].tolist())
     elif run.batch is not None:
-        one = run.batch.rows(0, 1)
+        one = longest(run.batch, 1)
         states = np.stack(
             [hidden_states(network, one)[0, :MAX_STEPS].double().numpy() for network in (run.untrained, run.network)]
         )
@@ -55,14 +59,14 @@ def caption_of_trajectory(trajectory: TrainingTrajectory) -> str:
 
 
 def units_of(run: RunData) -> Units | None:
-    """Return the hidden states along the first test sequence; None without test sequences.
+    """Return the hidden states along the longest test sequence; None without test sequences.
 
     Args:
         run: The run.
     """
     if run.batch is None:
         return None
-    one, length = run.batch.rows(0, 1), MAX_CHARACTERS if is_text(run) else MAX_STEPS
+    one, length = longest(run.batch, 1), MAX_CHARACTERS if is_text(run) else MAX_STEPS
     states = hidden_states(run.network, one)[0, :length].double().numpy()
     require(bool(np.isfinite(states).all()), "the hidden states are not finite: the network has diverged")
     return Units(states[:, states.mean(0).argsort()], run.characters(one.inputs[0, :length].tolist()))

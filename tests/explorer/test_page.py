@@ -22,7 +22,7 @@ from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.report.run_data import RunData, in_double_precision
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, visible
-from rnn_tasks.tasks import Copy
+from rnn_tasks.tasks import Copy, Counting
 from rnn_tasks.texts.grammar import ELMAN
 from tests.helpers.browser import PANELS, Visit, visit
 from tests.helpers.explorer_pages import LIVE, NAMES, OTHER_NAMES, ExplorerPage
@@ -182,14 +182,15 @@ def test_saved_numbers_equal_those_of_pytorch(name: str, browser: Browser, explo
             opened.find("#sequence").select_option(str(sequence))
             batch = stored_batch(page.runs[0]).rows(sequence, sequence + 1)
             step = int(batch.scored[0].nonzero().max())
+            # Steps after the last scored step are padding, which a page does not show.
+            batch = batch._replace(inputs=batch.inputs[:, : step + 1], targets=batch.targets[:, : step + 1])
             opened.find("#step").fill(str(step))
             numbers = opened.numbers("answer")
             assert numbers["step"] == step
             for index, run in enumerate(page.runs):
                 logits = logits_of(in_double_precision(run.network), batch)
                 saved = numbers["runs"][index]
-                # Steps after the last scored step are padding, which a page does not show.
-                assert saved["answers"] == printed(run.network.spec, logits[0, : step + 1].argmax(-1))
+                assert saved["answers"] == printed(run.network.spec, logits[0].argmax(-1))
                 probabilities = logits[0, step].softmax(-1)
                 np.testing.assert_allclose(saved["probabilities_at_step"], probabilities, ROUNDED, error)
                 scored = batch.scored[0].numpy()
@@ -324,6 +325,24 @@ def test_page_shows_sequences_that_are_too_long_to_type(browser: Browser, tmp_pa
         assert opened.row("input")[3:] == 1303 * "·"
         opened.find("#step").fill("1304")
         assert opened.numbers("answer")["step"] == 1304
+
+
+def test_page_marks_only_known_answers_as_wrong(browser: Browser, tmp_path: Path) -> None:
+    task = Counting(language="an_bn", max_n=6, val_sequences=8)
+    torch.manual_seed(0)
+    run = small_run(task, TaggerNetwork(partial(Elman, hidden_size=3), task.spec))
+    (tmp_path / "page.html").write_text(page_of_runs([run]))
+    batch = stored_batch(run)
+    differs = batch.scored & (logits_of(in_double_precision(run.network), batch).argmax(-1) != batch.targets)
+    wrong = differs & batch.needs_memory
+    sequence = int((wrong.any(1) & (differs & ~wrong).any(1)).nonzero()[0])
+    with visit(browser, tmp_path / "page.html") as opened:
+        opened.find("#sequence").select_option(str(sequence))
+        cells = opened.find("#time-line tr.answer td.wrong")
+        marked = cells.evaluate_all("cells => cells.map(cell => Number(cell.dataset.step))")
+        assert marked == wrong[sequence].nonzero()[:, 0].tolist()
+        right = int(batch.needs_memory[sequence].sum()) - len(marked)
+        expect(opened.find("#accuracy")).to_contain_text(f"{right} of {right + len(marked)} answers are right")
 
 
 def test_losses_of_the_grammar_are_exact(browser: Browser, explorer_page: Pages) -> None:

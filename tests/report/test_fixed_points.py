@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 import torch
 
+from rnn_tasks.analysis.fixed_points import FixedPoints
 from rnn_tasks.cores import Elman
 from rnn_tasks.networks import Network, RegressorNetwork
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
-from rnn_tasks.report.fixed_points import constant_input, fixed_point_blocks, fixed_points_of
+from rnn_tasks.report.fixed_points import caption_of_fixed_points, constant_input, fixed_point_blocks, fixed_points_of
 from rnn_tasks.report.hidden_states import hidden_states_section
 from rnn_tasks.report.run_data import RunData
-from rnn_tasks.tasks import Copy, ElmanGrammar, FlipFlopBits, VariableDelayEcho
+from rnn_tasks.tasks import Automaton, Copy, ElmanGrammar, FlipFlopBits, VariableDelayEcho
 from tests.helpers.report_runs import make_run
 
 ATTRACTOR = 0.957504024  # the positive solution of h = tanh(2 h)
@@ -64,6 +65,9 @@ def test_fixed_points_are_drawn_in_planes_and_circle(width: float) -> None:
 
 def test_constant_input_is_the_blank_or_zeros() -> None:
     echo = make_run(VariableDelayEcho(max_delay=2, alphabet_size=3, test_sequences=20))
+    assert echo.batch is not None
+    assert constant_input(echo) is None  # no sequence contains a blank
+    echo.batch.inputs[0, 1] = 0
     blank = constant_input(echo)
     assert blank is not None
     assert echo.network.spec.blank == 0
@@ -74,6 +78,42 @@ def test_constant_input_is_the_blank_or_zeros() -> None:
     text = make_run(ElmanGrammar(test_characters=2000))
     assert constant_input(text) is None
     assert fixed_points_of(text) is None
+
+
+def test_constant_input_is_none_when_blanks_are_padding() -> None:
+    run = make_run(Automaton(language="parity", max_length=9, test_sequences=40))
+    blank = run.network.spec.blank
+    assert run.batch is not None
+    assert blank is not None
+    assert (run.batch.inputs == blank).any()
+    missing: list[str] = []
+    assert fixed_point_blocks([run], missing) == ([], {"fixed_points": {}})
+    assert not missing
+    assert fixed_points_of(make_run(Copy(test_sequences=20))) is not None
+
+
+def test_fixed_points_start_from_states_before_the_padding() -> None:
+    run = flip_flop_run()
+    assert run.batch is not None
+    run.batch.targets[:, 12:] = torch.nan
+    run.batch.targets[8:, 1:] = torch.nan
+    placed = fixed_points_of(run)
+    assert placed is not None
+    assert placed.found.num_starts == 8 * 12 + 22  # the states of 30 sequences
+    assert placed.states.shape[:2] == (8, 12)
+
+
+def test_caption_explains_other_searches_and_attractors() -> None:
+    found = FixedPoints(
+        np.zeros((2, 1)), np.zeros(2), np.full((2, 1), 0.5 + 0j), np.array([True, True]), np.array([3, 4]), 10
+    )
+    spec = FlipFlopBits().spec
+    text = caption_of_fixed_points(found, spec)
+    assert "7 of these searches ended at a fixed point, and the others stopped where the state still moves" in text
+    assert "The Lyapunov exponents and the time constant do not show this memory" in text
+    one = found._replace(is_stable=np.array([True, False]), num_starts=7)
+    for piece in ("the others", "time constant"):
+        assert piece not in caption_of_fixed_points(one, spec)
 
 
 def test_section_shows_fixed_points_of_each_run() -> None:

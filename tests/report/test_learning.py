@@ -22,7 +22,7 @@ from rnn_tasks.runs import summary_text
 from rnn_tasks.runs.curves import Curve
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.spec import NOT_SCORED, Baseline, Batch
-from rnn_tasks.tasks import Copy, ElmanGrammar, TemporalOrder, VariableDelayEcho
+from rnn_tasks.tasks import Copy, Counting, ElmanGrammar, TemporalOrder, VariableDelayEcho
 from tests.helpers.report_runs import curve, make_run
 
 
@@ -185,13 +185,14 @@ def test_examples_shorten_blanks_without_errors(monkeypatch: pytest.MonkeyPatch)
 
     def one_mistake(model: object, batch: Batch) -> Tensor:
         symbols = batch.targets.clone()
-        symbols[0, 30] = 5
+        symbols[0, 30] = 5  # a blank, which needs no memory
+        symbols[0, -1] = (symbols[0, -1] + 1) % 4
         return symbols
 
     monkeypatch.setattr(report_examples, "answers", one_mistake)
     (shown,) = examples([run])
     (_, answer, marked), other, _ = answered(shown)
-    assert (answer[min(marked)], len(marked)) == ("5", 1)
+    assert marked == {len(answer) - 1}
     counts = [int(count) for count in re.findall(r"… (\d+) blanks …", answer)]
     assert counts == [26, 32]  # the symbols, 26 blanks, the mistake at step 30, 32 blanks, the marker
     rest = re.sub(r"… \d+ blanks …", "", answer).removeprefix("answer  ")
@@ -199,7 +200,20 @@ def test_examples_shorten_blanks_without_errors(monkeypatch: pytest.MonkeyPatch)
     assert other[2] == set()
     assert "… 59 blanks …" in other[1]
     assert max(map(len, shown.lines)) < 68
-    assert "1 of 204 answers are wrong" in shown.caption
+    assert "1 of 12 answers are wrong" in shown.caption
+
+
+def test_examples_call_only_known_answers_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(Counting(language="an_bn", max_n=9, test_sequences=20))
+    assert run.batch is not None
+    known = run.batch.needs_memory
+    assert (known != run.batch.scored).any()
+    wrong_where_unknown = run.batch.targets.where(known, (run.batch.targets + 1) % 3)
+    monkeypatch.setattr(report_examples, "answers", lambda model, batch: wrong_where_unknown[: len(batch.targets)])
+    (shown,) = examples([run])
+    assert f"All {int(known[:3].sum())} answers are right." in shown.caption
+    assert "Only the steps of the accuracy count" in shown.caption
+    assert all(answer != target and not marked for target, answer, marked in answered(shown))
 
 
 def test_examples_have_several_delays_and_all_runs() -> None:

@@ -71,7 +71,7 @@ def test_verdict_and_table_of_real_values_have_errors() -> None:
     assert rows["mean squared error"] == ["0.025"]
     assert rows["error / baseline error"] == ["30.0%"]
     assert rows["lowest possible mean squared error"] == ["0.001"]
-    assert rows["plateau: knows which half"] == ["loss 0.0208"]
+    assert rows["plateau: knows which half"] == ["mean squared error 0.0208"]
     assert not [name for name in rows if "accuracy" in name]
 
 
@@ -136,7 +136,7 @@ def test_draw_examples_draws_targets_at_scored_steps(width: float) -> None:
     run = run_of()
     examples = examples_of([("network", run)])
     figure = draw_examples(examples, width)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["input 1", "input 2", "target", "network"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["input 0", "input 1", "target", "network"]
     for ax, example in zip(figure.axes, examples, strict=True):
         targets = [line for line in ax.lines if line.get_label() == "target"]
         assert [np.asarray(line.get_xydata()).tolist() for line in targets] == [[[11.0, float(example.targets[-1, 0])]]]

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,11 @@ def test_trajectory_uses_first_and_last_snapshot() -> None:
     assert found is not None
     assert found.names == ["after 0 steps", "after 2 steps", "after 20 steps", "after 1,000 steps"]
     np.testing.assert_allclose(found.points.points[-1].mean(0), 0, atol=1e-9)  # the reference is centred
+    padded = make_run(ECHO, snapshots=dataclasses.replace(kept, targets=torch.tensor([-100, -100, 1, 1, *[-100] * 8])))
+    without_padding = trajectory_of(padded)
+    assert without_padding is not None
+    assert without_padding.points.points.shape[:2] == (4, 4)
+    assert without_padding.read == found.read[:4]
     two = joined([take_snapshot(small_network(ECHO), batch, step) for step in (0, 1)])
     short = trajectory_of(make_run(ECHO, snapshots=two))
     assert short is not None

@@ -68,8 +68,9 @@ Panels.answer = (() => {
     }
 
     /**
-     * Return the rows of the time line: {label, letters, className, wrong: whether each letter is a wrong answer}. Real
-     * inputs and outputs have no letters, see `drawCurves`.
+     * Return the rows of the time line: {label, letters, className, wrong: whether each letter is a wrong answer}. Only
+     * answers that count in the accuracy can be wrong, since nothing can predict some of the others. Real inputs and
+     * outputs have no letters, see `drawCurves`.
      */
     function timeLineRows(context) {
         const { input, task, runs } = context;
@@ -93,7 +94,7 @@ Panels.answer = (() => {
                 className: "answer",
                 wrong: answers.map((symbol, step) => {
                     const target = input.targets[step];
-                    return target !== Inputs.NOT_SCORED && symbol !== target;
+                    return input.memory[step] && target !== Inputs.NOT_SCORED && symbol !== target;
                 }),
             });
         });
@@ -232,7 +233,7 @@ Panels.answer = (() => {
         const texts = timeLineRows(context)
             .filter((row) => row.wrong)
             .map(({ wrong }, index) => {
-                const count = wrong.filter((isWrong, step) => isWrong && input.memory[step]).length;
+                const count = wrong.filter(Boolean).length;
                 return `${runs.length > 1 ? `${runs[index].letter}: ` : ""}${counted - count} of ${counted} ${what}`;
             });
         return `On this input: ${texts.join("; ")}.`;
