@@ -138,6 +138,27 @@ def test_table_of_task_recipes_equals_its_runs() -> None:
     assert not runs
 
 
+def test_table_of_layers_on_tasks_equals_its_runs() -> None:
+    runs: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    with (DOCS / "tasks_layers.csv").open() as file:
+        for run in csv.DictReader(file):
+            runs[run["task"], run["network"]].append(run)
+    for task, budget, *cells in rows_of("| task | budget |", DOCS / "tasks.md"):
+        name = re.sub(r"^`(\w+)`(?:, (?:S3|(\w+)))?$", lambda found: found[2] or found[1], task)
+        for network, cell in zip(("rnn", "ortho_init", "gru", "lstm"), cells, strict=True):
+            three = runs.pop((name, network))
+            assert [run["seed"] for run in three] == ["0", "1", "2"]
+            assert {f"{int(run['max_steps']):,}" for run in three} == {budget}
+            solved = sorted(int(run["solved_at"]) for run in three if run["verdict"] == "solved")
+            if len(solved) == 3:
+                expected = f"{solved[1]:,} ({solved[0]:,} to {solved[2]:,})"
+            else:
+                expected = f"{len(solved)} of 3: " if solved else "no: "
+                expected += ", ".join(run["result"] for run in three)
+            assert cell == expected, (task, network)
+    assert not runs
+
+
 def test_reproduce_page_lists_the_published_results() -> None:
     published = {result.name: result for result in read_published(RESULTS_FILE).results}
     page = DOCS / "reproduce.md"
