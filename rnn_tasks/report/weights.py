@@ -88,7 +88,11 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     if titled:
         draw = partial(draw_eigenvalues, titled, ("before training", "after training"))
         blocks.append(Picture("eigenvalues", draw, caption_of_spectra(titled)))
-    logged_norms = norms(runs)
+    logged_norms = {  # one point is no curve
+        quantity: lines
+        for quantity, lines in norms(runs).items()
+        if any(len(curve.steps) > 1 for curve in lines.values())
+    }
     if logged_norms:
         caption = CAPTION_OF_NORMS + (CAPTION_OF_SEVERAL if len(runs) > 1 else "")
         blocks.append(Picture("recurrent_matrices", partial(draw_norms, logged_norms), caption))

@@ -185,6 +185,8 @@ class Codec:
             UsageError: The letter is not one of the task's.
         """
         if letter not in self.letters:
+            if any(self.symbols[part.symbol] == letter for part in self.cue):
+                raise UsageError(f"{letter!r} is added after the text, leave it out: use only {self.letters}")
             raise UsageError(f"{letter!r} is not in this network's alphabet: use only {self.letters}")
         return self.symbols.index(letter)
 
