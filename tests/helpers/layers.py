@@ -60,3 +60,7 @@ def language_network(core: Callable[[int], Core]) -> LanguageNetwork:
 def text(rows: int, time: int) -> Batch:
     symbols = torch.randint(4, (rows, time + 1), generator=torch.Generator().manual_seed(1))
     return Batch(symbols[:, :-1], symbols[:, 1:])
+
+
+MODERN: dict[str, Callable[[int], Core]] = {}
+"""Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
