@@ -4,7 +4,6 @@ from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
-from rnn_tasks.cores.linear_scan import linear_scan
 from rnn_tasks.cores.lru import LRU
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
@@ -47,6 +46,5 @@ __all__ = [
     "UpdateOnlyGRU",
     "Xavier",
     "differentiable_twice",
-    "linear_scan",
     "map_state",
 ]
