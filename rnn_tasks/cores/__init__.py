@@ -5,6 +5,8 @@ from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
 from rnn_tasks.cores.lru import LRU
+from rnn_tasks.cores.min_gru import MinGRU
+from rnn_tasks.cores.min_lstm import MinLSTM
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
@@ -14,6 +16,8 @@ from rnn_tasks.cores.recurrent_init import (
     RecurrentInit,
     Xavier,
 )
+from rnn_tasks.cores.rg_lru import RGLRU
+from rnn_tasks.cores.s4d import S4D
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
@@ -25,7 +29,9 @@ __all__ = [
     "GRU",
     "LRU",
     "LSTM",
+    "RGLRU",
     "RNN",
+    "S4D",
     "Cayley",
     "Chrono",
     "Core",
@@ -35,6 +41,8 @@ __all__ = [
     "GateBiases",
     "Henaff",
     "Identity",
+    "MinGRU",
+    "MinLSTM",
     "Normal",
     "Orthogonal",
     "RecurrentInit",

@@ -11,10 +11,15 @@ from rnn_tasks.cores import (
     GRU,
     LRU,
     LSTM,
+    RGLRU,
     RNN,
+    S4D,
+    Chrono,
     Core,
     Elman,
     Foreign,
+    MinGRU,
+    MinLSTM,
     ResetOnlyGRU,
     ScratchGRU,
     ScratchLSTM,
@@ -66,5 +71,12 @@ def text(rows: int, time: int) -> Batch:
 MODERN: dict[str, Callable[[int], Core]] = {
     "LRU": partial(LRU, hidden_size=5, num_states=4, r_min=0.3, r_max=0.95),
     "LRU with a diagonal skip": partial(LRU, hidden_size=3, max_phase=0.5),
+    "S4D": partial(S4D, hidden_size=4, num_states=4),
+    "S4D with inverse frequencies": partial(S4D, hidden_size=3, num_states=6, start="inverse"),
+    "MinGRU": partial(MinGRU, hidden_size=5),
+    "MinGRU with positive states": partial(MinGRU, hidden_size=5, positive=True, gate_bias=Chrono(20)),
+    "MinLSTM": partial(MinLSTM, hidden_size=5),
+    "MinLSTM with positive states": partial(MinLSTM, hidden_size=5, positive=True, gate_bias=Chrono(20)),
+    "RGLRU": partial(RGLRU, hidden_size=6, heads=2),
 }
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
