@@ -48,14 +48,15 @@ class Foreign(Core):
     ) -> None:
         super().__init__()
         name = f"{layer.__module__}.{layer.__qualname__}"
+        self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
+        self.recurrent_names = (recurrent,)
+        self.input_names = (input,)
         try:
             self.layer = layer(input_size, hidden_size, **(options or {}))
         except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} cannot be built: {error}") from error
         self.batch_first = bool(getattr(self.layer, "batch_first", batch_first))
-        self.recurrent = recurrent
-        self.input = input
         self._check_contract(name, input_size)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -70,7 +71,7 @@ class Foreign(Core):
         """Return the square blocks of the parameters whose names begin with ``recurrent``; empty if there are none."""
         blocks: dict[str, Tensor] = {}
         for name, weight in self.layer.named_parameters():
-            if name.rpartition(".")[2].startswith(self.recurrent) and weight.shape[-1:] == (self.hidden_size,):
+            if name.rpartition(".")[2].startswith(self.recurrent_names) and weight.shape[-1:] == (self.hidden_size,):
                 count, rest = divmod(weight.shape[0], self.hidden_size)
                 if weight.ndim == 2 and not rest:
                     blocks |= square_blocks(name, weight, tuple(map(str, range(count))))
@@ -81,15 +82,8 @@ class Foreign(Core):
         return [
             weight
             for name, weight in self.layer.named_parameters()
-            if name.rpartition(".")[2].startswith(self.input) and weight.ndim == 2
+            if name.rpartition(".")[2].startswith(self.input_names) and weight.ndim == 2
         ]
-
-    def parameter_role(self, name: str) -> str:
-        """Return the role of a parameter, decided by the prefixes ``recurrent`` and ``input``."""
-        parts = name.split(".")  # a parametrized weight is called "parametrizations.weight_hh_l0.original"
-        if any(part.startswith(self.recurrent) for part in parts):
-            return "recurrent"
-        return "input" if any(part.startswith(self.input) for part in parts) else "rest"
 
     @torch.no_grad()
     def _check_contract(self, name: str, input_size: int) -> None:
