@@ -17,9 +17,9 @@ from rnn_tasks.spec import Batch
 class EigenvalueMonitor(Monitor):
     """Draws the current and the initial eigenvalues of the layer in TensorBoard.
 
-    They are the eigenvalues of each recurrent matrix, of the diagonal by which the layer multiplies its state, or of its
-    transitions along the first validation sequence: see :func:`rnn_tasks.analysis.eigenvalues`. If all eigenvalues lie
-    inside the unit circle, a linear network forgets; if one lies outside, its states explode.
+    They are the eigenvalues of each recurrent matrix, of the diagonal by which the layer multiplies its state, or of
+    its transitions along the first validation sequence: see :func:`rnn_tasks.analysis.eigenvalues`. If all eigenvalues
+    lie inside the unit circle, a linear network forgets; if one lies outside, its states explode.
     :class:`~rnn_tasks.callbacks.SpectralNormMonitor` logs the spectral radius as a curve.
 
     Args:
@@ -40,9 +40,8 @@ class EigenvalueMonitor(Monitor):
     def check_supported(self, network: Network, sequences: Batch) -> None:
         """Raise if the layer has no eigenvalues."""
         if not eigenvalues(network, sequences):
-            raise UsageError(
-                f"EigenvalueMonitor found neither recurrent matrices nor other eigenvalues in {layer_name(network.core)}"
-            )
+            name = layer_name(network.core)
+            raise UsageError(f"EigenvalueMonitor found neither recurrent matrices nor other eigenvalues in {name}")
 
     def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
         """Keep the initial and the current eigenvalues; log nothing."""

@@ -289,7 +289,8 @@ def unavailable_quantities(snapshot: Snapshots) -> list[str]:
     """Return the quantities that could not be measured for this layer, each with the reason."""
     available = {
         "eigenvalues (no recurrent matrix or diagonal is known)": bool(snapshot.eigenvalues),
-        "gradient by time step (the state is not made of tensors)": snapshot.gradient_by_time_step is not None,
+        "gradient by time step (the state is not made of tensors or too large)": snapshot.gradient_by_time_step
+        is not None,
         "saturation (the hidden states are unbounded)": snapshot.saturation is not None,
     }
     return [name for name, is_available in available.items() if not is_available]

@@ -19,8 +19,8 @@ class Foreign(Core):
     """A recurrent layer of another package: any module that is called like ``torch.nn.RNN``.
 
     The layer is built by ``layer(input_size, hidden_size, **options)``. A call ``layer(inputs, state)`` must return
-    ``outputs, state``. A trial run checks that the layer does not mix sequences, does not look ahead, and continues from
-    its state (the last one only if its outputs are not random in evaluation mode).
+    ``outputs, state``. A trial run checks that the layer does not mix sequences, does not look ahead, and continues
+    from its state (the last one only if its outputs are not random in evaluation mode).
 
     Args:
         input_size: Features per time step.

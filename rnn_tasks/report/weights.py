@@ -75,8 +75,8 @@ CAPTION_OF_NORMS = (
     f"{LEAST_ERROR:.0e} are drawn at this limit."
 )
 CAPTION_OF_RADIUS = (
-    "The spectral radius during training: the largest absolute eigenvalue of the picture above (dashed: 1, no growth and "
-    "no decay)."
+    "The spectral radius during training: the largest absolute value of the eigenvalues above (dashed: 1, no growth "
+    "and no decay)."
 )
 CAPTION_OF_SEVERAL = " Each line shows the largest value over the matrices of a run."
 
@@ -107,7 +107,9 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     for run in runs:
         measured = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
         if measured == []:
-            missing.append(labelled(runs, run, "eigenvalues: the layer has neither a recurrent matrix nor a known diagonal"))
+            missing.append(
+                labelled(runs, run, "eigenvalues: the layer has neither a recurrent matrix nor a known diagonal")
+            )
         spectra_of_run = measured or []
         eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in spectra_of_run}
         titled += [(title_of(runs, run, spectra_of_run, spectrum), spectrum) for spectrum in spectra_of_run]

@@ -53,5 +53,7 @@ def test_a_second_fit_replaces_the_initial_eigenvalues() -> None:
 
 
 def test_eigenvalue_monitor_raises_without_eigenvalues() -> None:
-    with pytest.raises(UsageError, match="EigenvalueMonitor found neither recurrent matrices nor other eigenvalues in UnsupportedLayer"):
+    with pytest.raises(
+        UsageError, match="EigenvalueMonitor found neither recurrent matrices nor other eigenvalues in UnsupportedLayer"
+    ):
         trainer(EigenvalueMonitor()).fit(model_for(echo(), UNSUPPORTED), echo())
