@@ -1,14 +1,19 @@
 """Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initialisations of their weights."""
 
+from rnn_tasks.cores.co_rnn import CoRNN
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
+from rnn_tasks.cores.indrnn import IndRNN
+from rnn_tasks.cores.lem import LEM
+from rnn_tasks.cores.lmu import LMU
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
     Identity,
     Normal,
+    NormalizedPositiveDefinite,
     Orthogonal,
     RecurrentInit,
     Xavier,
@@ -22,10 +27,13 @@ from rnn_tasks.cores.unrolled import Unrolled
 
 __all__ = [
     "GRU",
+    "LEM",
+    "LMU",
     "LSTM",
     "RNN",
     "Cayley",
     "Chrono",
+    "CoRNN",
     "Core",
     "Elman",
     "Foreign",
@@ -33,7 +41,9 @@ __all__ = [
     "GateBiases",
     "Henaff",
     "Identity",
+    "IndRNN",
     "Normal",
+    "NormalizedPositiveDefinite",
     "Orthogonal",
     "RecurrentInit",
     "ResetOnlyGRU",

@@ -9,11 +9,16 @@ from torch import nn
 
 from rnn_tasks.cores import (
     GRU,
+    LEM,
+    LMU,
     LSTM,
     RNN,
     Core,
+    CoRNN,
     Elman,
     Foreign,
+    Henaff,
+    IndRNN,
     ResetOnlyGRU,
     ScratchGRU,
     ScratchLSTM,
@@ -62,5 +67,15 @@ def text(rows: int, time: int) -> Batch:
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
-MODERN: dict[str, Callable[[int], Core]] = {}
+MODERN: dict[str, Callable[[int], Core]] = {
+    "IndRNN": partial(IndRNN, hidden_size=5, max_recurrent=1.01),
+    "IndRNN with tanh": partial(IndRNN, hidden_size=5, activation="tanh", lowest=-1.0),
+    "LEM": partial(LEM, hidden_size=5),
+    "LEM with two layers": partial(LEM, hidden_size=4, dt=0.5, num_layers=2),
+    "CoRNN": partial(CoRNN, hidden_size=5, dt=0.3, gamma=1.0, epsilon=0.5),
+    "LMU": partial(LMU, hidden_size=5, order=4, theta=6.0),
+    "LMU with two signals": partial(LMU, hidden_size=4, order=3, theta=9.0, num_signals=2),
+    "Elman with modReLU": partial(Elman, hidden_size=5, activation="modrelu"),
+    "expRNN": partial(Elman, hidden_size=5, activation="modrelu", recurrent_init=Henaff(), orthogonal_map="matrix_exp"),
+}
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
