@@ -1,5 +1,7 @@
 """Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initialisations of their weights."""
 
+from rnn_tasks.cores.block import Block
+from rnn_tasks.cores.blocks import Blocks
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
@@ -13,6 +15,7 @@ from rnn_tasks.cores.recurrent_init import (
     RecurrentInit,
     Xavier,
 )
+from rnn_tasks.cores.s6 import S6
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
@@ -24,6 +27,9 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "S6",
+    "Block",
+    "Blocks",
     "Cayley",
     "Chrono",
     "Core",

@@ -11,6 +11,8 @@ from rnn_tasks.cores import (
     GRU,
     LSTM,
     RNN,
+    S6,
+    Blocks,
     Core,
     Elman,
     Foreign,
@@ -62,5 +64,9 @@ def text(rows: int, time: int) -> Batch:
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
-MODERN: dict[str, Callable[[int], Core]] = {}
+MODERN: dict[str, Callable[[int], Core]] = {
+    "S6": partial(S6, hidden_size=5, states=4),
+    "blocks of S6": partial(Blocks, hidden_size=4, core=partial(S6, states=2)),
+    "blocks of GRU": partial(Blocks, hidden_size=4, core=GRU, kernel_size=3),
+}
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
