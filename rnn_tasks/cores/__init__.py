@@ -1,6 +1,8 @@
 """Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initialisations of their weights."""
 
 from rnn_tasks.cores.co_rnn import CoRNN
+from rnn_tasks.cores.block import Block
+from rnn_tasks.cores.blocks import Blocks
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
@@ -23,6 +25,7 @@ from rnn_tasks.cores.recurrent_init import (
 )
 from rnn_tasks.cores.rg_lru import RGLRU
 from rnn_tasks.cores.s4d import S4D
+from rnn_tasks.cores.s6 import S6
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
@@ -39,6 +42,9 @@ __all__ = [
     "RGLRU",
     "RNN",
     "S4D",
+    "S6",
+    "Block",
+    "Blocks",
     "Cayley",
     "Chrono",
     "CoRNN",

@@ -17,6 +17,8 @@ from rnn_tasks.cores import (
     RNN,
     S4D,
     Chrono,
+    S6,
+    Blocks,
     Core,
     CoRNN,
     Elman,
@@ -92,5 +94,8 @@ MODERN: dict[str, Callable[[int], Core]] = {
     "LMU with two signals": partial(LMU, hidden_size=4, order=3, theta=9.0, num_signals=2),
     "Elman with modReLU": partial(Elman, hidden_size=5, activation="modrelu"),
     "expRNN": partial(Elman, hidden_size=5, activation="modrelu", recurrent_init=Henaff(), orthogonal_map="matrix_exp"),
+    "S6": partial(S6, hidden_size=5, states=4),
+    "blocks of S6": partial(Blocks, hidden_size=4, core=partial(S6, states=2)),
+    "blocks of GRU": partial(Blocks, hidden_size=4, core=GRU, kernel_size=3),
 }
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
