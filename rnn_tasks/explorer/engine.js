@@ -124,7 +124,7 @@ const Engine = (function () {
         const coreWeights = Object.fromEntries(
             Object.entries(weights).map(([name, weight]) => [name.replace(/^core\./, ""), weight]));
         const layers = ofEachLayer((l) => layer.weights(options, coreWeights, l));
-        const matrices = layers.flatMap((own) => Object.values(own.matrices));
+        const matrices = layers.flatMap((own) => Object.values(own.matrices)).filter(({block}) => block);
         const blocks = matrices.map(({block}) => block);
         const squareBlocks = matrices.filter(({shape}) => shape.length === 2).map(({block}) => block);
         const readouts = splitReadout();
@@ -161,8 +161,8 @@ const Engine = (function () {
          *
          * @param {string} block Its name, one of `blocks`.
          * @param {Object} edits The edits.
-         * @returns {Float64Array} hidden x hidden, row i has the inputs of unit i; of a diagonal its real parts, then its
-         *     imaginary parts. Do not change it.
+         * @returns {Float64Array} hidden x hidden, row i has the inputs of unit i; of a diagonal the real and the imaginary
+         *     part of each number, one after the other. Do not change it.
          */
         function matrix(block, edits = {}) {
             checkNames("matrix", [block], blocks);
@@ -303,7 +303,7 @@ const Engine = (function () {
             checkConditions(conditions, count);
             const constant = (numbers) => ops.vector(repeat(numbers, count));
             const w = layers.map((own) => mapValues(
-                own.matrices, ({block, shape}) => ({shape, data: matrix(block, edits)})));
+                own.matrices, ({block, shape, data}) => ({shape, data: block ? matrix(block, edits) : data})));
             const biases = layers.map((own) => mapValues(own.inputs, ({bias}) => constant(bias)));
             const c = layers.map((own) => mapValues(own.constants, constant));
             const zeros = ofEachLayer(() => partSizes.map((size) => constant(new Float64Array(size))));
@@ -352,7 +352,7 @@ const Engine = (function () {
                         : terms;
                     const after = layer.step({...ops, gate}, options, x, start[l], w[l], c[l])
                         .map((value, part) => editState(value, time, l, part));
-                    below = layer.output ? layer.output(ops, options, x, after, c[l]) : after[0];
+                    below = layer.output ? layer.output(ops, options, x, after, start[l], w[l], c[l]) : after[0];
                     // The next layer and the next step read separate vectors: `state.grad` excludes the next layer.
                     return tape ? after.map((value) => ops.identity(value)) : after;
                 });
