@@ -40,8 +40,9 @@ class Snapshots:
         alphabet: The letter of each input symbol; empty if the task defines none.
         weights: All weights by the names of ``network.named_parameters()``, ``(n, ...)`` each. A parametrized weight is
             the computed weight, under its name in the layer.
-        eigenvalues: Eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``,
-            ``(n, hidden_size)`` complex, in decreasing order of absolute value; empty if the layer names no matrix.
+        eigenvalues: Eigenvalues of each recurrent matrix, or of what else carries the state, by name, ``(n, numbers)``
+            complex, in decreasing order of absolute value; empty if the layer has none. See
+            :func:`rnn_tasks.analysis.eigenvalues`.
         gradient_norms: L2 norm of each parameter's gradient before clipping, in the last step before the snapshot,
             ``(n,)``; NaN if there was no gradient, as before the first step.
         gradient_by_time_step: Norm of ``dL/dh_t`` for each t, ``(n, time)``; None if the layer's state cannot be
@@ -140,7 +141,7 @@ def take_snapshot(
             condition=None if first.condition is None else int(first.condition[0]),
             alphabet=alphabet(network.spec),
             weights={name: _cpu_copy(weight)[None] for name, weight in effective_weights(network).items()},
-            eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(network).items()},
+            eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(network, first).items()},
             gradient_norms=norms,
             gradient_by_time_step=gradient,
             states=_cpu_copy(states[:1]),
@@ -364,7 +365,7 @@ def _check(snapshots: Snapshots) -> None:
         and (_fits(snapshots.inputs, _is_int64, time) or _fits(snapshots.inputs, real, time, None))
         and (_fits(snapshots.targets, _is_int64, time) or _fits(snapshots.targets, real, time, None))
         and _all_fit(snapshots.weights, real, n, ...)
-        and _all_fit(snapshots.eigenvalues, torch.is_complex, n, hidden)
+        and _all_fit(snapshots.eigenvalues, torch.is_complex, n, None)
         and _all_fit(snapshots.gradient_norms, real, n, ...)
         and (gradient is None or _fits(gradient, real, n, time))
         and _fits(snapshots.states, real, n, time, hidden)

@@ -17,6 +17,7 @@ from rnn_tasks import __version__
 from rnn_tasks.callbacks._hooks import callbacks_of, network_of
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
+from rnn_tasks.runs.data_text import data_text
 from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
@@ -258,7 +259,7 @@ class RunSummary(Callback):
                 names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
                 logger.log_result(record.hyperparameters, [*names, *steps])
         if not self.quiet:
-            print(closing_lines(summary, folder), flush=True)
+            print(closing_lines(summary, folder, "" if record is None else data_text(record.values)), flush=True)
 
 
 def seed_of(trainer: Trainer) -> int | None:

@@ -3,6 +3,8 @@
 from rnn_tasks.cli.resume import resume_run
 from rnn_tasks.cli.working_folder import allow_named_modules
 from rnn_tasks.commands.parser import OneLineParser
+from rnn_tasks.runs.data_text import data_text
+from rnn_tasks.runs.find import read_config
 from rnn_tasks.runs.summary_text import closing_lines
 
 
@@ -24,4 +26,4 @@ def resume(arguments: list[str]) -> None:
     allow_named_modules(["resume", parsed.run, *options])
     finished = resume_run(parsed.run, options)
     if finished is not None:
-        print(closing_lines(finished.summary, finished.folder))
+        print(closing_lines(finished.summary, finished.folder, data_text(read_config(finished.folder))))

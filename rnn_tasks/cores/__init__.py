@@ -4,6 +4,7 @@ from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
+from rnn_tasks.cores.lru import LRU
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
@@ -22,6 +23,7 @@ from rnn_tasks.cores.unrolled import Unrolled
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "RNN",
     "Cayley",

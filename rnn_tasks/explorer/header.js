@@ -61,14 +61,14 @@ const Header = (() => {
         const numbers = (size) => `${size} ${size === 1 ? "number" : "numbers"}`;
         const input = task.real_inputs ? numbers(task.input_size) : `one of ${task.input_size} symbols`;
         const output = task.real_targets ? numbers(task.output_size) : `one of ${task.output_size} symbols`;
-        return `Task: ${task.name}. Input of a step: ${input}. Output: ${output}.`;
+        return `Task: ${task.options}. Input of a step: ${input}. Output: ${output}.`;
     }
 
     /** Return which symbols the network reads and answers. */
-    function symbolSentence({ name, strings, input_symbols: inputs, output_symbols: outputs, blank }) {
+    function symbolSentence({ options, strings, input_symbols: inputs, output_symbols: outputs, blank }) {
         const letters = strings.letters.join("");
         const legend = blank === null ? "" : ` “${inputs[blank]}” is a blank.`;
-        return `Task: ${name}. Letters: ${letters} (such as ${strings.example}). Answers: ${outputs.join("")}.${legend}`;
+        return `Task: ${options}. Letters: ${letters} (such as ${strings.example}). Answers: ${outputs.join("")}.${legend}`;
     }
 
     /** Return what storing the weights changed. */

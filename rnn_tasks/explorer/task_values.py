@@ -6,6 +6,7 @@ from typing import Any
 from rnn_tasks.explorer.sequences import Sequences, answers_are_letters, answers_are_next
 from rnn_tasks.printable import printable
 from rnn_tasks.report.run_data import RunData
+from rnn_tasks.runs.data_text import data_text
 from rnn_tasks.spec import Batch, Codec, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, Vocabulary, visible
 from rnn_tasks.tasks import ElmanGrammar, Task
@@ -33,6 +34,7 @@ def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[st
     summary = next((run.summary for run in runs if run.summary.get("baseline")), {})
     return {
         "name": printable(runs[0].task_name),
+        "options": options_text(runs),
         "is_text": spec.vocabulary is not None,
         "real_inputs": spec.real_inputs,
         "real_targets": spec.real_targets,
@@ -46,6 +48,19 @@ def task_values(runs: Sequence[RunData], sequences: Sequences | None) -> dict[st
         "plateaus": plateau_values(summary, task),
         "grammar": grammar_values(task),
     }
+
+
+def options_text(runs: Sequence[RunData]) -> str:
+    """Return the task and its options in one line; only the name of the task if the runs have different options.
+
+    Args:
+        runs: The runs.
+
+    Raises:
+        UsageError: The section data of a config.yaml is damaged.
+    """
+    texts = {data_text(run.config) for run in runs}
+    return texts.pop() if len(texts) == 1 else printable(runs[0].task_name)
 
 
 def printed_symbols(spec: TaskSpec, outputs: bool = False) -> list[str]:

@@ -14,8 +14,9 @@ from rnn_tasks.errors import UsageError, brief, require
 from rnn_tasks.networks import Network
 from rnn_tasks.runs.checkpoints import read_checkpoint
 from rnn_tasks.runs.curves import Curve, read_curves
+from rnn_tasks.runs.data_text import data_text
 from rnn_tasks.runs.files import SUMMARY, read_summary
-from rnn_tasks.runs.find import RunLocation, best_checkpoint, read_config
+from rnn_tasks.runs.find import RunLocation, best_checkpoint, read_config, section
 from rnn_tasks.runs.trained_network import build_network, load_network
 from rnn_tasks.runs.trust import require_known_classes
 from rnn_tasks.spec import Batch, TaskSpec
@@ -156,17 +157,6 @@ def constraint_of(config: dict[str, Any]) -> str:
     return str(section(config, "constraint").get("class_path", "")).rpartition(".")[2]
 
 
-def section(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a section of a config; an empty section if it does not exist.
-
-    Raises:
-        UsageError: The value is not a section.
-    """
-    value = config.get(name)
-    require(value is None or isinstance(value, dict), f"config.yaml is damaged: {name} is not a section")
-    return value or {}
-
-
 def load_runs(places: Sequence[RunLocation], trust: bool = False) -> list[RunData]:
     """Load the runs of a report.
 
@@ -214,6 +204,9 @@ def run_facts(run: RunData) -> list[tuple[str, str]]:
 
     Args:
         run: The run.
+
+    Raises:
+        UsageError: The section data of config.yaml is damaged.
     """
 
     def summary_value(name: str) -> str:
@@ -221,6 +214,7 @@ def run_facts(run: RunData) -> list[tuple[str, str]]:
         return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
     return [
+        ("task", data_text(run.config)),
         ("verdict", summary_value("verdict").replace("_", " ")),
         ("network", run.core),
         ("units", f"{run.network.core.hidden_size:,}"),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST, is_too_deep
 from rnn_tasks.runs.old_names import current_config
 
@@ -102,6 +102,17 @@ def read_stored_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise UsageError(f"{path} has no section 'model'")
     return config
+
+
+def section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a section of a config; an empty section if it does not exist.
+
+    Raises:
+        UsageError: The value is not a section.
+    """
+    value = config.get(name)
+    require(value is None or isinstance(value, dict), f"config.yaml is damaged: {name} is not a section")
+    return value or {}
 
 
 def is_plain(value: Any) -> bool:

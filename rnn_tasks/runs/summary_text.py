@@ -66,7 +66,7 @@ def command() -> str:
     return shlex.quote(os.path.relpath(called))
 
 
-def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
+def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "") -> str:
     """Return the closing lines of a run: verdict, metrics and baselines, training, network, folder and next commands.
 
     Characters that a terminal would obey are escaped, see :func:`rnn_tasks.printable.printable`.
@@ -74,6 +74,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     Args:
         summary: The contents of summary.json.
         folder: The run folder.
+        task: The task and its options, see :func:`rnn_tasks.runs.data_text.data_text`; empty if they are unknown.
     """
     metrics, baseline = summary["metrics"], summary.get("baseline", {})
     stage = "test" if "test/loss" in metrics else "val"
@@ -81,7 +82,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> str:
     is_text = "perplexity" in baseline
     name = summary.get("verdict") or ""
     verdict = (VERDICTS | VERDICTS_ON_TEXT if is_text else VERDICTS).get(name)
-    rows: Rows = {}
+    rows: Rows = {"task": task} if task else {}
     if f"{stage}/loss" in metrics:
         if is_text:
             rows |= text_metric_rows(metrics, baseline, stage)

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from tests.helpers.state_layers import STATE_LAYERS
 
 CORES: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=5),
@@ -172,6 +174,7 @@ def test_state_trajectory_is_the_state_after_each_prefix(core: str) -> None:
         lambda rows: (torch.randn(2, rows, 3), torch.randn(2, rows, 4)),
         lambda rows: [torch.randn(1, rows, 3), {"a": torch.randn(rows, 2), "b": (torch.randn(2, rows, 2),)}],
         lambda rows: Pair(torch.randn(rows, 3).double(), torch.randn(1, rows, 2)),
+        lambda rows: (torch.randn(rows, 2, 3, 5), torch.randn(rows), torch.randn(rows, 2, 1, 3, 2)),
     ],
 )
 def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> None:
@@ -193,6 +196,17 @@ def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> N
     same(back, state)
     # Each row belongs to one sequence.
     assert torch.equal(flatten_state(unflatten_state(flat[2:3], like=state), 1), flat[2:3])
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 4, 5), (3, 4, 5, 5), (4, 4, 4, 4), (4, 6)])
+def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
+    """Also if the number of sequences equals another dimension."""
+    dimension = 1 if len(shape) == 3 else 0
+    state = torch.arange(math.prod(shape), dtype=torch.double).view(shape)
+    flat = flatten_state(state, shape[dimension])
+    for row, numbers in enumerate(flat):
+        assert torch.equal(numbers, state.select(dimension, row).flatten())
+    assert torch.equal(unflatten_state(flat, state), state)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +231,15 @@ def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor
         ) as caught:
             function(network, BATCH)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", STATE_LAYERS)
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_state_trajectory_of_other_states_equals_prefixes(layer: str, rows: int) -> None:
+    network, batch = language_network(STATE_LAYERS[layer]), text(rows)
+    states, inputs = state_trajectory(network, batch), encoded(network, batch)
+    for step in range(6):
+        torch.testing.assert_close(states[:, step], network.core(inputs[:, : step + 1])[1].flatten(1))
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -245,6 +268,20 @@ def test_gradient_by_lag_equals_autograd_of_the_loss(core: str, task: str) -> No
         expected[0].append(float(torch.autograd.grad(loss, hidden)[0].norm()))
     np.testing.assert_allclose(result.numpy(), [np.mean(norms) for norms in expected], rtol=1e-9)
     assert result.dtype == torch.double
+
+
+@pytest.mark.parametrize("layer", STATE_LAYERS)
+def test_gradient_by_lag_of_other_states_equals_autograd(layer: str) -> None:
+    """The outputs of these layers are not a part of their states."""
+    network, batch = language_network(STATE_LAYERS[layer]), text(rows=2)
+    result, inputs = gradient_by_lag(network, batch), encoded(network, batch)
+    for lag in range(1, 6):
+        _, state = network.core(inputs[:, : 6 - lag])
+        state = state.detach().requires_grad_()
+        logits = network.readout(network.core(inputs[:, 6 - lag :], state)[0][:, -1])
+        loss = functional.cross_entropy(logits, batch.targets[:, -1], reduction="sum")
+        expected = torch.autograd.grad(loss, state)[0].flatten(1).norm(dim=1).mean()
+        torch.testing.assert_close(result[lag], expected)
 
 
 @pytest.mark.parametrize("step", [0, 1, -2])

@@ -9,6 +9,7 @@ from torch import nn
 
 from rnn_tasks.cores import (
     GRU,
+    LRU,
     LSTM,
     RNN,
     Core,
@@ -62,5 +63,8 @@ def text(rows: int, time: int) -> Batch:
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
-MODERN: dict[str, Callable[[int], Core]] = {}
+MODERN: dict[str, Callable[[int], Core]] = {
+    "LRU": partial(LRU, hidden_size=5, num_states=4, r_min=0.3, r_max=0.95),
+    "LRU with a diagonal skip": partial(LRU, hidden_size=3, max_phase=0.5),
+}
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""

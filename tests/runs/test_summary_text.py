@@ -46,6 +46,12 @@ def test_closing_lines_compare_metrics_with_baselines() -> None:
         assert piece in text
 
 
+def test_closing_lines_begin_with_the_options_of_the_task() -> None:
+    lines = closing_lines(SUMMARY, Path("run"), "Echo(delay=2)").splitlines()
+    assert lines[1].split() == ["task", "Echo(delay=2)"]
+    assert lines[2:] == closing_lines(SUMMARY, Path("run")).splitlines()[1:]
+
+
 def test_closing_lines_name_the_explorer_of_a_network_only(tmp_path: Path) -> None:
     assert "explore" not in closing_lines(SUMMARY, tmp_path)
     (tmp_path / "checkpoints").mkdir()
