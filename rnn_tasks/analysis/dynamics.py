@@ -15,7 +15,13 @@ from rnn_tasks.analysis.flow import (
 from rnn_tasks.cores import Core, State
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
-from rnn_tasks.spec import Batch
+from rnn_tasks.spec import Batch, TaskSpec
+
+MAX_STEPS = 1000
+"""Steps of the sequence along which eigenvalues that depend on the inputs are computed."""
+
+MAX_EIGENVALUES = 2048
+"""About how many eigenvalues that depend on the inputs are returned."""
 
 
 def step_jacobian(network: Network, encoded_input: Tensor, state: Tensor) -> Tensor:
@@ -197,17 +203,21 @@ def saturation(states: Tensor, threshold: float = 0.95) -> Tensor:
     return (states.flatten(0, -2).abs() > threshold).to(torch.promote_types(states.dtype, torch.float32)).mean(0)
 
 
-@torch.no_grad()
-def eigenvalues(network: Network) -> dict[str, Tensor]:
-    """Return the eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``.
+def eigenvalues(network: Network, batch: Batch | None = None) -> dict[str, Tensor]:
+    """Return the eigenvalues of what carries the layer's state from one step to the next, by name.
 
-    In one step, a linear network scales its state by their absolute values and rotates it by their angles.
+    See :meth:`rnn_tasks.cores.Core.eigenvalues`: these are the eigenvalues of each recurrent matrix, or the diagonal of
+    a layer that multiplies its state by a diagonal. If the inputs of a layer decide its transition, the eigenvalues
+    are those of :func:`eigenvalue_steps` steps, at equal distances, along one sequence. In one step, a linear network
+    scales its state by their absolute values and rotates it by their angles.
 
     Args:
         network: The network.
+        batch: The sequences, of which the first is read, up to step 1,000. None leaves out the eigenvalues that depend
+            on the inputs.
 
     Returns:
-        ``(hidden_size,)`` complex for each matrix, in decreasing order of absolute value. Double precision, on the CPU.
+        ``(n,)`` complex for each name, in decreasing order of absolute value. Double precision, on the CPU.
 
     Example:
         >>> from functools import partial
@@ -218,11 +228,56 @@ def eigenvalues(network: Network) -> dict[str, Tensor]:
         >>> {name: values.shape for name, values in eigenvalues(network).items()}
         {'weight_hh_l0': torch.Size([8])}
     """
-    values_by_name = {}
-    for name, weight in network.core.recurrent_weights().items():
-        values = torch.linalg.eigvals(weight.detach().cpu().double())
-        values_by_name[name] = values[values.abs().argsort(descending=True, stable=True)]
-    return values_by_name
+    result = {}
+    for name, values in _eigenvalues(network, batch).items():
+        if values.ndim == 1 or batch is not None:
+            numbers = values if values.ndim == 1 else values[0, spaced_steps(*values.shape[1:])].flatten()
+            numbers = numbers.detach().cpu().to(torch.complex128)
+            result[name] = numbers[numbers.abs().argsort(descending=True, stable=True)]
+    return result
+
+
+def eigenvalues_follow_inputs(network: Network) -> dict[str, bool]:
+    """Return whether the inputs decide the eigenvalues, for each name of :func:`eigenvalues`."""
+    return {name: values.ndim > 1 for name, values in _eigenvalues(network, None).items()}
+
+
+def eigenvalue_counts(network: Network) -> dict[str, int]:
+    """Return how many numbers :func:`eigenvalues` returns at most, for each name."""
+    return {
+        name: len(values) if values.ndim == 1 else values.shape[2] * max(4, MAX_EIGENVALUES // values.shape[2])
+        for name, values in _eigenvalues(network, None).items()
+    }
+
+
+def spaced_steps(time: int, size: int) -> Tensor:
+    """Return the indices of the steps whose eigenvalues are shown, at equal distances, with the first and the last.
+
+    Args:
+        time: The number of steps of the sequence.
+        size: The number of eigenvalues of a step; the more, the fewer steps: as many as have :data:`MAX_EIGENVALUES`
+            eigenvalues together, at least 4.
+
+    Example:
+        >>> spaced_steps(9, 512), len(spaced_steps(1000, 16))
+        (tensor([0, 3, 5, 8]), 128)
+    """
+    return torch.linspace(0, time - 1, min(time, max(4, MAX_EIGENVALUES // size))).round().long()
+
+
+@torch.no_grad()
+def _eigenvalues(network: Network, batch: Batch | None) -> dict[str, Tensor]:
+    """Return the eigenvalues of the layer along the first sequence; None for a sequence of one step."""
+    with evaluating(network):
+        sequence = _one_step(network.spec) if batch is None else batch.rows(0, 1)
+        return network.core.eigenvalues(encoded(network, sequence)[:, :MAX_STEPS])
+
+
+def _one_step(spec: TaskSpec) -> Batch:
+    """Return a sequence of one step: the first symbol, or zeros, with the first condition."""
+    inputs = torch.zeros(1, 1, spec.input_size) if spec.real_inputs else torch.zeros(1, 1, dtype=torch.long)
+    condition = torch.zeros(1, dtype=torch.long) if spec.num_conditions else None
+    return Batch(inputs, torch.zeros(1, 1), condition=condition)
 
 
 @torch.no_grad()

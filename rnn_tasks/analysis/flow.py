@@ -11,11 +11,14 @@ from torch.nn.utils import parametrize
 
 from rnn_tasks.cores import Core, State, map_state
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 
 Part = Literal["state", "hidden"]
+
+MAX_NUMBERS = 10_000_000
+"""Largest number of state values, over all steps and sequences, by which :func:`affordable` lets one differentiate."""
 
 
 @contextmanager
@@ -109,6 +112,37 @@ def state_trajectory(network: Network, batch: Batch, state: State = None) -> Ten
     """
     with evaluating(network):
         return _trajectory(network.core, encoded(network, batch), state)[0]
+
+
+def flat_size(network: Network, batch: Batch) -> int:
+    """Return the number of numbers in the layer's state, the ``state_size`` of :func:`state_trajectory`.
+
+    Args:
+        network: The network.
+        batch: Sequences, of which one step is read.
+
+    Raises:
+        UsageError: The state cannot be flattened.
+    """
+    one = batch.rows(0, 1)
+    first_step = Batch(one.inputs[:, :1], one.targets[:, :1], condition=one.condition)
+    return state_trajectory(network, first_step).shape[-1]
+
+
+def affordable(network: Network, batch: Batch) -> Batch:
+    """Return as many of the first sequences as gradients by all states need less than about a gigabyte for.
+
+    Args:
+        network: The network.
+        batch: The sequences.
+
+    Raises:
+        UsageError: The state cannot be flattened, or a single sequence needs more.
+    """
+    size, time = flat_size(network, batch), batch.targets.shape[1]
+    count = MAX_NUMBERS // (size * time)
+    require(count > 0, f"the state has {size:,} numbers, too many for gradients over {time:,} steps")
+    return batch if count >= batch.num_sequences else batch.rows(0, count)
 
 
 def gradient_by_lag(
@@ -218,8 +252,9 @@ def flatten_state(state: State, batch_size: int) -> Tensor:
     """Return a layer's state as one row of numbers for each sequence.
 
     Args:
-        state: A tensor ``(layers, batch, hidden)``, as in torch's layers, or ``(batch, hidden)``; or tuples, lists and
-            dictionaries of such tensors, nested to any depth.
+        state: A tensor ``(layers, batch, features)``, as in torch's layers; with any other number of dimensions
+            ``(batch, ...)``, such as the matrices ``(batch, heads, rows, columns)``; or tuples, lists and dictionaries
+            of such tensors, nested to any depth.
         batch_size: Number of sequences.
 
     Returns:
@@ -234,7 +269,8 @@ def flatten_state(state: State, batch_size: int) -> Tensor:
         >>> flatten_state(state, batch_size=3).shape
         torch.Size([3, 16])
     """
-    return torch.cat([_sequences_first(leaf).flatten(1) for leaf in _leaves(state, batch_size)], 1)
+    # The added dimension lets a tensor (batch,) be flattened, too.
+    return torch.cat([_sequences_first(leaf)[..., None].flatten(1) for leaf in _leaves(state, batch_size)], 1)
 
 
 def unflatten_state(flat: Tensor, like: State) -> State:
@@ -256,15 +292,14 @@ def unflatten_state(flat: Tensor, like: State) -> State:
         nonlocal end
         start, end = end, end + _sequences_first(template)[0].numel()
         rows = flat[:, start:end].to(template.dtype)
-        if template.ndim == 3:
-            layers, _, hidden_size = template.shape
-            rows = rows.reshape(len(rows), layers, hidden_size).movedim(1, 0)
-        return rows.contiguous()  # cuDNN requires contiguous states
+        rows = rows.reshape(len(rows), *_sequences_first(template).shape[1:])
+        return _sequences_first(rows).contiguous()  # cuDNN requires contiguous states
 
     return map_state(like, leaf)
 
 
 def _sequences_first(leaf: Tensor) -> Tensor:
+    """Return ``(layers, batch, features)`` as ``(batch, layers, features)`` or back; other tensors as they are."""
     return leaf.movedim(1, 0) if leaf.ndim == 3 else leaf
 
 
@@ -275,12 +310,14 @@ def _leaves(state: State, batch_size: int) -> list[Tensor]:
         return [leaf for part in parts for leaf in _leaves(part, batch_size)]
     description = type(state).__name__
     if isinstance(state, Tensor):
-        if state.is_floating_point() and state.shape[:-1][-1:] == (batch_size,) and state.ndim in (2, 3):
+        batch_dimension = 1 if state.ndim == 3 else 0
+        if state.is_floating_point() and state.ndim and state.shape[batch_dimension] == batch_size:
             return [state]
         description = f"{state.dtype} {tuple(state.shape)}"
     raise UsageError(
         f"this layer's state cannot be flattened: it contains {description}; a state must consist of float tensors of "
-        f"shape (layers, {batch_size}, hidden) or ({batch_size}, hidden), in tuples, lists and dictionaries"
+        f"shape (layers, {batch_size}, features), or ({batch_size}, ...) if they do not have three dimensions, in "
+        "tuples, lists and dictionaries"
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.analysis.dynamics import eigenvalues, saturation
-from rnn_tasks.analysis.flow import evaluating, gradient_by_time_step, hidden_states
+from rnn_tasks.analysis.flow import affordable, evaluating, gradient_by_time_step, hidden_states
 from rnn_tasks.cores import Core, Elman, Foreign
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.networks import LanguageNetwork, Network
@@ -40,12 +40,13 @@ class Snapshots:
         alphabet: The letter of each input symbol; empty if the task defines none.
         weights: All weights by the names of ``network.named_parameters()``, ``(n, ...)`` each. A parametrized weight is
             the computed weight, under its name in the layer.
-        eigenvalues: Eigenvalues of each recurrent matrix, by its name in ``core.recurrent_weights()``,
-            ``(n, hidden_size)`` complex, in decreasing order of absolute value; empty if the layer names no matrix.
+        eigenvalues: Eigenvalues of each recurrent matrix, or of what else carries the state, by name, ``(n, numbers)``
+            complex, in decreasing order of absolute value; empty if the layer has none. See
+            :func:`rnn_tasks.analysis.eigenvalues`.
         gradient_norms: L2 norm of each parameter's gradient before clipping, in the last step before the snapshot,
             ``(n,)``; NaN if there was no gradient, as before the first step.
         gradient_by_time_step: Norm of ``dL/dh_t`` for each t, ``(n, time)``; None if the layer's state cannot be
-            flattened. See :func:`rnn_tasks.analysis.gradient_by_time_step`.
+            flattened or is too large. See :func:`rnn_tasks.analysis.gradient_by_time_step`.
         states: Hidden states along the sequence, ``(n, time, hidden_size)``.
         predictions: Probabilities of the output symbols along the sequence, or the real values that the network
             outputs, ``(n, time, output_size)``.
@@ -140,7 +141,9 @@ def take_snapshot(
             condition=None if first.condition is None else int(first.condition[0]),
             alphabet=alphabet(network.spec),
             weights={name: _cpu_copy(weight)[None] for name, weight in effective_weights(network).items()},
-            eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(network).items()},
+            eigenvalues={
+                name: values.to(torch.complex64)[None] for name, values in eigenvalues(network, first).items()
+            },
             gradient_norms=norms,
             gradient_by_time_step=gradient,
             states=_cpu_copy(states[:1]),
@@ -306,7 +309,7 @@ def _samples(network: Network, length: int) -> tuple[str, ...]:
 
 def _gradient_by_time_step(network: Network, batch: Batch) -> Tensor | None:
     try:
-        return gradient_by_time_step(network, batch).float()[None]
+        return gradient_by_time_step(network, affordable(network, batch)).float()[None]
     except UsageError:
         return None
 
@@ -364,7 +367,7 @@ def _check(snapshots: Snapshots) -> None:
         and (_fits(snapshots.inputs, _is_int64, time) or _fits(snapshots.inputs, real, time, None))
         and (_fits(snapshots.targets, _is_int64, time) or _fits(snapshots.targets, real, time, None))
         and _all_fit(snapshots.weights, real, n, ...)
-        and _all_fit(snapshots.eigenvalues, torch.is_complex, n, hidden)
+        and _all_fit(snapshots.eigenvalues, torch.is_complex, n, None)
         and _all_fit(snapshots.gradient_norms, real, n, ...)
         and (gradient is None or _fits(gradient, real, n, time))
         and _fits(snapshots.states, real, n, time, hidden)

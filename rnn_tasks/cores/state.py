@@ -32,3 +32,25 @@ def map_state(state: State, function: Callable[[Tensor], Tensor]) -> State:
     if isinstance(state, list):
         return [map_state(value, function) for value in state]
     return state
+
+
+def state_numbers(state: State) -> int:
+    """Return how many numbers the tensors of a state hold; a complex number counts as two.
+
+    Args:
+        state: As in :func:`map_state`.
+
+    Example:
+        >>> import torch
+        >>> state_numbers((torch.zeros(1, 3), [torch.ones(1, 2, dtype=torch.complex64)]))
+        7
+    """
+    total = 0
+
+    def count(values: Tensor) -> Tensor:
+        nonlocal total
+        total += values.numel() * (2 if values.is_complex() else 1)
+        return values
+
+    map_state(state, count)
+    return total

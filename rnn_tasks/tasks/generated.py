@@ -130,8 +130,8 @@ class GeneratedTask(Task):
         task = self.at_length(length)
         require(
             length > self.longest,
-            f"eval_lengths must be above {self.longest}, the largest length of training, got {length}: set larger ones, "
-            "or null",
+            f"eval_lengths must be above {self.longest}, the largest length of training, got {length}: set larger "
+            "ones, or null",
         )
         return task.changed(eval_lengths=(), data_epoch=length, sizes={"test": self.length_sequences})
 

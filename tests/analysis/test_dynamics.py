@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from rnn_tasks.analysis.dynamics import (
+    MAX_EIGENVALUES,
     eigenvalues,
+    eigenvalues_follow_inputs,
     jacobian_products,
     lyapunov_spectrum,
     qr_growth,
@@ -36,6 +38,7 @@ from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 from rnn_tasks.tasks import VariableDelayEcho
 from tests.helpers.layers import BATCH, CORES, GRUS, LSTMS, PLAIN, TASK, language_network, tagger, text
+from tests.helpers.state_layers import STATE_LAYERS
 
 
 def with_weight(network: Network, weight: Tensor) -> Network:
@@ -330,6 +333,52 @@ def test_eigenvalues_equal_numpys_sorted_by_absolute_value(core: str) -> None:
         assert complex(result[name].sum()) == pytest.approx(complex(np.trace(weight.detach().numpy())))
 
 
+def test_eigenvalues_of_a_diagonal_are_its_numbers() -> None:
+    network = tagger(STATE_LAYERS["complex diagonal"])
+    (values,) = eigenvalues(network).values()
+    assert values.dtype == torch.complex128
+    torch.testing.assert_close(values.abs().flip(0), network.core.radius.detach())  # type: ignore[arg-type,operator]
+    torch.testing.assert_close(values.angle().flip(0), network.core.angle.detach())  # type: ignore[arg-type,operator]
+
+
+def test_eigenvalues_that_depend_on_inputs_follow_a_sequence() -> None:
+    network = tagger(STATE_LAYERS["diagonal that the input decides"])
+    assert eigenvalues(network) == {}
+    assert eigenvalues_follow_inputs(network) == {"forget": True}
+    (values,) = eigenvalues(network, BATCH).values()
+    weight = network.core.weight_ih_l0[:4].detach()  # type: ignore[index]
+    gates = torch.sigmoid(encoded(network, BATCH)[0] @ weight.T).flatten()
+    torch.testing.assert_close(values.real, gates.sort(descending=True).values)
+    assert (values.imag == 0).all()
+
+
+def test_number_of_eigenvalues_along_a_sequence_is_bounded() -> None:
+    network = language_network(STATE_LAYERS["diagonal that the input decides"])
+    (values,) = eigenvalues(network, text(rows=1, time=1500)).values()
+    assert len(values) == MAX_EIGENVALUES
+
+
+def test_jacobian_of_a_gated_diagonal_is_its_eigenvalues() -> None:
+    network = language_network(STATE_LAYERS["diagonal that the input decides"])
+    inputs, states = encoded(network, text(1, 2)), state_trajectory(network, text(1, 2))
+    (values,) = network.core.eigenvalues(inputs).values()
+    jacobian = step_jacobian(network, inputs[0, 1], states[0, 0])
+    torch.testing.assert_close(jacobian, values[0, 1].real.detach().diag())
+
+
+def test_exponents_of_a_complex_diagonal_are_log_radii() -> None:
+    """Each complex number is a pair of real numbers in the state, with one exponent for each of the two."""
+    network = language_network(STATE_LAYERS["complex diagonal"])
+    expected = network.core.radius.detach().log().flip(0).repeat_interleave(2)  # type: ignore[operator]
+    torch.testing.assert_close(lyapunov_spectrum(network, text(2, 5)), expected)
+
+
+def test_jacobian_products_of_matrix_states_are_the_decay() -> None:
+    network = language_network(STATE_LAYERS["matrix states"])
+    factors = jacobian_products(network, text(2, 5), steps=3)
+    torch.testing.assert_close(factors, 0.9 ** torch.arange(1, 4).double()[:, None].expand(3, 8))
+
+
 # --- no side effects --------------------------------------------------------------------------------------------------
 
 FUNCTIONS: dict[str, Callable[[Network, Batch], Any]] = {
@@ -338,7 +387,7 @@ FUNCTIONS: dict[str, Callable[[Network, Batch], Any]] = {
     ),
     "jacobian_products": lambda network, batch: jacobian_products(network, batch, 3),
     "lyapunov_spectrum": lyapunov_spectrum,
-    "eigenvalues": lambda network, batch: eigenvalues(network),
+    "eigenvalues": eigenvalues,
     "gate_activity": gate_activity,
 }
 

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.tasks import Copy, Echo, GeneratedTask, VariableDelayEcho
+from tests.helpers.state_layers import STATE_LAYERS
 
 CORES: dict[str, Callable[[int], Core]] = {
     "Elman": partial(Elman, hidden_size=5),
@@ -79,15 +81,15 @@ class Pair(NamedTuple):
 
 
 class WrappedStateGRU(nn.Module):
-    """A GRU whose state is wrapped by a function."""
+    """A GRU whose state is wrapped by a function ``wrap``."""
 
-    def __init__(self, input_size: int, hidden_size: int, wrap: Callable[[Tensor], Any]) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.layer = nn.GRU(input_size, hidden_size, batch_first=True)
-        self.wrap = wrap
+        self.wrap: Callable[[Tensor], Any] = lambda state: state
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        outputs, after = self.layer(inputs, None)
+        outputs, after = self.layer(inputs, state)
         return outputs, self.wrap(after)
 
 
@@ -172,6 +174,7 @@ def test_state_trajectory_is_the_state_after_each_prefix(core: str) -> None:
         lambda rows: (torch.randn(2, rows, 3), torch.randn(2, rows, 4)),
         lambda rows: [torch.randn(1, rows, 3), {"a": torch.randn(rows, 2), "b": (torch.randn(2, rows, 2),)}],
         lambda rows: Pair(torch.randn(rows, 3).double(), torch.randn(1, rows, 2)),
+        lambda rows: (torch.randn(rows, 2, 3, 5), torch.randn(rows), torch.randn(rows, 2, 1, 3, 2)),
     ],
 )
 def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> None:
@@ -195,6 +198,17 @@ def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> N
     assert torch.equal(flatten_state(unflatten_state(flat[2:3], like=state), 1), flat[2:3])
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 4, 5), (3, 4, 5, 5), (4, 4, 4, 4), (4, 6)])
+def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
+    """Also if the number of sequences equals another dimension."""
+    dimension = 1 if len(shape) == 3 else 0
+    state = torch.arange(math.prod(shape), dtype=torch.double).view(shape)
+    flat = flatten_state(state, shape[dimension])
+    for row, numbers in enumerate(flat):
+        assert torch.equal(numbers, state.select(dimension, row).flatten())
+    assert torch.equal(unflatten_state(flat, state), state)
+
+
 @pytest.mark.parametrize(
     ("wrap", "description"),
     [
@@ -209,7 +223,8 @@ def test_unflatten_state_reverses_flatten_state(make: Callable[[int], Any]) -> N
     ],
 )
 def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], description: str) -> None:
-    network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU, options={"wrap": wrap}))
+    network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU))
+    network.core.layer.wrap = wrap
     assert hidden_states(network, BATCH).shape == (3, 7, 5)  # does not need the state
     for function in (state_trajectory, gradient_by_lag, gradient_by_time_step):
         with pytest.raises(
@@ -217,6 +232,15 @@ def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor
         ) as caught:
             function(network, BATCH)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", STATE_LAYERS)
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_state_trajectory_of_other_states_equals_prefixes(layer: str, rows: int) -> None:
+    network, batch = language_network(STATE_LAYERS[layer]), text(rows)
+    states, inputs = state_trajectory(network, batch), encoded(network, batch)
+    for step in range(6):
+        torch.testing.assert_close(states[:, step], network.core(inputs[:, : step + 1])[1].flatten(1))
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------
@@ -245,6 +269,20 @@ def test_gradient_by_lag_equals_autograd_of_the_loss(core: str, task: str) -> No
         expected[0].append(float(torch.autograd.grad(loss, hidden)[0].norm()))
     np.testing.assert_allclose(result.numpy(), [np.mean(norms) for norms in expected], rtol=1e-9)
     assert result.dtype == torch.double
+
+
+@pytest.mark.parametrize("layer", STATE_LAYERS)
+def test_gradient_by_lag_of_other_states_equals_autograd(layer: str) -> None:
+    """The outputs of these layers are not a part of their states."""
+    network, batch = language_network(STATE_LAYERS[layer]), text(rows=2)
+    result, inputs = gradient_by_lag(network, batch), encoded(network, batch)
+    for lag in range(1, 6):
+        _, state = network.core(inputs[:, : 6 - lag])
+        state = state.detach().requires_grad_()
+        logits = network.readout(network.core(inputs[:, 6 - lag :], state)[0][:, -1])
+        loss = functional.cross_entropy(logits, batch.targets[:, -1], reduction="sum")
+        expected = torch.autograd.grad(loss, state)[0].flatten(1).norm(dim=1).mean()
+        torch.testing.assert_close(result[lag], expected)
 
 
 @pytest.mark.parametrize("step", [0, 1, -2])

@@ -9,11 +9,24 @@ from torch import nn
 
 from rnn_tasks.cores import (
     GRU,
+    LRU,
+    LEM,
+    LMU,
     LSTM,
+    RGLRU,
     RNN,
+    S4D,
+    Chrono,
+    S6,
+    Blocks,
     Core,
+    CoRNN,
     Elman,
     Foreign,
+    MinGRU,
+    MinLSTM,
+    Henaff,
+    IndRNN,
     ResetOnlyGRU,
     ScratchGRU,
     ScratchLSTM,
@@ -60,3 +73,29 @@ def language_network(core: Callable[[int], Core]) -> LanguageNetwork:
 def text(rows: int, time: int) -> Batch:
     symbols = torch.randint(4, (rows, time + 1), generator=torch.Generator().manual_seed(1))
     return Batch(symbols[:, :-1], symbols[:, 1:])
+
+
+MODERN: dict[str, Callable[[int], Core]] = {
+    "LRU": partial(LRU, hidden_size=5, num_states=4, r_min=0.3, r_max=0.95),
+    "LRU with a diagonal skip": partial(LRU, hidden_size=3, max_phase=0.5),
+    "S4D": partial(S4D, hidden_size=4, num_states=4),
+    "S4D with inverse frequencies": partial(S4D, hidden_size=3, num_states=6, start="inverse"),
+    "MinGRU": partial(MinGRU, hidden_size=5),
+    "MinGRU with positive states": partial(MinGRU, hidden_size=5, positive=True, gate_bias=Chrono(20)),
+    "MinLSTM": partial(MinLSTM, hidden_size=5),
+    "MinLSTM with positive states": partial(MinLSTM, hidden_size=5, positive=True, gate_bias=Chrono(20)),
+    "RGLRU": partial(RGLRU, hidden_size=6, heads=2),
+    "IndRNN": partial(IndRNN, hidden_size=5, max_recurrent=1.01),
+    "IndRNN with tanh": partial(IndRNN, hidden_size=5, activation="tanh", lowest=-1.0),
+    "LEM": partial(LEM, hidden_size=5),
+    "LEM with two layers": partial(LEM, hidden_size=4, dt=0.5, num_layers=2),
+    "CoRNN": partial(CoRNN, hidden_size=5, dt=0.3, gamma=1.0, epsilon=0.5),
+    "LMU": partial(LMU, hidden_size=5, order=4, theta=6.0),
+    "LMU with two signals": partial(LMU, hidden_size=4, order=3, theta=9.0, num_signals=2),
+    "Elman with modReLU": partial(Elman, hidden_size=5, activation="modrelu"),
+    "expRNN": partial(Elman, hidden_size=5, activation="modrelu", recurrent_init=Henaff(), orthogonal_map="matrix_exp"),
+    "S6": partial(S6, hidden_size=5, states=4),
+    "blocks of S6": partial(Blocks, hidden_size=4, core=partial(S6, states=2)),
+    "blocks of GRU": partial(Blocks, hidden_size=4, core=GRU, kernel_size=3),
+}
+"""Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
