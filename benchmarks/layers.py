@@ -151,11 +151,12 @@ def measure_length(length: int, dtype: str) -> dict[str, float]:
 def print_length(length: int, dtype: str) -> None:
     """Measure both passes at a length in this process; print seconds and bytes as JSON."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # large pages, which the command line also requests
-    scan_pass(
-        linear_scan, *scan_leaves((10, 1, 64), getattr(torch, dtype), dtype == "complex64")
-    )()  # warm-up: loads libraries
-    before = memory("VmRSS")
-    work = scan_pass(linear_scan, *scan_leaves((length, 1, 64), getattr(torch, dtype), dtype == "complex64"))
+
+    def work_at(time: int) -> Callable[[], object]:
+        return scan_pass(linear_scan, *scan_leaves((time, 1, 64), getattr(torch, dtype), dtype == "complex64"))
+
+    work_at(10)()  # warm-up: loads libraries
+    before, work = memory("VmRSS"), work_at(length)
     seconds = statistics.median(torch_timer(work, seconds=0.3)() for _ in range(3))
     print(json.dumps({"seconds": seconds, "memory": max(memory("VmHWM") - before, 1)}))
 
