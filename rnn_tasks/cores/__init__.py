@@ -1,6 +1,7 @@
 """Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initialisations of their weights."""
 
 from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.delta_net import DeltaNet
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
@@ -27,6 +28,7 @@ __all__ = [
     "Cayley",
     "Chrono",
     "Core",
+    "DeltaNet",
     "Elman",
     "Foreign",
     "GateBias",

@@ -12,6 +12,7 @@ from rnn_tasks.cores import (
     LSTM,
     RNN,
     Core,
+    DeltaNet,
     Elman,
     Foreign,
     ResetOnlyGRU,
@@ -62,5 +63,11 @@ def text(rows: int, time: int) -> Batch:
     return Batch(symbols[:, :-1], symbols[:, 1:])
 
 
-MODERN: dict[str, Callable[[int], Core]] = {}
+MODERN: dict[str, Callable[[int], Core]] = {
+    "DeltaNet": partial(DeltaNet, hidden_size=6, heads=2),
+    "gated DeltaNet": partial(DeltaNet, hidden_size=6, heads=2, max_beta=2, decay="learned", window=3),
+    "DeltaProduct": partial(DeltaNet, hidden_size=4, max_beta=2, decay="learned", products=2, window=1),
+    "linear attention": partial(DeltaNet, hidden_size=6, heads=3, delta=False),
+    "RetNet": partial(DeltaNet, hidden_size=6, heads=2, decay="fixed", delta=False),
+}
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
