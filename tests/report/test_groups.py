@@ -88,6 +88,13 @@ def test_draw_groups_has_logarithmic_axes_for_wide_ranges() -> None:
     assert ax.get_ylabel() == "mean squared error"
 
 
+def test_draw_groups_joins_no_categories() -> None:
+    found = GroupScores(np.arange(10), np.full(10, 0.9), np.zeros(10, bool), np.full(10, 0.1), {})
+    (ax,) = draw_groups([("run", found)], "digit", False, WIDE).axes
+    assert ax.lines[0].get_linestyle() == "None"
+    assert ax.get_xticks().tolist() == list(range(10))
+
+
 def test_group_blocks_compare_runs_with_the_same_quantity() -> None:
     other = {name: value for name, value in METRICS.items() if "depth" not in name}
     blocks, numbers = group_blocks([run_of("A: one"), run_of("B: two", other)])
