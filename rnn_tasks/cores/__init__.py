@@ -5,6 +5,7 @@ from rnn_tasks.cores.delta_net import DeltaNet
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
+from rnn_tasks.cores.mlstm import MLSTM
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
@@ -24,6 +25,7 @@ from rnn_tasks.cores.unrolled import Unrolled
 __all__ = [
     "GRU",
     "LSTM",
+    "MLSTM",
     "RNN",
     "Cayley",
     "Chrono",
