@@ -14,6 +14,7 @@ from rnn_tasks.cores.min_lstm import MinLSTM
 from rnn_tasks.cores.indrnn import IndRNN
 from rnn_tasks.cores.lem import LEM
 from rnn_tasks.cores.lmu import LMU
+from rnn_tasks.cores.mlstm import MLSTM
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
@@ -41,6 +42,7 @@ __all__ = [
     "LMU",
     "LSTM",
     "RGLRU",
+    "MLSTM",
     "RNN",
     "S4D",
     "S6",

@@ -14,6 +14,7 @@ from rnn_tasks.cores import (
     LMU,
     LSTM,
     RGLRU,
+    MLSTM,
     RNN,
     S4D,
     Chrono,
@@ -102,6 +103,7 @@ MODERN: dict[str, Callable[[int], Core]] = {
     "gated DeltaNet": partial(DeltaNet, hidden_size=6, heads=2, max_beta=2, decay="learned", window=3),
     "DeltaProduct": partial(DeltaNet, hidden_size=4, max_beta=2, decay="learned", products=2, window=1),
     "linear attention": partial(DeltaNet, hidden_size=6, heads=3, delta=False),
+    "MLSTM": partial(MLSTM, hidden_size=6, heads=2),
     "RetNet": partial(DeltaNet, hidden_size=6, heads=2, decay="fixed", delta=False),
 }
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""
