@@ -19,6 +19,8 @@ from rnn_tasks.cores.s6 import S6
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
+from rnn_tasks.cores.slstm import SLSTM
+from rnn_tasks.cores.stack_rnn import StackRNN
 from rnn_tasks.cores.state import State, map_state
 from rnn_tasks.cores.torch_layers import GRU, LSTM, RNN
 from rnn_tasks.cores.unrolled import Unrolled
@@ -28,6 +30,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "S6",
+    "SLSTM",
     "Block",
     "Blocks",
     "Cayley",
@@ -45,6 +48,7 @@ __all__ = [
     "ResetOnlyGRU",
     "ScratchGRU",
     "ScratchLSTM",
+    "StackRNN",
     "State",
     "Unrolled",
     "UpdateOnlyGRU",

@@ -12,6 +12,7 @@ from rnn_tasks.cores import (
     LSTM,
     RNN,
     S6,
+    SLSTM,
     Blocks,
     Core,
     Elman,
@@ -19,6 +20,7 @@ from rnn_tasks.cores import (
     ResetOnlyGRU,
     ScratchGRU,
     ScratchLSTM,
+    StackRNN,
     UpdateOnlyGRU,
 )
 from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
@@ -66,6 +68,8 @@ def text(rows: int, time: int) -> Batch:
 
 MODERN: dict[str, Callable[[int], Core]] = {
     "S6": partial(S6, hidden_size=5, states=4),
+    "SLSTM": partial(SLSTM, hidden_size=4, heads=2),
+    "StackRNN with two stacks": partial(StackRNN, hidden_size=5, stacks=2, depth=4, cell=2),
     "blocks of S6": partial(Blocks, hidden_size=4, core=partial(S6, states=2)),
     "blocks of GRU": partial(Blocks, hidden_size=4, core=GRU, kernel_size=3),
 }
