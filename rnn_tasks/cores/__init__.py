@@ -31,6 +31,8 @@ from rnn_tasks.cores.s6 import S6
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
+from rnn_tasks.cores.slstm import SLSTM
+from rnn_tasks.cores.stack_rnn import StackRNN
 from rnn_tasks.cores.state import State, map_state
 from rnn_tasks.cores.torch_layers import GRU, LSTM, RNN
 from rnn_tasks.cores.unrolled import Unrolled
@@ -46,6 +48,7 @@ __all__ = [
     "RNN",
     "S4D",
     "S6",
+    "SLSTM",
     "Block",
     "Blocks",
     "Cayley",
@@ -69,6 +72,7 @@ __all__ = [
     "ResetOnlyGRU",
     "ScratchGRU",
     "ScratchLSTM",
+    "StackRNN",
     "State",
     "Unrolled",
     "UpdateOnlyGRU",

@@ -19,6 +19,7 @@ from rnn_tasks.cores import (
     S4D,
     Chrono,
     S6,
+    SLSTM,
     Blocks,
     Core,
     CoRNN,
@@ -32,6 +33,7 @@ from rnn_tasks.cores import (
     ResetOnlyGRU,
     ScratchGRU,
     ScratchLSTM,
+    StackRNN,
     UpdateOnlyGRU,
 )
 from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
@@ -97,6 +99,8 @@ MODERN: dict[str, Callable[[int], Core]] = {
     "Elman with modReLU": partial(Elman, hidden_size=5, activation="modrelu"),
     "expRNN": partial(Elman, hidden_size=5, activation="modrelu", recurrent_init=Henaff(), orthogonal_map="matrix_exp"),
     "S6": partial(S6, hidden_size=5, states=4),
+    "SLSTM": partial(SLSTM, hidden_size=4, heads=2),
+    "StackRNN with two stacks": partial(StackRNN, hidden_size=5, stacks=2, depth=4, cell=2),
     "blocks of S6": partial(Blocks, hidden_size=4, core=partial(S6, states=2)),
     "blocks of GRU": partial(Blocks, hidden_size=4, core=GRU, kernel_size=3),
     "DeltaNet": partial(DeltaNet, hidden_size=6, heads=2),
