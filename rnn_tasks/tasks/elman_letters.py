@@ -130,6 +130,7 @@ class ElmanLetters(GeneratedTask):
         require(length >= 1, f"length must be at least 1, got {length}")
         require(inputs in INPUTS, f"inputs must be one of {', '.join(INPUTS)}, got {inputs}")
         self.length = length
+        self.longest = length
         self.inputs = inputs
 
     @property
@@ -150,7 +151,7 @@ class ElmanLetters(GeneratedTask):
     def plateaus(self) -> tuple[Plateau, ...]:
         """The best possible scores: the first letter of each word is guessed."""
         scores = exact_scores(self.length)
-        return (Plateau("best possible", scores.floor, scores.best_accuracy),)
+        return (Plateau("best possible", scores.floor, scores.best_accuracy, kind="reference"),)
 
     @property
     def grouping(self) -> Grouping:
