@@ -46,7 +46,7 @@ def draw_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of_error
         label = name if len(runs) > 1 else "network"
         style = {**LINES[index], "linestyle": ""} if quantity in CATEGORIES else LINES[index]
         ax.plot(found.groups, found.scores, **style, marker=MARKERS[index], markersize=4, label=label, zorder=3)
-    draw_references(ax, [found for _, found in runs], "baseline" if of_error else "chance")
+    draw_references(ax, [found for _, found in runs], "baseline")
     shade_training(ax, [found for _, found in runs])
     set_axes(ax, [found for _, found in runs], quantity, of_error)
     legend_below(figure, ax, width)

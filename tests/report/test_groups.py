@@ -62,14 +62,14 @@ def test_group_scores_of_real_values_are_errors() -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_draw_groups_draws_chance_plateau_and_training(width: float) -> None:
+def test_draw_groups_draws_baseline_plateau_and_training(width: float) -> None:
     runs = [(name, group_scores(run_of(name))["length"]) for name in ("A: one", "B: two")]
     figure = draw_groups(runs, "length", False, width)
     (ax,) = figure.axes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "A: one",
         "B: two",
-        "chance",
+        "baseline",
         "knows half",
         "lengths of training",
     ]

@@ -201,7 +201,9 @@ Panels.change = (() => {
 
         canvases(context, root) {
             return picturesOf(context, root, (run, own) =>
-                [scoreText(context, run), find(own, "radius").textContent].map((text) => textCanvas(text)),
+                [scoreText(context, run), find(own, "radius").textContent]
+                    .filter(Boolean)
+                    .map((text) => textCanvas(text)),
             );
         },
     };

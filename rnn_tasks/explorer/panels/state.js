@@ -112,7 +112,8 @@ Panels.state = (() => {
         const { columns, size, label } = run.part;
         const canvas = find(root, "image");
         const values = Models.rowsOf(run.part, run.result)[context.step];
-        const cell = Math.max(1, Math.min(24, Math.floor(384 / columns)));
+        const width = Math.min(384, visibleWidth(canvas) - 20);
+        const cell = Math.max(1, Math.min(24, Math.floor(width / columns)));
         const geometry = Charts.heatMap(canvas, {
             values,
             rows: size / columns,
