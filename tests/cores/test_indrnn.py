@@ -86,7 +86,7 @@ def test_bound_is_restored_after_weights_change() -> None:
     core(inputs)[0].sum().backward()
     assert core.weight_hh.grad is not None
     with torch.no_grad():
-        core.weight_hh += core.weight_hh.grad
+        core.weight_hh.add_(core.weight_hh.grad)
     assert (core.weight_hh > 1).any()
     core(inputs)
     assert core.weight_hh.max() == 1
