@@ -152,7 +152,7 @@ def draw_scores(plan: Plan, runs: pd.DataFrame, quantity: str, width: float) -> 
         field.fill_between(groups, np.nanmin(values, 0), np.nanmax(values, 0), color="0.75", linewidth=0, label=SEEDS)
         median = np.nanmedian(values, 0)
         field.plot(groups, median, **LINES[0], marker="o", markersize=3, label="median of the seeds", zorder=3)
-        draw_references(field, scores, "baseline")
+        draw_references(field, scores, "baseline" if of_error else "chance")
         shade_training(field, scores)
         set_axes(field, scores, quantity, of_error, title_of(plan, group))
     legend_below(figure, fields[0], width)
