@@ -206,7 +206,7 @@ def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
     flat = flatten_state(state, shape[dimension])
     for row, numbers in enumerate(flat):
         assert torch.equal(numbers, state.select(dimension, row).flatten())
-    assert torch.equal(unflatten_state(flat, state), state)
+    torch.testing.assert_close(unflatten_state(flat, state), state, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
 )
 def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], description: str) -> None:
     network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU))
-    network.core.layer.wrap = wrap
+    network.core.layer.wrap = wrap  # type: ignore[union-attr]
     assert hidden_states(network, BATCH).shape == (3, 7, 5)  # does not need the state
     for function in (state_trajectory, gradient_by_lag, gradient_by_time_step):
         with pytest.raises(
