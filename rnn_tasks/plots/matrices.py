@@ -85,6 +85,7 @@ def draw_norms(curves_by_quantity: Mapping[str, Mapping[str, Curve]], width: flo
             logarithmic(ax, [np.maximum(curve.values, LEAST_ERROR) for curve in curves.values()])
         else:
             level(ax, 1.0, "")
+            ax.ticklabel_format(axis="y", useOffset=False)
         name_axes(ax, "optimizer steps", QUANTITIES[quantity], quantity.replace("_", " ").capitalize())
         integer_ticks(ax)
     legend_below(figure, axes[0], width)
