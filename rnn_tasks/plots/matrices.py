@@ -88,5 +88,6 @@ def draw_norms(curves_by_quantity: Mapping[str, Mapping[str, Curve]], width: flo
             ax.ticklabel_format(axis="y", useOffset=False)
         name_axes(ax, "optimizer steps", QUANTITIES[quantity], quantity.replace("_", " ").capitalize())
         integer_ticks(ax)
-    legend_below(figure, axes[0], width)
+    most_lines = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[0]))
+    legend_below(figure, most_lines, width)
     return figure

@@ -45,7 +45,7 @@ def source_of_spectra(network: Network) -> str:
         ),
         "the transitions of the layer at steps of one sequence, whose inputs decide them": any(names.values()),
     }
-    return " and ".join(source for source, is_present in sources.items() if is_present)
+    return " and of ".join(source for source, is_present in sources.items() if is_present)
 
 
 def caption_of_spectra(runs: Sequence[RunData], titled: Sequence[tuple[str, Spectrum]]) -> str:
