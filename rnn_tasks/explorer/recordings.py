@@ -18,7 +18,7 @@ MAX_SEQUENCES = 20
 """Largest number of recorded sequences."""
 
 MAX_BYTES = 1_500_000
-"""Approximate size of the traces in a page. Fewer sequences are recorded if they are long, and no states if the states of
+"""Approximate size of the traces in a page. Fewer sequences are recorded if they are long, and no states if those of
 one sequence are larger."""
 
 
