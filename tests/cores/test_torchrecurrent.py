@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-import torchrecurrent  # type: ignore[import-untyped]
+import torchrecurrent
 import yaml
 from torch import Tensor
 
