@@ -106,8 +106,9 @@ def scan_chunks(
     Args:
         query: ``(count * n, steps, d_k)``.
         key: ``(count * n, steps * r, d_k)``.
-        value, beta: ``(count * n, steps * r, d_v or 1)``; beta may be None.
+        value: ``(count * n, steps * r, d_v)``.
         state: ``(n, d_k, d_v)``.
+        beta: ``(count * n, steps * r, 1)``, or None.
         decay: Logarithm of the factor on S since the start of the chunk, ``(count * n, steps, 1)``, or None.
         delta: As in :func:`matrix_scan`.
         count: Number of chunks.
@@ -151,15 +152,13 @@ def scan_chunks(
 
 
 def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None, time: int) -> Tensor:
-    """Return the eigenvalues of what each step of :func:`matrix_scan` multiplies S by, as complex numbers on the CPU.
+    """Return the eigenvalues of what each step of :func:`matrix_scan` multiplies S by, ``(batch, time, heads, d_k)``, complex.
 
     Args:
         key: As in :func:`matrix_scan`, like the next two arguments.
         beta: None without ``delta``.
         log_decay: None for the factor 1.
         time: Number of time steps.
-
-    Returns: ``(batch, time, heads, d_k)``.
 
     Example:
         >>> key = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
