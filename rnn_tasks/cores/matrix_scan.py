@@ -152,7 +152,7 @@ def scan_chunks(
 
 
 def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None, time: int) -> Tensor:
-    """Return the eigenvalues of what each step of :func:`matrix_scan` multiplies S by, ``(batch, time, heads, d_k)``, complex.
+    """Return the eigenvalues of what each step multiplies S by: complex numbers, ``(batch, time, heads, d_k)``.
 
     Args:
         key: As in :func:`matrix_scan`, like the next two arguments.
