@@ -7,7 +7,6 @@ Sources: for the chunks, S. Yang et al., "Parallelizing linear transformers with
 improving Mamba2 with delta rule", 2025, https://arxiv.org/abs/2412.06464
 """
 
-from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -118,37 +117,34 @@ def scan_chunks(
     last_write = torch.arange(1, query.shape[1] + 1, device=key.device) * writes_per_step - 1
     decay_at_write = None if decay is None else decay.repeat_interleave(writes_per_step, 1)
 
-    written = value if beta is None else value * beta
-    key_at_end = key if decay_at_write is None else key * (decay_at_write[:, -1:] - decay_at_write).exp()
-    kept = None if decay is None else decay[:, -1:].exp()
-    forgotten = None
+    def by_chunk(values: Tensor) -> tuple[Tensor, ...]:
+        return values.view(count, len(state), *values.shape[1:]).unbind(0)
+
+    strong_keys: tuple[Tensor, ...] = ()
+    systems: tuple[Tensor, ...] = ()
     if delta:
-        # What a write adds, beta_i (v_i - S^T k_i), depends on the earlier writes: a triangular system of equations
-        # gives it as written - forgotten S, where S is the state at the start of the chunk.
+        # What a write adds, beta_i (v_i - S^T k_i), depends on the earlier writes of its chunk: a triangular system.
         strong_key = key if beta is None else key * beta
         overlap = torch.bmm(strong_key, key.transpose(1, 2))
-        if decay_at_write is not None:
-            overlap = overlap * remaining(decay_at_write, decay_at_write, write < write[:, None], key.dtype)
-            strong_key = strong_key * decay_at_write.exp()
-        right_sides = torch.cat([written, strong_key], 2)
-        solved = torch.linalg.solve_triangular(overlap, right_sides, upper=False, unitriangular=True)
-        written, forgotten = torch.split(solved, [value.shape[2], key.shape[2]], 2)
+        systems = by_chunk(overlap * remaining(decay_at_write, decay_at_write, write < write[:, None], key.dtype))
+        strong_keys = by_chunk(strong_key if decay_at_write is None else strong_key * decay_at_write.exp())
+    key_at_end = key if decay_at_write is None else key * (decay_at_write[:, -1:] - decay_at_write).exp()
+    columns, values = by_chunk(key_at_end.transpose(1, 2)), by_chunk(value if beta is None else value * beta)
+    kept = () if decay is None else by_chunk(decay[:, -1:].exp())
 
     starts, writes = [], []
-    by_chunk = (repeat(None) if values is None else values.chunk(count) for values in (forgotten, kept))
-    chunks = zip(key_at_end.transpose(1, 2).chunk(count), written.chunk(count), *by_chunk, strict=False)
-    for chunk_key, chunk_written, chunk_forgotten, chunk_kept in chunks:
+    for i, written in enumerate(values):
         starts.append(state)
-        if chunk_forgotten is not None:
-            chunk_written = torch.baddbmm(chunk_written, chunk_forgotten, state, alpha=-1)
-        writes.append(chunk_written)
-        state = torch.baddbmm(state if chunk_kept is None else chunk_kept * state, chunk_key, chunk_written)
-    start, written = torch.cat(starts), torch.cat(writes)
+        if delta:
+            right_sides = torch.baddbmm(written, strong_keys[i], state, alpha=-1)
+            written = torch.linalg.solve_triangular(systems[i], right_sides, upper=False, unitriangular=True)
+        writes.append(written)
+        state = torch.baddbmm(state * kept[i] if kept else state, columns[i], written)
 
     weights = torch.bmm(query, key.transpose(1, 2))
     weights = weights * remaining(decay, decay_at_write, write <= last_write[:, None], key.dtype)
-    from_start = torch.bmm(query if decay is None else query * decay.exp(), start)
-    return torch.baddbmm(from_start, weights, written), state
+    from_start = torch.bmm(query if decay is None else query * decay.exp(), torch.cat(starts))
+    return torch.baddbmm(from_start, weights, torch.cat(writes)), state
 
 
 def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None, time: int) -> Tensor:
