@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from rnn_tasks.cores.bounds import at_least_1, multiple_of_heads
 from rnn_tasks.cores.core import Core, as_eigenvalues
-from rnn_tasks.cores.matrix_scan import matrix_scan, step_eigenvalues
+from rnn_tasks.cores.matrix_scan import at_least_single, matrix_scan, step_eigenvalues
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.window import last_inputs
 from rnn_tasks.errors import UsageError
@@ -109,7 +109,7 @@ class DeltaNet(Core):
         key, beta, log_decay = self._transition(features)
         value = self._by_head(self.value(features))
         outputs, matrix = matrix_scan(query, key, value, matrix, beta, log_decay, self.delta)
-        return self.output(self.norm(outputs).flatten(2).to(query.dtype)), (matrix, past)
+        return self.output(self.norm(outputs).flatten(2).to(inputs.dtype)), (matrix, past)
 
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the eigenvalues of what multiplies S at each step, ``(batch, time, hidden_size)``: d for each head."""
@@ -121,7 +121,7 @@ class DeltaNet(Core):
         """Return what multiplies S: k ``(batch, time * products, heads, d)``, b and the logarithm of a."""
         key, beta, log_decay = unit(self._by_head(self.key(features))), None, None
         if self.beta is not None:
-            beta = self.max_beta * torch.sigmoid(self.beta(features)).view(key.shape[:3])
+            beta = self.max_beta * torch.sigmoid(at_least_single(self.beta(features))).view(key.shape[:3])
         if self.rate is not None:
             log_decay = -torch.exp(self.log_rate) * functional.softplus(self.rate(features) + self.rate_bias)
         elif self.decay == "fixed":
@@ -130,10 +130,13 @@ class DeltaNet(Core):
         return key, beta, log_decay
 
     def _by_head(self, values: Tensor) -> Tensor:
-        """Apply silu, and split ``(batch, time, ...)`` into ``(batch, time * products, heads, d)``."""
+        """Apply silu, and split ``(batch, time, ...)`` into ``(batch, time * products, heads, d)``.
+
+        In single precision: with a key that is rounded to half precision, a write of strength 2 could let S grow.
+        """
         batch, time, features = values.shape
         products = features // self.hidden_size
-        return functional.silu(values).view(batch, time * products, self.heads, self.head_size)
+        return functional.silu(at_least_single(values)).view(batch, time * products, self.heads, self.head_size)
 
 
 def unit(vectors: Tensor, length: float = 1.0) -> Tensor:

@@ -71,12 +71,13 @@ class LRU(Core):
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
         self.num_states = hidden_size if num_states is None else at_least_1(num_states, "num_states")
-        # The ends are left out: log(0) is infinite.
-        squares, phases = torch.empty(2, self.num_states).uniform_(1e-6, 1 - 1e-6)
+        # The ends are left out: log(0) is infinite. In single precision, numbers close to 1 would be rounded to 1.
+        squares, phases = torch.empty(2, self.num_states, dtype=torch.float64).uniform_(1e-6, 1 - 1e-6)
+        dtype = torch.get_default_dtype()
         nu = -torch.log(squares * (r_max**2 - r_min**2) + r_min**2) / 2
-        self.nu_log = nn.Parameter(nu.log())
-        self.theta_log = nn.Parameter(torch.log(positive(max_phase, "max_phase") * phases))
-        self.gamma_log = nn.Parameter(torch.log(-torch.expm1(-2 * nu)) / 2)
+        self.nu_log = nn.Parameter(nu.log().to(dtype))
+        self.theta_log = nn.Parameter(torch.log(positive(max_phase, "max_phase") * phases).to(dtype))
+        self.gamma_log = nn.Parameter(torch.log(-torch.expm1(-2 * nu)).to(dtype) / 2)
         self.weight_in = nn.Parameter(torch.randn(2 * self.num_states, input_size) / math.sqrt(2 * input_size))
         self.weight_out = nn.Parameter(torch.randn(hidden_size, 2 * self.num_states) / math.sqrt(self.num_states))
         if input_size == hidden_size:

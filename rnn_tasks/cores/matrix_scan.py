@@ -35,7 +35,8 @@ def matrix_scan(
     and reads ``o_t = S^T q_t``. With ``delta``, a write multiplies S by ``I - beta_i k_i k_i^T`` before it adds. This
     matrix has the eigenvalues 1 and ``1 - beta_i |k_i|^2``; S stays bounded if these are between -1 and 1.
 
-    Time and memory are linear in the number of steps. Half precision is computed in single precision.
+    Time and memory are linear in the number of steps. Half precision is computed in single precision. A number that is
+    not finite also reaches the earlier steps of its chunk.
 
     Args:
         query: The vectors q, ``(batch, time, heads, d_k)``.
@@ -168,7 +169,7 @@ def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None,
     elif beta is not None:
         transition = torch.eye(size, dtype=key.dtype).expand(batch, time, heads, size, size)
         strong_key = key * beta.detach().cpu()[..., None]
-        added = (strong_key[..., None] * key[..., None, :]).view(batch, time, -1, heads, size, size)
+        added = (strong_key[..., None] * key[..., None, :]).unflatten(1, (time, writes // time))
         for write in added.unbind(2):
             transition = transition - write @ transition
         values = torch.linalg.eigvals(transition)

@@ -59,8 +59,9 @@ class MinGRU(Core):
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the state is ``(batch, hidden_size)``."""
         update, new = linear_by_gate(self.linear, inputs, 2)
-        keep = torch.sigmoid(update)
-        states = linear_scan(keep, (1 - keep) * (positive_values(new) if self.positive else new), state)
+        values = positive_values(new) if self.positive else new
+        # 1 - z would be rounded to 0 where z is close to 1.
+        states = linear_scan(torch.sigmoid(update), torch.sigmoid(-update) * values, state)
         return states.to(inputs.dtype).transpose(0, 1), states[-1]
 
     def input_weights(self) -> list[Tensor]:

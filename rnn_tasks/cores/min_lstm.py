@@ -59,8 +59,10 @@ class MinLSTM(Core):
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the state is ``(batch, hidden_size)``."""
-        keep, new = self._keep_and_new(inputs)
-        states = linear_scan(keep, (1 - keep) * (positive_values(new) if self.positive else new), state)
+        log_odds, new = self._log_odds_and_new(inputs)
+        values = positive_values(new) if self.positive else new
+        # 1 - f / (f + i) would be rounded to 0 where f / (f + i) is close to 1.
+        states = linear_scan(torch.sigmoid(log_odds), torch.sigmoid(-log_odds) * values, state)
         return states.to(inputs.dtype).transpose(0, 1), states[-1]
 
     def input_weights(self) -> list[Tensor]:
@@ -69,9 +71,10 @@ class MinLSTM(Core):
 
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return ``f / (f + i)``, ``(batch, time, hidden_size)``."""
-        keep, _ = self._keep_and_new(inputs)
-        return {"diagonal": as_eigenvalues(keep.transpose(0, 1))}
+        log_odds, _ = self._log_odds_and_new(inputs)
+        return {"diagonal": as_eigenvalues(torch.sigmoid(log_odds).transpose(0, 1))}
 
-    def _keep_and_new(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def _log_odds_and_new(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``log(f / i)``, whose sigmoid is ``f / (f + i)``, and the pre-activations of n, time first."""
         forget, admit, new = linear_by_gate(self.linear, inputs, 3)
-        return torch.sigmoid(softplus(-admit) - softplus(-forget)), new  # log(sigmoid(v)) is -softplus(-v)
+        return softplus(-admit) - softplus(-forget), new  # log(sigmoid(v)) is -softplus(-v)
