@@ -9,6 +9,7 @@ from torch.nn import functional
 from rnn_tasks.cores.bounds import at_least_0_below_1, at_least_1
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.state import State
+from rnn_tasks.errors import UsageError
 
 
 class Block(nn.Module):
@@ -42,7 +43,10 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(size)
         self.conv = nn.Conv1d(size, size, at_least_1(kernel_size, "kernel_size"), groups=size)
-        self.core = core(size, size)
+        try:
+            self.core = core(size, size)
+        except UsageError as error:
+            raise UsageError(f"in the layer of a block, {error}") from error
         self.gate = nn.Linear(self.core.hidden_size, 2 * size)
         self.dropout = nn.Dropout(at_least_0_below_1(dropout, "dropout"))
 
