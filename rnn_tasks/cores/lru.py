@@ -32,9 +32,9 @@ class LRU(Core):
     1, for a matrix, ``1 / input_size``.
 
     Source: A. Orvieto, S. L. Smith, A. Gu, A. Fernando, C. Gulcehre, R. Pascanu and S. De, "Resurrecting recurrent
-    neural networks for long sequences", 2023, https://arxiv.org/abs/2303.06349. They train nu, theta, gamma and B with
-    a smaller learning rate than C and D, and for long dependencies start with ``r_min=0.9`` or more and
-    ``max_phase=0.314``.
+    neural networks for long sequences", 2023, https://arxiv.org/abs/2303.06349. The authors train nu, theta, gamma and
+    B with a smaller learning rate than C and D (``recurrent_lr_factor`` of a model changes that of nu, theta and gamma
+    only), and for long dependencies start with ``r_min=0.9`` or more and ``max_phase=0.314``.
 
     Args:
         input_size: Features per time step.

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rnn_tasks.cores.linear_scan import at_least_single
+
 CHUNK = 32
 """Number of time steps that are computed at once."""
 
@@ -188,8 +190,3 @@ def remaining(decay: Tensor | None, decay_at_write: Tensor | None, is_earlier: T
     if decay is None or decay_at_write is None:
         return is_earlier.to(dtype)
     return (decay - decay_at_write.transpose(1, 2)).masked_fill(~is_earlier, -torch.inf).exp()
-
-
-def at_least_single(values: Tensor) -> Tensor:
-    """Convert half precision to single precision; return other values as they are."""
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

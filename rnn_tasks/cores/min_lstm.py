@@ -24,15 +24,15 @@ class MinLSTM(Core):
     - ``h_t = f / (f + i) * h_{t-1} + i / (f + i) * n``, the state and the output
 
     The state is ``(batch, hidden_size)``. ``linear`` holds ``U_f, U_i, U_n`` and ``b_f, b_i, b_n``, stacked, with the
-    initial values of ``torch.nn.Linear``. Without a division, ``f / (f + i)`` is ``sigmoid(log(f) - log(i))``.
+    initial values of ``torch.nn.Linear``. ``f / (f + i)`` is computed as ``sigmoid(log(f) - log(i))``.
 
     Source: L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", 2024,
-    https://arxiv.org/abs/2410.01201. Its form in log space uses g and starts from states of 1/2; this layer starts from
-    zeros.
+    https://arxiv.org/abs/2410.01201. The paper's form in log space uses g and starts from states of 1/2; this layer
+    starts from zeros.
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``.
+        hidden_size: Features of the output, ``>= 1``.
         positive: Whether new values pass through g, as in the paper's form in log space.
         gate_bias: Initial biases of ``forget``, ``input`` and ``new``; None for those of ``torch.nn.Linear``.
 
