@@ -29,8 +29,8 @@ class S4D(Core):
     The state is ``(batch, hidden_size * num_states)``: for each channel ``num_states / 2`` complex numbers as pairs of
     real and imaginary parts. Parameters: ``linear`` holds W and b; ``dt_log (hidden_size,)``; ``a_log`` and ``a_imag
     (hidden_size, num_states / 2)``; ``weight_out (hidden_size, num_states / 2, 2)`` holds the real and the imaginary
-    part of C; ``skip (hidden_size,)`` is D. Initially C is complex normal, D normal, dt log-uniform, and the real part of
-    A -1/2.
+    part of C; ``skip (hidden_size,)`` is D. Initially C is complex normal, D normal, dt log-uniform, and the real part
+    of A -1/2.
 
     Source: A. Gu, A. Gupta, K. Goel and C. Re, "On the parameterization and initialization of diagonal state space
     models", 2022, https://arxiv.org/abs/2206.11893; initial values: https://github.com/state-spaces/s4. They use 64
