@@ -141,7 +141,9 @@ def take_snapshot(
             condition=None if first.condition is None else int(first.condition[0]),
             alphabet=alphabet(network.spec),
             weights={name: _cpu_copy(weight)[None] for name, weight in effective_weights(network).items()},
-            eigenvalues={name: values.to(torch.complex64)[None] for name, values in eigenvalues(network, first).items()},
+            eigenvalues={
+                name: values.to(torch.complex64)[None] for name, values in eigenvalues(network, first).items()
+            },
             gradient_norms=norms,
             gradient_by_time_step=gradient,
             states=_cpu_copy(states[:1]),
