@@ -4,7 +4,9 @@
  * Measures the engine of the explorer page: node explorer.cjs KIND HIDDEN_SIZE SYMBOLS TIME SEQUENCES SCORED_TIME.
  * Prints JSON: the number of weights, and the seconds of each function; "first" is the first call of this process.
  */
-const Engine = require("../rnn_tasks/explorer/engine.js");
+for (const [name, file] of [["Operations", "operations"], ["Layers", "layers"], ["Engine", "engine"]]) {
+    globalThis[name] = require(`../rnn_tasks/explorer/${file}.js`);
+}
 
 const [kind, ...sizes] = process.argv.slice(2);
 const [hiddenSize, numSymbols, time, sequences, scoredTime] = sizes.map(Number);

@@ -11,11 +11,14 @@ from torch.nn.utils import parametrize
 
 from rnn_tasks.cores import Core, State, map_state
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import UsageError, require
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 
 Part = Literal["state", "hidden"]
+
+MAX_NUMBERS = 10_000_000
+"""Largest number of state values, over all steps and sequences, by which :func:`affordable` lets one differentiate."""
 
 
 @contextmanager
@@ -109,6 +112,37 @@ def state_trajectory(network: Network, batch: Batch, state: State = None) -> Ten
     """
     with evaluating(network):
         return _trajectory(network.core, encoded(network, batch), state)[0]
+
+
+def flat_size(network: Network, batch: Batch) -> int:
+    """Return the number of numbers in the layer's state, the ``state_size`` of :func:`state_trajectory`.
+
+    Args:
+        network: The network.
+        batch: Sequences, of which one step is read.
+
+    Raises:
+        UsageError: The state cannot be flattened.
+    """
+    one = batch.rows(0, 1)
+    first_step = Batch(one.inputs[:, :1], one.targets[:, :1], condition=one.condition)
+    return state_trajectory(network, first_step).shape[-1]
+
+
+def affordable(network: Network, batch: Batch) -> Batch:
+    """Return as many of the first sequences as gradients by all states need less than about a gigabyte for.
+
+    Args:
+        network: The network.
+        batch: The sequences.
+
+    Raises:
+        UsageError: The state cannot be flattened, or a single sequence needs more.
+    """
+    size, time = flat_size(network, batch), batch.targets.shape[1]
+    count = MAX_NUMBERS // (size * time)
+    require(count > 0, f"the state has {size:,} numbers, too many for gradients over {time:,} steps")
+    return batch if count >= batch.num_sequences else batch.rows(0, count)
 
 
 def gradient_by_lag(

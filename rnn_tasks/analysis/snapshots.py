@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.analysis.dynamics import eigenvalues, saturation
-from rnn_tasks.analysis.flow import evaluating, gradient_by_time_step, hidden_states
+from rnn_tasks.analysis.flow import affordable, evaluating, gradient_by_time_step, hidden_states
 from rnn_tasks.cores import Core, Elman, Foreign
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.networks import LanguageNetwork, Network
@@ -46,7 +46,7 @@ class Snapshots:
         gradient_norms: L2 norm of each parameter's gradient before clipping, in the last step before the snapshot,
             ``(n,)``; NaN if there was no gradient, as before the first step.
         gradient_by_time_step: Norm of ``dL/dh_t`` for each t, ``(n, time)``; None if the layer's state cannot be
-            flattened. See :func:`rnn_tasks.analysis.gradient_by_time_step`.
+            flattened or is too large. See :func:`rnn_tasks.analysis.gradient_by_time_step`.
         states: Hidden states along the sequence, ``(n, time, hidden_size)``.
         predictions: Probabilities of the output symbols along the sequence, or the real values that the network
             outputs, ``(n, time, output_size)``.
@@ -309,7 +309,7 @@ def _samples(network: Network, length: int) -> tuple[str, ...]:
 
 def _gradient_by_time_step(network: Network, batch: Batch) -> Tensor | None:
     try:
-        return gradient_by_time_step(network, batch).float()[None]
+        return gradient_by_time_step(network, affordable(network, batch)).float()[None]
     except UsageError:
         return None
 

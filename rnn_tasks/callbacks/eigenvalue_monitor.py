@@ -1,4 +1,4 @@
-"""The eigenvalues of the recurrent matrices during training."""
+"""The eigenvalues of a layer during training."""
 
 from typing import Any
 
@@ -15,9 +15,11 @@ from rnn_tasks.spec import Batch
 
 
 class EigenvalueMonitor(Monitor):
-    """Draws the current and the initial eigenvalues of each recurrent matrix in TensorBoard.
+    """Draws the current and the initial eigenvalues of the layer in TensorBoard.
 
-    If all eigenvalues lie inside the unit circle, a linear network forgets; if one lies outside, its states explode.
+    They are the eigenvalues of each recurrent matrix, of the diagonal by which the layer multiplies its state, or of
+    its transitions along the first validation sequence: see :func:`rnn_tasks.analysis.eigenvalues`. If all eigenvalues
+    lie inside the unit circle, a linear network forgets; if one lies outside, its states explode.
     :class:`~rnn_tasks.callbacks.SpectralNormMonitor` logs the spectral radius as a curve.
 
     Args:
@@ -26,7 +28,7 @@ class EigenvalueMonitor(Monitor):
         optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
-        UsageError: A value outside its bounds, or a layer without named recurrent matrices.
+        UsageError: A value outside its bounds, or a layer without eigenvalues.
     """
 
     def __init__(self, first_picture_after: int = 5, optional: bool = False) -> None:
@@ -36,13 +38,14 @@ class EigenvalueMonitor(Monitor):
         self.now: dict[str, Tensor] = {}
 
     def check_supported(self, network: Network, sequences: Batch) -> None:
-        """Raise if the layer has no recurrent matrices."""
-        if not network.core.recurrent_weights():
-            raise UsageError(f"EigenvalueMonitor found no recurrent matrix in {layer_name(network.core)}")
+        """Raise if the layer has no eigenvalues."""
+        if not eigenvalues(network, sequences):
+            name = layer_name(network.core)
+            raise UsageError(f"EigenvalueMonitor found neither recurrent matrices nor other eigenvalues in {name}")
 
     def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
         """Keep the initial and the current eigenvalues; log nothing."""
-        self.now = eigenvalues(network)
+        self.now = eigenvalues(network, sequences)
         if step <= self.first_step or self.first.keys() != self.now.keys():
             self.first, self.first_step = self.now, step
         return {}

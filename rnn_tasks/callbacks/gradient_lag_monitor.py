@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.analysis.flow import gradient_by_lag, loss_unit
+from rnn_tasks.analysis.flow import affordable, gradient_by_lag, loss_unit
 from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
@@ -60,7 +60,7 @@ class GradientLagMonitor(Monitor):
         optional: Whether to print one line and skip the monitor, instead of raising, if it does not support the layer.
 
     Raises:
-        UsageError: A value outside its bounds, or a layer whose state is not made of tensors.
+        UsageError: A value outside its bounds, or a layer whose state is not made of tensors or is too large.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class GradientLagMonitor(Monitor):
         self.unit = "nats"
 
     def check_supported(self, network: Network, sequences: Batch) -> None:
-        """Raise if the layer's state cannot be differentiated."""
-        gradient_by_lag(network, sequences)
+        """Raise if the layer's state cannot be differentiated, or is too large."""
+        gradient_by_lag(network, affordable(network, sequences))
 
     def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
         """Return the norms at some lags, and keep those at all lags for the picture."""
-        norms = gradient_by_lag(network, sequences)
+        norms = gradient_by_lag(network, affordable(network, sequences))
         self.unit = loss_unit(network.spec)
         norms = norms if self.max_lag is None else norms[: self.max_lag + 1]
         column = norms.log10().float()[None]

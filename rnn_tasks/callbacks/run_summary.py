@@ -29,12 +29,17 @@ from rnn_tasks.tasks import Task
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """Metrics on TensorBoard's page HPARAMS."""
 
-CONSTANT_METRICS = ("baseline_", "plateau_", "floor")
+CONSTANT_METRICS = ("baseline_", "plateau_", "reference_", "floor")
 """How the names of constants begin, which are logged only to be drawn; the summary has them under ``baseline``."""
 
 CHARTS = {
-    "loss": ["train/loss", "val/loss", "val/baseline_loss", "val/plateau_loss/.*", "val/floor"],
-    "accuracy": ["val/accuracy", "val/worst_accuracy", "val/baseline_accuracy", "val/plateau_accuracy/.*"],
+    "loss": ["train/loss", "val/loss", "val/baseline_loss", "val/(plateau|reference)_loss/.*", "val/floor"],
+    "accuracy": [
+        "val/accuracy",
+        "val/worst_accuracy",
+        "val/baseline_accuracy",
+        "val/(plateau|reference)_accuracy/.*",
+    ],
     "perplexity": ["train_epoch/perplexity", "val/perplexity", "val/baseline_perplexity"],
 }
 """Curves, as regular expressions, that TensorBoard draws together in one chart on its page CUSTOM SCALARS."""
@@ -72,7 +77,7 @@ def known(scores: Baseline | Plateau) -> dict[str, Any]:
 
     Example:
         >>> known(Plateau("knows half", loss=0.5))
-        {'name': 'knows half', 'loss': 0.5}
+        {'name': 'knows half', 'loss': 0.5, 'kind': 'plateau'}
     """
     return {name: value for name, value in scores._asdict().items() if value is not None and value == value}
 

@@ -68,7 +68,7 @@ class SnapshotRecorder(Callback):
     """Records snapshots of the network during training in one file, ``snapshots.pt`` in the run folder.
 
     Snapshots are taken before the first step, often during the first ``dense_steps`` steps, less often later, and after
-    the last step. Each one holds all weights, the eigenvalues of the recurrent matrices, the gradient norms of all
+    the last step. Each one holds all weights, the eigenvalues of the layer, the gradient norms of all
     parameters (before clipping) and time steps, hidden states and predictions along the first validation sequence, the
     saturation over the first 8, and a text sample of a language model: see
     :class:`rnn_tasks.analysis.snapshots.Snapshots`. Read the file with
@@ -288,8 +288,9 @@ class SnapshotRecorder(Callback):
 def unavailable_quantities(snapshot: Snapshots) -> list[str]:
     """Return the quantities that could not be measured for this layer, each with the reason."""
     available = {
-        "eigenvalues (no named recurrent matrix)": bool(snapshot.eigenvalues),
-        "gradient by time step (the state is not made of tensors)": snapshot.gradient_by_time_step is not None,
+        "eigenvalues (no recurrent matrix or diagonal is known)": bool(snapshot.eigenvalues),
+        "gradient by time step (the state is not made of tensors or too large)": snapshot.gradient_by_time_step
+        is not None,
         "saturation (the hidden states are unbounded)": snapshot.saturation is not None,
     }
     return [name for name, is_available in available.items() if not is_available]

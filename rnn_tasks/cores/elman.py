@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from rnn_tasks.cores.orthogonal_maps import OrthogonalMap, OrthogonalMapName
@@ -13,15 +13,32 @@ from rnn_tasks.cores.recurrent_init import Orthogonal, RecurrentInit
 from rnn_tasks.cores.scan import ElmanScan, needs_step_graph
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import Blocks, States, Unrolled, affine
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import UsageError, require
 
-Activation = Literal["tanh", "relu", "sigmoid", "identity"]
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+Activation = Literal["tanh", "relu", "sigmoid", "identity", "modrelu"]
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "sigmoid": torch.sigmoid,
     "identity": lambda values: values,
 }
+
+
+def modrelu(values: Tensor, bias: Tensor) -> Tensor:
+    """Return ``sign(z) * relu(|z| + c)``: with ``c < 0`` values near 0 become 0, and others move towards 0 by ``|c|``.
+
+    Source: M. Arjovsky, A. Shah and Y. Bengio, "Unitary evolution recurrent neural networks", 2016,
+    https://arxiv.org/abs/1511.06464
+
+    Args:
+        values: z, ``(batch, hidden)``.
+        bias: c, ``(hidden,)``.
+
+    Example:
+        >>> modrelu(torch.tensor([[-3.0, 0.5, 3.0]]), torch.tensor([-1.0]))
+        tensor([[-2.,  0.,  2.]])
+    """
+    return values.sign() * torch.relu(values.abs() + bias)
 
 
 class Elman(Unrolled):
@@ -37,7 +54,10 @@ class Elman(Unrolled):
     Args:
         input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
-        activation: The function f: ``tanh``, ``relu``, ``sigmoid`` or ``identity``.
+        activation: The function f: ``tanh``, ``relu``, ``sigmoid``, ``identity`` or ``modrelu``. The last is
+            :func:`modrelu` of ``U x_t + b + W h_{t-1}`` with the bias c, which starts uniform between +-0.01; with
+            ``orthogonal_map: matrix_exp`` and the start :class:`~rnn_tasks.cores.Henaff` this is expRNN (M.
+            Lezcano-Casado and D. Martinez-Rubio, 2019, https://arxiv.org/abs/1901.08428).
         recurrent_init: Initialisation of W; None for torch's, or orthogonal if ``orthogonal_map`` is given.
         input_scale: Factor on the initial U of the first layer, ``> 0``; a small factor keeps tanh in its linear range.
         orthogonal_map: Computes W, which then stays orthogonal, from an unconstrained matrix: ``matrix_exp``,
@@ -52,7 +72,8 @@ class Elman(Unrolled):
             https://www.ai.rug.nl/minds/uploads/EchoStatesTechRep.pdf).
 
     Raises:
-        UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
+        UsageError: A value is outside its bounds, an initialisation does not fit the shape of a matrix, or
+            ``modrelu`` has no bias c because of ``single_bias``.
 
     Example:
         >>> outputs, state = Elman(input_size=3, hidden_size=5)(torch.zeros(2, 7, 3))
@@ -92,6 +113,11 @@ class Elman(Unrolled):
             freeze_recurrent=freeze_recurrent,
         )
         self.activation = activation
+        if activation == "modrelu":
+            require(not single_bias, "activation modrelu has a bias of its own: set single_bias to false")
+            self.unfolded = self.gates
+            for layer in range(num_layers):
+                nn.init.uniform_(getattr(self, f"bias_hh_l{layer}"), -0.01, 0.01)
         if orthogonal_map:
             for layer in range(num_layers):
                 name = f"weight_hh_l{layer}"
@@ -100,7 +126,8 @@ class Elman(Unrolled):
     def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """Return ``f(U x_t + b + W h_{t-1} + c)``."""
         (x,), (hidden,), (w,) = input_terms, state, weight
-        return (ACTIVATIONS[self.activation](torch.addmm(x, hidden, w)),)
+        total = torch.addmm(x, hidden, w)
+        return (modrelu(total, *bias) if bias else ACTIVATIONS[self.activation](total),)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the state is ``(num_layers, batch, hidden_size)``, as in torch."""
@@ -112,7 +139,7 @@ class Elman(Unrolled):
         return super().forward(inputs, state)
 
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
-        if inputs.shape[1] < 2 or len(inputs) == 0 or needs_step_graph():
+        if inputs.shape[1] < 2 or len(inputs) == 0 or self.unfolded or needs_step_graph():
             return super()._run(layer, inputs, state)
         if inputs.is_cuda and self.activation in ("tanh", "relu") and not torch.is_autocast_enabled("cuda"):
             return self._run_with_cudnn(layer, inputs, state)

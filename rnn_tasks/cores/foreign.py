@@ -11,12 +11,16 @@ from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.cores.state import State
 from rnn_tasks.errors import UsageError
 
+TRIAL_STEPS, CUT = 5, 3
+"""Steps of the sequences of the trial run, and of their first part when they are cut."""
+
 
 class Foreign(Core):
     """A recurrent layer of another package: any module that is called like ``torch.nn.RNN``.
 
     The layer is built by ``layer(input_size, hidden_size, **options)``. A call ``layer(inputs, state)`` must return
-    ``outputs, state``.
+    ``outputs, state``. A trial run checks that the layer does not mix sequences, does not look ahead, and continues
+    from its state (the last one only if its outputs are not random in evaluation mode).
 
     Args:
         input_size: Features per time step.
@@ -29,7 +33,7 @@ class Foreign(Core):
         input: Prefix of the names of the input weights, for ``input_lr_factor`` and ``zero_blank_weights``.
 
     Raises:
-        UsageError: The layer cannot be built, or is not called like ``torch.nn.RNN``.
+        UsageError: The layer cannot be built, is not called like ``torch.nn.RNN``, or fails the trial run.
 
     Example:
         >>> Foreign(3, 4, torch.nn.GRU, {"num_layers": 2})(torch.zeros(2, 5, 3))[0].shape
@@ -87,20 +91,42 @@ class Foreign(Core):
 
     @torch.no_grad()
     def _check_contract(self, name: str, input_size: int) -> None:
-        """Raise a UsageError if a trial run of three sequences of two steps does not return what a core must return."""
-        try:
-            with evaluation_mode(self), torch.random.fork_rng(devices=[]):
-                inputs = torch.randn(3, 2, input_size)
-                random_state = torch.get_rng_state()
-                outputs, _ = self(inputs)
-                torch.set_rng_state(random_state)
-                inputs[0] = 0
-                outputs_after_change, _ = self(inputs)
+        """Raise a UsageError if a trial run of three sequences does not return what a core must return."""
+        inputs = torch.randn(3, TRIAL_STEPS, input_size, generator=torch.Generator().manual_seed(0))
+        other_sequence, later_inputs = inputs.clone(), inputs.clone()
+        other_sequence[0] = 0
+        later_inputs[:, CUT:] = 0
+        with evaluation_mode(self), torch.random.fork_rng(devices=[]):
+            outputs = self._trial(name, inputs)
             shape = tuple(outputs.shape)
-            mixes_sequences = not torch.allclose(outputs[1:], outputs_after_change[1:], atol=1e-4)
+            if shape != (3, TRIAL_STEPS, self.hidden_size):
+                expected = f"(batch, time, {self.hidden_size})"
+                raise UsageError(f"{name} must return outputs of shape {expected}, got {shape} for a batch of 3")
+            if not _close(self._trial(name, other_sequence)[1:], outputs[1:]):
+                raise UsageError(
+                    f"{name} mixes the sequences of a batch: if it takes time first, set batch_first to false"
+                )
+            if not _close(self._trial(name, later_inputs)[:, :CUT], outputs[:, :CUT]):
+                raise UsageError(f"{name} looks ahead: its output at a step must not depend on later inputs")
+            is_random = not torch.equal(self._trial(name, inputs, seed=1), outputs)
+            if not is_random and not _close(self._trial(name, inputs, cut=True), outputs):
+                raise UsageError(
+                    f"{name} does not continue from its state: a sequence in two parts, with the state after the first "
+                    "part given to the second, must have the outputs of the whole sequence"
+                )
+
+    def _trial(self, name: str, inputs: Tensor, seed: int = 0, cut: bool = False) -> Tensor:
+        """Return the outputs of a trial run, with the sequences cut into two parts if ``cut`` is set."""
+        torch.default_generator.manual_seed(seed)
+        try:
+            state, outputs = None, []
+            for part in inputs.split([CUT, TRIAL_STEPS - CUT], 1) if cut else [inputs]:
+                output, state = self(part, state)
+                outputs.append(output)
+            return torch.cat(outputs, 1)
         except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} cannot be called like torch.nn.RNN: {error}") from error
-        if shape != (3, 2, self.hidden_size):
-            raise UsageError(f"{name} must return outputs of shape (batch, time, {self.hidden_size}), got {shape}")
-        if mixes_sequences:
-            raise UsageError(f"{name} mixes the sequences of a batch: if it takes time first, set batch_first to false")
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-4, equal_nan=True)

@@ -119,6 +119,25 @@ class Identity(RecurrentInit):
 
 
 @dataclass(frozen=True)
+class NormalizedPositiveDefinite(RecurrentInit):
+    """The start of np-RNN, ``(R'R / n + I) / v``, where R is normal and v the largest eigenvalue; for square matrices.
+
+    The matrix is symmetric, its eigenvalues are positive, and the largest eigenvalue is 1. With ``relu`` units the
+    network keeps one direction, and forgets the others at different rates.
+
+    Source: S. S. Talathi and A. Vartak, "Improving performance of recurrent neural network with relu nonlinearity",
+    2015, https://arxiv.org/abs/1511.03771
+    """
+
+    def fill(self, weight: Tensor) -> None:
+        """Fill with a random positive definite matrix."""
+        size = len(square(weight, self))
+        normal = torch.randn(size, size, dtype=torch.float64)
+        matrix = normal.T @ normal / size + torch.eye(size, dtype=torch.float64)
+        weight.copy_(matrix / torch.linalg.eigvalsh(matrix)[-1])
+
+
+@dataclass(frozen=True)
 class Henaff(RecurrentInit):
     """Plane rotations by uniform angles between ``-pi`` and ``pi``; for square matrices.
 

@@ -6,12 +6,13 @@
  * The input of a step is a symbol, or a list of real features. The outputs of a step are logits of symbols, or real
  * values. A target is a symbol, or a list of real values.
  *
- * A layer is one short function, written like `step` of its Python class. It uses operations on vectors. Each operation
- * can record how the gradient passes through it, so the same function serves the forward and the backward pass.
+ * The equation of a layer (layers.js) uses operations on vectors (operations.js). Each operation can record how the
+ * gradient passes through it, so the same equation serves the forward and the backward pass.
  *
  * Numbers of B sequences are stored one sequence after another: number i of sequence b has index b * size + i.
  */
 const Engine = (function () {
+    const {addProduct, transpose, operations} = Operations;
     const NOT_SCORED = -100;
 
     // ---------------------------------------------------------------------------------------------------- arrays
@@ -53,233 +54,6 @@ const Engine = (function () {
         return Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, decode(array)]));
     }
 
-    // -------------------------------------------------------------------------------------------------- products
-
-    /**
-     * Add W x of each sequence to `out`; W has `rows` rows and `columns` columns.
-     *
-     * Nearly all time is spent here. Four rows and two sequences together are three times as fast as one row and one
-     * sequence, because each number that is read is used in several products.
-     */
-    function addProduct(out, w, x, rows, columns) {
-        const count = out.length / rows;
-        for (let b = 0; b < count; b += 2) {
-            const pair = b + 1 < count;
-            let i = 0;
-            for (; i + 3 < rows; i += 4) (pair ? addFourRowsOfTwo : addFourRows)(out, w, x, rows, columns, i, b);
-            for (; i < rows; i++) {
-                addRow(out, w, x, rows, columns, i, b);
-                if (pair) addRow(out, w, x, rows, columns, i, b + 1);
-            }
-        }
-    }
-
-    /** Add row i of W x of sequence b. */
-    function addRow(out, w, x, rows, columns, i, b) {
-        const row = i * columns, start = b * columns;
-        let sum = 0;
-        for (let j = 0; j < columns; j++) sum += w[row + j] * x[start + j];
-        out[b * rows + i] += sum;
-    }
-
-    /** Add rows i to i + 3 of W x of sequence b. */
-    function addFourRows(out, w, x, rows, columns, i, b) {
-        const row0 = i * columns, row1 = row0 + columns, row2 = row1 + columns, row3 = row2 + columns;
-        const start = b * columns, target = b * rows + i;
-        let sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-        for (let j = 0; j < columns; j++) {
-            const value = x[start + j];
-            sum0 += w[row0 + j] * value;
-            sum1 += w[row1 + j] * value;
-            sum2 += w[row2 + j] * value;
-            sum3 += w[row3 + j] * value;
-        }
-        out[target] += sum0;
-        out[target + 1] += sum1;
-        out[target + 2] += sum2;
-        out[target + 3] += sum3;
-    }
-
-    /** Add rows i to i + 3 of W x of the sequences b and b + 1. */
-    function addFourRowsOfTwo(out, w, x, rows, columns, i, b) {
-        const row0 = i * columns, row1 = row0 + columns, row2 = row1 + columns, row3 = row2 + columns;
-        const startA = b * columns, startB = startA + columns, targetA = b * rows + i, targetB = targetA + rows;
-        let a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
-        for (let j = 0; j < columns; j++) {
-            const w0 = w[row0 + j], w1 = w[row1 + j], w2 = w[row2 + j], w3 = w[row3 + j];
-            const valueA = x[startA + j], valueB = x[startB + j];
-            a0 += w0 * valueA;
-            a1 += w1 * valueA;
-            a2 += w2 * valueA;
-            a3 += w3 * valueA;
-            b0 += w0 * valueB;
-            b1 += w1 * valueB;
-            b2 += w2 * valueB;
-            b3 += w3 * valueB;
-        }
-        out[targetA] += a0;
-        out[targetA + 1] += a1;
-        out[targetA + 2] += a2;
-        out[targetA + 3] += a3;
-        out[targetB] += b0;
-        out[targetB + 1] += b1;
-        out[targetB + 2] += b2;
-        out[targetB + 3] += b3;
-    }
-
-    /** Return the transpose of a matrix {shape, data}. */
-    function transpose({shape: [rows, columns], data}) {
-        const transposed = new Float64Array(data.length);
-        for (let i = 0; i < rows; i++) {
-            for (let j = 0; j < columns; j++) transposed[j * rows + i] = data[i * columns + j];
-        }
-        return {shape: [columns, rows], data: transposed};
-    }
-
-    // ------------------------------------------------------------------------------------------------ operations
-
-    /**
-     * Return operations on vectors {data, grad}. With a tape, an operation appends a function that adds the gradient of
-     * its result to the gradients of its arguments. Without a tape, grad is null.
-     */
-    function operations(tape) {
-        const transposed = new Map();
-
-        function vector(data, backward) {
-            const result = {data, grad: tape && new Float64Array(data.length)};
-            if (tape && backward) tape.push(() => backward(result.grad, data));
-            return result;
-        }
-
-        /** Return f(a) of each number; `slope` is the derivative as a function of f(a). */
-        function elementwise(f, slope) {
-            return function (a) {
-                const data = new Float64Array(a.data.length);
-                for (let i = 0; i < data.length; i++) data[i] = f(a.data[i]);
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) a.grad[i] += grad[i] * slope(data[i]);
-                });
-            };
-        }
-
-        return {
-            vector,
-            tanh: elementwise(Math.tanh, (y) => 1 - y * y),
-            sigmoid: elementwise((x) => 1 / (1 + Math.exp(-x)), (y) => y * (1 - y)),
-            relu: elementwise((x) => (x > 0 ? x : 0), (y) => (y > 0 ? 1 : 0)),
-            identity: elementwise((x) => x, () => 1),
-
-            /** Return x + W a. */
-            addmm(x, a, w) {
-                const [rows, columns] = w.shape;
-                const data = x.data.slice();
-                addProduct(data, w.data, a.data, rows, columns);
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) x.grad[i] += grad[i];
-                    if (!transposed.has(w)) transposed.set(w, transpose(w).data);
-                    addProduct(a.grad, transposed.get(w), grad, columns, rows);
-                });
-            },
-
-            /** Return a + b. */
-            add(a, b) {
-                const data = new Float64Array(a.data.length);
-                for (let i = 0; i < data.length; i++) data[i] = a.data[i] + b.data[i];
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) {
-                        a.grad[i] += grad[i];
-                        b.grad[i] += grad[i];
-                    }
-                });
-            },
-
-            /** Return a * b, elementwise. */
-            mul(a, b) {
-                const data = new Float64Array(a.data.length);
-                for (let i = 0; i < data.length; i++) data[i] = a.data[i] * b.data[i];
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) {
-                        a.grad[i] += grad[i] * b.data[i];
-                        b.grad[i] += grad[i] * a.data[i];
-                    }
-                });
-            },
-
-            /** Return (1 - weight) * a + weight * b, elementwise. */
-            lerp(a, b, weight) {
-                const data = new Float64Array(a.data.length);
-                for (let i = 0; i < data.length; i++) data[i] = a.data[i] + weight.data[i] * (b.data[i] - a.data[i]);
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) {
-                        a.grad[i] += grad[i] * (1 - weight.data[i]);
-                        b.grad[i] += grad[i] * weight.data[i];
-                        weight.grad[i] += grad[i] * (b.data[i] - a.data[i]);
-                    }
-                });
-            },
-
-            /** Return a with some numbers of each sequence replaced; `values` has NaN where nothing is replaced. */
-            hold(a, values) {
-                const size = values.length;
-                const data = a.data.map((number, i) => (Number.isNaN(values[i % size]) ? number : values[i % size]));
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) if (Number.isNaN(values[i % size])) a.grad[i] += grad[i];
-                });
-            },
-        };
-    }
-
-    // ---------------------------------------------------------------------------------------------------- layers
-
-    /*
-     * The layers by kind. `numStates` is the number of parts of the state. `step` returns these parts after one step;
-     * the first part is the output. Its arguments are the operations, the options of the layer, the input terms x, the
-     * parts of the state, the recurrent matrices w and the recurrent biases c. x, w and c hold one vector or matrix for
-     * each gate; c only has the gates that `unfolded` returns, and x includes all other recurrent biases. The operation
-     * `gate` records and edits the values of a gate. A new layer is one more entry.
-     */
-    const LAYERS = {
-        /** See rnn_tasks/cores/elman.py. */
-        elman: {
-            numStates: 1,
-            unfolded: () => [],
-            step(ops, options, x, [hidden], w) {
-                const activation = ops[options.activation];
-                return [activation(ops.addmm(x.hidden, hidden, w.hidden))];
-            },
-        },
-
-        /** See rnn_tasks/cores/scratch_gru.py. Without an update gate it is 0; without a reset gate it is 1. */
-        gru: {
-            numStates: 1,
-            unfolded: ({gates, reset}) => (gates.includes("reset") && reset !== "before" ? ["new"] : []),
-            step({addmm, add, mul, lerp, sigmoid, tanh, gate}, options, x, [hidden], w, c) {
-                const reset = w.reset && gate("reset", sigmoid(addmm(x.reset, hidden, w.reset)));
-                const update = w.update && gate("update", sigmoid(addmm(x.update, hidden, w.update)));
-                let sum;
-                if (!reset) sum = addmm(x.new, hidden, w.new);
-                else if (options.reset === "before") sum = addmm(x.new, mul(reset, hidden), w.new);
-                else sum = add(x.new, mul(reset, addmm(c.new, hidden, w.new)));
-                const fresh = gate("new", tanh(sum));
-                return [update ? lerp(fresh, hidden, update) : fresh];
-            },
-        },
-
-        /** See rnn_tasks/cores/scratch_lstm.py. */
-        lstm: {
-            numStates: 2,
-            unfolded: () => [],
-            step({addmm, add, mul, sigmoid, tanh, gate}, options, x, [hidden, cell], w) {
-                const inputGate = gate("input", sigmoid(addmm(x.input, hidden, w.input)));
-                const forgetGate = gate("forget", sigmoid(addmm(x.forget, hidden, w.forget)));
-                const fresh = gate("cell", tanh(addmm(x.cell, hidden, w.cell)));
-                const outputGate = gate("output", sigmoid(addmm(x.output, hidden, w.output)));
-                const after = add(mul(forgetGate, cell), mul(inputGate, fresh));
-                return [mul(outputGate, tanh(after)), after];
-            },
-        },
-    };
-
     // ----------------------------------------------------------------------------------------------------- noise
 
     /** Return MurmurHash3 (32 bits, A. Appleby, 2008) of 32-bit words. */
@@ -309,15 +83,16 @@ const Engine = (function () {
     /**
      * Build a network.
      *
-     * @param {Object} description `network` of a run: layer {kind, gates, activation, reset, num_layers, input_size,
-     *     hidden_size}, condition_at_input, conditional_readout, real_inputs and real_targets; also num_inputs, the
+     * @param {Object} description `network` of a run: layer {kind, num_layers, input_size, hidden_size, and the options
+     *     of the kind}, condition_at_input, conditional_readout, real_inputs and real_targets; also num_inputs, the
      *     number of input symbols or features, which is required only if conditions are part of the input as one-hot
      *     vectors.
      * @param {Object<string, {shape: number[], data: Float64Array}>} weights Decoded weights by name, such as
      *     "core.weight_hh_l0" and "readout.weight", with the shapes of the Python network.
-     * @returns {Object} The network: its sizes stateSize, outputSize, hiddenSize, numLayers and numInputs; the lists
-     *     gateNames ("layer0/reset") and blocks ("weight_hh_l0/reset", the names of the recurrent matrices); and the
-     *     functions matrix, run, gradient, exchange and score.
+     * @returns {Object} The network: its sizes stateSize, outputSize, hiddenSize, numLayers and numInputs; gateSizes, the
+     *     size of each gate by its name ("layer0/reset"); the lists blocks ("weight_hh_l0/reset", the names of the recurrent
+     *     matrices) and squareBlocks (those that are not diagonals); and the functions matrix, run, gradient, exchange and
+     *     score.
      *
      * All functions take edits. Each key is optional:
      *   units: {"17": 0}             hold this number of the flat state at a value after each step
@@ -332,10 +107,11 @@ const Engine = (function () {
      */
     function network(description, weights) {
         const options = description.layer;
-        const {gates, num_layers: numLayers, hidden_size: hiddenSize, input_size: inputSize} = options;
-        checkNames("kind", [options.kind], Object.keys(LAYERS));
-        const layer = LAYERS[options.kind];
-        const stateSize = layer.numStates * numLayers * hiddenSize;
+        const {num_layers: numLayers, hidden_size: hiddenSize, input_size: inputSize} = options;
+        checkNames("kind", [options.kind], Object.keys(Layers));
+        const layer = Layers[options.kind];
+        const partSizes = layer.parts(options);
+        const stateSize = numLayers * sumOf(partSizes);
         const conditionAtInput = description.condition_at_input, conditionalReadout = description.conditional_readout;
         const embedding = weights["symbol_embedding.weight"];
         const conditionEmbedding = weights["condition_embedding.weight"];
@@ -343,10 +119,14 @@ const Engine = (function () {
         const lossOf = realTargets ? squaredError : loss;
         const numInputs = embedding ? embedding.shape[0] : description.num_inputs || inputSize;
         const numFeatures = embedding ? embedding.shape[1] : numInputs;
-        const gated = gates.length > 1;
-        const gateNames = gated ? ofEachLayer((l) => gates.map((gate) => `layer${l}/${gate}`)).flat() : [];
-        const blocks = ofEachLayer((l) => gates.map((gate) => blockName(l, gate))).flat();
-        const layers = ofEachLayer(splitWeights);
+        const gateSizes = Object.fromEntries(ofEachLayer((l) =>
+            Object.entries(layer.gates(options)).map(([gate, size]) => [`layer${l}/${gate}`, size])).flat());
+        const coreWeights = Object.fromEntries(
+            Object.entries(weights).map(([name, weight]) => [name.replace(/^core\./, ""), weight]));
+        const layers = ofEachLayer((l) => layer.weights(options, coreWeights, l));
+        const matrices = layers.flatMap((own) => Object.values(own.matrices)).filter(({block}) => block);
+        const blocks = matrices.map(({block}) => block);
+        const squareBlocks = matrices.filter(({shape}) => shape.length === 2).map(({block}) => block);
         const readouts = splitReadout();
         const outputSize = readouts[0].weight.shape[0];
         const numConditions = countConditions();
@@ -356,28 +136,6 @@ const Engine = (function () {
 
         function ofEachLayer(f) {
             return Array.from({length: numLayers}, (_, l) => f(l));
-        }
-
-        function ofEachGate(f) {
-            return Object.fromEntries(gates.map((gate, index) => [gate, f(gate, index)]));
-        }
-
-        function blockName(l, gate) {
-            return gated ? `weight_hh_l${l}/${gate}` : `weight_hh_l${l}`;
-        }
-
-        /** Return the weights of one layer by gate: u and b of the input, w and c of the state. */
-        function splitWeights(l) {
-            const {shape: [, features], data} = weights[`core.weight_ih_l${l}`];
-            const recurrent = weights[`core.weight_hh_l${l}`].data, bias = weights[`core.bias_ih_l${l}`].data;
-            const zeros = new Float64Array(gates.length * hiddenSize);
-            const recurrentBias = (weights[`core.bias_hh_l${l}`] || {data: zeros}).data;
-            return {
-                u: ofEachGate((_, i) => ({shape: [hiddenSize, features], data: row(data, hiddenSize * features, i)})),
-                w: ofEachGate((_, i) => ({shape: [hiddenSize, hiddenSize], data: row(recurrent, hiddenSize ** 2, i)})),
-                b: ofEachGate((_, i) => row(bias, hiddenSize, i)),
-                c: ofEachGate((_, i) => row(recurrentBias, hiddenSize, i)),
-            };
         }
 
         /** Return {weight (outputs, hidden), bias} of each condition; one pair without conditions. */
@@ -403,16 +161,16 @@ const Engine = (function () {
          *
          * @param {string} block Its name, one of `blocks`.
          * @param {Object} edits The edits.
-         * @returns {Float64Array} hidden x hidden, row i has the inputs of unit i. Do not change it.
+         * @returns {Float64Array} hidden x hidden, row i has the inputs of unit i; of a diagonal the real and the imaginary
+         *     part of each number, one after the other. Do not change it.
          */
         function matrix(block, edits = {}) {
             checkNames("matrix", [block], blocks);
-            const index = blocks.indexOf(block);
             const scale = (edits.scale || {})[block], cut = (edits.connections || {})[block];
-            const {data} = layers[Math.floor(index / gates.length)].w[gates[index % gates.length]];
+            const {shape: [, columns], data} = matrices[blocks.indexOf(block)];
             if (scale === undefined && cut === undefined) return data;
             const edited = data.map((weight) => weight * (scale === undefined ? 1 : scale));
-            for (const [i, j] of cut || []) edited[i * hiddenSize + j] = 0;
+            for (const [i, j] of cut || []) edited[i * columns + j] = 0;
             return edited;
         }
 
@@ -438,16 +196,16 @@ const Engine = (function () {
 
         /** Return the index in the flat state of the first number of a part of a layer's state. */
         function firstNumber(l, part) {
-            return (part * numLayers + l) * hiddenSize;
+            return numLayers * sumOf(partSizes.slice(0, part)) + l * partSizes[part];
         }
 
         /** Return `data` or `grad` of the vectors [layer][part] of a state, in the order of the flat state. */
         function flatten(state, field) {
-            const count = state[0][0].data.length / hiddenSize;
+            const count = state[0][0].data.length / partSizes[0];
             const flat = new Float64Array(count * stateSize);
             state.forEach((parts, l) => parts.forEach(function (vector, part) {
                 for (let b = 0; b < count; b++) {
-                    flat.set(row(vector[field], hiddenSize, b), b * stateSize + firstNumber(l, part));
+                    flat.set(row(vector[field], partSizes[part], b), b * stateSize + firstNumber(l, part));
                 }
             }));
             return flat;
@@ -456,11 +214,11 @@ const Engine = (function () {
         /** Return the vectors [layer][part] of a state: the inverse of `flatten`. */
         function unflatten(flat) {
             const count = flat.length / stateSize;
-            return ofEachLayer((l) => Array.from({length: layer.numStates}, function (_, part) {
-                const data = new Float64Array(count * hiddenSize);
+            return ofEachLayer((l) => partSizes.map(function (size, part) {
+                const data = new Float64Array(count * size);
                 for (let b = 0; b < count; b++) {
                     const first = b * stateSize + firstNumber(l, part);
-                    data.set(flat.subarray(first, first + hiddenSize), b * hiddenSize);
+                    data.set(flat.subarray(first, first + size), b * size);
                 }
                 return {data, grad: null};
             }));
@@ -470,8 +228,9 @@ const Engine = (function () {
 
         function checkEdits(edits) {
             for (const unit of Object.keys(edits.units || {})) checkIndex("number of the state", unit, stateSize);
-            checkNames("gate", Object.keys(edits.gates || {}).map((key) => key.split("/", 2).join("/")), gateNames);
-            checkNames("matrix", Object.keys({...edits.connections, ...edits.scale}), blocks);
+            checkNames("gate", Object.keys(edits.gates || {}).map((key) => key.split("/", 2).join("/")), Object.keys(gateSizes));
+            checkNames("matrix", Object.keys(edits.scale || {}), blocks);
+            checkNames("matrix", Object.keys(edits.connections || {}), squareBlocks);
         }
 
         function checkConditions(conditions, count) {
@@ -482,7 +241,7 @@ const Engine = (function () {
 
         /** Return the held values of a part of a layer's state, NaN where no value is held; null without values. */
         function heldUnits({units = {}}, l, part) {
-            const values = Float64Array.from({length: hiddenSize}, function (_, unit) {
+            const values = Float64Array.from({length: partSizes[part]}, function (_, unit) {
                 const value = units[firstNumber(l, part) + unit];
                 return value === undefined ? NaN : value;
             });
@@ -491,7 +250,7 @@ const Engine = (function () {
 
         /** Return the held values of a gate, as `heldUnits`. The value of one unit overrides that of the whole gate. */
         function heldGate({gates: held = {}}, name) {
-            const values = Float64Array.from({length: hiddenSize}, function (_, unit) {
+            const values = Float64Array.from({length: gateSizes[name]}, function (_, unit) {
                 const value = `${name}/${unit}` in held ? held[`${name}/${unit}`] : held[name];
                 return value === undefined ? NaN : value;
             });
@@ -500,7 +259,7 @@ const Engine = (function () {
 
         // .................................................................................................... one step
 
-        /** Return U x + b of the first layer by gate; condition is null if conditions are not part of the input. */
+        /** Return what the first layer's maps make of an input, by name; condition is null if conditions are not part of the input. */
         function termsOfInput(input, condition) {
             const x = new Float64Array(inputSize);
             if (realInputs) x.set(input);
@@ -510,9 +269,9 @@ const Engine = (function () {
                 if (embedding) x.set(row(conditionEmbedding.data, numFeatures, condition), numFeatures);
                 else x[numFeatures + condition] = 1;
             }
-            return ofEachGate(function (gate) {
-                const terms = inputBias(0, gate);
-                addProduct(terms, layers[0].u[gate].data, x, hiddenSize, inputSize);
+            return mapValues(layers[0].inputs, function ({weight, bias}) {
+                const terms = bias.slice();
+                addProduct(terms, weight.data, x, bias.length, inputSize);
                 return terms;
             });
         }
@@ -527,17 +286,11 @@ const Engine = (function () {
             return knownTerms.get(key);
         }
 
-        /** Return the bias that is added to U x: b + c, or b for gates whose c the layer receives separately. */
-        function inputBias(l, gate) {
-            const {b, c} = layers[l], unfolded = layer.unfolded(options).includes(gate);
-            return b[gate].map((bias, i) => (unfolded ? bias : bias + c[gate][i]));
-        }
-
         /**
-         * Return a function (time, inputs, before) -> {state, terms, gates} that computes one step of all sequences.
+         * Return a function (time, inputs, before) -> {state, output, terms, gates} that computes one step of all sequences.
          *
-         * `state` and `before` hold vectors [layer][part]; `before` may be null for zeros. `terms` are the input terms
-         * of the first layer by gate, `gates` the values of all gates by name.
+         * `state` and `before` hold vectors [layer][part]; `before` may be null for zeros. `output` is the output
+         * of the last layer, `terms` what the maps of the first layer make of the inputs, `gates` the values of all gates.
          *
          * @param {Object} edits The edits.
          * @param {?number[]} conditions The condition of each sequence.
@@ -549,32 +302,31 @@ const Engine = (function () {
             checkEdits(edits);
             checkConditions(conditions, count);
             const constant = (numbers) => ops.vector(repeat(numbers, count));
-            const w = ofEachLayer((l) => ofEachGate(
-                (gate) => ({shape: [hiddenSize, hiddenSize], data: matrix(blockName(l, gate), edits)})));
-            const biases = ofEachLayer((l) => ofEachGate((gate) => constant(inputBias(l, gate))));
-            const c = ofEachLayer((l) => Object.fromEntries(
-                layer.unfolded(options).map((gate) => [gate, constant(layers[l].c[gate])])));
-            const zeros = ofEachLayer(() => Array(layer.numStates).fill(constant(new Float64Array(hiddenSize))));
-            const unitValues = ofEachLayer((l) => zeros[l].map((_, part) => heldUnits(edits, l, part)));
-            const gateValues = Object.fromEntries(gateNames.map((name) => [name, heldGate(edits, name)]));
+            const w = layers.map((own) => mapValues(
+                own.matrices, ({block, shape, data}) => ({shape, data: block ? matrix(block, edits) : data})));
+            const biases = layers.map((own) => mapValues(own.inputs, ({bias}) => constant(bias)));
+            const c = layers.map((own) => mapValues(own.constants, constant));
+            const zeros = ofEachLayer(() => partSizes.map((size) => constant(new Float64Array(size))));
+            const unitValues = ofEachLayer((l) => partSizes.map((_, part) => heldUnits(edits, l, part)));
+            const gateValues = mapValues(gateSizes, (_, name) => heldGate(edits, name));
 
             function termsOfInputs(inputs) {
                 const ofInput = conditionAtInput ? conditions : Array(count).fill(null);
                 const termsOf = realInputs ? termsOfInput : termsOfSymbol;
                 const terms = inputs.map((input, b) => termsOf(input, ofInput[b]));
-                return ofEachGate(function (gate) {
-                    const data = new Float64Array(count * hiddenSize);
-                    terms.forEach((own, b) => data.set(own[gate], b * hiddenSize));
+                return mapValues(layers[0].inputs, function ({bias: {length: size}}, name) {
+                    const data = new Float64Array(count * size);
+                    terms.forEach((own, b) => data.set(own[name], b * size));
                     return ops.vector(data);
                 });
             }
 
             function noise(time, l, part) {
-                const {level, seed} = edits.noise;
-                const data = new Float64Array(count * hiddenSize);
+                const {level, seed} = edits.noise, size = partSizes[part];
+                const data = new Float64Array(count * size);
                 for (let i = 0; i < data.length; i++) {
-                    const sequence = sequences[Math.floor(i / hiddenSize)];
-                    data[i] = level * normal(seed, sequence, time, firstNumber(l, part) + (i % hiddenSize));
+                    const sequence = sequences[Math.floor(i / size)];
+                    data[i] = level * normal(seed, sequence, time, firstNumber(l, part) + (i % size));
                 }
                 return ops.vector(data);
             }
@@ -595,14 +347,16 @@ const Engine = (function () {
                         recorded[key] = edited.data;
                         return edited;
                     }
-                    const x = l ? ofEachGate((name) => ops.addmm(biases[l][name], below, layers[l].u[name])) : terms;
+                    const x = l
+                        ? mapValues(layers[l].inputs, ({weight}, name) => ops.addmm(biases[l][name], below, weight))
+                        : terms;
                     const after = layer.step({...ops, gate}, options, x, start[l], w[l], c[l])
                         .map((value, part) => editState(value, time, l, part));
-                    below = after[0];
+                    below = layer.output ? layer.output(ops, options, x, after, start[l], w[l], c[l]) : after[0];
                     // The next layer and the next step read separate vectors: `state.grad` excludes the next layer.
                     return tape ? after.map((value) => ops.identity(value)) : after;
                 });
-                return {state, terms, gates: recorded};
+                return {state, output: layer.output ? below : state[numLayers - 1][0], terms, gates: recorded};
             };
         }
 
@@ -618,21 +372,21 @@ const Engine = (function () {
          *     for 0 and zeros.
          * @returns {{outputs: Float64Array[], states: Float64Array[], gates: Object<string, Float64Array[]>,
          *     hidden: Float64Array[]}} For each step: logits or real values (B * outputSize), flat states (B * stateSize),
-         *     gates by name (B * hiddenSize), and the outputs of the last layer (B * hiddenSize), which the readout reads.
+         *     gates by name (B * their size), and the outputs of the last layer (B * hiddenSize), which the readout reads.
          */
         function run({inputs, conditions = null}, {edits = {}, record = false, start = null} = {}) {
             const advance = stepper(edits, conditions, [...inputs.keys()]);
             const result = {outputs: [], states: [], gates: {}, hidden: []};
-            if (record) for (const name of gateNames) result.gates[name] = [];
+            if (record) for (const name of Object.keys(gateSizes)) result.gates[name] = [];
             let state = start && unflatten(start.state);
             for (let t = 0; t < inputs[0].length; t++) {
                 const after = advance((start ? start.step : 0) + t, inputs.map((steps) => steps[t]), state);
                 state = after.state;
-                const hidden = state[numLayers - 1][0].data;
+                const hidden = after.output.data;
                 result.states.push(flatten(state, "data"));
                 result.hidden.push(hidden);
                 result.outputs.push(readOut(hidden, conditions));
-                if (record) for (const name of gateNames) result.gates[name].push(after.gates[name]);
+                if (record) for (const name of Object.keys(gateSizes)) result.gates[name].push(after.gates[name]);
             }
             return result;
         }
@@ -646,27 +400,32 @@ const Engine = (function () {
          * @param {(number|number[])} target A symbol: the loss is -log softmax(outputs)[target], in nats. Real values: the
          *     loss is the mean squared error of the outputs.
          * @returns {{loss: number, states: Float64Array, values: Float64Array[], inputs: Float64Array}} The loss; for
-         *     each step 0..step the L2 norm of the gradient by the flat state after the step; the gradient by the
-         *     indicator of each symbol, or by each feature (numInputs); and the L2 norm of the gradient by the encoded
-         *     input, which is a one-hot or an embedded vector, or the features.
+         *     each step 0..step the L2 norm of the gradient by the flat state after the step (and by the output, if it is
+         *     not a part of the state); the gradient by the indicator of each symbol, or by each feature (numInputs); and
+         *     the L2 norm of the gradient by the encoded input, which is a one-hot or an embedded vector, or the features.
          */
         function gradient({inputs: [values], conditions = null}, {edits = {}}, step, target) {
             const tape = [], steps = [], advance = stepper(edits, conditions, [0], tape);
             for (let t = 0; t <= step; t++) steps.push(advance(t, [values[t]], t ? steps[t - 1].state : null));
-            const hidden = steps[step].state[numLayers - 1][0];
+            const hidden = steps[step].output;
             const outputs = readOut(hidden.data, conditions);
             const ofOutputs = slopes(outputs, target);
             addProduct(hidden.grad, transpose(readoutOf(conditions, 0).weight).data, ofOutputs, hiddenSize, outputSize);
             while (tape.length) tape.pop()();
-            const matrices = ofEachGate((gate) => transpose(layers[0].u[gate]).data);
+            const maps = mapValues(layers[0].inputs, ({weight}) => transpose(weight).data);
             const encoded = steps.map(function ({terms}) {
                 const ofInput = new Float64Array(inputSize);
-                for (const gate of gates) addProduct(ofInput, matrices[gate], terms[gate].grad, inputSize, hiddenSize);
+                for (const [name, {grad}] of Object.entries(terms)) {
+                    addProduct(ofInput, maps[name], grad, inputSize, grad.length);
+                }
                 return ofInput.slice(0, numFeatures);
             });
             return {
                 loss: lossOf(outputs, 0, outputSize, target),
-                states: Float64Array.from(steps, ({state}) => norm(flatten(state, "grad"))),
+                states: Float64Array.from(steps, function ({state, output}) {
+                    const ofState = flatten(state, "grad");
+                    return norm(layer.output ? [...ofState, ...output.grad] : ofState);
+                }),
                 values: embedding ? encoded.map(gradientOfIndicators) : encoded,
                 inputs: Float64Array.from(encoded, norm),
             };
@@ -708,11 +467,11 @@ const Engine = (function () {
             const original = lossOf(outputs[step], 0, outputSize, target);
             const changes = [];
             for (let t = from; t < to; t++) {
-                let state = t ? unflatten(repeat(states[t - 1], count)) : null;
+                let now = {state: t ? unflatten(repeat(states[t - 1], count)) : null};
                 for (let time = t; time <= step; time++) {
-                    state = advance(time, time === t ? replacements : Array(count).fill(values[time]), state).state;
+                    now = advance(time, time === t ? replacements : Array(count).fill(values[time]), now.state);
                 }
-                const after = readOut(state[numLayers - 1][0].data, repeated);
+                const after = readOut(now.output.data, repeated);
                 changes.push(Float64Array.from(
                     replacements, (_, b) => lossOf(after, b * outputSize, outputSize, target) - original));
             }
@@ -738,11 +497,12 @@ const Engine = (function () {
             const ownConditions = conditions && sequences.map((sequence) => conditions[sequence]);
             const advance = stepper(edits, ownConditions, sequences);
             const result = {answers: 0, right: 0, loss: 0, scored: 0, wrong: []};
-            let state = null;
+            let now = {state: null};
             for (let t = 0; t < time; t++) {
                 const ofStep = sequences.map((sequence) => sequence * time + t);
-                state = advance(t, ofStep.map((i) => (realInputs ? row(inputs, numInputs, i) : inputs[i])), state).state;
-                const outputs = readOut(state[numLayers - 1][0].data, ownConditions);
+                const ofInputs = ofStep.map((i) => (realInputs ? row(inputs, numInputs, i) : inputs[i]));
+                now = advance(t, ofInputs, now.state);
+                const outputs = readOut(now.output.data, ownConditions);
                 sequences.forEach(function (sequence, b) {
                     const i = ofStep[b], target = realTargets ? row(targets, outputSize, i) : targets[i];
                     if (target === NOT_SCORED || (realTargets && Number.isNaN(target[0]))) return;
@@ -759,7 +519,7 @@ const Engine = (function () {
         }
 
         const sizes = {stateSize, outputSize, hiddenSize, numLayers, numInputs};
-        return {...sizes, gateNames, blocks, matrix, run, gradient, exchange, score};
+        return {...sizes, gateSizes, blocks, squareBlocks, matrix, run, gradient, exchange, score};
     }
 
     // --------------------------------------------------------------------------------------------------- numbers
@@ -811,6 +571,16 @@ const Engine = (function () {
     /** Return row `index` of a matrix with `size` columns, without copying. */
     function row(data, size, index) {
         return data.subarray(index * size, (index + 1) * size);
+    }
+
+    /** Return the sum of the numbers. */
+    function sumOf(numbers) {
+        return numbers.reduce((sum, number) => sum + number, 0);
+    }
+
+    /** Return an object with f(value, name) of each value. */
+    function mapValues(object, f) {
+        return Object.fromEntries(Object.entries(object).map(([name, value]) => [name, f(value, name)]));
     }
 
     /** Return the numbers, `count` times. */

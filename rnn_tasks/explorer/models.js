@@ -56,10 +56,12 @@ const Models = (() => {
             return { name, label: name, layer, start: start - size, size, gate: false };
         });
         const stateSize = start;
-        const gates = run.live ? network(moments.length - 1).gateNames : Object.keys(run.recordings.gates);
-        for (const name of gates) {
+        const gateSizes = run.live
+            ? network(moments.length - 1).gateSizes
+            : Object.fromEntries(Object.entries(run.recordings.gates).map(([name, { shape }]) => [name, shape[2]]));
+        const gates = Object.keys(gateSizes);
+        for (const [name, size] of Object.entries(gateSizes)) {
             const layer = Number((/^layer(\d+)/.exec(name) || [0, 0])[1]);
-            const size = run.live ? run.network.layer.hidden_size : run.recordings.gates[name].shape[2];
             parts.push({ name, label: gateLabel(name), layer, start: 0, size, gate: true });
         }
         const recordings = run.live ? null : openRecordings(run.recordings);

@@ -7,6 +7,7 @@ from rnn_tasks.explorer.sequences import Sequences, answers_are_letters, answers
 from rnn_tasks.printable import printable
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.runs.data_text import data_text
+from rnn_tasks.runs.summary_text import stored_plateaus
 from rnn_tasks.spec import Batch, Codec, TaskSpec
 from rnn_tasks.spec.vocabulary import UNPRINTABLE, Vocabulary, visible
 from rnn_tasks.tasks import ElmanGrammar, Task
@@ -204,7 +205,7 @@ def baseline_values(summary: Mapping[str, Any], task: Task | None) -> dict[str, 
 
 
 def plateau_values(summary: Mapping[str, Any], task: Task | None) -> list[dict[str, Any]]:
-    """Return the scores of partial solutions, from the task, or else from the summary of the run.
+    """Return the scores of partial solutions and references, from the task, or else from the summary of the run.
 
     Args:
         summary: The contents of summary.json.
@@ -212,8 +213,7 @@ def plateau_values(summary: Mapping[str, Any], task: Task | None) -> list[dict[s
     """
     if task is not None:
         return [plateau._asdict() for plateau in task.plateaus]
-    stored = summary.get("baseline", {}).get("plateaus", [])
-    return [{"loss": None, "accuracy": None, **plateau} for plateau in stored]
+    return [plateau._asdict() for plateau in stored_plateaus(summary.get("baseline", {}))]
 
 
 def grammar_values(task: Task | None) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from rnn_tasks.analysis.dynamics import eigenvalue_counts
 from rnn_tasks.analysis.snapshots import Snapshots, effective_weights
 from rnn_tasks.explorer.arrays import decoded, exact, scaled
 from rnn_tasks.networks import Network
@@ -36,7 +37,7 @@ def eigenvalue_arrays(eigenvalues: Mapping[str, Tensor]) -> dict[str, dict[str, 
     """Return eigenvalues by the names of their matrices, with a column of real and one of imaginary parts.
 
     Args:
-        eigenvalues: Complex numbers, ``(hidden_size,)`` each.
+        eigenvalues: Complex numbers, ``(n,)`` each, see :func:`rnn_tasks.analysis.eigenvalues`.
     """
     return {name: exact(torch.view_as_real(values)) for name, values in eigenvalues.items()}
 
@@ -69,9 +70,8 @@ def moment_size(network: Network) -> int:
     Args:
         network: The network.
     """
-    matrices = network.core.recurrent_weights()
-    eigenvalues = size_in_page(2 * sum(len(matrix) for matrix in matrices.values()), 32, len(matrices))
-    return weights_size(network, 16) + eigenvalues
+    counts = eigenvalue_counts(network)
+    return weights_size(network, 16) + size_in_page(2 * sum(counts.values()), 32, len(counts))
 
 
 def moment_values(

@@ -20,6 +20,8 @@ from rnn_tasks.runs.files import require_writable, write_atomically
 from rnn_tasks.runs.find import RunLocation
 
 SCRIPTS = (
+    "operations.js",
+    "layers.js",
     "engine.js",
     "statistics.js",
     "charts.js",

@@ -161,12 +161,12 @@ class RecurrentModel(LightningModule, ABC):
         return values if baseline.floor is None else {**values, "floor": baseline.floor}
 
     def plateau_measures(self, plateaus: Sequence[Plateau]) -> dict[str, float]:
-        """Return the scores of partial solutions by name, such as ``plateau_loss/knows_one_of_two``."""
+        """Return the scores of plateaus and references by name, such as ``plateau_loss/knows_one_of_two``."""
         values: dict[str, float] = {}
         for plateau in plateaus:
             name = plateau.name.replace(" ", "_")
             for metric, value in (("loss", plateau.loss), ("accuracy", plateau.accuracy)):
-                values |= {} if value is None else {f"plateau_{metric}/{name}": value}
+                values |= {} if value is None else {f"{plateau.kind}_{metric}/{name}": value}
         return values
 
     def stage_scores(self, stage: str) -> Metric:

@@ -1,7 +1,7 @@
 """Recurrent matrices: eigenvalues, and norms over training."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SMALL = 1.85
 """Smallest width of a square panel in inches."""
 
+MAX_SYMBOLS = 1000
+"""More eigenvalues than this are stored as pixels in an SVG file, which would become too large."""
+
 LEAST_ERROR = 1e-8
 """Orthogonality errors below this value are rounding errors and are drawn at this value."""
 
@@ -26,12 +29,12 @@ QUANTITIES = {
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues of a recurrent matrix.
+    """Eigenvalues of a recurrent matrix, or of what else carries the state of a layer.
 
     Attributes:
         name: The name of the matrix.
-        first: The eigenvalues before training, complex ``(hidden_size,)``.
-        last: The eigenvalues of the trained network, complex ``(hidden_size,)``.
+        first: The eigenvalues before training, complex ``(n,)``.
+        last: The eigenvalues of the trained network, complex ``(n,)``.
     """
 
     name: str
@@ -54,8 +57,10 @@ def draw_eigenvalues(spectra: Sequence[tuple[str, Spectrum]], moments: tuple[str
     circle = np.exp(2j * np.pi * np.linspace(0, 1, 201))
     for ax, (title, (_, first, last)) in zip(axes, spectra, strict=True):
         ax.plot(circle.real, circle.imag, **BASELINE, zorder=3, label="|eigenvalue| = 1")
-        ax.plot(first.real, first.imag, "o", color="0.55", fillstyle="none", markersize=5, label=moments[0])
-        ax.plot(last.real, last.imag, "o", color=LINES[0]["color"], markersize=2.6, label=moments[1])
+        many = len(last) > MAX_SYMBOLS
+        style: dict[str, Any] = {"linestyle": "none", "marker": "o", "rasterized": many}
+        ax.plot(first.real, first.imag, **style, color="0.55", fillstyle="none", markersize=5, label=moments[0])
+        ax.plot(last.real, last.imag, **style, color=LINES[0]["color"], markersize=2.6, label=moments[1])
         ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         name_axes(ax, "real part", "imaginary part", title.replace("/", "/\n"))  # panels are narrow
     legend_below(figure, axes[0], width)

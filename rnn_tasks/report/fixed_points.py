@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.analysis.fixed_points import FixedPoints, fixed_points
-from rnn_tasks.analysis.flow import encoded, state_trajectory
+from rnn_tasks.analysis.flow import encoded, flat_size, state_trajectory
 from rnn_tasks.analysis.trajectory import pca_trajectory
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.plots.fixed_points import PlacedPoints, draw_fixed_points
@@ -102,11 +102,13 @@ def fixed_points_of(run: RunData) -> PlacedPoints | None:
     if inputs is None or run.batch is None:
         return None
     few = run.batch.rows(0, SEQUENCES).expanded()
+    size = flat_size(run.network, few)
+    require(size >= 2, "principal components need at least two units")
+    require(
+        size <= MAX_SIZE, f"the state has {size:,} numbers, more than {MAX_SIZE}: skipped, as it would take minutes"
+    )
     states = state_trajectory(run.network, first_steps(few)).double()
     require(bool(states.isfinite().all()), "the hidden states are not finite: the network has diverged")
-    size = states.shape[-1]
-    require(size >= 2, "principal components need at least two units")
-    require(size <= MAX_SIZE, f"a state of {size:,} numbers is too large for the search (largest: {MAX_SIZE})")
     count = min(MAX_STARTS, max(MIN_STARTS, int(MAX_WORK / size**3)))
     flat = states[before_end(few)[:, :STEPS]]
     require(len(flat) > 0, "no step of the first test sequences is scored")

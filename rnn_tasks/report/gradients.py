@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis import gradient_by_lag
+from rnn_tasks.analysis.flow import affordable
 from rnn_tasks.errors import require
 from rnn_tasks.plots.gradients import ByLag, Clipping, GradientMap
 from rnn_tasks.report.run_data import RunData, in_double_precision
@@ -38,7 +39,7 @@ def gradients_by_lag(run: RunData) -> ByLag | None:
     if run.batch is None:
         return None
     scored = run.batch.scored.any(1).nonzero()[:GRADIENT_SEQUENCES, 0]
-    few = run.batch.rows(0, int(scored[-1]) + 1)
+    few = affordable(run.network, run.batch.rows(0, int(scored[-1]) + 1))
     pair = [gradient_by_lag(in_double_precision(network), few).numpy() for network in (run.network, run.untrained)]
     require(all(np.isfinite(norms).all() for norms in pair), "the gradient is not finite: the network has diverged")
     return ByLag(*pair)

@@ -52,7 +52,7 @@ def caption_of_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of
     text = f"{'Mean squared error' if of_error else 'Accuracy'} by {noun}, over all test sequences; "
     text += f"dashed: {'the baseline' if of_error else 'chance'}."
     if any(found.plateaus for _, found in runs):
-        text += " Grey lines: the scores of partial solutions."
+        text += " Grey lines: the scores of other predictors."
     has_longer = any(found.is_longer.any() for _, found in runs)
     has_trained = any(not found.is_longer.all() for _, found in runs)
     if has_longer and has_trained:

@@ -1,4 +1,7 @@
-"""What is in the hidden state? Trajectories, units, fixed points, and for texts words and predicted next characters."""
+"""What is in the hidden state? Trajectories, units, matrices and fixed points.
+
+For texts also words and predicted next characters.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,6 +13,7 @@ from rnn_tasks.plots.words import draw_positions, draw_tree
 from rnn_tasks.report.answers import is_text, labelled, picture_name
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.fixed_points import fixed_point_blocks
+from rnn_tasks.report.matrix_states import matrix_state_blocks
 from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, exact_probabilities, next_characters_of
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.trajectories import caption_of_trajectory, trajectory_of, units_of
@@ -127,7 +131,11 @@ def hidden_states_section(runs: Sequence[RunData]) -> Section:
         runs: The runs.
     """
     missing: list[str] = []
-    parts = [trajectories, *([word_blocks, next_character_blocks] if is_text(runs[0]) else [fixed_point_blocks])]
+    parts = [
+        trajectories,
+        matrix_state_blocks,
+        *([word_blocks, next_character_blocks] if is_text(runs[0]) else [fixed_point_blocks]),
+    ]
     results = [part(runs, missing) for part in parts]
     blocks = [block for of_part, _ in results for block in of_part]
     numbers = {name: value for _, of_part in results for name, value in of_part.items()}

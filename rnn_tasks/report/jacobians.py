@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis import jacobian_products, lyapunov_spectrum, state_trajectory
+from rnn_tasks.analysis import jacobian_products, lyapunov_spectrum
+from rnn_tasks.analysis.flow import flat_size
 from rnn_tasks.errors import require
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.jacobians import Stretching, StretchingPair
@@ -16,6 +17,9 @@ MAX_STEPS, MIN_STEPS = 250, 8
 
 MAX_WORK = 8e9
 """Steps are reduced, down to ``MIN_STEPS``, until steps times the third power of the state size is below this value."""
+
+MAX_SIZE = 1024
+"""Largest state size whose Jacobians are computed: ``MIN_STEPS`` of them then take about half a minute."""
 
 PRODUCTS = 40
 """Approximate number of products whose singular values are computed."""
@@ -40,11 +44,14 @@ def stretching(
         products: The approximate number of products whose singular values are computed.
 
     Raises:
-        UsageError: A state cannot be flattened, no step is scored, or the network has diverged.
+        UsageError: A state cannot be flattened or is too large, no step is scored, or the network has diverged.
     """
     trained, untrained = in_double_precision(trained), in_double_precision(untrained)
     few = longest(batch, SEQUENCES)
-    size = state_trajectory(trained, few.rows(0, 1)._replace(inputs=few.inputs[:1, :1])).shape[-1]
+    size = flat_size(trained, few)
+    require(
+        size <= MAX_SIZE, f"the state has {size:,} numbers, more than {MAX_SIZE:,}: skipped, as it would take minutes"
+    )
     steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(max_work / size**3)))
     few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None, group=None)
     every = -(-steps // products)

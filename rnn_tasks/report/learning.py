@@ -12,7 +12,7 @@ from rnn_tasks.report.examples import examples, predictions, samples
 from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run, plateaus
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.value_examples import value_examples
-from rnn_tasks.runs.summary_text import SQUARED_ERROR, VERDICTS, VERDICTS_ON_TEXT
+from rnn_tasks.runs.summary_text import SQUARED_ERROR, verdict_text
 from rnn_tasks.spec import Baseline, Plateau
 
 STAGES = {"test": "test", "val": "validation"}
@@ -78,8 +78,7 @@ def verdict(run: RunData, found: Results) -> str:
         run: The run.
         found: The results of the run.
     """
-    name = (VERDICTS | VERDICTS_ON_TEXT if is_text(run) else VERDICTS).get(run.summary.get("verdict") or "")
-    sentences = [f"{run.label}: {name or 'no verdict yet'}."]
+    sentences = [f"{run.label}: {verdict_text(run.summary) or 'no verdict yet'}."]
     metrics, reference = found.metrics, found.baseline
     if found.stage is None or reference is None:
         return " ".join([*sentences, *(["The run was never validated."] if found.stage is None else [])])
@@ -185,21 +184,24 @@ def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
             "sequences without an error at these steps. The loss is the mean over all scored steps. The baseline knows "
             "at which steps to answer, and guesses the symbols."
         )
-    if any(map(plateaus, runs)):
+    kinds = {plateau.kind for run in runs for plateau in plateaus(run)}
+    if "plateau" in kinds:
         caption += " Plateaus are the scores of partial solutions, at which training may stay for a while."
+    if "reference" in kinds:
+        caption += " References are the scores of other predictors."
     names = [run.label for run in runs] if len(runs) > 1 else [""]
     return Table(caption, ["", *names], rows)
 
 
 def plateau_rows(runs: Sequence[RunData]) -> list[list[str]]:
-    """Return a row of a table for each partial solution, with a column for each run."""
+    """Return a row of a table for each partial solution and reference, with a column for each run."""
     losses = [SQUARED_ERROR if has_values(run) else "loss" for run in runs]
     scores = [
-        {plateau.name: plateau_cell(plateau, loss) for plateau in plateaus(run)}
+        {f"{plateau.kind}: {plateau.name}": plateau_cell(plateau, loss) for plateau in plateaus(run)}
         for run, loss in zip(runs, losses, strict=True)
     ]
     names = dict.fromkeys(name for of_run in scores for name in of_run)
-    return [[f"plateau: {name}", *(of_run.get(name, "-") for of_run in scores)] for name in names]
+    return [[name, *(of_run.get(name, "-") for of_run in scores)] for name in names]
 
 
 def learning_section(runs: Sequence[RunData]) -> Section:

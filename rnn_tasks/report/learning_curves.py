@@ -6,6 +6,7 @@ from rnn_tasks.plots.learning_curves import LearningRun
 from rnn_tasks.report.answers import has_values, is_text
 from rnn_tasks.report.run_data import RunData
 from rnn_tasks.runs.curves import Curve
+from rnn_tasks.runs.summary_text import stored_plateaus
 from rnn_tasks.spec import Baseline, Plateau
 
 CURVES = ("train/loss", "val/loss", "val/accuracy", "val/worst_accuracy")
@@ -32,14 +33,14 @@ def curves(run: RunData) -> dict[str, Curve]:
 
 
 def plateaus(run: RunData) -> list[Plateau]:
-    """Return the scores of partial solutions from the summary of a run, else from its task.
+    """Return the scores of partial solutions and references from the summary of a run, else from its task.
 
     Args:
         run: The run.
     """
     stored = run.summary.get("baseline")
     if stored:
-        return [Plateau(p["name"], p.get("loss"), p.get("accuracy")) for p in stored.get("plateaus", ())]
+        return stored_plateaus(stored)
     return [] if run.task is None else list(run.task.plateaus)
 
 
@@ -76,7 +77,7 @@ def curve_caption(runs: Sequence[RunData], baselines: Sequence[Baseline | None])
     text = f"{names} by optimizer step. Thick lines: validation; thin lines of the loss: training batches. "
     text += f"Dashed black lines: the {baseline_name(runs[0], baselines)}."
     if any(plateaus(run) for run in runs):
-        text += " Grey lines: the scores of partial solutions, named in the legend."
+        text += " Grey lines: the scores of other predictors, named in the legend."
     if any(baseline is not None and baseline.floor is not None for baseline in baselines):
         text += " Dotted black line: the lowest possible loss of any predictor."
     if any(run.network.spec.num_conditions for run in runs):

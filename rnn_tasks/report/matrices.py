@@ -1,4 +1,4 @@
-"""Recurrent matrices: eigenvalues, and norms over training."""
+"""Eigenvalues of a layer, and norms of its recurrent matrices over training."""
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
@@ -11,24 +11,31 @@ from rnn_tasks.errors import require
 from rnn_tasks.plots.matrices import QUANTITIES, Spectrum
 from rnn_tasks.plots.style import LINES
 from rnn_tasks.report.run_data import RunData
+from rnn_tasks.report.sequences import longest
 from rnn_tasks.runs.curves import Curve
+from rnn_tasks.spec import Batch
 
 
 def spectra(run: RunData) -> list[Spectrum]:
-    """Return the eigenvalues of the recurrent matrices before and after training.
+    """Return the eigenvalues of the layer before and after training.
 
-    The eigenvalues before training are those of a snapshot at step 0, else of the untrained network.
+    The eigenvalues before training are those of a snapshot at step 0, else of the untrained network. Eigenvalues that
+    depend on the inputs are measured along the sequence of the snapshots, else along the longest test sequence.
 
     Args:
         run: The run.
     """
     for network in (run.network, run.untrained):
-        finite = all(bool(weight.isfinite().all()) for weight in network.core.recurrent_weights().values())
+        finite = all(bool(weight.isfinite().all()) for weight in network.core.parameters())
         require(finite, "the weights are not finite: the network has diverged")
-    last = {name: values.numpy() for name, values in eigenvalues(run.network).items()}
-    first = {name: values.numpy() for name, values in eigenvalues(run.untrained).items()}
-    snapshots = run.snapshots
-    if snapshots is not None and snapshots.steps[0] == 0 and snapshots.eigenvalues.keys() == last.keys():
+    snapshots = run.snapshots if run.snapshots is not None and run.snapshots.steps[0] == 0 else None
+    batch = None if run.batch is None else longest(run.batch, 1)
+    if snapshots is not None:
+        condition = None if snapshots.condition is None else torch.tensor([snapshots.condition])
+        batch = Batch(snapshots.inputs[None], snapshots.targets[None], condition=condition)
+    last = {name: values.numpy() for name, values in eigenvalues(run.network, batch).items()}
+    first = {name: values.numpy() for name, values in eigenvalues(run.untrained, batch).items()}
+    if snapshots is not None and snapshots.eigenvalues.keys() == last.keys():
         first = {name: values[0].to(torch.complex128).numpy() for name, values in snapshots.eigenvalues.items()}
     return [Spectrum(name, first[name], values) for name, values in last.items()]
 
@@ -49,16 +56,17 @@ def brief(name: str, names: Iterable[str]) -> str:
 def over_training(run: RunData, quantity: str) -> dict[str, Curve]:
     """Return the logged curve of a quantity for each recurrent matrix, by the name of the matrix.
 
+    The spectral radius is also known of layers without a matrix, if there are snapshots.
+
     Args:
         run: The run.
         quantity: ``spectral_norm``, ``spectral_radius`` or ``orthogonality_error``.
     """
-    names = run.network.core.recurrent_weights()
     recorded = run.snapshots
-    if quantity == "spectral_radius" and recorded is not None and recorded.eigenvalues.keys() == names.keys():
+    if quantity == "spectral_radius" and recorded is not None and recorded.eigenvalues:
         radii = {name: values.abs().amax(1).double().numpy() for name, values in recorded.eigenvalues.items()}
         return {name: Curve(recorded.steps.numpy(), values) for name, values in radii.items()}
-    logged = {name: run.curves.get(f"{quantity}/{name}") for name in names}
+    logged = {name: run.curves.get(f"{quantity}/{name}") for name in run.network.core.recurrent_weights()}
     return {name: Curve(c.steps + 1, c.values) for name, c in logged.items() if c is not None}
 
 

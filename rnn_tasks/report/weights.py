@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rnn_tasks.analysis.dynamics import eigenvalues_follow_inputs
+from rnn_tasks.networks import Network
 from rnn_tasks.plots.matrices import LEAST_ERROR, QUANTITIES, Spectrum, draw_eigenvalues, draw_norms
 from rnn_tasks.plots.saturation import Saturation, draw_saturation
 from rnn_tasks.report.answers import labelled
@@ -17,13 +19,13 @@ from rnn_tasks.report.saturation import THRESHOLD, saturation_of
 
 
 def title_of(runs: Sequence[RunData], run: RunData, spectra_of_run: Sequence[Spectrum], spectrum: Spectrum) -> str:
-    """Return the title of a matrix: its run if there are several runs, and its name if the run has several matrices.
+    """Return the title of eigenvalues: their run if there are several runs, and their name if the run has several.
 
     Args:
         runs: All runs.
-        run: The run of the matrix.
-        spectra_of_run: The eigenvalues of all matrices of the run.
-        spectrum: The eigenvalues of the matrix.
+        run: The run of the eigenvalues.
+        spectra_of_run: All eigenvalues of the run.
+        spectrum: The eigenvalues of one name.
     """
     name = brief(spectrum.name, [one.name for one in spectra_of_run])
     if len(runs) == 1:
@@ -31,13 +33,36 @@ def title_of(runs: Sequence[RunData], run: RunData, spectra_of_run: Sequence[Spe
     return f"{run.letter}: {name}" if len(spectra_of_run) > 1 else run.label
 
 
-def caption_of_spectra(titled: Sequence[tuple[str, Spectrum]]) -> str:
-    """Return the caption of eigenvalues."""
+def source_of_spectra(network: Network) -> str:
+    """Return what the eigenvalues of a network belong to, such as ``the recurrent matrices``."""
+    names = eigenvalues_follow_inputs(network)
+    matrices = network.core.recurrent_weights()
+    sources = {
+        "the recurrent matrices": any(name in matrices for name in names),
+        "the diagonal by which the layer multiplies its state": any(
+            name not in matrices and not follows for name, follows in names.items()
+        ),
+        "the transitions of the layer at steps of one sequence, whose inputs decide them": any(names.values()),
+    }
+    return " and ".join(source for source, is_present in sources.items() if is_present)
+
+
+def caption_of_spectra(runs: Sequence[RunData], titled: Sequence[tuple[str, Spectrum]]) -> str:
+    """Return the caption of eigenvalues.
+
+    Args:
+        runs: The runs.
+        titled: The title and the eigenvalues of each panel.
+    """
+    sources = dict.fromkeys(source_of_spectra(run.network) for run in runs)
     text = (
-        "Eigenvalues of the recurrent matrices before training (open circles) and after training (filled circles); "
-        "dashed: the unit circle. In a linear network, states decay along eigenvectors with an eigenvalue inside the "
-        "circle and grow along those outside; all eigenvalues of an orthogonal matrix lie on the circle."
+        f"Eigenvalues of {', and of '.join(filter(None, sources))}, before training (open circles) and after training "
+        "(filled circles); dashed: the unit circle. In a linear network, states decay along eigenvectors with an "
+        "eigenvalue inside the circle and grow along those outside"
     )
+    if any(run.network.core.recurrent_weights() for run in runs):
+        text += "; all eigenvalues of an orthogonal matrix lie on the circle"
+    text += "."
     radii = [(title, f"{np.abs(s.first).max():.3f} to {np.abs(s.last).max():.3f}") for title, s in titled]
     ends = [f"{title} ({change})" if title else change for title, change in radii]
     return f"{text} Spectral radius from before to after training: {'; '.join(ends)}."
@@ -48,6 +73,10 @@ CAPTION_OF_NORMS = (
     "multiplication lengthens a state; the spectral radius is the growth per step over many multiplications (dashed: "
     "1). The orthogonality error is 0 for an orthogonal matrix, which keeps all lengths; errors below "
     f"{LEAST_ERROR:.0e} are drawn at this limit."
+)
+CAPTION_OF_RADIUS = (
+    "The spectral radius during training: the largest absolute value of the eigenvalues above (dashed: 1, no growth "
+    "and no decay)."
 )
 CAPTION_OF_SEVERAL = " Each line shows the largest value over the matrices of a run."
 
@@ -78,7 +107,9 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     for run in runs:
         measured = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
         if measured == []:
-            missing.append(labelled(runs, run, "eigenvalues: the layer has no recurrent matrix"))
+            missing.append(
+                labelled(runs, run, "eigenvalues: the layer has neither a recurrent matrix nor a known diagonal")
+            )
         spectra_of_run = measured or []
         eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in spectra_of_run}
         titled += [(title_of(runs, run, spectra_of_run, spectrum), spectrum) for spectrum in spectra_of_run]
@@ -87,10 +118,13 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     blocks: list[Block] = []
     if titled:
         draw = partial(draw_eigenvalues, titled, ("before training", "after training"))
-        blocks.append(Picture("eigenvalues", draw, caption_of_spectra(titled)))
+        blocks.append(Picture("eigenvalues", draw, caption_of_spectra(runs, titled)))
     logged_norms = norms(runs)
     if logged_norms:
-        caption = CAPTION_OF_NORMS + (CAPTION_OF_SEVERAL if len(runs) > 1 else "")
+        has_matrix = any(run.network.core.recurrent_weights() for run in runs)
+        caption = (CAPTION_OF_NORMS if has_matrix else CAPTION_OF_RADIUS) + (
+            CAPTION_OF_SEVERAL if len(runs) > 1 else ""
+        )
         blocks.append(Picture("recurrent_matrices", partial(draw_norms, logged_norms), caption))
     if saturations:
         draw = partial(draw_saturation, saturations)

@@ -258,7 +258,7 @@ def is_baseline(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("by_length", {}), dict):
         return False
     by_length = value.get("by_length", {})
-    return all(length.isdecimal() for length in by_length) and all(
+    return all(re.fullmatch("[0-9]{1,9}", length) for length in by_length) and all(
         isinstance(part, dict)
         and is_number(part.get("loss"))
         and part["loss"] > 0
@@ -276,10 +276,11 @@ def is_baseline(value: Any) -> bool:
 
 
 def is_plateau(value: Any) -> bool:
-    """Return whether a value of a summary is a plateau: a name, and perhaps a loss and an accuracy."""
+    """Return whether a value of a summary is a plateau: a name, and perhaps a kind, a loss and an accuracy."""
     return (
         isinstance(value, dict)
         and is_text(value.get("name"))
+        and value.get("kind", "plateau") in ("plateau", "reference")
         and all(is_number(value[name]) for name in ("loss", "accuracy") if name in value)
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rnn_tasks.printable import printable
+from rnn_tasks.spec import Plateau
 
 VERDICTS = {
     "solved": "solved",
@@ -26,6 +27,7 @@ VERDICTS_ON_TEXT = {
     "at_baseline": "at baseline (no better than character frequencies)",
     "worse_than_baseline": "worse than character frequencies: try a smaller --model.optimizer.lr, or train longer",
 }
+VERDICTS_ON_VALUES = {"at_baseline": "at baseline (no better than the baseline)"}
 STOPPED = {
     "accuracy": "stopped: accuracy reached",
     "steps": "stopped: all steps done",
@@ -36,6 +38,7 @@ STOPPED = {
     "diverged": "diverged",
 }
 
+STOPPED_ON_VALUES = {"accuracy": "stopped: error reached"}
 
 BOARD = "tensorboard --logdir lightning_logs"
 
@@ -80,40 +83,92 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "") -> s
     stage = "test" if "test/loss" in metrics else "val"
     path = os.path.relpath(folder)
     is_text = "perplexity" in baseline
-    name = summary.get("verdict") or ""
-    verdict = (VERDICTS | VERDICTS_ON_TEXT if is_text else VERDICTS).get(name)
+    of_error = baseline.get("unit") == SQUARED_ERROR
     rows: Rows = {"task": task} if task else {}
     if f"{stage}/loss" in metrics:
         if is_text:
             rows |= text_metric_rows(metrics, baseline, stage)
-        elif baseline.get("unit") == SQUARED_ERROR:
+        elif of_error:
             rows |= error_rows(metrics, baseline, stage)
         else:
             rows |= metric_rows(metrics, baseline, stage)
         rows |= plateau_rows(baseline) | group_rows(metrics, baseline) | length_rows(metrics, baseline)
     solved = ""
-    if summary["solved_at"] is not None and name == "solved":
+    if summary["solved_at"] is not None and summary.get("verdict") == "solved":
         solved = f", solved at step {summary['solved_at']:,}"
     elif summary["solved_at"] is not None:
         rows["solved"] = only_validation_solved(summary, stage)
     training = f"{summary['steps']:,} steps{solved}, {summary['sequences']:,} sequences, {summary['seconds']:.1f} s"
     if is_text and summary["seconds"]:
         training += f" ({summary['time_steps'] / summary['seconds']:,.0f} characters/s)"
-    rows["training"] = f"{training}; {STOPPED[summary['stopped']]}"
+    stopped = STOPPED | STOPPED_ON_VALUES if of_error else STOPPED
+    rows["training"] = f"{training}; {stopped[summary['stopped']]}"
     rows["network"] = f"{summary['core']}, {summary['parameters']:,} parameters"
     rows["run"] = path
     has_no_network = folder.is_dir() and not any((folder / "checkpoints").glob("*.ckpt"))
+    explore = f"{command()} explore {shlex.quote(path)}"
     rows["next"] = BOARD if has_no_network else next_step(summary, path)
     rows["report"] = f"{command()} analyze {shlex.quote(path)}"
-    if not has_no_network:
-        rows["explore"] = f"{command()} explore {shlex.quote(path)}"
+    if not has_no_network and rows["next"] != explore:
+        rows["explore"] = explore
     width = max(map(len, rows))
-    lines = [f"{summary['task']}: {verdict or 'no verdict yet (not validated)'}"]
+    lines = [f"{summary['task']}: {verdict_text(summary) or 'no verdict yet (not validated)'}"]
     for name, texts in rows.items():
         for text in [texts] if isinstance(texts, str) else texts:
             lines.append(f"  {name:{width}}  {text}")
             name = ""  # only the first line of a row has its name
     return "\n".join(map(printable, lines))
+
+
+def verdict_text(summary: Mapping[str, Any]) -> str | None:
+    """Return the verdict on a run as text; None without a verdict.
+
+    Args:
+        summary: The contents of summary.json.
+    """
+    baseline = summary.get("baseline") or {}
+    texts = dict(VERDICTS)
+    if "perplexity" in baseline:
+        texts |= VERDICTS_ON_TEXT
+    elif baseline.get("unit") == SQUARED_ERROR:
+        texts |= VERDICTS_ON_VALUES
+    plateau = plateau_text(summary.get("metrics", {}), baseline)
+    if plateau:
+        texts["learning"] = f"learning ({plateau})"
+    return texts.get(summary.get("verdict") or "")
+
+
+def plateau_text(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> str:
+    """Return which partial solution a run has not surpassed; an empty text if it is above all, or if none is known.
+
+    A test accuracy is at a plateau if it is within three standard errors of it, as if the steps that need memory were
+    independent.
+
+    Args:
+        metrics: The metrics by name.
+        baseline: The baseline of a summary.
+
+    Example:
+        >>> metrics = {"test/accuracy": 0.51, "test/steps_by_lag/3": 500.0}
+        >>> plateau_text(metrics, {"accuracy": 0.25, "plateaus": [{"name": "knows half", "accuracy": 0.5}]})
+        'at the plateau: knows half'
+    """
+    accuracy = metrics.get("test/accuracy", math.inf)
+    steps = sum(value for name, value in metrics.items() if name.startswith("test/steps_by_"))
+    plateaus = [(p.accuracy or 0.0, p.name) for p in stored_plateaus(baseline) if p.kind == "plateau"]
+    for share, name in sorted(plateaus):
+        noise = 3 * math.sqrt(share * (1 - share) / steps) if steps else 0.0
+        if share > baseline.get("accuracy", math.inf) and accuracy <= share + noise:
+            return f"{'at' if accuracy >= share - noise else 'below'} the plateau: {name}"
+    return ""
+
+
+def stored_plateaus(baseline: Mapping[str, Any]) -> list[Plateau]:
+    """Return the plateaus and references in the baseline of a summary."""
+    return [
+        Plateau(**{name: value for name, value in plateau.items() if name in Plateau._fields})
+        for plateau in baseline.get("plateaus", ())
+    ]
 
 
 def only_validation_solved(summary: Mapping[str, Any], stage: str) -> str:
@@ -157,30 +212,28 @@ def error_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage:
 
 
 def floor_text(baseline: Mapping[str, Any]) -> str:
-    """Return the lower bound of the loss as the end of a line; an empty text if it is unknown."""
+    """Return the lowest possible loss as the end of a line; an empty text if it is unknown."""
     if "floor" not in baseline:
         return ""
     of_error = baseline.get("unit") == SQUARED_ERROR
-    return "; lower bound " + (f"{baseline['floor']:.4g}" if of_error else f"{baseline['floor']:.4f} nats")
+    return "; lowest possible " + (f"{baseline['floor']:.4g}" if of_error else f"{baseline['floor']:.4f} nats")
 
 
 def plateau_rows(baseline: Mapping[str, Any]) -> Rows:
-    """Return one line for the score of each partial solution.
+    """Return one line for the score of each partial solution, and of each other reference.
 
     Example:
         >>> plateau_rows({"loss": 1.4, "plateaus": [{"name": "knows half", "loss": 0.7, "accuracy": 0.5}]})
         {'plateau': ['accuracy 0.5000, loss 0.7000: knows half']}
     """
-    lines = []
-    for plateau in baseline.get("plateaus", ()):
-        scores = []
-        if plateau.get("accuracy") is not None:
-            scores.append(f"accuracy {plateau['accuracy']:.4f}")
-        if plateau.get("loss") is not None:
-            of_error = baseline.get("unit") == SQUARED_ERROR
-            scores.append(f"{'error' if of_error else 'loss'} {plateau['loss']:{'.4g' if of_error else '.4f'}}")
-        lines.append(f"{', '.join(scores)}: {plateau['name']}")
-    return {"plateau": lines} if lines else {}
+    of_error = baseline.get("unit") == SQUARED_ERROR
+    rows: dict[str, list[str]] = {}
+    for plateau in stored_plateaus(baseline):
+        scores = [] if plateau.accuracy is None else [f"accuracy {plateau.accuracy:.4f}"]
+        if plateau.loss is not None:
+            scores.append(f"error {plateau.loss:.4g}" if of_error else f"loss {plateau.loss:.4f}")
+        rows.setdefault(plateau.kind, []).append(f"{', '.join(scores)}: {plateau.name}")
+    return {**rows}
 
 
 def longer_lengths(baseline: Mapping[str, Any]) -> list[int]:
@@ -221,6 +274,8 @@ def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> dic
         >>> metrics = {"test/accuracy_by_lag/3": 1.0, "test/accuracy_by_lag/7": 0.5}
         >>> group_rows(metrics, {})
         {'worst lag': '7 (of 3 to 7): accuracy 0.5000'}
+        >>> group_rows({**metrics, "test/accuracy_by_lag/7": 1.0}, {})
+        {'every lag': '3 to 7: accuracy 1.0000'}
     """
     of_error = baseline.get("unit") == SQUARED_ERROR
     rows: dict[str, str] = {}
@@ -233,15 +288,20 @@ def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> dic
             and math.isfinite(score)
             and metrics.get(f"test/steps_by_{quantity}/{group}", math.inf) >= MIN_STEPS
         }
-        if len(finite) > 1:
-            worst = max(finite, key=lambda group: finite[group] if of_error else -finite[group])
-            score = f"error {finite[worst]:.4g}" if of_error else f"accuracy {finite[worst]:.4f}"
-            rows[f"worst {quantity.replace('_', ' ')}"] = f"{worst} (of {min(finite)} to {max(finite)}): {score}"
+        if len(finite) < 2:
+            continue
+        worst = max(finite, key=lambda group: finite[group] if of_error else -finite[group])
+        score = f"error {finite[worst]:.4g}" if of_error else f"accuracy {finite[worst]:.4f}"
+        noun, span = quantity.replace("_", " "), f"{min(finite)} to {max(finite)}"
+        if len(set(finite.values())) == 1:
+            rows[f"every {noun}"] = f"{span}: {score}"
+        else:
+            rows[f"worst {noun}"] = f"{worst} (of {span}): {score}"
     return rows
 
 
 def length_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Rows:
-    """Return the scores at lengths beyond those of training, with the score of the baseline at the same lengths.
+    """Return the scores at lengths beyond those of training, with those of the baseline and of the best plateau.
 
     Example:
         >>> metrics = {"test/accuracy_by_length/64": 0.9, "test/accuracy_by_length/128": 0.6}
@@ -253,27 +313,45 @@ def length_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Ro
         {'longer': ['accuracy (exact match) at length 64: 0.9000 (0.4000) (chance 0.5000)']}
     """
     of_error = baseline.get("unit") == SQUARED_ERROR
-    kind = "loss" if of_error else "accuracy"
-    scores = scores_by(metrics, kind).get("length", {})
-    references = {int(length): values.get(kind, math.nan) for length, values in baseline.get("by_length", {}).items()}
+    scores = scores_by(metrics, "loss" if of_error else "accuracy").get("length", {})
     lengths = [length for length in longer_lengths(baseline) if length in scores]
     if not lengths:
         return {}
-    form = ".4g" if of_error else ".4f"
-    at_baseline = [f"({'baseline' if of_error else 'chance'} {references[length]:{form}})" for length in lengths]
-    values = [f"{length}: {scores[length]:{form}}" for length in lengths]
+    values = [f"{length}: {scores[length]:{'.4g' if of_error else '.4f'}}" for length in lengths]
     exact = scores_by(metrics, "exact_match").get("length", {})
     has_exact = any(exact.get(length, scores[length]) != scores[length] for length in lengths)
     if has_exact:
         values = [f"{value} ({exact.get(length, math.nan):.4f})" for value, length in zip(values, lengths, strict=True)]
-    if len(set(at_baseline)) == 1:
-        values[-1] += f" {at_baseline[0]}"
-    else:
-        values = [f"{value} {reference}" for value, reference in zip(values, at_baseline, strict=True)]
+    values[-1] += f" ({references_of([baseline['by_length'][str(length)] for length in lengths])})"
     # Lines are broken only between two lengths.
     quantity = "error" if of_error else "accuracy (exact match)" if has_exact else "accuracy"
     text = f"{quantity} at length " + ", ".join(v.replace(" ", NO_BREAK) for v in values)
     return {"longer": [line.replace(NO_BREAK, " ") for line in textwrap.wrap(text, WIDTH - 20)]}
+
+
+def references_of(baselines: Sequence[Mapping[str, Any]]) -> str:
+    """Return the scores of the baselines of several lengths, and of the best plateau at each of these lengths.
+
+    Example:
+        >>> short = {"loss": 0.7, "accuracy": 0.5, "plateaus": [{"name": "knows half", "accuracy": 0.75}]}
+        >>> references_of([short, {**short, "accuracy": 0.25}])
+        'chance 0.2500 to 0.5000, plateau 0.7500'
+    """
+    of_error = baselines[0].get("unit") == SQUARED_ERROR
+    kind, best_of = ("loss", min) if of_error else ("accuracy", max)
+    by_name: dict[str, list[float]] = {}
+    for baseline in baselines:
+        by_name.setdefault(baseline.get("name", "baseline" if of_error else "chance"), []).append(baseline[kind])
+    for baseline in baselines:
+        scores = [getattr(plateau, kind) for plateau in stored_plateaus(baseline) if plateau.kind == "plateau"]
+        known = [score for score in scores if score is not None]
+        if known:
+            by_name.setdefault("plateau", []).append(best_of(known))
+    texts = []
+    for name, scores in by_name.items():
+        low, high = (f"{score:{'.4g' if of_error else '.4f'}}" for score in (min(scores), max(scores)))
+        texts.append(f"{name} {low}" if low == high else f"{name} {low} to {high}")
+    return ", ".join(texts)
 
 
 def text_metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage: str) -> dict[str, str]:
@@ -311,7 +389,7 @@ def next_step(summary: Mapping[str, Any], path: str) -> str:
     if summary.get("example"):
         is_text = "perplexity" in summary.get("baseline", {})
         return f"{command()} {'generate' if is_text else 'respond'} {quoted} {example(summary)}".rstrip()
-    return BOARD
+    return f"{command()} explore {quoted}"
 
 
 def example(summary: Mapping[str, Any]) -> str:

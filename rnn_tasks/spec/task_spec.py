@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rnn_tasks.spec.codec import Codec, Repeat
 from rnn_tasks.spec.vocabulary import Vocabulary
@@ -114,17 +114,20 @@ class Baseline(NamedTuple):
 
 
 class Plateau(NamedTuple):
-    """The score of a partial solution of a task, at which training may stay for a while.
+    """The score of a predictor that is shown beside the baseline.
 
     Attributes:
-        name: The partial solution, such as ``knows only the latest mark``.
+        name: The predictor, such as ``knows only the latest mark``.
         loss: Mean loss over the scored steps, in the unit of ``Baseline.loss``; None if unknown.
         accuracy: Accuracy over the steps that need memory; None if unknown, and for real values.
+        kind: ``plateau`` for a partial solution of the task, at which training may stay for a while; ``reference`` for
+            any other predictor, such as a regression or the best possible one.
     """
 
     name: str
     loss: float | None = None
     accuracy: float | None = None
+    kind: Literal["plateau", "reference"] = "plateau"
 
 
 class Grouping(NamedTuple):

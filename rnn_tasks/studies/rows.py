@@ -75,11 +75,12 @@ def is_baseline(value: Any) -> bool:
 
 
 def is_plateau(value: Any) -> bool:
-    """Return whether a value is a plateau: a name and numbers."""
+    """Return whether a value is a plateau: a name, perhaps a kind, and numbers."""
     return (
         isinstance(value, dict)
         and is_text(value.get("name"))
-        and mapping_of(is_finite)({name: inner for name, inner in value.items() if name != "name"})
+        and is_text(value.get("kind", ""))
+        and mapping_of(is_finite)({name: inner for name, inner in value.items() if name not in ("name", "kind")})
     )
 
 

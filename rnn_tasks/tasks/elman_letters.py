@@ -150,7 +150,7 @@ class ElmanLetters(GeneratedTask):
     def plateaus(self) -> tuple[Plateau, ...]:
         """The best possible scores: the first letter of each word is guessed."""
         scores = exact_scores(self.length)
-        return (Plateau("best possible", scores.floor, scores.best_accuracy),)
+        return (Plateau("best possible", scores.floor, scores.best_accuracy, kind="reference"),)
 
     @property
     def grouping(self) -> Grouping:

@@ -132,7 +132,7 @@ class MackeyGlass(GeneratedTask):
     attractor. The first steps are not scored: they have too little past. The score is the mean squared error. The share
     of the baseline is the normalized error, NMSE; its square root is NRMSE.
 
-    The baseline and the plateaus have no closed form. They are estimates from up to 2,000 fixed sequences, with a
+    The baseline and the references have no closed form. They are estimates from up to 2,000 fixed sequences, with a
     standard error of about 1 %. For tau = 17, persistence (the current value as the answer) has an NMSE of 0.02 at a
     horizon of 1, and 2.6 at a horizon of 15, where the mean is the better answer. A linear regression on the last 40
     values reaches 0.24 at a horizon of 15. The task counts as solved at an NMSE of 0.01, the line of all tasks with
@@ -193,8 +193,8 @@ class MackeyGlass(GeneratedTask):
     def plateaus(self) -> tuple[Plateau, ...]:
         """Persistence, and a linear regression on the last values; estimates."""
         return (
-            Plateau("persistence", self._losses.persistence),
-            Plateau(f"linear in the last {NUM_INPUTS} values", self._losses.linear),
+            Plateau("persistence", self._losses.persistence, kind="reference"),
+            Plateau(f"linear in the last {NUM_INPUTS} values", self._losses.linear, kind="reference"),
         )
 
     def at_length(self, length: int) -> Self:

@@ -92,7 +92,7 @@ class Narma(GeneratedTask):
     0.00001 per step, and is then drawn again. The score is the mean squared error. The share of the baseline is the
     normalized error, NMSE; its square root is NRMSE.
 
-    The baseline and the plateaus have no closed form. They are estimates from up to 2,000 fixed sequences, with a
+    The baseline and the references have no closed form. They are estimates from up to 2,000 fixed sequences, with a
     standard error of about 1 %. The linear regressions read the last 10 or 40 inputs and reach an NMSE of about 0.33
     and 0.15. The task counts as solved at an NMSE of 0.05, a third of the error of the better regression. Within 1,500
     batches of 32 sequences, GRUs with 64 units reach 0.004 to 0.04; the usual 0.01 of tasks with real values is not
@@ -147,7 +147,7 @@ class Narma(GeneratedTask):
         """Linear regressions on the last inputs; estimates."""
         losses = estimated_losses(self.length, self.washout).linear
         names = [f"linear in the last {number} inputs" for number in NUM_INPUTS]
-        return tuple(Plateau(name, loss) for name, loss in zip(names, losses, strict=True))
+        return tuple(Plateau(name, loss, kind="reference") for name, loss in zip(names, losses, strict=True))
 
     def at_length(self, length: int) -> Self:
         """Return this task with sequences of one length, in steps."""

@@ -39,7 +39,7 @@ class Task(LightningDataModule, ABC):
 
     @property
     def plateaus(self) -> tuple[Plateau, ...]:
-        """The scores of partial solutions, which charts and reports show beside the baseline."""
+        """The scores of partial solutions and other references, which are shown beside the baseline."""
         return ()
 
     @property

@@ -81,15 +81,15 @@ class Pair(NamedTuple):
 
 
 class WrappedStateGRU(nn.Module):
-    """A GRU whose state is wrapped by a function."""
+    """A GRU whose state is wrapped by a function ``wrap``."""
 
-    def __init__(self, input_size: int, hidden_size: int, wrap: Callable[[Tensor], Any]) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.layer = nn.GRU(input_size, hidden_size, batch_first=True)
-        self.wrap = wrap
+        self.wrap: Callable[[Tensor], Any] = lambda state: state
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        outputs, after = self.layer(inputs, None)
+        outputs, after = self.layer(inputs, state)
         return outputs, self.wrap(after)
 
 
@@ -223,7 +223,8 @@ def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
     ],
 )
 def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], description: str) -> None:
-    network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU, options={"wrap": wrap}))
+    network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU))
+    network.core.layer.wrap = wrap
     assert hidden_states(network, BATCH).shape == (3, 7, 5)  # does not need the state
     for function in (state_trajectory, gradient_by_lag, gradient_by_time_step):
         with pytest.raises(

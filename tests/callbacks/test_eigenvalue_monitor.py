@@ -52,6 +52,8 @@ def test_a_second_fit_replaces_the_initial_eigenvalues() -> None:
         np.testing.assert_allclose(sort_values(monitor.first["weight_hh_l0"]), sort_values(initial), atol=1e-5)
 
 
-def test_eigenvalue_monitor_raises_without_recurrent_matrices() -> None:
-    with pytest.raises(UsageError, match="EigenvalueMonitor found no recurrent matrix in UnsupportedLayer"):
+def test_eigenvalue_monitor_raises_without_eigenvalues() -> None:
+    with pytest.raises(
+        UsageError, match="EigenvalueMonitor found neither recurrent matrices nor other eigenvalues in UnsupportedLayer"
+    ):
         trainer(EigenvalueMonitor()).fit(model_for(echo(), UNSUPPORTED), echo())

@@ -17,7 +17,7 @@ def test_baseline_values_of_symbols_are_known() -> None:
 
 def test_baseline_values_of_real_values_have_plateaus() -> None:
     values = baseline_values(RecallValue(eval_lengths=[9, 20]))
-    plateau = {"name": "knows which half", "loss": 1 / 48}
+    plateau = {"name": "knows which half", "loss": 1 / 48, "kind": "plateau"}
     of_length = {"loss": 1 / 12, "unit": "mean squared error", "plateaus": [plateau]}
     assert values == {**of_length, "by_length": {"9": of_length, "20": of_length}}
 

@@ -320,8 +320,8 @@ def test_unavailable_quantities_are_printed_on_one_line(tmp_path: Path, capsys: 
     trainer(SnapshotRecorder(), folder=tmp_path, max_steps=1).fit(model_for(echo(), UNSUPPORTED), echo())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("SnapshotRecorder")]
     assert lines == [
-        "SnapshotRecorder: not available for UnsupportedLayer: eigenvalues (no named recurrent matrix), gradient by "
-        "time step (the state is not made of tensors)"
+        "SnapshotRecorder: not available for UnsupportedLayer: eigenvalues (no recurrent matrix or diagonal is "
+        "known), gradient by time step (the state is not made of tensors or too large)"
     ]
     result = recorded(tmp_path)
     assert result.eigenvalues == {}

@@ -74,6 +74,21 @@ class NoShortSequences(Leaky):
         return super().forward(inputs, state)
 
 
+class LooksAhead(Leaky):
+    """A layer that reads its inputs from the last to the first."""
+
+    def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        outputs, state = super().forward(inputs.flip(1), state)
+        return outputs.flip(1), state
+
+
+class ForgetsState(Leaky):
+    """A layer that starts from zeros in every call."""
+
+    def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return super().forward(inputs)
+
+
 @pytest.mark.parametrize("layer", [nn.RNN, nn.GRU, nn.LSTM])
 @pytest.mark.parametrize("options", [{}, {"batch_first": True, "num_layers": 2}])
 def test_foreign_equals_the_torch_layer_that_it_wraps(layer: type[nn.Module], options: dict[str, Any]) -> None:
@@ -153,6 +168,8 @@ def test_foreign_trial_run_keeps_random_state_and_mode() -> None:
         (nn.Linear, r"torch\.nn\.modules\.linear\.Linear cannot be called like torch\.nn\.RNN"),
         (nn.GRUCell, "GRUCell cannot be called like torch.nn.RNN"),
         (LastStepOnly, r"must return outputs of shape \(batch, time, 5\), got \(3, 5\)"),
+        (LooksAhead, "LooksAhead looks ahead: its output at a step must not depend on later inputs"),
+        (ForgetsState, "ForgetsState does not continue from its state"),
     ],
 )
 def test_foreign_rejects_a_layer_unlike_torch_rnn(layer: type[nn.Module], message: str) -> None:
@@ -163,7 +180,7 @@ def test_foreign_rejects_a_layer_unlike_torch_rnn(layer: type[nn.Module], messag
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bidirectional": True}, r"must return outputs of shape \(batch, time, 5\), got \(3, 2, 10\)"),
+        ({"bidirectional": True}, r"must return outputs of shape \(batch, time, 5\), got \(3, 5, 10\)"),
         ({"depth": 3}, r"torch\.nn\.modules\.rnn\.GRU cannot be built: .*depth"),
         ({"num_layers": 0}, "cannot be built: .*num_layers"),
         ({"num_layers": "two"}, "cannot be built"),
@@ -172,6 +189,17 @@ def test_foreign_rejects_a_layer_unlike_torch_rnn(layer: type[nn.Module], messag
 def test_foreign_rejects_options_that_the_layer_rejects(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Foreign(3, 5, nn.GRU, options)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+def test_foreign_rejects_a_bidirectional_lstm_with_a_projection() -> None:
+    """Its outputs have the expected shape, (batch, time, 4)."""
+    with pytest.raises(UsageError, match="LSTM looks ahead"):
+        Foreign(3, 4, nn.LSTM, {"bidirectional": True, "proj_size": 2})
+
+
+def test_foreign_accepts_a_layer_with_random_outputs() -> None:
+    assert Foreign(3, 5, Noisy)(torch.zeros(2, 4, 3))[0].shape == (2, 4, 5)
 
 
 def test_foreign_rejects_a_hidden_size_below_1() -> None:

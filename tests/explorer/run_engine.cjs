@@ -5,7 +5,9 @@
  * without a description, functions of Engine itself are called. Prints {name: [result, ...]} as JSON; the result of a
  * call that fails is {error}. {"float64": [...]} in the data is a Float64Array; typed arrays are printed as lists.
  */
-const Engine = require("../../rnn_tasks/explorer/engine.js");
+for (const [name, file] of [["Operations", "operations"], ["Layers", "layers"], ["Engine", "engine"]]) {
+    globalThis[name] = require(`../../rnn_tasks/explorer/${file}.js`);
+}
 
 const revive = (_, value) => (value && value.float64 ? Float64Array.from(value.float64) : value);
 const cases = JSON.parse(JSON.stringify(globalThis.data), revive);

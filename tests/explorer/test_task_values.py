@@ -147,7 +147,7 @@ def test_plateaus_are_those_of_the_summary_without_a_task() -> None:
     task = Adding(length=12, val_sequences=30)
     summary = {"task": "adding", "baseline": {"loss": 0.2, "plateaus": [{"name": "half", "loss": 0.1}]}}
     values = task_values([replace(small_run(task, summary=summary), task=None)], None)
-    assert values["plateaus"] == [{"name": "half", "loss": 0.1, "accuracy": None}]
+    assert values["plateaus"] == [{"name": "half", "loss": 0.1, "accuracy": None, "kind": "plateau"}]
     assert values["baseline"]["accuracy"] is None
 
 

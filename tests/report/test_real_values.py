@@ -114,7 +114,7 @@ def test_caption_of_the_curves_says_what_is_drawn() -> None:
     run = run_with_results()
     text = curve_caption([run], [baseline(run, "val")])
     assert text.startswith("Mean squared error by optimizer step.")
-    for piece in ("the scores of partial solutions", "the lowest possible loss of any predictor"):
+    for piece in ("the scores of other predictors", "the lowest possible loss of any predictor"):
         assert piece in text
 
 

@@ -39,5 +39,5 @@ def test_section_of_two_runs_names_each_panel() -> None:
 
 def test_section_has_no_eigenvalues_without_a_matrix() -> None:
     section = weights_section([make_run(ECHO, network=register_network(ECHO, 2), untrained=register_network(ECHO, 2))])
-    assert section.missing == ["eigenvalues: the layer has no recurrent matrix"]
+    assert section.missing == ["eigenvalues: the layer has neither a recurrent matrix nor a known diagonal"]
     assert "eigenvalues" not in [block.name for block in section.blocks if isinstance(block, Picture)]

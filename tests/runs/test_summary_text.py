@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from rnn_tasks.runs.summary_text import VERDICTS, closing_lines, group_rows, metric_rows, next_step
+from rnn_tasks.runs.summary_text import (
+    VERDICTS,
+    closing_lines,
+    group_rows,
+    metric_rows,
+    next_step,
+    plateau_text,
+    verdict_text,
+)
 from rnn_tasks.runs.verdict import verdict
 from rnn_tasks.spec import Baseline
 
@@ -75,7 +83,7 @@ def test_closing_lines_do_not_need_metrics() -> None:
         ({"verdict": "worse_than_baseline"}, "smaller --model.optimizer.lr, or longer: "),
         ({"verdict": "worse_than_baseline"}, "resume run --trainer.max_steps 2000"),
         ({"verdict": "worse_than_baseline", "stopped": "time"}, "smaller --model.optimizer.lr"),
-        ({"example": None}, "tensorboard"),
+        ({"example": None}, "explore run"),
     ],
 )
 def test_next_step_depends_on_the_outcome(changes: dict[str, Any], message: str) -> None:
@@ -177,7 +185,7 @@ def test_closing_lines_on_text_show_the_n_gram_of_the_split() -> None:
     baseline = {**TEXT["baseline"], "floor": 0.5}
     text = closing_lines({**TEXT, "metrics": {**TEXT["metrics"], **tested}, "baseline": baseline}, Path("run"))
     assert "test perplexity   3.896 (best n-gram, a 5-gram: 4.186)" in text
-    assert "lower bound 0.5000 nats" in text
+    assert "lowest possible 0.5000 nats" in text
 
 
 @pytest.mark.parametrize(
@@ -235,17 +243,17 @@ def rows_of(summary: dict[str, Any]) -> dict[str, str]:
 
 def test_closing_lines_have_plateaus_floor_groups_and_lengths() -> None:
     rows = rows_of(TEMPORAL_ORDER)
-    assert rows["test loss"] == "0.7000 nats per step, 50.0% of the baseline 1.4000; lower bound 0.1250 nats"
+    assert rows["test loss"] == "0.7000 nats per step, 50.0% of the baseline 1.4000; lowest possible 0.1250 nats"
     assert rows["plateau"] == "accuracy 0.5000, loss 0.6931: knows only the latest mark; loss 1.0000: b"
     assert rows["worst lag"] == "30 (of 2 to 30): accuracy 0.2500"
     assert rows["longer"] == "accuracy at length 64: 0.3750, 128: 0.2500 (chance 0.2500)"
     assert "worst length" not in rows  # one length in training is no comparison
 
 
-def test_closing_lines_name_the_chance_of_each_length() -> None:
+def test_closing_lines_name_the_range_of_chance_at_lengths() -> None:
     by_length = {"64": {"loss": 1.4, "accuracy": 0.25}, "128": {"loss": 1.4, "accuracy": 0.125}}
     rows = rows_of({**TEMPORAL_ORDER, "baseline": {**TEMPORAL_ORDER["baseline"], "by_length": by_length}})
-    assert rows["longer"] == "accuracy at length 64: 0.3750 (chance 0.2500), 128: 0.2500 (chance 0.1250)"
+    assert rows["longer"] == "accuracy at length 64: 0.3750, 128: 0.2500 (chance 0.1250 to 0.2500)"
 
 
 def test_many_lengths_are_broken_between_two_lengths() -> None:
@@ -295,7 +303,7 @@ def test_closing_lines_of_real_values_have_errors() -> None:
     assert rows["longer"] == "error at length 400: 0.05 (baseline 0.1667)"
     assert "solved at step 25" in rows["training"]
     named = {**ADDING, "baseline": {**ADDING["baseline"], "name": "persistence", "floor": 0.0001}}
-    assert rows_of(named)["test error"].endswith("0.1667 (persistence); lower bound 0.0001")
+    assert rows_of(named)["test error"].endswith("0.1667 (persistence); lowest possible 0.0001")
 
 
 def test_closing_lines_explain_an_error_only_in_validation() -> None:
@@ -314,3 +322,39 @@ def test_accuracy_is_compared_with_the_named_baseline() -> None:
     metrics = {"test/accuracy": 0.9, "test/worst_accuracy": 0.9, "test/exact_match": 0.5, "test/loss": 0.2}
     baseline = {"loss": 0.5, "accuracy": 0.5, "name": "position"}
     assert metric_rows(metrics, baseline, "test")["test accuracy"] == "0.9000 (position 0.5000); exact match 0.5000"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "text"),
+    [
+        (0.512, "learning (at the plateau: knows only the latest mark)"),
+        (0.40, "learning (below the plateau: knows only the latest mark)"),
+        (0.60, "learning (better than the baseline, not solved)"),
+    ],
+)
+def test_verdict_names_the_plateau_not_surpassed(accuracy: float, text: str) -> None:
+    steps = {"test/steps_by_lag/2": 500.0, "test/steps_by_lag/30": 500.0}  # three standard errors are 0.047
+    metrics = TEMPORAL_ORDER["metrics"] | steps | {"test/accuracy": accuracy}
+    assert verdict_text({**TEMPORAL_ORDER, "metrics": metrics}) == text
+
+
+def test_references_are_not_called_plateaus() -> None:
+    plateaus = [{"name": "best possible", "accuracy": 0.52, "kind": "reference"}]
+    baseline = {**TEMPORAL_ORDER["baseline"], "plateaus": plateaus}
+    rows = rows_of({**TEMPORAL_ORDER, "baseline": baseline})
+    assert rows["reference"] == "accuracy 0.5200: best possible"
+    assert "plateau" not in rows
+    assert plateau_text(TEMPORAL_ORDER["metrics"], baseline) == ""
+
+
+def test_longer_lengths_have_the_best_plateau_and_baseline() -> None:
+    at_length = {"loss": 1, "accuracy": 0.25, "name": "position", "plateaus": [{"name": "b", "accuracy": 0.5}]}
+    baseline = {**TEMPORAL_ORDER["baseline"], "by_length": {"64": at_length, "128": {**at_length, "plateaus": []}}}
+    longer = rows_of({**TEMPORAL_ORDER, "baseline": baseline})["longer"]
+    assert longer == "accuracy at length 64: 0.3750, 128: 0.2500 (position 0.2500, plateau 0.5000)"
+
+
+def test_verdict_and_stop_of_real_values_name_errors() -> None:
+    summary = {**ADDING, "verdict": "at_baseline", "stopped": "accuracy", "solved_at": None}
+    assert "guessing" not in closing_lines(summary, Path("run"))
+    assert rows_of(summary)["training"].endswith("stopped: error reached")

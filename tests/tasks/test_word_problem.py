@@ -189,7 +189,7 @@ def test_scores_of_s3_equal_closed_forms() -> None:
     task = WordProblem("s3", length=12)
     assert task.baseline[:2] == pytest.approx((math.log(6), 1 / 6))
     assert task.baseline.learning_loss == pytest.approx(0.95 * 11 / 12 * math.log(6))
-    assert task.plateaus[-1][1:] == pytest.approx((11 / 12 * math.log(3), 1 / 3))
+    assert task.plateaus[-1][1:3] == pytest.approx((11 / 12 * math.log(3), 1 / 3))
 
 
 @pytest.mark.parametrize(("name", "length"), [("s3", 5), ("s5", 3)])

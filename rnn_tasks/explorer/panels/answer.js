@@ -211,7 +211,7 @@ Panels.answer = (() => {
         const horizontal = [];
         if (baseline) horizontal.push({ label: baseline.name, value: baseline.loss, dash: [5, 4] });
         if (baseline && baseline.floor !== null) {
-            horizontal.push({ label: "lower bound", value: baseline.floor, dash: [1, 3] });
+            horizontal.push({ label: "lowest possible", value: baseline.floor, dash: [1, 3] });
         }
         horizontal.push(...plateauLines(context));
         drawSteps(context, canvas, { height: 150, series, horizontal, yLabel: lossName(context.task) });

@@ -1,0 +1,78 @@
+"""The minimal long short-term memory."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from rnn_tasks.cores.bounds import at_least_1
+from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.gate_bias import GateBias
+from rnn_tasks.cores.linear_scan import linear_scan
+from rnn_tasks.cores.min_gru import linear_by_gate, positive_values, stacked_linear
+from rnn_tasks.cores.state import State
+
+
+class MinLSTM(Core):
+    """A long short-term memory whose gates and new values do not depend on the state; ``*`` is elementwise.
+
+    - ``f = sigmoid(U_f x_t + b_f)``, the forget gate
+    - ``i = sigmoid(U_i x_t + b_i)``, the input gate
+    - ``c = U_c x_t + b_c``, the new values; with ``positive``, ``c = g(U_c x_t + b_c)`` as in
+      :class:`~rnn_tasks.cores.MinGRU`
+    - ``h_t = f / (f + i) * h_{t-1} + i / (f + i) * c``, the state and the output
+
+    The state is ``(batch, hidden_size)``. ``linear`` holds ``U_f, U_i, U_c`` and ``b_f, b_i, b_c``, stacked, with the
+    initial values of ``torch.nn.Linear``. Without a division, ``f / (f + i)`` is ``sigmoid(log(f) - log(i))``.
+
+    Source: L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", 2024,
+    https://arxiv.org/abs/2410.01201. Its form in log space uses g and starts from states of 1/2; this layer starts from
+    zeros.
+
+    Args:
+        input_size: Features per time step.
+        hidden_size: Units, ``>= 1``.
+        positive: Whether new values pass through g, as in the paper's form in log space.
+        gate_bias: Initial biases of ``forget``, ``input`` and ``cell``; None for those of ``torch.nn.Linear``.
+
+    Raises:
+        UsageError: A value is outside its bounds.
+
+    Example:
+        >>> outputs, state = MinLSTM(input_size=3, hidden_size=5)(torch.zeros(2, 7, 3))
+        >>> outputs.shape, state.shape
+        (torch.Size([2, 7, 5]), torch.Size([2, 5]))
+    """
+
+    recurrent_names = ()
+    input_names = ("linear",)
+
+    def __init__(
+        self, input_size: int, hidden_size: int, positive: bool = False, gate_bias: GateBias | None = None
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = at_least_1(hidden_size, "hidden_size")
+        self.positive = positive
+        self.linear = stacked_linear(input_size, hidden_size, ("forget", "input", "cell"), gate_bias)
+
+    def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
+        """Run the layer over a batch of sequences; the state is ``(batch, hidden_size)``."""
+        keep, new = self._keep_and_new(inputs)
+        states = linear_scan(keep, (1 - keep) * (positive_values(new) if self.positive else new), state)
+        return states.to(inputs.dtype).transpose(0, 1), states[-1]
+
+    def input_weights(self) -> list[Tensor]:
+        """Return ``U_f`` above ``U_i`` above ``U_c``, ``(3 * hidden_size, input_size)``."""
+        return [self.linear.weight]
+
+    @torch.no_grad()
+    def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return ``f / (f + i)``, ``(batch, time, hidden_size)``."""
+        keep, _ = self._keep_and_new(inputs)
+        return {"diagonal": keep.transpose(0, 1).to(torch.complex128)}
+
+    def _keep_and_new(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        forget, admit, new = linear_by_gate(self.linear, inputs, 3)
+        return torch.sigmoid(softplus(-admit) - softplus(-forget)), new  # log(sigmoid(v)) is -softplus(-v)
