@@ -84,6 +84,27 @@ class Tuning:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Options of the runs with certain variants only.
+
+    Args:
+        where: The names of the variants of such a run, by the name of the axis.
+        options: Values by dotted option names.
+    """
+
+    where: Mapping[str, tuple[str, ...]]
+    options: Mapping[str, Any]
+
+    def contains(self, run: "PlannedRun") -> bool:
+        """Return whether the options are for a run.
+
+        Args:
+            run: The run.
+        """
+        return all(run.variants[axis].name in names for axis, names in self.where.items())
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """One run of a study.
 
@@ -128,6 +149,7 @@ class Plan:
         search: The settings of a search; None for a grid.
         max_parameters: The limit of parameters, which sets the hidden size; None for the hidden size in the config.
         tuning: How the variant of one axis is chosen; None to train all its variants with all seeds.
+        cells: Options of the runs with certain variants.
     """
 
     name: str
@@ -143,6 +165,7 @@ class Plan:
     search: Search | None = None
     max_parameters: int | None = None
     tuning: Tuning | None = None
+    cells: tuple[Cells, ...] = ()
 
     @property
     def has_one_task(self) -> bool:
@@ -236,6 +259,8 @@ class Plan:
         options = dict(self.options)
         for variant in run.variants.values():
             options |= variant.options
+        for cells in self.cells:
+            options |= cells.options if cells.contains(run) else {}
         if self.max_steps is not None:
             options["trainer.max_steps"] = self.max_steps
         if self.minutes is not None:
