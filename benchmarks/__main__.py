@@ -15,7 +15,16 @@ from time import perf_counter
 
 from benchmarks.table import NotMeasuredError, Row, as_json, as_markdown, as_text
 
-GROUPS = ("answer", "step", "cores", "data", "startup", "growth", "explorer")  # modules, in the order of the table
+GROUPS = (
+    "answer",
+    "step",
+    "cores",
+    "layers",
+    "data",
+    "startup",
+    "growth",
+    "explorer",
+)  # modules, in the order of the table
 
 
 def environment() -> dict[str, object]:

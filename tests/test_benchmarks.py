@@ -21,6 +21,9 @@ from benchmarks.__main__ import main
 from benchmarks.cores import CONSTRAINTS, Step, layer_passes, project
 from benchmarks.explorer import LAYERS, engine_seconds
 from benchmarks.growth import exponent
+from benchmarks.layers import layers as layers_by_name
+from benchmarks.layers import loop, scan_leaves, scan_pass
+from benchmarks.layers import main as measure_layers
 from benchmarks.peers import copy as copy_peer
 from benchmarks.peers import echo as echo_peer
 from benchmarks.peers import variable_delay_echo as variable_delay_echo_peer
@@ -30,6 +33,7 @@ from benchmarks.table import COLUMNS, NotMeasuredError, Row, as_json, as_markdow
 from benchmarks.timing import ratio_row
 from rnn_tasks.callbacks import Reorthogonalize
 from rnn_tasks.cores import Elman
+from rnn_tasks.cores.linear_scan import linear_scan
 from rnn_tasks.models import SequenceTagger
 from rnn_tasks.spec import NOT_SCORED
 from rnn_tasks.tasks import Copy, VariableDelayEcho
@@ -172,6 +176,22 @@ def test_plain_loop_trains_like_the_trainer() -> None:
 def test_layer_passes_have_equal_outputs_and_gradients() -> None:
     passes = layer_passes(units=6, length=5, batch=2, features=4)
     torch.testing.assert_close(passes["ours"](), passes["torch"]())
+
+
+@pytest.mark.parametrize("is_constant", [False, True])
+def test_scan_passes_have_equal_states_and_gradients(is_constant: bool) -> None:
+    leaves = scan_leaves((70, 2, 3), torch.complex128, is_constant)
+    torch.manual_seed(0)
+    ours = scan_pass(linear_scan, *leaves)()
+    torch.manual_seed(0)
+    torch.testing.assert_close(ours, scan_pass(loop, *leaves)())
+
+
+def test_layers_are_measured_beside_the_gru_of_torch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"Elman", "LRU", "MinGRU", "RGLRU"} <= set(layers_by_name())
+    assert not {"Foreign", "Unrolled", "Core"} & set(layers_by_name())
+    measure_layers(["--layers", "MinGRU", "--quick"])
+    assert "torch.nn.GRU / MinGRU" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)

@@ -4,6 +4,7 @@ from rnn_tasks.cores.co_rnn import CoRNN
 from rnn_tasks.cores.block import Block
 from rnn_tasks.cores.blocks import Blocks
 from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.delta_net import DeltaNet
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
@@ -49,6 +50,7 @@ __all__ = [
     "Chrono",
     "CoRNN",
     "Core",
+    "DeltaNet",
     "Elman",
     "Foreign",
     "GateBias",

@@ -94,7 +94,7 @@ class LRU(Core):
         states = linear_scan(self._diagonal(), complex_from_pairs(terms.view(time, batch, 2 * self.num_states)), start)
         pairs = pairs_from_complex(states)
         skipped = rows * self.skip if self.skip.ndim == 1 else rows @ self.skip.t().contiguous()
-        outputs = pairs.flatten(0, 1).to(rows.dtype) @ self.weight_out.t().contiguous() + skipped
+        outputs = torch.addmm(skipped, pairs.flatten(0, 1).to(rows.dtype), self.weight_out.t().contiguous())
         return outputs.view(time, batch, self.hidden_size).transpose(0, 1), pairs[-1]
 
     def input_weights(self) -> list[Tensor]:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from rnn_tasks.cores.bounds import at_least_1
 from rnn_tasks.cores.core import Core
-from rnn_tasks.cores.linear_scan import at_least_single, complex_from_pairs, linear_scan, pairs_from_complex
+from rnn_tasks.cores.diagonal_filter import diagonal_filter
+from rnn_tasks.cores.linear_scan import at_least_single, complex_from_pairs, pairs_from_complex
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import affine
 from rnn_tasks.errors import UsageError
@@ -88,15 +89,15 @@ class S4D(Core):
         """Run the layer over a batch of sequences; the class documents the state."""
         batch, time, _ = inputs.shape
         values = affine(inputs.transpose(0, 1).flatten(0, 1), self.linear.weight, self.linear.bias)
-        values = at_least_single(values).view(time, batch, self.hidden_size, 1)
-        rates, factors = self._rates_and_factors()
-        start = None if state is None else complex_from_pairs(state).view(batch, *factors.shape)
-        states = linear_scan(factors, values.to(factors.dtype).expand(-1, -1, -1, factors.shape[1]), start)
-        weights = 2 * complex_from_pairs(self.weight_out.flatten(1)) * (factors - 1) / rates
-        pairs = pairs_from_complex(states)
-        parts = torch.stack([weights.real, -weights.imag], -1).flatten(1)  # Re(w h) is Re(w) Re(h) - Im(w) Im(h)
-        outputs = (pairs * parts).sum(-1) + self.skip * values[..., 0]
-        return outputs.to(inputs.dtype).transpose(0, 1), pairs[-1].flatten(1)
+        values = at_least_single(values).view(time, batch, self.hidden_size)
+        pairs = values.new_zeros(batch, self.weight_out.numel()) if state is None else state
+        start = complex_from_pairs(pairs).view(batch, *self.a_imag.shape)
+        rates, dt_rates = self._rates()
+        weights = 2 * complex_from_pairs(self.weight_out.flatten(1)) * torch.exp(dt_rates).sub(1) / rates
+        with torch.autocast(inputs.device.type, enabled=False):  # in single precision, like a scan
+            filtered, states = diagonal_filter(values, dt_rates, weights, start)
+        outputs = filtered + self.skip * values
+        return outputs.to(inputs.dtype).transpose(0, 1), pairs_from_complex(states).flatten(1)
 
     def input_weights(self) -> list[Tensor]:
         """Return W, ``(hidden_size, input_size)``."""
@@ -105,9 +106,9 @@ class S4D(Core):
     @torch.no_grad()
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return ``exp(dt A)`` of all channels, ``(hidden_size * num_states / 2,)``."""
-        return {"diagonal": self._rates_and_factors()[1].flatten().to(torch.complex128)}
+        return {"diagonal": torch.exp(self._rates()[1]).flatten().to(torch.complex128)}
 
-    def _rates_and_factors(self) -> tuple[Tensor, Tensor]:
-        """Return A and ``exp(dt A)``, complex, each ``(hidden_size, num_states / 2)``."""
+    def _rates(self) -> tuple[Tensor, Tensor]:
+        """Return A and ``dt A``, complex, each ``(hidden_size, num_states / 2)``."""
         rates = torch.complex(-torch.exp(at_least_single(self.a_log)), at_least_single(self.a_imag))
-        return rates, torch.exp(torch.exp(at_least_single(self.dt_log))[:, None] * rates)
+        return rates, torch.exp(at_least_single(self.dt_log))[:, None] * rates

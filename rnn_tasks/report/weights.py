@@ -16,6 +16,7 @@ from rnn_tasks.report.gates import gate_blocks
 from rnn_tasks.report.matrices import brief, norms, over_training, spectra
 from rnn_tasks.report.run_data import RunData, attempt, letter_of
 from rnn_tasks.report.saturation import THRESHOLD, saturation_of
+from rnn_tasks.runs.curves import Curve
 
 
 def title_of(runs: Sequence[RunData], run: RunData, spectra_of_run: Sequence[Spectrum], spectrum: Spectrum) -> str:
@@ -94,6 +95,16 @@ def caption_of_saturation(runs: Sequence[tuple[str, Saturation]]) -> str:
     )
 
 
+def without_points(curves: dict[str, dict[str, Curve]]) -> dict[str, dict[str, Curve]]:
+    """Return the quantities whose curves have several points; all quantities if none has.
+
+    Args:
+        curves: Curves by their name, by quantity.
+    """
+    several = {quantity: lines for quantity, lines in curves.items() if any(len(c.steps) > 1 for c in lines.values())}
+    return several or curves
+
+
 def weights_section(runs: Sequence[RunData]) -> Section:
     """Return the section "What do its weights do?".
 
@@ -119,7 +130,7 @@ def weights_section(runs: Sequence[RunData]) -> Section:
     if titled:
         draw = partial(draw_eigenvalues, titled, ("before training", "after training"))
         blocks.append(Picture("eigenvalues", draw, caption_of_spectra(runs, titled)))
-    logged_norms = norms(runs)
+    logged_norms = without_points(norms(runs))
     if logged_norms:
         has_matrix = any(run.network.core.recurrent_weights() for run in runs)
         caption = (CAPTION_OF_NORMS if has_matrix else CAPTION_OF_RADIUS) + (

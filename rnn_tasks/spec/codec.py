@@ -185,7 +185,9 @@ class Codec:
             UsageError: The letter is not one of the task's.
         """
         if letter not in self.letters:
-            raise UsageError(f"{letter!r} is not in this network's alphabet: use only {self.letters}")
+            is_cue = any(self.symbols[part.symbol] == letter for part in self.cue)
+            note = " (it is added after the text)" if is_cue else ""
+            raise UsageError(f"{letter!r} is not in this network's alphabet{note}: use only {self.letters}")
         return self.symbols.index(letter)
 
     def _is_answered(self, text: str, step: int) -> bool:

@@ -13,7 +13,12 @@ from tests.helpers.command_line import RnnTasks, small
 from tests.helpers.configs import MODELS, PUBLISHED, TASKS, class_named, compose, read_config, short_name
 from tests.helpers.rotation import rotating, slow_tenth
 
-CONSTRAINED = {"qr_rnn": "Reorthogonalize", "linear_qr": "Reorthogonalize", "cayley_rnn": "cayley"}
+CONSTRAINED = {
+    "qr_rnn": "Reorthogonalize",
+    "linear_qr": "Reorthogonalize",
+    "cayley_rnn": "cayley",
+    "exprnn": "matrix_exp",
+}
 """The overlays whose recurrent matrix stays orthogonal, and by what."""
 
 PAIRS = [(task, model) for task in TASKS for model in MODELS]

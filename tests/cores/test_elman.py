@@ -1,5 +1,6 @@
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,58 @@ def test_elman_follows_its_equation_for_each_activation(activation: Activation) 
     for step, output in enumerate(core(inputs)[0][0]):
         hidden = FORMULAS[activation](weight_ih @ inputs[0, step] + bias_ih + weight_hh @ hidden + bias_hh)
         torch.testing.assert_close(output, hidden, atol=1e-12, rtol=1e-12)
+
+
+def test_modrelu_network_follows_its_equation() -> None:
+    core = Elman(2, 3, activation="modrelu", num_layers=2).double()
+    inputs = torch.randn(1, 6, 2, dtype=torch.double)
+    expected = inputs[0].numpy()
+    for layer in range(2):
+        names = (f"{name}_l{layer}" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        weight_ih, weight_hh, bias, modrelu_bias = (core.get_parameter(name).detach().numpy() for name in names)
+        hidden, outputs = np.zeros(3), []
+        for x in expected:
+            total = weight_ih @ x + bias + weight_hh @ hidden
+            hidden = np.sign(total) * np.maximum(np.abs(total) + modrelu_bias, 0)
+            outputs.append(hidden)
+        expected = np.stack(outputs)
+    np.testing.assert_allclose(core(inputs)[0][0].detach().numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_modrelu_gradients_equal_those_of_a_naive_loop() -> None:
+    core = Elman(2, 5, activation="modrelu").double()
+    with torch.no_grad():
+        core.bias_hh_l0.uniform_(-0.5, 0.5)
+    inputs = torch.randn(2, 9, 2, dtype=torch.double, requires_grad=True)
+    hidden, outputs = torch.zeros(2, 5).double(), []
+    for time in range(9):
+        total = inputs[:, time] @ core.weight_ih_l0.T + core.bias_ih_l0 + hidden @ core.weight_hh_l0.T
+        bias = core.bias_hh_l0
+        hidden = torch.where(total > 0, (total + bias).clamp_min(0), (total - bias).clamp_max(0))
+        outputs.append(hidden)
+    expected = gradients(core, torch.stack(outputs, 1), inputs)
+    torch.testing.assert_close(gradients(core, core(inputs)[0], inputs), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_modrelu_bias_starts_near_zero() -> None:
+    core = Elman(3, 200, activation="modrelu", zero_bias=True)
+    assert 0.0095 < core.bias_hh_l0.abs().max() <= 0.01
+    assert not core.bias_ih_l0.any()
+
+
+def test_modrelu_network_needs_its_bias() -> None:
+    with pytest.raises(UsageError, match="activation modrelu has a bias of its own: set single_bias to false"):
+        Elman(3, 4, activation="modrelu", single_bias=True)
+
+
+def test_modrelu_with_zero_bias_and_a_rotation_keeps_the_norm() -> None:
+    core = Elman(3, 8, activation="modrelu", orthogonal_map="matrix_exp", zero_bias=True).double()
+    with torch.no_grad():
+        core.bias_hh_l0.zero_()
+    start = torch.randn(1, 2, 8).double()
+    outputs, _ = core(torch.zeros(2, 300, 3).double(), start)
+    # The start is orthogonal to single precision, which limits how well 300 steps keep the norm.
+    torch.testing.assert_close(outputs.norm(dim=2), start[0].norm(dim=1)[:, None].expand(2, 300), rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("orthogonal_map", [None, "matrix_exp"])

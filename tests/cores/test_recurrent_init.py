@@ -4,11 +4,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnn_tasks.cores import Cayley, Henaff, Identity, Normal, Orthogonal, RecurrentInit, Xavier
+from rnn_tasks.cores import (
+    Cayley,
+    Henaff,
+    Identity,
+    Normal,
+    NormalizedPositiveDefinite,
+    Orthogonal,
+    RecurrentInit,
+    Xavier,
+)
 from rnn_tasks.cores.recurrent_init import rotations
 from rnn_tasks.errors import UsageError
 
-ALL = [Cayley(), Henaff(), Identity(), Normal(), Orthogonal(), Xavier()]
+ALL = [Cayley(), Henaff(), Identity(), Normal(), NormalizedPositiveDefinite(), Orthogonal(), Xavier()]
 
 
 def filled(init: RecurrentInit, size: int) -> Tensor:
@@ -87,6 +96,22 @@ def test_normal_has_the_given_standard_deviation(std: float) -> None:
 
 def test_identity_is_multiplied_by_scale() -> None:
     assert torch.equal(filled(Identity(0.5), 4), 0.5 * torch.eye(4).double())
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_np_rnn_start_is_positive_definite_with_norm_1(size: int) -> None:
+    weight = filled(NormalizedPositiveDefinite(), size)
+    eigenvalues = torch.linalg.eigvalsh(weight)
+    torch.testing.assert_close(weight, weight.T, atol=1e-6, rtol=0)
+    assert eigenvalues.max().item() == pytest.approx(1, abs=1e-5)
+    assert eigenvalues.min() > 0
+
+
+def test_np_rnn_start_has_the_spectrum_of_identity_plus_wishart() -> None:
+    """The eigenvalues of R'R / n lie between 0 and 4 and have mean 1 for large n, so those of the start 1/5 to 1."""
+    eigenvalues = torch.linalg.eigvalsh(filled(NormalizedPositiveDefinite(), 400))
+    assert eigenvalues.min().item() == pytest.approx(1 / 5, abs=0.01)
+    assert eigenvalues.mean().item() == pytest.approx(2 / 5, abs=0.02)
 
 
 @pytest.mark.parametrize("size", [2, 7, 12])
@@ -170,7 +195,9 @@ def test_normal_fills_matrices_that_are_not_square() -> None:
     assert weight.std().item() == pytest.approx(0.5, rel=0.03)
 
 
-@pytest.mark.parametrize("init", [Identity(), Henaff(), Cayley()], ids=lambda init: type(init).__name__)
+@pytest.mark.parametrize(
+    "init", [Identity(), Henaff(), Cayley(), NormalizedPositiveDefinite()], ids=lambda init: type(init).__name__
+)
 @pytest.mark.parametrize("shape", [(3, 4), (4, 3)])
 def test_init_rejects_a_matrix_that_must_be_square(init: RecurrentInit, shape: tuple[int, int]) -> None:
     weight = torch.full(shape, 7.0)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnn_tasks.cores import S4D
+from rnn_tasks.cores import S4D, differentiable_twice
+from rnn_tasks.cores.diagonal_filter import CHUNK
 from rnn_tasks.errors import UsageError
 from tests.helpers.step_loops import assert_equals_loop
 
@@ -44,6 +45,17 @@ def test_s4d_equals_the_convolution_of_the_reference(time: int) -> None:
     expected = np.fft.irfft(spectrum, 2 * time)[..., :time] + weights["skip"][:, None] * values
     outputs, _ = core(torch.from_numpy(inputs))
     np.testing.assert_allclose(outputs.detach(), np.swapaxes(expected, 1, 2), atol=1e-9)
+
+
+@pytest.mark.parametrize("time", [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])
+def test_s4d_equals_its_equations_for_any_number_of_chunks(time: int) -> None:
+    assert_equals_loop(S4D(3, 2, num_states=4), s4d_by_step, time)
+
+
+def test_s4d_has_second_derivatives() -> None:
+    core, inputs = S4D(2, 2, num_states=2).double(), torch.randn(1, CHUNK + 2, 2).double().requires_grad_()
+    with differentiable_twice():
+        assert torch.autograd.gradgradcheck(lambda values: core(values)[0].square(), inputs, fast_mode=True)
 
 
 def test_s4d_starts_as_published() -> None:

@@ -21,6 +21,7 @@ from rnn_tasks.cores import (
     Blocks,
     Core,
     CoRNN,
+    DeltaNet,
     Elman,
     Foreign,
     MinGRU,
@@ -97,5 +98,10 @@ MODERN: dict[str, Callable[[int], Core]] = {
     "S6": partial(S6, hidden_size=5, states=4),
     "blocks of S6": partial(Blocks, hidden_size=4, core=partial(S6, states=2)),
     "blocks of GRU": partial(Blocks, hidden_size=4, core=GRU, kernel_size=3),
+    "DeltaNet": partial(DeltaNet, hidden_size=6, heads=2),
+    "gated DeltaNet": partial(DeltaNet, hidden_size=6, heads=2, max_beta=2, decay="learned", window=3),
+    "DeltaProduct": partial(DeltaNet, hidden_size=4, max_beta=2, decay="learned", products=2, window=1),
+    "linear attention": partial(DeltaNet, hidden_size=6, heads=3, delta=False),
+    "RetNet": partial(DeltaNet, hidden_size=6, heads=2, decay="fixed", delta=False),
 }
 """Layers of which tests/cores/test_contract.py tests all that a recurrent layer must do; called with the input size."""

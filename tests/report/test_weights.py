@@ -5,6 +5,7 @@ import numpy as np
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.report.weights import weights_section
+from rnn_tasks.runs.curves import Curve
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Echo
 from tests.helpers.report_runs import make_run, register_network
@@ -35,6 +36,16 @@ def test_section_of_two_runs_names_each_panel() -> None:
     assert titles == ["A: one", "B: two"]
     assert "A: one (0." in picture.caption
     assert "B: two (0." in picture.caption
+
+
+def test_curves_of_one_point_are_not_drawn() -> None:
+    points = {
+        "spectral_norm/weight_hh_l0": Curve(np.array([1, 2]), np.array([1.0, 2.0])),
+        "spectral_radius/weight_hh_l0": Curve(np.array([2]), np.array([0.9])),
+    }
+    section = weights_section([make_run(ECHO, curves=points)])
+    picture = next(b for b in section.blocks if isinstance(b, Picture) and b.name == "recurrent_matrices")
+    assert [ax.get_title(loc="left") for ax in picture.draw(7).axes] == ["Spectral norm"]
 
 
 def test_section_has_no_eigenvalues_without_a_matrix() -> None:

@@ -64,6 +64,12 @@ def test_example_is_valid_and_has_an_answer(codec: Codec) -> None:
     assert encoded.scored.any()
 
 
+def test_end_symbol_in_a_text_raises() -> None:
+    codec = Codec("01=", "01", cue=(Repeat(2, constant=1),))
+    with pytest.raises(UsageError, match=r"'=' .*alphabet \(it is added after the text\): use only 01"):
+        codec.encode(["1011="])
+
+
 def test_letter_outside_the_alphabet_raises(codec: Codec) -> None:
     with pytest.raises(UsageError, match=r"'!' is not in this network's alphabet"):
         codec.encode([codec.letters[0] + "!"], codec.max_delay)

@@ -160,10 +160,14 @@ def test_tests_at_longer_lengths_are_other_sequences(make: Make) -> None:
         with pytest.raises(UsageError, match="leave out eval_lengths"):
             make().at_length(40)
         return
-    task = make(eval_lengths=[60, 40], length_sequences=20, test_sequences=30)
+    longest = make().longest
+    assert longest > 0
+    with pytest.raises(UsageError, match=f"eval_lengths must be above {longest}, the largest length of training"):
+        _ = make(eval_lengths=[longest]).longer_tests
+    task = make(eval_lengths=[longest + 30, longest + 10], length_sequences=20, test_sequences=30)
     main, *longer = streams(task)
     assert same(concatenated(list(main)), concatenated(list(make(test_sequences=30).predict_dataloader())))
-    assert list(task.longer_tests) == [40, 60]
+    assert list(task.longer_tests) == [longest + 10, longest + 30]
     short, long = (concatenated(list(stream)) for stream in longer)
     assert short.num_sequences == long.num_sequences == 20
     assert short.targets.shape[1] < long.targets.shape[1]
