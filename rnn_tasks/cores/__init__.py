@@ -1,19 +1,19 @@
 """Recurrent layers, called like ``torch.nn.RNN`` with ``batch_first=True``, and initialisations of their weights."""
 
-from rnn_tasks.cores.co_rnn import CoRNN
 from rnn_tasks.cores.block import Block
 from rnn_tasks.cores.blocks import Blocks
+from rnn_tasks.cores.co_rnn import CoRNN
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.delta_net import DeltaNet
 from rnn_tasks.cores.elman import Elman
 from rnn_tasks.cores.foreign import Foreign
 from rnn_tasks.cores.gate_bias import Chrono, GateBias, GateBiases
-from rnn_tasks.cores.lru import LRU
-from rnn_tasks.cores.min_gru import MinGRU
-from rnn_tasks.cores.min_lstm import MinLSTM
 from rnn_tasks.cores.indrnn import IndRNN
 from rnn_tasks.cores.lem import LEM
 from rnn_tasks.cores.lmu import LMU
+from rnn_tasks.cores.lru import LRU
+from rnn_tasks.cores.min_gru import MinGRU
+from rnn_tasks.cores.min_lstm import MinLSTM
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
@@ -36,9 +36,9 @@ from rnn_tasks.cores.unrolled import Unrolled
 
 __all__ = [
     "GRU",
-    "LRU",
     "LEM",
     "LMU",
+    "LRU",
     "LSTM",
     "RGLRU",
     "RNN",
@@ -57,9 +57,9 @@ __all__ = [
     "GateBiases",
     "Henaff",
     "Identity",
+    "IndRNN",
     "MinGRU",
     "MinLSTM",
-    "IndRNN",
     "Normal",
     "NormalizedPositiveDefinite",
     "Orthogonal",
