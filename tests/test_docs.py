@@ -3,13 +3,21 @@
 import csv
 import re
 from collections import defaultdict
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from inspect import Parameter, signature
 from pathlib import Path
 from statistics import median
+from typing import Any, get_args
 
+import pandas as pd
 import pytest
+import yaml
 
+from rnn_tasks import tasks
 from rnn_tasks.runs.files import read_summary
 from rnn_tasks.studies.published_file import RESULTS_FILE, read_published
+from rnn_tasks.tasks import Automaton, Counting, Dyck, FlipFlop, GeneratedTask, WordProblem
 from tests.helpers.command_line import RnnTasks
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +26,17 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md")
 
 RESULT_COLUMNS = {"accuracy": "test_accuracy", "exact match": "test_exact_match", "error": "test_loss_share"}
 """How a result of a recipe begins in the table of the tasks, and the column of its runs."""
+
+LENGTH_TASKS: dict[str, GeneratedTask] = {
+    "parity": Automaton(),
+    "cycle_end": Automaton(language="cycle"),
+    "cycle_every_step": Automaton(language="cycle", answer="every_step"),
+    "s3": WordProblem(),
+    "flip_flop": FlipFlop(ignore=0.9),
+    "dyck": Dyck(pairs=4, max_depth=8, length=64),
+    "counting": Counting(),
+}
+"""The tasks of tasks_lengths.csv."""
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the source distribution has no docs/")
 
@@ -44,6 +63,17 @@ def shown(steps: list[tuple[float, str]]) -> str:
     middle = texts[len(texts) // 2]
     cell = middle if texts[0] == texts[-1] else f"{middle} ({texts[0]} to {texts[-1]})"
     return cell if len(texts) == 3 else f"{cell} ({len(texts)} of 3 seeds)"
+
+
+def options_of(task: Callable[..., GeneratedTask]) -> dict[str, Parameter]:
+    """Return the options of a task by name, without ``**options``."""
+    return {name: option for name, option in signature(task).parameters.items() if option.kind != Parameter.VAR_KEYWORD}
+
+
+def yaml_text(value: object) -> str:
+    """Return a value as it is written in YAML; values that are not numbers are code."""
+    text = str(value) if isinstance(value, list | str) else yaml.safe_dump(value).split("\n")[0]
+    return text if isinstance(value, int | float) and not isinstance(value, bool) else f"`{text}`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -157,6 +187,83 @@ def test_table_of_layers_on_tasks_equals_its_runs() -> None:
                 expected += ", ".join(run["result"] for run in three)
             assert cell == expected, (task, network)
     assert not runs
+
+
+def test_common_options_of_tasks_equal_the_base_class() -> None:
+    rows = rows_of("| common option |", DOCS / "tasks.md")
+    assert [(option, default) for option, _, default in rows] == [
+        (f"`{name}`", yaml_text(option.default)) for name, option in options_of(GeneratedTask).items()
+    ]
+
+
+def test_option_tables_equal_the_classes_and_recipes() -> None:
+    common = options_of(GeneratedTask)
+    listed = re.findall(r"^\| option of `(\w+)`", (DOCS / "tasks.md").read_text(), re.MULTILINE)
+    recipes = {
+        path.stem: data
+        for path in (ROOT / "configs").glob("*.yaml")
+        if (data := yaml.safe_load(path.read_text()).get("data"))
+        and issubclass(getattr(tasks, data["class_path"]), GeneratedTask)
+    }
+    assert sorted(listed) == sorted(recipes)
+    for name, data in recipes.items():
+        task, recipe = getattr(tasks, data["class_path"]), data["init_args"]
+        options = options_of(task)
+        has_lengths = task.at_length is not GeneratedTask.at_length
+        expected: dict[str, list[str]] = {}
+        for option in [*(own for own in options if own not in common), *common]:
+            default = options.get(option, common.get(option)).default  # type: ignore[union-attr]  # one of them has it
+            changed = option in recipe and recipe[option] != default
+            if (
+                option not in common
+                or changed
+                or default != common[option].default
+                or (option == "eval_lengths" and has_lengths)
+            ):
+                expected[f"`{option}`"] = [yaml_text(default), yaml_text(recipe[option]) if changed else ""]
+        rows = rows_of(f"| option of `{name}` |", DOCS / "tasks.md")
+        assert {option: [default, value] for option, _, default, value in rows} == expected, name
+        for option, meaning, _, _ in rows:
+            for choice in get_args(getattr(options.get(option.strip("`")), "annotation", None)):
+                assert not isinstance(choice, str) or f"`{choice}`" in meaning, (name, option, choice)
+
+
+def test_chance_and_plateaus_by_length_equal_the_tasks() -> None:
+    references: dict[tuple[str, int], set[tuple[str, str]]] = defaultdict(set)
+    runs: dict[tuple[str, str, str], int] = defaultdict(int)
+    with (DOCS / "tasks_lengths.csv").open() as file:
+        for row in csv.DictReader(file):
+            references[row["task"], int(row["length"])].add((row["chance"], row["plateau"]))
+            runs[row["task"], row["layer"], row["seed"]] += 1
+            assert 0 <= float(row["value"]) <= 1
+            assert row["quantity"] == ("exact_match" if row["task"] == "counting" else "accuracy")
+    assert len(runs) == len(LENGTH_TASKS) * 4 * 3
+    for (name, length), found in references.items():
+        ((chance, plateau),) = found
+        task = LENGTH_TASKS[name].at_length(length)
+        if name == "counting":  # exact match: 2 n steps to guess; repeating the last symbol is wrong once per block
+            expected, best = task.baseline.accuracy ** (2 * length), float(length == 1)
+        else:
+            expected, best = task.baseline.accuracy, max((one.accuracy or 0 for one in task.plateaus), default=0.0)
+        assert float(chance) == pytest.approx(expected, rel=1e-3), (name, length)
+        assert float(plateau) == pytest.approx(best, rel=1e-3) if plateau else best <= expected + 1e-6, (name, length)
+
+
+def test_picture_of_lengths_is_drawn_from_its_runs() -> None:
+    spec = spec_from_file_location("tasks_lengths", DOCS / "tasks_lengths.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script: Any = module_from_spec(spec)
+    spec.loader.exec_module(script)
+    rows = pd.read_csv(DOCS / "tasks_lengths.csv")
+    figure = script.draw(rows)
+    assert list(script.PANELS) == list(LENGTH_TASKS)
+    for ax, task in zip(figure.axes, script.PANELS, strict=True):
+        lines = [line for line in ax.get_lines() if line.get_marker() != "None"]
+        assert len(lines) == 12
+        values = rows[rows["task"] == task]
+        assert sorted(y for line in lines for y in line.get_ydata()) == sorted(values["value"])
+        assert set(lines[0].get_xdata()) == set(values["length"])
 
 
 def test_reproduce_page_lists_the_published_results() -> None:

@@ -129,6 +129,21 @@ def flat_size(network: Network, batch: Batch) -> int:
     return state_trajectory(network, first_step).shape[-1]
 
 
+def output_is_state(network: Network, batch: Batch) -> bool:
+    """Return whether the layer's output is a part of its state, as in torch's layers.
+
+    Args:
+        network: The network.
+        batch: Sequences, of which the first steps of the first are read.
+
+    Raises:
+        UsageError: The state cannot be flattened.
+    """
+    with torch.no_grad(), evaluating(network):
+        inputs = encoded(network, batch.rows(0, 1))[:, :3]
+        return _output_columns(*_trajectory(network.core, inputs, None)) is not None
+
+
 def affordable(network: Network, batch: Batch) -> Batch:
     """Return as many of the first sequences as gradients by all states need less than about a gigabyte for.
 

@@ -13,7 +13,21 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from rnn_tasks.analysis.dynamics import eigenvalues, saturation
 from rnn_tasks.analysis.flow import affordable, evaluating, gradient_by_time_step, hidden_states
-from rnn_tasks.cores import Core, Elman, Foreign
+from rnn_tasks.cores import (
+    LRU,
+    RGLRU,
+    S4D,
+    S6,
+    Block,
+    Blocks,
+    Core,
+    CoRNN,
+    Elman,
+    Foreign,
+    IndRNN,
+    MinGRU,
+    MinLSTM,
+)
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.networks import LanguageNetwork, Network
 from rnn_tasks.runs.checkpoints import read_tensors
@@ -25,6 +39,9 @@ SNAPSHOTS = "snapshots.pt"
 """Name of the file in a run folder."""
 
 FORMAT = "rnn_tasks.snapshots/1"
+
+UNBOUNDED = (LRU, RGLRU, S4D, S6, Block, Blocks, CoRNN, MinGRU, MinLSTM)
+"""Layers whose outputs can leave -1..1."""
 
 
 @dataclass(frozen=True)
@@ -172,14 +189,16 @@ def effective_weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def has_bounds(core: Core) -> bool:
-    """Return whether the hidden states of a layer cannot leave -1..1; True for layers that this package does not know.
+    """Return whether the outputs of a layer cannot leave -1..1; True for layers that this package does not know.
 
     Example:
-        >>> has_bounds(Elman(3, 4)), has_bounds(Elman(3, 4, activation="relu"))
-        (True, False)
+        >>> has_bounds(Elman(3, 4)), has_bounds(Elman(3, 4, activation="relu")), has_bounds(MinGRU(3, 4))
+        (True, False, False)
     """
     layer = core.layer if isinstance(core, Foreign) else core
-    if isinstance(layer, Elman):
+    if isinstance(layer, UNBOUNDED):
+        return False
+    if isinstance(layer, Elman | IndRNN):
         return layer.activation in ("tanh", "sigmoid")
     return not isinstance(layer, nn.RNN) or layer.nonlinearity == "tanh"
 

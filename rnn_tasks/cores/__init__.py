@@ -14,6 +14,7 @@ from rnn_tasks.cores.lmu import LMU
 from rnn_tasks.cores.lru import LRU
 from rnn_tasks.cores.min_gru import MinGRU
 from rnn_tasks.cores.min_lstm import MinLSTM
+from rnn_tasks.cores.mlstm import MLSTM
 from rnn_tasks.cores.recurrent_init import (
     Cayley,
     Henaff,
@@ -30,6 +31,8 @@ from rnn_tasks.cores.s6 import S6
 from rnn_tasks.cores.scan import differentiable_twice
 from rnn_tasks.cores.scratch_gru import ResetOnlyGRU, ScratchGRU, UpdateOnlyGRU
 from rnn_tasks.cores.scratch_lstm import ScratchLSTM
+from rnn_tasks.cores.slstm import SLSTM
+from rnn_tasks.cores.stack_rnn import StackRNN
 from rnn_tasks.cores.state import State, map_state
 from rnn_tasks.cores.torch_layers import GRU, LSTM, RNN
 from rnn_tasks.cores.unrolled import Unrolled
@@ -40,10 +43,12 @@ __all__ = [
     "LMU",
     "LRU",
     "LSTM",
+    "MLSTM",
     "RGLRU",
     "RNN",
     "S4D",
     "S6",
+    "SLSTM",
     "Block",
     "Blocks",
     "Cayley",
@@ -67,6 +72,7 @@ __all__ = [
     "ResetOnlyGRU",
     "ScratchGRU",
     "ScratchLSTM",
+    "StackRNN",
     "State",
     "Unrolled",
     "UpdateOnlyGRU",

@@ -79,6 +79,8 @@ class DeltaNet(Core):
             raise UsageError(f"hidden_size must be a multiple of heads ({heads}), got {hidden_size}")
         if not 0 < max_beta <= 2:
             raise UsageError(f"max_beta must be above 0 and at most 2, got {max_beta}")
+        if decay not in (None, "learned", "fixed"):
+            raise UsageError(f"decay must be null, learned or fixed, got {decay}")
         self.input_size, self.hidden_size, self.window = input_size, hidden_size, at_least_1(window, "window")
         self.heads, self.head_size = heads, hidden_size // heads
         self.max_beta, self.decay, self.delta = max_beta, decay, delta

@@ -1,7 +1,7 @@
 """The recurrence of layers whose state is a matrix, computed in chunks of time steps.
 
-Within a chunk, everything but the state at its start is a product of matrices, computed for all chunks at once. Only
-the states at the starts of the chunks are computed one after the other.
+Most of it are products of matrices, for all chunks at once. Only the states at the starts of the chunks are computed
+one after the other.
 
 Sources: for the chunks, S. Yang et al., "Parallelizing linear transformers with the delta rule over sequence length",
 2024, https://arxiv.org/abs/2406.06484; for the decay, S. Yang, J. Kautz and A. Hatamizadeh, "Gated delta networks:
@@ -62,14 +62,14 @@ def matrix_scan(
     batch, time, heads, size = query.shape
     count = -(-time // chunk)
     steps = -(-time // count)
-    dtype = torch.float32 if query.dtype in (torch.bfloat16, torch.float16) else query.dtype
+    query = at_least_single(query)
     if state is None:
         state = query.new_zeros(batch, heads, size, value.shape[3])
 
     def to_chunks(values: Tensor) -> Tensor:
         """Return ``(count * batch * heads, steps or writes, features)``; fill up the last chunk by steps of zeros."""
         padding = (steps * count - time) * (values.shape[1] // time)
-        values = functional.pad(values.to(dtype), (0, 0, 0, 0, 0, padding)) if padding else values.to(dtype)
+        values = functional.pad(values.to(query.dtype), (0, 0, 0, 0, 0, padding))
         in_chunk = values.shape[1] // count
         return values.view(batch, count, in_chunk, heads, values.shape[3]).permute(1, 0, 3, 2, 4).flatten(0, 2)
 
@@ -78,7 +78,7 @@ def matrix_scan(
             to_chunks(query),
             to_chunks(key),
             to_chunks(value),
-            state.to(dtype).flatten(0, 1),
+            state.to(query.dtype).flatten(0, 1),
             beta=None if beta is None else to_chunks(beta[..., None]),
             decay=None if log_decay is None else to_chunks(log_decay[..., None]).cumsum(1),
             delta=delta,
@@ -188,11 +188,16 @@ def remaining(decay: Tensor | None, decay_at_write: Tensor | None, is_earlier: T
     """Return the share of each earlier write that remains in S at each later time; 0 for writes that are not earlier.
 
     Args:
-        decay: Logarithm of the factor on S since the start of the chunk at the later times, ``(n, times, 1)``, or None.
-        decay_at_write: The same at the writes, ``(n, writes, 1)``, or None.
+        decay: As in :func:`scan_chunks`, at the later times.
+        decay_at_write: The same at the writes.
         is_earlier: Whether the write is earlier, ``(times, writes)``.
         dtype: The type of the result if there is no decay.
     """
     if decay is None or decay_at_write is None:
         return is_earlier.to(dtype)
     return (decay - decay_at_write.transpose(1, 2)).masked_fill(~is_earlier, -torch.inf).exp()
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Convert half precision to single precision; return other values as they are."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

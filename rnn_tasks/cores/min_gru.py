@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rnn_tasks.cores.bounds import at_least_1
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.gate_bias import GateBias
-from rnn_tasks.cores.linear_scan import linear_scan
+from rnn_tasks.cores.linear_scan import at_least_single, linear_scan
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import affine
 
@@ -85,10 +85,13 @@ def stacked_linear(input_size: int, hidden_size: int, gates: tuple[str, ...], ga
 
 
 def linear_by_gate(linear: nn.Linear, inputs: Tensor, gates: int) -> tuple[Tensor, ...]:
-    """Return the linear map of ``(batch, time, features)`` for each gate, ``(time, batch, hidden_size)``."""
+    """Return the linear map of ``(batch, time, features)`` for each gate, ``(time, batch, hidden_size)``.
+
+    Half precision becomes single precision, since a gate close to 1 needs its digits.
+    """
     batch, time, _ = inputs.shape
     terms = affine(inputs.transpose(0, 1).flatten(0, 1), linear.weight, linear.bias)
-    return terms.view(time, batch, linear.out_features).chunk(gates, -1)
+    return at_least_single(terms).view(time, batch, linear.out_features).chunk(gates, -1)
 
 
 def positive_values(values: Tensor) -> Tensor:

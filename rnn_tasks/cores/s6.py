@@ -17,10 +17,10 @@ class S6(Core):
     """The selective state space: ``h_tn = exp(d_t A_n) h_{t-1,n} + d_t B_tn u_t``, ``y_t = sum_n C_tn h_tn + D u_t``.
 
     The layer first projects its input: ``u_t = W x_t + b``. Each of the ``hidden_size`` features of u has ``states``
-    states h_n of its own. The input decides the step size of each feature, ``d_t = softplus(V P u_t + c)`` where P has
-    ``hidden_size / 16`` rows. It also decides the vectors ``B_t = Q u_t`` and ``C_t = R u_t``, which the features share.
-    A and D are trained. At the start, ``A_n = -n`` for n = 1, ..., ``states``, D = 1, and ``softplus(c)`` is uniform on a
-    logarithmic scale between 0.001 and 0.1.
+    states h_n of its own. The input decides the step size of each feature, ``d_t = softplus(V P u_t + c)`` where P
+    has ``hidden_size / 16`` rows. It also decides the vectors ``B_t = Q u_t`` and ``C_t = R u_t``, which the features
+    share. A and D are trained. At the start, ``A_n = -n`` for n = 1, ..., ``states``, D = 1, and ``softplus(c)`` is
+    uniform on a logarithmic scale between 0.001 and 0.1.
 
     The state is ``(batch, states * hidden_size)``. The gradient over a sequence is written by hand
     (:func:`~rnn_tasks.cores.selective_scan.selective_scan`); second derivatives exist only within

@@ -166,7 +166,8 @@ const Inputs = (() => {
      *
      * @param fragment The fragment, without the leading #.
      * @param defaults The view of a page without fragment.
-     * @param limits {canType, steps, sequences, features, delay: [low, high], runs: [{moments, parts, blocks, unit, orders, gates, hidden, stateSize}]}.
+     * @param limits {canType, steps, sequences, features, delay: [low, high], runs: [{moments, parts, units, orders, blocks, matrices,
+     *   gates, hidden, stateSize}]}.
      */
     function fromFragment(fragment, defaults, limits) {
         const values = new URLSearchParams(fragment);
@@ -243,7 +244,7 @@ const Inputs = (() => {
             entries(edits.gates).every(([name, value]) => gate(String(name)) && number(value)) &&
             entries(edits.connections).every(
                 ([name, pairs]) =>
-                    limit.blocks.includes(name) &&
+                    limit.matrices.includes(name) &&
                     Array.isArray(pairs) &&
                     pairs.length <= MAX_EDITS &&
                     pairs.every(pair),

@@ -131,12 +131,12 @@ const Layers = (function () {
     };
 
     /**
-     * See rnn_tasks/cores/delta_net.py. The state holds the matrix of each head; if the window is above 1, a second part
-     * holds the last inputs, the oldest first. `inputs` read x_t, `matrices` the earlier inputs.
+     * See rnn_tasks/cores/delta_net.py. The state holds the matrix of each head, and the last inputs, the oldest first.
+     * `inputs` read x_t, `matrices` the earlier inputs.
      */
     const deltanet = {
         parts({hidden_size: size, heads, window, input_size: features}) {
-            return [size ** 2 / heads, ...(window > 1 ? [(window - 1) * features] : [])];
+            return [size ** 2 / heads, (window - 1) * features];
         },
         gates({heads, products, delta, decay}) {
             const names = [...(delta ? numbered("beta", products) : []), ...(decay === "learned" ? ["decay"] : [])];
@@ -161,42 +161,39 @@ const Layers = (function () {
                 weight: diagonalMatrix(new Float64Array(features).fill(1)),
                 bias: new Float64Array(features),
             };
-            const constants = {norm: Float64Array.from({length: size}, (_, i) => weights.norm.data[i % (size / heads)])};
+            const {data: norm} = weights["norm.weight"];
+            const constants = {norm: Float64Array.from({length: size}, (_, i) => norm[i % norm.length])};
             if (decay === "learned") constants.speed = weights.log_rate.data.map((value) => -Math.exp(value));
             if (decay === "fixed") constants.decay = Float64Array.from({length: heads}, (_, i) => 1 - 2 ** (-5 - i));
             return {inputs, matrices, constants};
         },
         step(ops, options, x, [matrix, earlier], w, c) {
-            const {add, mul, scale, times, exp, sigmoid, softplus, unit, readMatrix, writeMatrix, append, gate} = ops;
+            const {add, addmm, mul, scale, times, exp, sigmoid, silu, softplus, unit} = ops;
+            const {readMatrix, writeMatrix, append, gate} = ops;
             const {products, delta, decay} = options, size = options.hidden_size / options.heads;
             const [keys, values, betas] = ["key", "value", "beta"].map((name) => numbered(name, products));
-            const read = (name) => readWindow(ops, name, x, earlier, w);
+            const read = (name) => addmm(x[name], earlier, w[name]);
             let factors = c.decay, after = matrix;
             if (decay === "learned") factors = gate("decay", exp(mul(c.speed, softplus(read("rate")))));
             if (decay) after = scale(after, factors);
             for (let i = 0; i < products; i++) {
-                const key = unit(read(keys[i]), size);
-                let value = read(values[i]);
+                const key = unit(silu(read(keys[i])), size);
+                let value = silu(read(values[i]));
                 if (delta) {
                     const beta = gate(betas[i], times(sigmoid(read(betas[i])), options.max_beta));
                     value = scale(add(value, times(readMatrix(after, key, size), -1)), beta);
                 }
                 after = writeMatrix(after, key, value, size);
             }
-            return earlier ? [after, append(earlier, x.copy, options.input_size)] : [after];
+            return [after, append(earlier, x.copy, options.input_size)];
         },
         output(ops, options, x, [matrix], [, earlier], w, c) {
             const size = options.hidden_size / options.heads;
-            const query = ops.unit(readWindow(ops, "query", x, earlier, w), size);
+            const query = ops.unit(ops.silu(ops.addmm(x.query, earlier, w.query)), size);
             const read = ops.times(ops.readMatrix(matrix, query, size), 1 / Math.sqrt(size));
             return ops.matmul(ops.mul(ops.rootMeanSquare(read, size), c.norm), w.output);
         },
     };
-
-    /** Return what a map makes of x_t and of the earlier inputs; without earlier inputs, of x_t. */
-    function readWindow({addmm}, name, x, earlier, w) {
-        return earlier ? addmm(x[name], earlier, w[name]) : x[name];
-    }
 
     /** Return the names of `count` things: name1, name2, ...; a single thing has no number. */
     function numbered(name, count) {

@@ -1,15 +1,18 @@
 """Which networks a page can run itself, and their description."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from rnn_tasks.cores import (
     GRU,
+    LRU,
     LSTM,
     RNN,
     Core,
+    DeltaNet,
     Elman,
+    MinGRU,
     ResetOnlyGRU,
     ScratchGRU,
     ScratchLSTM,
@@ -28,8 +31,30 @@ KINDS: dict[type[Core], str] = {
     UpdateOnlyGRU: "gru",
     LSTM: "lstm",
     ScratchLSTM: "lstm",
+    MinGRU: "mingru",
+    LRU: "lru",
+    DeltaNet: "deltanet",
 }
 """The layers that a page can run, and the names of their equations there. Subclasses may have other equations."""
+
+
+class StatePart(NamedTuple):
+    """A part of the flat state of a network, which a page shows by itself.
+
+    Attributes:
+        name: The name, such as ``layer 1 hidden``. Parts whose names have the same first two words, and that have the
+            same size, belong to the same units.
+        start: The index of the first number.
+        size: The number of numbers.
+        step: The distance between two numbers of the part.
+        columns: The number of columns if the part is a matrix, row after row; otherwise 1.
+    """
+
+    name: str
+    start: int
+    size: int
+    step: int = 1
+    columns: int = 1
 
 
 def unknown_class(network: Network) -> str | None:
@@ -60,23 +85,43 @@ def network_values(network: Network) -> dict[str, Any]:
         network: The network, see :func:`is_live`.
     """
     core = network.core
-    assert isinstance(core, Stacked)
-    kind = KINDS[type_before_parametrizations(core)]
     return {
         "layer": {
-            "kind": kind,
-            "gates": list(core.gates),
-            "activation": activation_of(core),
-            "reset": core.reset if isinstance(core, ScratchGRU) else "after",
-            "num_layers": core.num_layers,
-            "input_size": core.weight_ih_l0.shape[1],
+            "kind": KINDS[type_before_parametrizations(core)],
+            "num_layers": core.num_layers if isinstance(core, Stacked) else 1,
+            "input_size": core.input_size,
             "hidden_size": core.hidden_size,
+            **layer_options(core),
         },
         "condition_at_input": isinstance(network, SequenceNetwork) and network.condition_at_input,
         "conditional_readout": isinstance(network.readout, ConditionalLinear),
         "real_inputs": network.spec.real_inputs,
         "real_targets": network.spec.real_targets,
     }
+
+
+def layer_options(core: Core) -> dict[str, Any]:
+    """Return the options of a layer that its equation in a page needs.
+
+    Args:
+        core: The layer, one of :data:`KINDS`.
+    """
+    match core:
+        case LRU():
+            names = ["num_states"]
+        case MinGRU():
+            names = ["positive"]
+        case DeltaNet():
+            names = ["heads", "window", "max_beta", "decay", "delta"]
+            return {name: getattr(core, name) for name in names} | {
+                "products": core.key.out_features // core.hidden_size
+            }
+        case Stacked():
+            reset = core.reset if isinstance(core, ScratchGRU) else "after"
+            return {"gates": list(core.gates), "activation": activation_of(core), "reset": reset}
+        case _:
+            raise AssertionError(type(core))
+    return {name: getattr(core, name) for name in names}
 
 
 def activation_of(core: Core) -> str:
@@ -90,16 +135,29 @@ def activation_of(core: Core) -> str:
     return core.activation if isinstance(core, Elman) else "tanh"
 
 
-def state_parts(network: Network) -> list[tuple[str, int]]:
-    """Return the parts of the state of a network that a page can run, in the order of the flat state.
+def state_parts(network: Network) -> list[StatePart]:
+    """Return the parts of the state of a network that a page can run.
 
     Args:
         network: The network, see :func:`is_live`.
-
-    Returns:
-        The name of each part, such as ``layer 1 hidden``, and its size.
     """
     core = network.core
-    assert isinstance(core, Stacked)
-    tensors = ("hidden", "cell") if isinstance(core, LSTM | ScratchLSTM) else ("hidden",)
-    return [(f"layer {layer + 1} {name}", core.hidden_size) for name in tensors for layer in range(core.num_layers)]
+    match core:
+        case LRU():
+            return [StatePart(f"layer 1 {name}", i, core.num_states, 2) for i, name in enumerate(("real", "imaginary"))]
+        case DeltaNet():
+            columns = core.hidden_size // core.heads
+            size, inputs = columns**2, core.input_size
+            return [
+                *(StatePart(f"head {i + 1} matrix", i * size, size, columns=columns) for i in range(core.heads)),
+                *(
+                    StatePart(f"input {ago} kept", core.heads * size + (core.window - 1 - ago) * inputs, inputs)
+                    for ago in range(1, core.window)
+                ),
+            ]
+        case Stacked():
+            tensors = ("hidden", "cell") if isinstance(core, LSTM | ScratchLSTM) else ("hidden",)
+            names = [f"layer {layer + 1} {name}" for name in tensors for layer in range(core.num_layers)]
+        case _:
+            names = ["layer 1 hidden"]
+    return [StatePart(name, i * core.hidden_size, core.hidden_size) for i, name in enumerate(names)]

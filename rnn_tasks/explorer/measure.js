@@ -69,7 +69,7 @@ const Measure = (() => {
      * Cut each unit of a part in turn, in the network without other edits.
      *
      * @yields The number of units that are done.
-     * @returns {layer, drops: the loss of accuracy by cutting each unit, or the rise of the squared error if there are no
+     * @returns {group, size, drops: the loss of accuracy by cutting each unit, or the rise of the squared error if there are no
      *   answers to count, sequences: number of sequences}.
      */
     function* ranking(model, network, part, sequences) {
@@ -83,7 +83,7 @@ const Measure = (() => {
                 ? (whole.right - cut.right) / whole.answers
                 : (cut.loss - whole.loss) / whole.scored;
         }
-        return { layer: part.layer, drops, sequences: count };
+        return { group: part.group, size: part.size, drops, sequences: count };
     }
 
     /** Run a generator, and yield a value of the caller at each of its pauses. */

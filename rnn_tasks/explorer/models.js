@@ -2,6 +2,7 @@
 /** The runs of the page: live networks, and the recordings of layers that the page cannot run, behind one interface. */
 const Models = (() => {
     const MAX_ROWS = 2000; // steps of stored sequences from which correlations are computed
+    const MAX_NUMBERS = 4e6; // numbers of the states of these steps
     const MAX_PRODUCTS = 1.5e9; // multiplications for the measured effect of all earlier inputs
     const MAX_REPLACEMENTS = 8;
     const MAX_CANDIDATES = 400; // stored real inputs among which the replacements are
@@ -34,7 +35,8 @@ const Models = (() => {
      * @param run The run.
      * @param task The task.
      * @returns {run, live, parts, moments, blocks, gates, hidden, network(moment), eigenvalues(moment), recording(index)}.
-     *   parts: [{name, label, layer, start, size, gate}]: the parts of the state, then the gates, which the page can show.
+     *   parts: [{name, label, group, start, size, step, columns, gate}]: the parts of the state (see StatePart in live.py),
+     *   then the gates. Parts with the same group and size belong to the same units.
      *   moments: [{label, weights, eigenvalues}]: the snapshots, then the trained network.
      */
     function open(run, task) {
@@ -49,21 +51,19 @@ const Models = (() => {
             }
             return networks.get(moment);
         };
-        let start = 0;
-        const parts = run.state_parts.map(([name, size]) => {
-            const layer = Number((/^layer (\d+)/.exec(name) || [0, 1])[1]) - 1;
-            start += size;
-            return { name, label: name, layer, start: start - size, size, gate: false };
+        const parts = run.state_parts.map((part) => {
+            return { ...part, label: part.name, group: groupOf(part.name), gate: false };
         });
-        const stateSize = start;
+        const stateSize = parts.reduce((sum, { size }) => sum + size, 0);
         const gateSizes = run.live
             ? network(moments.length - 1).gateSizes
             : Object.fromEntries(Object.entries(run.recordings.gates).map(([name, { shape }]) => [name, shape[2]]));
         const gates = Object.keys(gateSizes);
         for (const [name, size] of Object.entries(gateSizes)) {
-            const layer = Number((/^layer(\d+)/.exec(name) || [0, 0])[1]);
-            parts.push({ name, label: gateLabel(name), layer, start: 0, size, gate: true });
+            const label = gateLabel(name);
+            parts.push({ name, label, group: groupOf(label), start: 0, size, step: 1, columns: 1, gate: true });
         }
+        const blocks = Object.keys(run.eigenvalues);
         const recordings = run.live ? null : openRecordings(run.recordings);
         return {
             run,
@@ -72,8 +72,9 @@ const Models = (() => {
             stateSize,
             moments,
             gates,
-            blocks: Object.keys(run.eigenvalues),
-            layers: 1 + Math.max(...parts.map((part) => part.layer)),
+            blocks,
+            matrices: run.live ? network(moments.length - 1).squareBlocks : [],
+            groups: new Set(parts.map((part) => part.group)).size,
             hidden: Math.max(...parts.map((part) => part.size)),
             network,
             eigenvalues: (moment, block) => Engine.decode(moments[moment].eigenvalues[block]).data,
@@ -83,11 +84,42 @@ const Models = (() => {
     }
 
     const CANDIDATES = ["new", "cell"];
+    const FACTORS = /^(beta\d*|decay)$/; // of DeltaNet
+
+    /** Return the first two words of a label such as `layer 1 hidden`: what its units belong to. */
+    function groupOf(label) {
+        return (/^\w+ \d+(?= )/.exec(label) || ["layer 1"])[0];
+    }
+
+    /** Return a label such as `layer 1 hidden` without its group. */
+    function withoutGroup({ label, group }) {
+        return label.startsWith(`${group} `) ? label.slice(group.length + 1) : label;
+    }
 
     /** Return the label of a gate such as `layer0/update`; candidate values are no gates. */
     function gateLabel(name) {
         const [, layer, gate] = /^layer(\d+)\/(.*)$/.exec(name) || [null, "0", name];
-        return `layer ${Number(layer) + 1} ${CANDIDATES.includes(gate) ? "candidate" : `${gate} gate`}`;
+        const kind = CANDIDATES.includes(gate) ? "candidate" : FACTORS.test(gate) ? gate : `${gate} gate`;
+        return `layer ${Number(layer) + 1} ${kind}`;
+    }
+
+    const MEANINGS = {
+        update: "Update gate: 1 keeps the old state.",
+        forget: "Forget gate: 1 keeps the old state.",
+        reset: "Reset gate: 0 hides the old state.",
+        input: "Input gate: 1 lets the candidate in.",
+        output: "Output gate: 1 shows the cell.",
+        beta: "Beta: 1 replaces what the matrix returns for the key; the step has the eigenvalue 1 − beta.",
+        decay: "Decay: 1 keeps the matrix.",
+    };
+
+    /** Return what the values of some gates mean. */
+    function meaningOf(gates) {
+        const kinds = new Set(gates.map((name) => name.replace(/^.*\//, "").replace(/\d+$/, "")));
+        return Object.keys(MEANINGS)
+            .filter((kind) => kinds.has(kind))
+            .map((kind) => MEANINGS[kind])
+            .join(" ");
     }
 
     /** Return the label of a recurrent matrix such as `weight_hh_l0/update`. */
@@ -145,7 +177,9 @@ const Models = (() => {
     /** Return the rows of a part, one per step: views of the numbers of a result. */
     function rowsOf(part, result) {
         if (part.gate) return result.gates[part.name];
-        return result.states.map((state) => state.subarray(part.start, part.start + part.size));
+        const { start, size, step } = part;
+        if (step === 1) return result.states.map((state) => state.subarray(start, start + size));
+        return result.states.map((state) => Float64Array.from({ length: size }, (_, i) => state[start + i * step]));
     }
 
     /** Return the part with a name. */
@@ -154,15 +188,15 @@ const Models = (() => {
     }
 
     /**
-     * Return the numbers of the flat state that belong to a unit: its hidden state and, for an LSTM, its cell.
+     * Return the numbers of the flat state that belong to a unit, such as its hidden state and its cell.
      *
      * @param part The part in which the unit was chosen.
      * @param unit The index of the unit in the part.
      */
     function numbersOfUnit(model, part, unit) {
         return model.parts
-            .filter((other) => !other.gate && other.layer === part.layer && other.size === part.size)
-            .map((other) => other.start + unit);
+            .filter((other) => !other.gate && other.group === part.group && other.size === part.size)
+            .map((other) => other.start + unit * other.step);
     }
 
     /**
@@ -180,15 +214,16 @@ const Models = (() => {
         for (const part of model.parts.filter((other) => !other.gate)) {
             for (let unit = 0; unit < part.size; unit += 1) {
                 const numbers = numbersOfUnit(model, part, unit);
-                if (!held.has(part.start + unit)) continue;
+                const own = part.start + unit * part.step;
+                if (!held.has(own)) continue;
                 const isCut = numbers.every((number) => held.has(number) && edits.units[number] === 0);
-                const own = isCut ? numbers : [part.start + unit];
-                const name = model.layers > 1 ? `layer ${part.layer + 1} unit ${unit}` : `unit ${unit}`;
+                const undone = isCut ? numbers : [own];
+                const name = model.groups > 1 ? `${part.group} unit ${unit}` : `unit ${unit}`;
                 const number = numbers.length > 1 ? `${part.label}, unit ${unit}` : name;
-                add(isCut ? `${name} cut` : `${number} held at ${value(edits.units[part.start + unit])}`, (changed) =>
-                    own.forEach((each) => delete changed.units[each]),
+                add(isCut ? `${name} cut` : `${number} held at ${value(edits.units[own])}`, (changed) =>
+                    undone.forEach((each) => delete changed.units[each]),
                 );
-                own.forEach((each) => held.delete(each));
+                undone.forEach((each) => held.delete(each));
             }
         }
         for (const [name, level] of Object.entries(edits.gates)) {
@@ -226,7 +261,8 @@ const Models = (() => {
             const result = compute(model, shown, null, { moment, edits: Inputs.noEdits() });
             return { results: [result], values: [shown.values], conditions: [shown.condition] };
         }
-        const most = Math.max(5, Math.floor(MAX_ROWS / sequences.time));
+        const affordable = Math.max(1, Math.floor(MAX_NUMBERS / (sequences.time * model.stateSize)));
+        const most = Math.min(affordable, Math.max(5, Math.floor(MAX_ROWS / sequences.time)));
         const count = Math.min(most, model.live ? sequences.count : model.recordings);
         const inputs = Array.from({ length: count }, (_, index) => Inputs.stored(sequences, index));
         const values = inputs.map((input) => input.values);
@@ -259,7 +295,7 @@ const Models = (() => {
      * @param part The part.
      * @param collected What `collect` returned.
      * @param {lag, group} Steps, and the symbols of the group; an empty group: each symbol is a class.
-     * @param ranking {layer, drops}: what cutting each unit of a layer costs; null if it is unknown.
+     * @param ranking {group, size, drops}: what cutting each unit of some parts costs; null if it is unknown.
      * @returns {order: indices of the units from top to bottom, values: the sorted quantity of each unit, or null}.
      */
     function orderOf(name, part, collected, { lag, group }, ranking) {
@@ -268,9 +304,14 @@ const Models = (() => {
         return { order: values ? indices.sort((a, b) => values[b] - values[a] || a - b) : indices, values };
     }
 
+    /** Return whether a ranking is one of the units of a part. */
+    function isRanked(part, ranking) {
+        return part.group === ranking.group && part.size === ranking.size;
+    }
+
     function orderValues(name, part, collected, lag, group, ranking) {
         if (name === "index") return null;
-        if (name === "cut") return ranking && ranking.layer === part.layer ? ranking.drops : null;
+        if (name === "cut") return ranking && isRanked(part, ranking) ? ranking.drops : null;
         const rows = collected.results.flatMap((result) => rowsOf(part, result));
         if (name === "variance") return Statistics.variance(rows, part.size);
         if (name === "axis") return Statistics.principalComponents(rows, part.size, 1).axes[0];
@@ -352,6 +393,8 @@ const Models = (() => {
 
     return {
         gateLabel,
+        meaningOf,
+        withoutGroup,
         blockLabel,
         openSequences,
         open,

@@ -133,6 +133,8 @@ const Operations = (function () {
             };
         }
 
+        const sigmoid = elementwise((x) => 1 / (1 + Math.exp(-x)), (y) => y * (1 - y));
+
         /** Return x + W a. */
         function addmm(x, a, w) {
             const [rows, columns] = w.shape;
@@ -142,6 +144,18 @@ const Operations = (function () {
                 for (let i = 0; i < data.length; i++) x.grad[i] += grad[i];
                 if (!transposed.has(w)) transposed.set(w, transpose(w).data);
                 addProduct(a.grad, transposed.get(w), grad, columns, rows);
+            });
+        }
+
+        /** Return a * b, elementwise. */
+        function mul(a, b) {
+            const data = new Float64Array(a.data.length);
+            for (let i = 0; i < data.length; i++) data[i] = a.data[i] * b.data[i];
+            return vector(data, function (grad) {
+                for (let i = 0; i < data.length; i++) {
+                    a.grad[i] += grad[i] * b.data[i];
+                    b.grad[i] += grad[i] * a.data[i];
+                }
             });
         }
 
@@ -164,7 +178,7 @@ const Operations = (function () {
         return {
             vector,
             tanh: elementwise(Math.tanh, (y) => 1 - y * y),
-            sigmoid: elementwise((x) => 1 / (1 + Math.exp(-x)), (y) => y * (1 - y)),
+            sigmoid,
             relu: elementwise((x) => (x > 0 ? x : 0), (y) => (y > 0 ? 1 : 0)),
             identity: elementwise((x) => x, () => 1),
             exp: elementwise(Math.exp, (y) => y),
@@ -195,17 +209,10 @@ const Operations = (function () {
                 });
             },
 
-            /** Return a * b, elementwise. */
-            mul(a, b) {
-                const data = new Float64Array(a.data.length);
-                for (let i = 0; i < data.length; i++) data[i] = a.data[i] * b.data[i];
-                return vector(data, function (grad) {
-                    for (let i = 0; i < data.length; i++) {
-                        a.grad[i] += grad[i] * b.data[i];
-                        b.grad[i] += grad[i] * a.data[i];
-                    }
-                });
-            },
+            mul,
+
+            /** Return a * sigmoid(a), elementwise. */
+            silu: (a) => mul(a, sigmoid(a)),
 
             /** Return (1 - weight) * a + weight * b, elementwise. */
             lerp(a, b, weight) {

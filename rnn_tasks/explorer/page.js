@@ -118,6 +118,7 @@
                 units: model.hidden,
                 orders: orders(),
                 blocks: model.blocks,
+                matrices: model.matrices,
                 gates: model.live ? model.gates : [],
                 hidden: model.hidden,
                 stateSize: model.live ? model.stateSize : 0,
@@ -273,9 +274,10 @@
         yield;
     }
 
-    /** Return the multiplications of one step of a network. */
+    /** Return about how many multiplications one step of a network takes. */
     function productsOf(model) {
-        return Object.values(model.run.weights).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+        const sizes = Object.values(model.run.weights).map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+        return sizes.reduce((sum, size) => sum + size, model.stateSize);
     }
 
     /** Measure the accuracy of a run, `unchanged` or `changed`; show how far the measurement is. */
@@ -385,6 +387,7 @@
         find(stateElement, "lag-field").hidden = own.order !== "symbol";
         find(stateElement, "group-field").hidden = own.order !== "symbol" || task.real_inputs;
         if (document.activeElement !== find(stateElement, "group")) find(stateElement, "group").value = own.group;
+        find(stateElement, "order-field").hidden = run.part.columns > 1;
         find(stateElement, "unit").value = own.unit;
         find(stateElement, "unit").max = run.part.size - 1;
         const slider = byId(`moment-${index}`);
@@ -399,6 +402,8 @@
         find(changeElement, "edits").replaceChildren(...editButtons(index));
         const numbers = Models.numbersOfUnit(run.model, run.part, own.unit);
         find(stateElement, "release").disabled = !numbers.some((number) => number in own.edits.units);
+        for (const name of ["cut", "mean"]) find(stateElement, name).disabled = !numbers.length;
+        find(changeElement, "rank").disabled = !run.model.live || !sequences || !numbers.length;
         find(changeElement, "ranking").replaceChildren(...rankingButtons(index));
         const isUnranked = own.order === "cut" && !run.ranking;
         find(stateElement, "rank-note").textContent = isUnranked
@@ -443,7 +448,7 @@
     /** Scroll the time lines so that the chosen step is visible. */
     function showStep() {
         for (const scroll of document.querySelectorAll(".scroll")) {
-            if (scroll.querySelector('[data-part="matrix"]')) continue;
+            if (scroll.querySelector('[data-part="matrix"], [data-part="image"]')) continue;
             const cell = scroll.contains(byId("time-line")) ? context.sharedCell : context.cell;
             const left = context.head + cell * view.step;
             const visible = scroll.clientWidth;
@@ -712,6 +717,7 @@
         }
         Panels.answer.addCurves(task, byId("loss"));
         byId("answer-help").hidden = task.real_targets;
+        byId("matrix-help").hidden = !models.some(({ parts }) => parts.some(({ columns }) => columns > 1));
         for (const part of document.querySelectorAll('[data-part~="letters"]')) part.hidden = task.real_inputs;
         const line = byId("time-line");
         const chooseAt = (event) => {
@@ -783,6 +789,8 @@
             model.gates.map((name) => [name, Models.gateLabel(name)]),
         );
         if (!model.gates.length) find(root, "gates-field").hidden = true;
+        find(root, "gates-caption").textContent = Models.meaningOf(model.gates);
+        find(root, "blocks-field").hidden = !model.blocks.length;
         fillSelect(
             find(root, "block"),
             model.blocks.map((name) => [name, Models.blockLabel(name)]),
@@ -794,7 +802,6 @@
             if (areUnits) toggleConnection(index, i, j);
             else byId("message").textContent = `Units are numbered from 0 to ${size - 1}.`;
         });
-        find(root, "rank").disabled = !model.live || !sequences;
         find(root, "rank").addEventListener("click", () => startRanking(index));
         find(root, "block").addEventListener("change", (event) => {
             view.runs[index].block = event.target.value;
@@ -815,8 +822,13 @@
             const name = find(root, "gate").value;
             const isWhole = find(root, "gate-units").value === "all";
             const field = find(root, "gate-value");
-            if (field.value === "" || !field.checkValidity()) {
-                byId("message").textContent = "A gate is held at a number from 0 to 1, a candidate from −1 to 1.";
+            const { size } = Models.partOf(model, name);
+            if (field.value === "") {
+                byId("message").textContent = "A gate is held at a number.";
+                return;
+            }
+            if (!isWhole && view.runs[index].unit >= size) {
+                byId("message").textContent = `This gate has ${size} ${size === 1 ? "unit" : "units"}: choose one of them.`;
                 return;
             }
             const value = Number(field.value);

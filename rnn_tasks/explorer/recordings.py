@@ -10,6 +10,7 @@ from rnn_tasks.analysis.flow import evaluating, hidden_states, state_trajectory
 from rnn_tasks.analysis.gates import gate_activity
 from rnn_tasks.errors import require
 from rnn_tasks.explorer.arrays import scaled
+from rnn_tasks.explorer.live import StatePart
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
 
@@ -24,12 +25,12 @@ class Recording(NamedTuple):
     """The traces of a network.
 
     Attributes:
-        parts: The name and the size of each part of the state.
+        parts: The parts of the state.
         values: The traces as values of a page.
         sequences: Number of recorded sequences.
     """
 
-    parts: list[tuple[str, int]]
+    parts: list[StatePart]
     values: dict[str, Any]
     sequences: int
 
@@ -50,13 +51,12 @@ def record(network: Network, batch: Batch) -> Recording:
     require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
     hidden, outputs, states = traces.pop("hidden"), traces.pop("outputs"), traces.pop("states", None)
     values = {
-        "states": scaled(hidden if states is None else states),
         "outputs": scaled(outputs),
         "gates": {name: scaled(gate) for name, gate in traces.items()},
     }
-    if states is None:
-        return Recording([("output", hidden.shape[-1])], values, len(batch.inputs))
-    return Recording([("state", states.shape[-1])], values, len(batch.inputs))
+    shown = hidden if states is None else states
+    part = StatePart("output" if states is None else "state", 0, shown.shape[-1])
+    return Recording([part], values | {"states": scaled(shown)}, len(batch.inputs))
 
 
 def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:

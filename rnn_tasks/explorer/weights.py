@@ -1,6 +1,6 @@
 """The weights of a network in a page: as many moments of the training as fit, and what storing them changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from rnn_tasks.analysis.dynamics import eigenvalue_counts
+from rnn_tasks.analysis.dynamics import eigenvalue_counts, eigenvalues
 from rnn_tasks.analysis.snapshots import Snapshots, effective_weights
 from rnn_tasks.explorer.arrays import decoded, exact, scaled
 from rnn_tasks.networks import Network
@@ -33,13 +33,13 @@ def stored_weights(network: Network, bits: int) -> dict[str, dict[str, Any]]:
         return {name: (exact if bits == 32 else scaled)(weight) for name, weight in effective_weights(network).items()}
 
 
-def eigenvalue_arrays(eigenvalues: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
+def eigenvalue_arrays(values: Mapping[str, Tensor]) -> dict[str, dict[str, Any]]:
     """Return eigenvalues by the names of their matrices, with a column of real and one of imaginary parts.
 
     Args:
-        eigenvalues: Complex numbers, ``(n,)`` each, see :func:`rnn_tasks.analysis.eigenvalues`.
+        values: Complex numbers, ``(n,)`` each, see :func:`rnn_tasks.analysis.eigenvalues`.
     """
-    return {name: exact(torch.view_as_real(values)) for name, values in eigenvalues.items()}
+    return {name: exact(torch.view_as_real(numbers)) for name, numbers in values.items()}
 
 
 def size_in_page(numbers: int, bits: int, arrays: int) -> int:
@@ -100,7 +100,8 @@ def moment_values(
     ]
     usable = [index for index in earlier if is_usable(snapshots, index, trained)]
     count = min(MAX_MOMENTS, most_bytes // moment_size(network))
-    return [moment(snapshots, index) for index in spread(usable, count)]
+    names = eigenvalues(network)
+    return [moment(snapshots, index, names) for index in spread(usable, count)]
 
 
 def is_usable(snapshots: Snapshots, index: int, trained: Mapping[str, Tensor]) -> bool:
@@ -116,17 +117,18 @@ def is_usable(snapshots: Snapshots, index: int, trained: Mapping[str, Tensor]) -
     return is_finite and not all(torch.equal(weight, trained[name]) for name, weight in weights.items())
 
 
-def moment(snapshots: Snapshots, index: int) -> dict[str, Any]:
+def moment(snapshots: Snapshots, index: int, names: Collection[str]) -> dict[str, Any]:
     """Return a snapshot as values of a page.
 
     Args:
         snapshots: The snapshots.
         index: The index of the snapshot.
+        names: Names of the eigenvalues that the page shows.
     """
     return {
         "step": int(snapshots.steps[index]),
         "weights": {name: scaled(rows[index]) for name, rows in snapshots.weights.items()},
-        "eigenvalues": eigenvalue_arrays({name: rows[index] for name, rows in snapshots.eigenvalues.items()}),
+        "eigenvalues": eigenvalue_arrays({name: snapshots.eigenvalues[name][index] for name in names}),
     }
 
 

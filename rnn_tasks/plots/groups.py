@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 WIDE_RANGE = 20
 """The axis of the groups is logarithmic if the largest group is above this multiple of the smallest one."""
 
+CATEGORIES = ("digit",)
+"""Quantities whose groups have no order, so that no line joins them."""
+
 FEW = 8
 """Up to this number of groups, each has a tick."""
 
@@ -41,8 +44,9 @@ def draw_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of_error
     figure, (ax,) = panels(width, 1, height=3.0)
     for index, (name, found) in enumerate(runs):
         label = name if len(runs) > 1 else "network"
-        ax.plot(found.groups, found.scores, **LINES[index], marker=MARKERS[index], markersize=4, label=label, zorder=3)
-    draw_references(ax, [found for _, found in runs], "baseline" if of_error else "chance")
+        style = {**LINES[index], "linestyle": ""} if quantity in CATEGORIES else LINES[index]
+        ax.plot(found.groups, found.scores, **style, marker=MARKERS[index], markersize=4, label=label, zorder=3)
+    draw_references(ax, [found for _, found in runs], "baseline")
     shade_training(ax, [found for _, found in runs])
     set_axes(ax, [found for _, found in runs], quantity, of_error)
     legend_below(figure, ax, width)
@@ -63,7 +67,7 @@ def set_axes(ax: "Axes", runs: Sequence[GroupScores], quantity: str, of_error: b
     if groups.min() > 0 and groups.max() > WIDE_RANGE * groups.min():
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
-    elif len(set(groups.tolist())) <= FEW:
+    elif len(set(groups.tolist())) <= FEW or quantity in CATEGORIES:
         ax.set_xticks(sorted(set(groups.tolist())))
     else:
         integer_ticks(ax)

@@ -28,6 +28,7 @@ class Example(NamedTuple):
         targets: Real targets, ``(time, 1)``, or symbols, ``(time,)``.
         scored: The scored steps, ``(time,)`` bool.
         answers: The name of each network and its answers, of the shape of ``targets``.
+        image: The image that the inputs are, ``(height, width)``, which is drawn instead of them; None for no image.
     """
 
     read: Sequence[str]
@@ -35,6 +36,7 @@ class Example(NamedTuple):
     targets: NDArray[Any]
     scored: NDArray[np.bool_]
     answers: Sequence[tuple[str, NDArray[Any]]]
+    image: NDArray[np.float64] | None = None
 
 
 def draw_examples(examples: Sequence[Example], width: float) -> "Figure":
@@ -44,6 +46,9 @@ def draw_examples(examples: Sequence[Example], width: float) -> "Figure":
         examples: The sequences, at least one.
         width: The width of the picture in inches.
     """
+    images = [(example.image, symbols_title(example)) for example in examples if example.image is not None]
+    if images:
+        return draw_images(images, width)
     figure, axes = panels(width, len(examples), height=2.0, min_width=width)
     for ax, example in zip(axes, examples, strict=True):
         has_values = example.targets.ndim == 2
@@ -58,6 +63,21 @@ def draw_examples(examples: Sequence[Example], width: float) -> "Figure":
         else:
             integer_ticks(ax)
     legend_below(figure, axes[0], width)
+    return figure
+
+
+def draw_images(images: Sequence[tuple[NDArray[np.float64], str]], width: float) -> "Figure":
+    """Draw images side by side, each below its target and answers.
+
+    Args:
+        images: The images, ``(height, width)``, and the texts above them, at least one.
+        width: The width of the picture in inches.
+    """
+    figure, axes = panels(width, len(images), height=1.6, min_width=1.2)
+    for ax, (image, text) in zip(axes, images, strict=True):
+        ax.imshow(image, cmap="gray_r")
+        ax.set_axis_off()
+        ax.set_title(text.replace("; ", "\n"), fontsize=9, parse_math=False)
     return figure
 
 

@@ -50,13 +50,13 @@ def caption_of_groups(runs: Sequence[tuple[str, GroupScores]], quantity: str, of
     """
     noun = quantity.replace("_", " ")
     text = f"{'Mean squared error' if of_error else 'Accuracy'} by {noun}, over all test sequences; "
-    text += f"dashed: {'the baseline' if of_error else 'chance'}."
+    text += "dashed: the baseline."
     if any(found.plateaus for _, found in runs):
         text += " Grey lines: the scores of other predictors."
     has_longer = any(found.is_longer.any() for _, found in runs)
     has_trained = any(not found.is_longer.all() for _, found in runs)
     if has_longer and has_trained:
-        text += " Lengths outside the shaded range are beyond those of training; inside, these lines are one mean."
+        text += " Lengths outside the shaded range are beyond those of training; inside it, the dashed line is a mean."
     elif has_longer:
         text += " All these lengths are beyond those of training."
     for name, found in runs:

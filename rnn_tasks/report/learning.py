@@ -12,7 +12,7 @@ from rnn_tasks.report.examples import examples, predictions, samples
 from rnn_tasks.report.learning_curves import curve_caption, curves, learning_run, plateaus
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.value_examples import value_examples
-from rnn_tasks.runs.summary_text import SQUARED_ERROR, verdict_text
+from rnn_tasks.runs.summary_text import SQUARED_ERROR, can_be_exact, verdict_text
 from rnn_tasks.spec import Baseline, Plateau
 
 STAGES = {"test": "test", "val": "validation"}
@@ -167,6 +167,8 @@ def table(runs: Sequence[RunData], found: Sequence[Results]) -> Table:
     if of_text or not set(names_of_baselines) <= {"chance", "-"}:
         rows.append(["best n-gram" if of_text else "baseline", *names_of_baselines])
     for name, (form, cell) in (TEXT_ROWS if of_text else VALUE_ROWS if has_values(runs[0]) else TAGGED_ROWS).items():
+        if name == "exact match" and not all(can_be_exact(run.summary.get("baseline") or {}) for run in runs):
+            continue
         values = [None if f.baseline is None else cell(f.metrics, f.baseline) for f in found]
         if any(value is not None for value in values):
             rows.append([name, *("-" if value is None else format(value, form) for value in values)])

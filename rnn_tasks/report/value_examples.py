@@ -8,6 +8,7 @@ from rnn_tasks.report.answers import answers, has_values, short_names
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.examples import NUM_EXAMPLES
 from rnn_tasks.report.run_data import RunData
+from rnn_tasks.tasks import Digits
 
 MAX_STEPS = 400
 """Largest number of drawn steps of a sequence."""
@@ -46,6 +47,7 @@ def examples_of(group: Sequence[tuple[str, RunData]]) -> list[Example]:
     spec = first.network.spec
     few = first.batch.rows(0, NUM_EXAMPLES).expanded()
     answered = [(name, answers(run.network, few).numpy()) for name, run in group]
+    images = first.task.images(few.inputs).numpy() if isinstance(first.task, Digits) else None
     inputs, targets, scored = (values[:, :MAX_STEPS].numpy() for values in (few.inputs, few.targets, few.scored))
     examples = [
         Example(
@@ -54,6 +56,7 @@ def examples_of(group: Sequence[tuple[str, RunData]]) -> list[Example]:
             targets=targets[row],
             scored=scored[row],
             answers=[(name, values[row, :MAX_STEPS]) for name, values in answered],
+            image=None if images is None else images[row],
         )
         for row in range(len(targets))
     ]
@@ -85,6 +88,8 @@ def caption(run: RunData, count: int) -> str:
         run: One of the runs.
         count: The number of sequences.
     """
+    if isinstance(run.task, Digits):
+        return f"The first {count} test images, which the network reads as sequences of pixels."
     outputs = run.network.spec.output_size if has_values(run) else 1
     if outputs > 1:
         panels = f"each of {outputs} outputs" if count == outputs else f"the first {count} of {outputs} outputs"

@@ -40,7 +40,7 @@ def source_of_spectra(network: Network) -> str:
     matrices = network.core.recurrent_weights()
     sources = {
         "the recurrent matrices": any(name in matrices for name in names),
-        "the diagonal by which the layer multiplies its state": any(
+        "the matrix or diagonal by which the layer multiplies its state": any(
             name not in matrices and not follows for name, follows in names.items()
         ),
         "the transitions of the layer at steps of one sequence, whose inputs decide them": any(names.values()),
@@ -119,7 +119,9 @@ def weights_section(runs: Sequence[RunData]) -> Section:
         measured = attempt(missing, labelled(runs, run, "eigenvalues"), partial(spectra, run))
         if measured == []:
             missing.append(
-                labelled(runs, run, "eigenvalues: the layer has neither a recurrent matrix nor a known diagonal")
+                labelled(
+                    runs, run, "eigenvalues: the layer has neither a recurrent matrix nor another known transition"
+                )
             )
         spectra_of_run = measured or []
         eigenvalues[run.label] = {spectrum.name: spectrum for spectrum in spectra_of_run}

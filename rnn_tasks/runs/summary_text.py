@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rnn_tasks.printable import printable
-from rnn_tasks.spec import Plateau
+from rnn_tasks.spec import BEST_POSSIBLE, Plateau
 
 VERDICTS = {
     "solved": "solved",
@@ -171,6 +171,15 @@ def stored_plateaus(baseline: Mapping[str, Any]) -> list[Plateau]:
     ]
 
 
+def can_be_exact(baseline: Mapping[str, Any]) -> bool:
+    """Return whether some predictor can answer everything right; if not, exact match says nothing.
+
+    Args:
+        baseline: The baseline of a summary.
+    """
+    return all(plateau.name != BEST_POSSIBLE for plateau in stored_plateaus(baseline))
+
+
 def only_validation_solved(summary: Mapping[str, Any], stage: str) -> str:
     """Return why a run is not solved although one of its validations was.
 
@@ -192,12 +201,11 @@ def metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], stage
     """Return the metrics of a task with generated sequences of symbols, by the first words of their lines."""
     accuracy, worst = metrics[f"{stage}/accuracy"], metrics[f"{stage}/worst_accuracy"]
     worst_condition = f", worst condition {worst:.4f}" if worst != accuracy else ""
-    exact_match = metrics[f"{stage}/exact_match"]
+    exact_match = f"; exact match {metrics[f'{stage}/exact_match']:.4f}" if can_be_exact(baseline) else ""
     loss, share = metrics[f"{stage}/loss"], metrics[f"{stage}/loss"] / baseline["loss"]
     return {
         f"{stage} accuracy": f"{accuracy:.4f}{worst_condition} "
-        f"({baseline.get('name', 'chance')} {baseline['accuracy']:.4f}); "
-        f"exact match {exact_match:.4f}",
+        f"({baseline.get('name', 'chance')} {baseline['accuracy']:.4f}){exact_match}",
         f"{stage} loss": f"{loss:.4f} nats per step, {share:.1%} of the baseline {baseline['loss']:.4f}"
         + floor_text(baseline),
     }
@@ -277,8 +285,10 @@ def group_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> dic
         >>> group_rows({**metrics, "test/accuracy_by_lag/7": 1.0}, {})
         {'every lag': '3 to 7: accuracy 1.0000'}
     """
-    of_error = baseline.get("unit") == SQUARED_ERROR
     rows: dict[str, str] = {}
+    if not can_be_exact(baseline):  # the worst group is that of the guesses
+        return rows
+    of_error = baseline.get("unit") == SQUARED_ERROR
     for quantity, scores in scores_by(metrics, "loss" if of_error else "accuracy").items():
         longer = longer_lengths(baseline) if quantity == "length" else []
         finite = {
@@ -319,7 +329,9 @@ def length_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any]) -> Ro
         return {}
     values = [f"{length}: {scores[length]:{'.4g' if of_error else '.4f'}}" for length in lengths]
     exact = scores_by(metrics, "exact_match").get("length", {})
-    has_exact = any(exact.get(length, scores[length]) != scores[length] for length in lengths)
+    has_exact = can_be_exact(baseline) and any(
+        exact.get(length, scores[length]) != scores[length] for length in lengths
+    )
     if has_exact:
         values = [f"{value} ({exact.get(length, math.nan):.4f})" for value, length in zip(values, lengths, strict=True)]
     values[-1] += f" ({references_of([baseline['by_length'][str(length)] for length in lengths])})"

@@ -2,10 +2,11 @@
 
 from rnn_tasks.spec.batch import NOT_SCORED, Batch
 from rnn_tasks.spec.codec import Codec, Repeat
-from rnn_tasks.spec.task_spec import Baseline, Grouping, Plateau, TaskSpec
+from rnn_tasks.spec.task_spec import BEST_POSSIBLE, Baseline, Grouping, Plateau, TaskSpec
 from rnn_tasks.spec.vocabulary import UNKNOWN, Vocabulary
 
 __all__ = [
+    "BEST_POSSIBLE",
     "NOT_SCORED",
     "UNKNOWN",
     "Baseline",

@@ -113,6 +113,10 @@ class Baseline(NamedTuple):
     floor: float | None = None
 
 
+BEST_POSSIBLE = "best possible"
+"""The name of the reference with the highest accuracy that any predictor can reach, if it is below 1."""
+
+
 class Plateau(NamedTuple):
     """The score of a predictor that is shown beside the baseline.
 

@@ -186,6 +186,10 @@ class Digits(GeneratedTask):
         """
         return super().solved(metrics, stage, threshold)
 
+    def images(self, inputs: Tensor) -> Tensor:
+        """Return the images of which inputs ``(images, steps, features)`` are the pixels, ``(images, 8, 8)``."""
+        return inputs.flatten(1)[:, self.order.argsort()].reshape(-1, WIDTH, WIDTH)
+
     def sample(self, num_sequences: int, split: str, generator: torch.Generator) -> Batch:
         """Draw training images, or return the first images of the validation or test split."""
         pixels, digits = load_images()[split]

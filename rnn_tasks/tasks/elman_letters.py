@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnn_tasks.errors import require
-from rnn_tasks.spec import Baseline, Batch, Codec, Grouping, Plateau, TaskSpec
+from rnn_tasks.spec import BEST_POSSIBLE, Baseline, Batch, Codec, Grouping, Plateau, TaskSpec
 from rnn_tasks.tasks.generated import GeneratedTask
 
 InputName = Literal["symbols", "features"]
@@ -151,7 +151,7 @@ class ElmanLetters(GeneratedTask):
     def plateaus(self) -> tuple[Plateau, ...]:
         """The best possible scores: the first letter of each word is guessed."""
         scores = exact_scores(self.length)
-        return (Plateau("best possible", scores.floor, scores.best_accuracy, kind="reference"),)
+        return (Plateau(BEST_POSSIBLE, scores.floor, scores.best_accuracy, kind="reference"),)
 
     @property
     def grouping(self) -> Grouping:

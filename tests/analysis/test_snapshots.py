@@ -23,7 +23,7 @@ from rnn_tasks.analysis.snapshots import (
     to_dict,
     write_snapshots,
 )
-from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
+from rnn_tasks.cores import GRU, LEM, LMU, LRU, LSTM, RNN, Core, Elman, Foreign, IndRNN, MinGRU, ScratchGRU
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import LanguageNetwork, Network, TaggerNetwork
 from rnn_tasks.spec import Batch, TaskSpec
@@ -228,6 +228,12 @@ def test_half_precision_is_kept_in_single_precision() -> None:
         (LSTM, True),
         (partial(Foreign, layer=nn.RNN, options={"nonlinearity": "relu"}), False),
         (partial(Foreign, layer=nn.GRU), True),
+        (IndRNN, False),
+        (partial(IndRNN, activation="tanh"), True),
+        (LEM, True),
+        (LMU, True),
+        (LRU, False),
+        (MinGRU, False),
         (partial(Foreign, layer=StatelessLayer), True),
     ],
 )

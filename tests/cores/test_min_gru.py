@@ -58,3 +58,12 @@ def test_min_gru_rejects_arguments_outside_their_bounds() -> None:
         MinGRU(3, 0)
     with pytest.raises(UsageError, match="no gate 'reset'"):
         MinGRU(3, 4, gate_bias=GateBiases({"reset": 1.0}))
+
+
+def test_min_gru_keeps_its_state_in_mixed_precision() -> None:
+    core = MinGRU(3, 4, gate_bias=GateBiases({"update": 8.0, "new": 0.0}))
+    torch.nn.init.zeros_(core.linear.weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, state = core(torch.zeros(2, 1_000, 3), torch.ones(2, 4))
+    kept = (1 + np.exp(-8)) ** -1_000
+    torch.testing.assert_close(state, torch.full((2, 4), kept, dtype=torch.float32), rtol=1e-3, atol=0)

@@ -2,12 +2,10 @@
 
 import base64
 import copy
-import json
 import math
 import struct
 from collections.abc import Callable, Iterable
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,16 +16,14 @@ from torch.nn import functional
 
 from rnn_tasks.analysis.flow import encoded, gradient_by_lag, hidden_states, state_trajectory
 from rnn_tasks.analysis.gates import CANDIDATES, gate_activity
-from rnn_tasks.analysis.snapshots import effective_weights
 from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
-from rnn_tasks.explorer.live import network_values
 from rnn_tasks.models.scores import Scores
 from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, SequenceNetwork, TaggerNetwork
 from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 from rnn_tasks.tasks import VariableDelayEcho
+from tests.helpers.engine import SCRIPT, assert_equal, case, engine, numbers
 from tests.helpers.node import run_node
 
-SCRIPT = f"require({json.dumps(str(Path(__file__).parent / 'run_engine.cjs'))})"
 TASK = VariableDelayEcho(max_delay=3, sequence_length=7, alphabet_size=4, batch_size=3)
 SPEC = TASK.spec
 BATCH = TASK.train_batch(0).expanded()
@@ -93,20 +89,6 @@ def all_networks() -> dict[str, Network]:
     return {f"{core}; {inputs}": network_of(core, inputs) for core in CORES for inputs in INPUTS}
 
 
-def numbers(tensor: Tensor) -> dict[str, Any]:
-    return {"float64": tensor.flatten().tolist()}
-
-
-def case(network: Network, *calls: tuple[Any, ...]) -> dict[str, Any]:
-    """Return a case for the script: functions of the network with their arguments."""
-    weights = {
-        name: {"shape": list(weight.shape), "data": numbers(weight.detach())}
-        for name, weight in effective_weights(network).items()
-    }
-    description = {**network_values(network), "num_inputs": network.spec.input_size}
-    return {"description": description, "weights": weights, "calls": calls}
-
-
 def condition_of(network: Network, batch: Batch = BATCH) -> Tensor | None:
     return batch.condition if isinstance(network, TaggerNetwork) else None
 
@@ -120,21 +102,6 @@ def sequences(network: Network, batch: Batch = BATCH) -> dict[str, Any]:
 def by_sequence(steps: list[list[float]], batch: Batch = BATCH) -> Tensor:
     """Return a result of the engine as ``(batch, time, size)``."""
     return torch.tensor(steps, dtype=torch.float64).view(len(steps), len(batch.inputs), -1).transpose(0, 1)
-
-
-def engine(cases: dict[str, Any]) -> dict[str, Any]:
-    """Return the results of all cases; fail if a call failed."""
-    results: dict[str, Any] = run_node(SCRIPT, cases)
-    for name, result in results.items():
-        errors = [part["error"] for part in result if isinstance(part, dict) and "error" in part]
-        assert not errors, f"{name}: {errors}"
-    return results
-
-
-def assert_equal(actual: Tensor, expected: Tensor, name: str, tolerance: float = 1e-12) -> None:
-    torch.testing.assert_close(
-        actual, expected.detach(), atol=tolerance, rtol=tolerance, msg=lambda text: f"{name}: {text}"
-    )
 
 
 def test_run_equals_torch() -> None:

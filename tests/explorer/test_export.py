@@ -46,7 +46,7 @@ def test_data_have_the_parts_of_the_page() -> None:
     assert data["missing"] == ["The run has no snapshots of its training (train with --config watch)."]
     (run,) = data["runs"]
     assert (run["label"], run["live"], run["reason"]) == ("Elman", True, None)
-    assert run["state_parts"] == [["layer 1 hidden", 5]]
+    assert run["state_parts"] == [{"name": "layer 1 hidden", "start": 0, "size": 5, "step": 1, "columns": 1}]
     known = facts_of(run)
     assert known["test accuracy"] == "0.5000 (of best.ckpt)"
     json.dumps(data, allow_nan=False)
@@ -57,7 +57,7 @@ def test_live_network_is_exact(core: Callable[[int], Core]) -> None:
     network = small_network(TASK, core)
     (run,) = data_of(small_run(TASK, network))["runs"]
     assert (run["recordings"], run["precision"]["bits"], run["precision"]["changed"]) == (None, 32, 0)
-    assert run["network"]["layer"]["hidden_size"] == 5
+    assert run["network"]["layer"]["hidden_size"] == network.core.hidden_size
     stored, computed = decoded_tensors(run["eigenvalues"]), eigenvalues(network)
     assert list(stored) == list(computed)
     for name, values in computed.items():
@@ -66,7 +66,7 @@ def test_live_network_is_exact(core: Callable[[int], Core]) -> None:
 
 def test_state_has_hidden_states_before_cells() -> None:
     (run,) = data_of(small_run(TASK, small_network(TASK, LIVE_CORES["LSTM with two layers"])))["runs"]
-    assert [name for name, _ in run["state_parts"]] == [
+    assert [part["name"] for part in run["state_parts"]] == [
         "layer 1 hidden",
         "layer 2 hidden",
         "layer 1 cell",

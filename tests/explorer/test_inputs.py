@@ -96,7 +96,8 @@ LIMITS: dict[str, Any] = {
             "parts": ["layer 1 hidden", "layer0/update"],
             "units": 10,
             "orders": ["index", "variance"],
-            "blocks": ["weight_hh_l0/update", "weight_hh_l0/new"],
+            "blocks": ["weight_hh_l0/update", "weight_hh_l0/new", "diagonal"],
+            "matrices": ["weight_hh_l0/update", "weight_hh_l0/new"],
             "gates": ["layer0/update", "layer0/new"],
             "hidden": 10,
             "stateSize": 20,
@@ -324,7 +325,7 @@ INVALID: dict[str, list[Any]] = {
     "edits": [None, [], {}, "x", 1, EDITS | {"more": 1}, {"units": {}}],
     "units": [None, [], "x", {"20": 0}, {"-1": 0}, {"x": 0}, {"1e0": 0}, {"0": "1"}, {"0": None}, {"0": [1]}],
     "gates": [None, [1], {"layer0/reset": 1}, {"layer0/new/10": 1}, {"layer0/new/": 1}, {"layer0/new": "1"}],
-    "connections": [None, {"x": []}, *({"weight_hh_l0/new": pairs} for pairs in
+    "connections": [None, {"x": []}, {"diagonal": [[0, 1]]}, *({"weight_hh_l0/new": pairs} for pairs in
                     ([[0]], [[0, 10]], [[0, 1.5]], [["0", 1]], [0, 1], "01", None, [[0, 1]] * 2001))],
     "scale": [None, {"x": 1}, {"weight_hh_l0/new": "1"}, {"weight_hh_l0/new": None}, [0.5]],
     "noise": [None, {}, {"level": 1}, {"level": -1, "seed": 1}, {"level": "1", "seed": 1},

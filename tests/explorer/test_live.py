@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from rnn_tasks.analysis.flow import hidden_states, state_trajectory
-from rnn_tasks.cores import Core, Elman
+from rnn_tasks.cores import LRU, Core, Elman
 from rnn_tasks.explorer.live import is_live, network_values, state_parts, unknown_class
-from rnn_tasks.networks import RegressorNetwork, TaggerNetwork
+from rnn_tasks.networks import Network, RegressorNetwork, TaggerNetwork
 from rnn_tasks.spec import TaskSpec
 from tests.helpers.explorer_runs import GENERATED_TASKS, LIVE_CORES, RECORDED_CORES, small_grammar, small_network
 
 TASK = GENERATED_TASKS["variable_delay_echo"]
+BATCH = next(iter(TASK.val_dataloader())).rows(0, 4).expanded()
 
 
 class Faster(Elman):
@@ -76,6 +78,25 @@ def test_network_values_describe_the_layer(
     }
 
 
+@pytest.mark.parametrize(
+    ("core", "kind", "size", "options"),
+    [
+        ("MinGRU", "mingru", 5, {"positive": True}),
+        ("LRU", "lru", 5, {"num_states": 3}),
+        (
+            "DeltaNet",
+            "deltanet",
+            6,
+            {"heads": 2, "window": 3, "max_beta": 2.0, "decay": "learned", "delta": True, "products": 2},
+        ),
+    ],
+)
+def test_network_values_hold_the_options(core: str, kind: str, size: int, options: dict[str, Any]) -> None:
+    layer = network_values(small_network(TASK, LIVE_CORES[core]))["layer"]
+    inputs = TASK.spec.input_size + TASK.spec.num_conditions
+    assert layer == {"kind": kind, "num_layers": 1, "input_size": inputs, "hidden_size": size, **options}
+
+
 def test_network_values_describe_encoding_and_readout() -> None:
     def encoding(**options: Any) -> tuple[Any, ...]:
         values = network_values(small_network(TASK, **options))
@@ -90,17 +111,45 @@ def test_network_values_describe_encoding_and_readout() -> None:
     assert (values["condition_at_input"], values["conditional_readout"]) == (False, False)
 
 
+def columns_of(network: Network) -> dict[str, Tensor]:
+    """Return each part of the states of a network on some sequences, by name; each number must be in one part."""
+    states = state_trajectory(network, BATCH)
+    parts = state_parts(network)
+    numbers = [part.start + part.step * i for part in parts for i in range(part.size)]
+    assert sorted(numbers) == list(range(states.shape[-1]))
+    return {part.name: states[..., part.start :: part.step][..., : part.size] for part in parts}
+
+
 @pytest.mark.parametrize("core", LIVE_CORES.values(), ids=LIVE_CORES.keys())
 def test_state_parts_follow_the_flat_state(core: Callable[[int], Core]) -> None:
     network = small_network(TASK, core)
-    batch = next(iter(TASK.val_dataloader())).rows(0, 4).expanded()
-    states, start, columns = state_trajectory(network, batch), 0, {}
-    for name, size in state_parts(network):
-        columns[name] = states[..., start : start + size]
-        start += size
-    assert start == states.shape[-1]
-    last = max(name for name in columns if name.endswith("hidden"))
-    torch.testing.assert_close(columns[last], hidden_states(network, batch))
-    assert [name for name in columns if name.endswith("cell")] == [
-        name.replace("hidden", "cell") for name in columns if name.endswith("hidden") and "LSTM" in str(network.core)
+    columns = columns_of(network)
+    hidden = [name for name in columns if name.endswith("hidden")]
+    if hidden:
+        torch.testing.assert_close(columns[max(hidden)], hidden_states(network, BATCH))
+    cells = [name for name in columns if name.endswith("cell")]
+    assert cells == [name.replace("hidden", "cell") for name in hidden if "LSTM" in str(network.core)]
+
+
+def test_state_parts_of_an_lru_are_real_and_imaginary() -> None:
+    network = small_network(TASK, LIVE_CORES["LRU"])
+    columns = columns_of(network)
+    assert isinstance(network.core, LRU)
+    pairs = torch.stack([columns["layer 1 real"], columns["layer 1 imaginary"]], -1).flatten(2)
+    inputs = network.encode(BATCH.inputs, BATCH.condition)
+    outputs = pairs @ network.core.weight_out.T + inputs @ network.core.skip.T
+    torch.testing.assert_close(outputs, hidden_states(network, BATCH))
+
+
+def test_state_parts_of_a_deltanet_are_matrices_and_inputs() -> None:
+    network = small_network(TASK, LIVE_CORES["DeltaNet"])
+    columns = columns_of(network)
+    assert [(part.name, part.size, part.columns) for part in state_parts(network)] == [
+        ("head 1 matrix", 9, 3),
+        ("head 2 matrix", 9, 3),
+        ("input 1 kept", network.core.input_size, 1),
+        ("input 2 kept", network.core.input_size, 1),
     ]
+    inputs = network.encode(BATCH.inputs, BATCH.condition)
+    torch.testing.assert_close(columns["input 1 kept"], inputs)
+    torch.testing.assert_close(columns["input 2 kept"][:, 1:], inputs[:, :-1])

@@ -106,7 +106,7 @@ def test_hostile_names_and_symbols_are_not_executed(
 ) -> None:
     data = hostile_values(data_of(*explorer_page(name).runs))
     assert data["task"]["output_symbols"][1].endswith(SYMBOL)
-    assert data["runs"][0]["state_parts"][0][0].endswith(HOSTILE)
+    assert data["runs"][0]["state_parts"][0]["name"].endswith(HOSTILE)
     path = tmp_path / "page.html"
     path.write_text(page(HOSTILE, data), encoding="utf-8")
     with visit(browser, path) as opened:

@@ -11,6 +11,7 @@ from rnn_tasks.analysis.gates import gate_activity
 from rnn_tasks.cores import Core, Foreign
 from rnn_tasks.errors import UsageError
 from rnn_tasks.explorer import recordings
+from rnn_tasks.explorer.live import StatePart
 from rnn_tasks.explorer.recordings import record
 from tests.helpers.explorer_runs import GENERATED_TASKS, RECORDED_CORES, decoded_tensors, small_network
 
@@ -54,7 +55,7 @@ def test_recordings_equal_the_analysis(core: Callable[[int], Core]) -> None:
     network, first = small_network(TASK, core), BATCH.rows(0, 20)
     recording = record(network, BATCH)
     assert recording.sequences == 20
-    assert recording.parts == [("state", 10)]
+    assert recording.parts == [StatePart("state", 0, 10)]
     assert_equal_traces(recording.values["states"], state_trajectory(network, first))
     assert_equal_traces(recording.values["outputs"], network(first.inputs, first.condition)[0].detach())
     gates = gate_activity(network, first)
@@ -66,7 +67,7 @@ def test_recordings_equal_the_analysis(core: Callable[[int], Core]) -> None:
 def test_outputs_are_recorded_if_the_state_is_not_tensors() -> None:
     network = small_network(TASK, partial(Foreign, hidden_size=4, layer=Odd))
     recording = record(network, BATCH)
-    assert recording.parts == [("output", 4)]
+    assert recording.parts == [StatePart("output", 0, 4)]
     assert_equal_traces(recording.values["states"], hidden_states(network, BATCH.rows(0, 20)))
     assert recording.values["gates"] == {}
 
@@ -74,7 +75,7 @@ def test_outputs_are_recorded_if_the_state_is_not_tensors() -> None:
 def test_outputs_are_recorded_if_single_steps_fail() -> None:
     network = small_network(TASK, partial(Foreign, hidden_size=4, layer=Whole, options={"batch_first": True}))
     recording, first = record(network, BATCH), BATCH.rows(0, 20)
-    assert (recording.parts, recording.sequences) == ([("output", 4)], 20)
+    assert (recording.parts, recording.sequences) == ([StatePart("output", 0, 4)], 20)
     assert_equal_traces(recording.values["states"], hidden_states(network, first))
     assert_equal_traces(recording.values["outputs"], network(first.inputs, first.condition)[0].detach())
     assert recording.values["gates"] == {}

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from rnn_tasks.analysis.snapshots import joined, take_snapshot
-from rnn_tasks.cores import GRU, LSTM, RNN, Core, Elman, Foreign, ScratchGRU
+from rnn_tasks.cores import GRU, LRU, LSTM, RNN, Core, DeltaNet, Elman, Foreign, MinGRU, ScratchGRU
 from rnn_tasks.explorer.write import page_of_runs
 from rnn_tasks.networks import LanguageNetwork, Network, RegressorNetwork, TaggerNetwork
 from rnn_tasks.report.run_data import RunData
@@ -131,7 +131,7 @@ def runs_of(name: str, folder: Path) -> list[RunData]:
     """Return the runs of a page.
 
     Args:
-        name: One of :data:`NAMES` or :data:`OTHER_NAMES`.
+        name: One of :data:`NAMES`, :data:`OTHER_NAMES` or :data:`LINEAR_NAMES`.
         folder: A folder for files of the task.
     """
     torch.manual_seed(0)
@@ -156,6 +156,12 @@ def runs_of(name: str, folder: Path) -> list[RunData]:
             return [automaton_run()]
         case "elman_letters":
             return [letters_run()]
+        case "mingru":
+            return [echo_run(partial(MinGRU, hidden_size=10))]
+        case "lru":
+            return [adding_run(partial(LRU, hidden_size=6, num_states=5))]
+        case "deltanet":
+            return [delay_run(partial(DeltaNet, hidden_size=8, heads=2, max_beta=2.0, decay="learned"))]
         case _:
             return [echo_run(partial(Foreign, hidden_size=9, layer=nn.GRU))]
 
@@ -168,6 +174,9 @@ NAMES = (*LIVE, "recorded")
 
 OTHER_NAMES = ("adding", "recorded adding", "automaton", "elman_letters")
 """The pages of real inputs or targets, and of outputs that are other symbols than the inputs."""
+
+LINEAR_NAMES = ("mingru", "lru", "deltanet")
+"""The pages of layers that are linear in their state."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ def write_page(name: str, folder: Path) -> ExplorerPage:
     """Train the networks of a page, and write the page.
 
     Args:
-        name: One of :data:`NAMES` or :data:`OTHER_NAMES`.
+        name: One of :data:`NAMES`, :data:`OTHER_NAMES` or :data:`LINEAR_NAMES`.
         folder: The folder for the page.
     """
     runs, file = runs_of(name, folder), folder / f"{name}.html"

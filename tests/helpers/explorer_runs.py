@@ -10,11 +10,14 @@ from torch import nn
 from rnn_tasks.analysis.snapshots import Snapshots, joined, take_snapshot
 from rnn_tasks.cores import (
     GRU,
+    LRU,
     LSTM,
     RNN,
     Core,
+    DeltaNet,
     Elman,
     Foreign,
+    MinGRU,
     Orthogonal,
     ResetOnlyGRU,
     ScratchGRU,
@@ -47,6 +50,10 @@ LIVE_CORES: dict[str, Callable[[int], Core]] = {
     "UpdateOnlyGRU": partial(UpdateOnlyGRU, hidden_size=5, num_layers=2),
     "LSTM with two layers": partial(LSTM, hidden_size=5, num_layers=2),
     "ScratchLSTM": partial(ScratchLSTM, hidden_size=5, single_bias=True),
+    "MinGRU": partial(MinGRU, hidden_size=5, positive=True),
+    "LRU": partial(LRU, hidden_size=5, num_states=3),
+    "DeltaNet": partial(DeltaNet, hidden_size=6, heads=2, window=3, max_beta=2.0, decay="learned", products=2),
+    "linear attention": partial(DeltaNet, hidden_size=5, window=1, delta=False, decay="fixed"),
 }
 """A layer of each class that a page can run, with the options that change its equations."""
 

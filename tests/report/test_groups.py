@@ -62,14 +62,14 @@ def test_group_scores_of_real_values_are_errors() -> None:
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_draw_groups_draws_chance_plateau_and_training(width: float) -> None:
+def test_draw_groups_draws_baseline_plateau_and_training(width: float) -> None:
     runs = [(name, group_scores(run_of(name))["length"]) for name in ("A: one", "B: two")]
     figure = draw_groups(runs, "length", False, width)
     (ax,) = figure.axes
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "A: one",
         "B: two",
-        "chance",
+        "baseline",
         "knows half",
         "lengths of training",
     ]
@@ -86,6 +86,13 @@ def test_draw_groups_has_logarithmic_axes_for_wide_ranges() -> None:
     (ax,) = draw_groups([("run", found)], "length", True, WIDE).axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert ax.get_ylabel() == "mean squared error"
+
+
+def test_draw_groups_joins_no_categories() -> None:
+    found = GroupScores(np.arange(10), np.full(10, 0.9), np.zeros(10, bool), np.full(10, 0.1), {})
+    (ax,) = draw_groups([("run", found)], "digit", False, WIDE).axes
+    assert ax.lines[0].get_linestyle() == "None"
+    assert ax.get_xticks().tolist() == list(range(10))
 
 
 def test_group_blocks_compare_runs_with_the_same_quantity() -> None:

@@ -1,7 +1,9 @@
 from pathlib import Path
 from typing import Any
 
-from rnn_tasks.report.blocks import Picture, Table
+from rnn_tasks.cores import LRU
+from rnn_tasks.networks import TaggerNetwork
+from rnn_tasks.report.blocks import Paragraph, Picture, Table
 from rnn_tasks.report.hidden_states import hidden_states_section, next_character_blocks
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
@@ -36,6 +38,16 @@ def test_section_has_no_words_when_the_task_is_not_a_text() -> None:
     pictures = [block.name for block in section.blocks if isinstance(block, Picture)]
     assert pictures == ["trajectory", "units", "fixed_points"]
     assert section.numbers.keys() == {"trajectory", "units", "fixed_points"}
+
+
+def test_section_tells_outputs_from_states() -> None:
+    task = Copy(test_sequences=20)
+    network: Any = TaggerNetwork(lambda size: LRU(size, 6, num_states=5), task.spec).eval()
+    section = hidden_states_section([make_run(task, "A: one", network=network, untrained=network)])
+    paragraph = section.blocks[0]
+    assert isinstance(paragraph, Paragraph)
+    assert "LRU carries another state from step to step, of 10 numbers" in paragraph.text
+    assert not any(isinstance(block, Paragraph) for block in hidden_states_section([make_run(task)]).blocks)
 
 
 def test_section_of_two_runs_shares_the_text_picture() -> None:

@@ -1,6 +1,7 @@
 """Reports of runs with real inputs or real targets."""
 
 import dataclasses
+import re
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,8 @@ from rnn_tasks.report.run_data import RunData
 from rnn_tasks.report.value_examples import examples_of, value_examples
 from rnn_tasks.report.write import SECTIONS
 from rnn_tasks.spec import Plateau
-from rnn_tasks.tasks import FlipFlopBits
+from rnn_tasks.tasks import Digits, FlipFlopBits
+from rnn_tasks.tasks.digits import load_images
 from tests.helpers.real_task import RecallValue
 from tests.helpers.report_runs import curve, make_run
 
@@ -149,6 +151,19 @@ def test_examples_of_symbols_name_target_and_answer() -> None:
     assert run.batch is not None
     answer = answers(run.network, run.batch)[0, -1]
     assert figure.axes[0].get_title("left") == f"target: {int(run.batch.targets[0, -1])}; network: {int(answer)}"
+
+
+def test_examples_of_digits_are_images_with_their_answers() -> None:
+    task = Digits("permuted", test_sequences=20)
+    (picture,) = value_examples([make_run(task)])
+    axes = picture.draw(WIDE).axes
+    assert len(axes) == 3
+    for number, ax in enumerate(axes):
+        shown = ax.images[0].get_array()
+        assert shown is not None
+        assert shown.tolist() == (load_images()["test"].pixels[number].reshape(8, 8) / 16).tolist()
+        digit = int(load_images()["test"].digits[number])
+        assert re.fullmatch(rf"target: {digit}\nnetwork: \d", ax.get_title())
 
 
 def test_runs_with_equal_sequences_share_the_examples() -> None:

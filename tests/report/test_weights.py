@@ -50,5 +50,5 @@ def test_curves_of_one_point_are_not_drawn() -> None:
 
 def test_section_has_no_eigenvalues_without_a_matrix() -> None:
     section = weights_section([make_run(ECHO, network=register_network(ECHO, 2), untrained=register_network(ECHO, 2))])
-    assert section.missing == ["eigenvalues: the layer has neither a recurrent matrix nor a known diagonal"]
+    assert section.missing == ["eigenvalues: the layer has neither a recurrent matrix nor another known transition"]
     assert "eigenvalues" not in [block.name for block in section.blocks if isinstance(block, Picture)]

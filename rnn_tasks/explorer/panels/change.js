@@ -176,7 +176,9 @@ Panels.change = (() => {
             find(root, "noise-value").textContent = shown(edits.noise.level);
             if (!run.model.blocks.length) return;
             drawEigenvalues(run, root);
-            if (run.model.live) drawMatrix(context, index, root);
+            const isSquare = run.model.matrices.includes(block);
+            find(root, "matrix-field").hidden = !isSquare;
+            if (isSquare) drawMatrix(context, index, root);
         },
 
         numbers(context, index) {
@@ -199,7 +201,9 @@ Panels.change = (() => {
 
         canvases(context, root) {
             return picturesOf(context, root, (run, own) =>
-                [scoreText(context, run), find(own, "radius").textContent].map((text) => textCanvas(text)),
+                [scoreText(context, run), find(own, "radius").textContent]
+                    .filter(Boolean)
+                    .map((text) => textCanvas(text)),
             );
         },
     };

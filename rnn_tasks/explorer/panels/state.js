@@ -42,10 +42,10 @@ Panels.state = (() => {
 
     /** Return the traces of a unit in all parts of its layer: state, cell and gates. */
     function tracesOf(run, unit) {
-        const related = run.model.parts.filter((part) => part.layer === run.part.layer && part.size === run.part.size);
+        const related = run.model.parts.filter((part) => part.group === run.part.group && part.size === run.part.size);
         const ordered = [run.part, ...related.filter((part) => part !== run.part)];
         return ordered.map((part) => ({
-            label: part.label.replace(/^layer \d+ /, ""),
+            label: Models.withoutGroup(part),
             values: Models.rowsOf(part, run.result).map((row) => row[unit]),
         }));
     }
@@ -104,6 +104,40 @@ Panels.state = (() => {
     function mapOf(run) {
         const values = mapValues(run, run.order.order);
         return { values, limit: robustLimit(values) };
+    }
+
+    /** Draw a part that is a matrix at the chosen step. */
+    function drawImage(context, index, root) {
+        const run = context.runs[index];
+        const { columns, size, label } = run.part;
+        const canvas = find(root, "image");
+        const values = Models.rowsOf(run.part, run.result)[context.step];
+        const width = Math.min(384, visibleWidth(canvas) - 20);
+        const cell = Math.max(1, Math.min(24, Math.floor(width / columns)));
+        const geometry = Charts.heatMap(canvas, {
+            values,
+            rows: size / columns,
+            columns,
+            cellWidth: cell,
+            cellHeight: cell,
+            limit: run.map.limit,
+            selectedRow: Math.floor(run.view.unit / columns),
+            selectedColumn: run.view.unit % columns,
+            yLabel: `${label} at step ${context.step}; rows: keys`,
+            xLabel: "columns: values",
+        });
+        canvas.setAttribute("aria-label", `${label}: ${size / columns} by ${columns}, at step ${context.step}`);
+        const cellOf = (event) => Charts.cellAt(geometry, event.offsetX, event.offsetY);
+        const unitOf = ({ row, column }) => row * columns + column;
+        canvas.onclick = (event) => {
+            const found = cellOf(event);
+            if (found) context.actions.choose(index, unitOf(found), context.step);
+        };
+        canvas.onmousemove = (event) => {
+            const found = cellOf(event);
+            const place = found && `row ${found.row}, column ${found.column} (unit ${unitOf(found)})`;
+            canvas.title = found ? `${place}: ${shown(values[unitOf(found)])}` : "";
+        };
     }
 
     function drawMap(context, index, root) {
@@ -168,8 +202,10 @@ Panels.state = (() => {
         const { values: quantity } = run.order;
         const named = quantity ? ` Its ${orderLabels(context.task)[order]}: ${shown(quantity[unit])}.` : "";
         const { limit } = run.map;
+        const { columns } = run.part;
+        const place = columns > 1 ? ` (row ${Math.floor(unit / columns)}, column ${unit % columns})` : "";
         return (
-            `Unit ${unit}, ${run.part.label}: ${shown(trace[context.step])} at step ${context.step}.${named} ` +
+            `Unit ${unit}${place}, ${run.part.label}: ${shown(trace[context.step])} at step ${context.step}.${named} ` +
             `Colour scale: ${shown(-limit)} (blue) to ${shown(limit)} (orange).`
         );
     }
@@ -184,7 +220,10 @@ Panels.state = (() => {
         draw(context, index, root) {
             const run = context.runs[index];
             const trace = traceOf(run);
-            drawMap(context, index, root);
+            const isMatrix = run.part.columns > 1;
+            find(root, "map-field").hidden = isMatrix;
+            find(root, "image-field").hidden = !isMatrix;
+            (isMatrix ? drawImage : drawMap)(context, index, root);
             find(root, "sentence").textContent = unitText(context, run, trace);
             drawTrace(context, run, trace, root);
             drawMovers(context, run, root);
