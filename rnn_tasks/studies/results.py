@@ -30,18 +30,20 @@ def results_of(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
         runs: Its runs, see :func:`rnn_tasks.studies.table.read_runs`.
 
     Returns:
-        The columns ``INDEX``, ``VALUES``, ``SCORES``, ``val_loss``, ``groups`` (the scores by group and by length, as
+        The columns ``INDEX``, ``budget`` (optimizer steps), ``VALUES``, ``SCORES``, ``val_loss``, ``groups`` (the scores by group and by length, as
         JSON), and the versions ``rnn_tasks`` and ``torch``.
     """
     done = runs[runs["state"] == RunState.DONE.value].reset_index()
     stages = {True: "tune", False: "final"}
     tuning_seed = None if plan.tuning is None else plan.tuning.seed
     table = done.assign(stage=[stages[seed == tuning_seed] for seed in done["seed"]])
+    budgets = {run.name: plan.options_of(run).get("trainer.max_steps") for run in plan.runs()}
     measured = done[[name for name in done.columns if name.startswith("test/")]]
     groups = [groups_of_run(values) for values in measured.to_dict("records")]
     return pd.DataFrame(
         {
             **{name: table[name] for name in INDEX},
+            "budget": table["run"].map(budgets),
             **{name: table[name] for name in VALUES},
             **{score: table.get(f"test/{score}", pd.Series(float("nan"), table.index)) for score in SCORES},
             "val_loss": table.get("val/loss"),
