@@ -18,7 +18,7 @@ from rnn_tasks.spec import NOT_SCORED, Batch, TaskSpec
 Part = Literal["state", "hidden"]
 
 MAX_NUMBERS = 10_000_000
-"""Largest number of state values, over all steps and sequences, by which :func:`affordable` lets one differentiate."""
+"""Gradients by this number of state values, over all steps and sequences, need less than about a gigabyte."""
 
 
 @contextmanager
@@ -144,18 +144,19 @@ def output_is_state(network: Network, batch: Batch) -> bool:
         return _output_columns(*_trajectory(network.core, inputs, None)) is not None
 
 
-def affordable(network: Network, batch: Batch) -> Batch:
+def affordable(network: Network, batch: Batch, max_numbers: int = MAX_NUMBERS) -> Batch:
     """Return as many of the first sequences as gradients by all states need less than about a gigabyte for.
 
     Args:
         network: The network.
         batch: The sequences.
+        max_numbers: The largest number of state values, over all steps and sequences.
 
     Raises:
-        UsageError: The state cannot be flattened, or a single sequence needs more.
+        UsageError: The state cannot be flattened, or a single sequence has more state values.
     """
     size, time = flat_size(network, batch), batch.targets.shape[1]
-    count = MAX_NUMBERS // (size * time)
+    count = max_numbers // (size * time)
     require(count > 0, f"the state has {size:,} numbers, too many for gradients over {time:,} steps")
     return batch if count >= batch.num_sequences else batch.rows(0, count)
 

@@ -15,6 +15,7 @@ from rnn_tasks.analysis.dynamics import eigenvalues, saturation
 from rnn_tasks.analysis.flow import affordable, evaluating, gradient_by_time_step, hidden_states
 from rnn_tasks.cores import (
     LRU,
+    MLSTM,
     RGLRU,
     S4D,
     S6,
@@ -22,6 +23,7 @@ from rnn_tasks.cores import (
     Blocks,
     Core,
     CoRNN,
+    DeltaNet,
     Elman,
     Foreign,
     IndRNN,
@@ -40,7 +42,7 @@ SNAPSHOTS = "snapshots.pt"
 
 FORMAT = "rnn_tasks.snapshots/1"
 
-UNBOUNDED = (LRU, RGLRU, S4D, S6, Block, Blocks, CoRNN, MinGRU, MinLSTM)
+UNBOUNDED = (LRU, MLSTM, RGLRU, S4D, S6, Block, Blocks, CoRNN, DeltaNet, MinGRU, MinLSTM)
 """Layers whose outputs can leave -1..1."""
 
 

@@ -28,6 +28,7 @@ class Blocks(Core):
         UsageError: A value is outside its bounds.
 
     Example:
+        >>> import torch
         >>> from rnn_tasks.cores import GRU
         >>> outputs, state = Blocks(3, 4, GRU, depth=2)(torch.zeros(2, 7, 3))
         >>> outputs.shape, len(state)

@@ -2,7 +2,8 @@
 
 Autograd would keep several tensors of ``time * batch * states * size`` numbers. Here the factors ``exp(d A)`` and the
 terms ``u B`` are computed step by step, while they fit into the processor's cache, and again in the backward pass. Only
-the states h are kept.
+the states h are kept. On a GPU, a kernel per step would take longer than all of its arithmetic, so there the factors
+and terms of all steps go to :func:`~rnn_tasks.cores.linear_scan.linear_scan`.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnn_tasks.cores.linear_scan import linear_scan
 from rnn_tasks.cores.scan import needs_step_graph, steps
 from rnn_tasks.errors import UsageError
 
@@ -39,21 +41,12 @@ def selective_scan(
     """
     dtype = torch.promote_types(values.dtype, torch.float32)
     delta, values, rates, write, read, start = (x.to(dtype) for x in (delta, values, rates, write, read, start))
-    if needs_step_graph():
-        return scan_with_step_graph(delta, values, rates, write, read, start)
+    if values.is_cuda or needs_step_graph():
+        factors, terms = torch.exp(delta[:, :, None] * rates), values[:, :, None] * write[..., None]
+        states = linear_scan(factors, terms, start)
+        return (read[..., None] * states).sum(2), states[-1]
     outputs, end = SelectiveScan.apply(delta, values, rates, write, read, start)  # type: ignore[no-untyped-call]
     return outputs, end
-
-
-def scan_with_step_graph(
-    delta: Tensor, values: Tensor, rates: Tensor, write: Tensor, read: Tensor, start: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return what :func:`selective_scan` returns, with a graph of every step."""
-    outputs = []
-    for d, u, b, c in zip(delta.unbind(0), values.unbind(0), write.unbind(0), read.unbind(0), strict=True):
-        start = torch.exp(d[:, None] * rates) * start + u[:, None] * b[..., None]
-        outputs.append((c[..., None] * start).sum(1))
-    return torch.stack(outputs), start
 
 
 class SelectiveScan(torch.autograd.Function):

@@ -48,7 +48,7 @@ class SLSTM(Core):
 
     gates = ("input", "forget", "cell", "output")
 
-    def __init__(self, input_size: int, hidden_size: int, heads: int = 4) -> None:
+    def __init__(self, input_size: int, hidden_size: int, heads: int = 1) -> None:
         super().__init__()
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")

@@ -1,14 +1,15 @@
 "use strict";
 
 /**
- * The layers that the page can run, by kind. A new layer is one more entry with these functions; `options` is the description of the layer:
+ * The layers that the page can run, by kind. A new layer is one more entry with these functions; `options` is the
+ * description of the layer:
  *
  *   parts     sizes of the parts of the state
  *   gates     sizes of the gates, by name
  *   weights   (options, weights, l) -> {inputs, matrices, constants}: what layer l makes of the weights of the network,
- *             by name. `inputs` {weight, bias}: affine maps of the layer's input. `matrices` {shape, data, block}: those
- *             with a name `block` multiply the state from step to step: the page can scale them, and cut entries if they
- *             have rows and columns; a diagonal has one dimension. `constants`: one number for each unit.
+ *             by name. `inputs` {weight, bias}: affine maps of the layer's input. `matrices` {shape, data, block}:
+ *             those with a name `block` multiply the state from step to step. The page can scale them, and cut entries
+ *             if they have rows and columns; a diagonal has one dimension. `constants`: one number for each unit.
  *   step      (ops, options, x, state, w, c) -> the parts of the state after one step
  *   output    (ops, options, x, state, before, w, c) -> the output of the layer, from the states after and before the
  *             step; a layer without this function outputs the first part of its state
@@ -22,7 +23,7 @@ const Layers = (function () {
 
     // ----------------------------------------------------------------------------- layers with torch's parameter names
 
-    /** Return a layer whose weights stack a block for each gate; `unfolded` names gates whose recurrent bias is apart. */
+    /** Return a layer whose weights stack a block for each gate; `unfolded` names gates with a recurrent bias apart. */
     function stacked({numStates = 1, unfolded = () => [], step}) {
         return {
             parts: ({hidden_size: size}) => Array(numStates).fill(size),
@@ -104,7 +105,7 @@ const Layers = (function () {
         },
     };
 
-    /** See rnn_tasks/cores/lru.py. The state holds the real and the imaginary part of each number, one after the other. */
+    /** See rnn_tasks/cores/lru.py. The state holds the real and the imaginary part of each number. */
     const lru = {
         parts: ({num_states: count}) => [2 * count],
         gates: () => ({}),

@@ -104,7 +104,7 @@ const Operations = (function () {
         for (let group = 0; group < length / size; group++) f(group * size, group);
     }
 
-    /** Call f(i, index of row i in its matrix, index of the first number of the vector) for the numbers i of vectors. */
+    /** Call f(i, index of the matrix row i, index of the first number of the vector) for the numbers i of vectors. */
     function forEachRow(size, length, f) {
         for (let i = 0; i < length; i++) f(i, i * size, i - (i % size));
     }
@@ -227,7 +227,7 @@ const Operations = (function () {
                 });
             },
 
-            /** Return a * b for complex numbers: pairs of real and imaginary parts; b {data} is the same in each sequence. */
+            /** Return a * b for complex numbers, pairs of real and imaginary parts; b {data} serves all sequences. */
             mulComplex(a, {data: b}) {
                 const data = new Float64Array(a.data.length);
                 for (let i = 0; i < data.length; i += 2) {
@@ -244,7 +244,7 @@ const Operations = (function () {
                 });
             },
 
-            /** Return a with each number of `factors` multiplied to a group of its numbers; the groups have equal sizes. */
+            /** Return a with each group of its numbers multiplied by a number of `factors`; groups have equal sizes. */
             scale(a, factors) {
                 const size = a.data.length / factors.data.length;
                 const data = a.data.map((number, i) => number * factors.data[Math.floor(i / size)]);

@@ -717,6 +717,7 @@
         }
         Panels.answer.addCurves(task, byId("loss"));
         byId("answer-help").hidden = task.real_targets;
+        byId("change-help").hidden = models.every((model) => !model.live);
         byId("matrix-help").hidden = !models.some(({ parts }) => parts.some(({ columns }) => columns > 1));
         for (const part of document.querySelectorAll('[data-part~="letters"]')) part.hidden = task.real_inputs;
         const line = byId("time-line");

@@ -18,7 +18,8 @@ MAX_SEQUENCES = 20
 """Largest number of recorded sequences."""
 
 MAX_BYTES = 1_500_000
-"""Approximate size of the traces in a page; fewer sequences are recorded if they are long."""
+"""Approximate size of the traces in a page. Fewer sequences are recorded if they are long, and no states if those of
+one sequence are larger."""
 
 
 class Recording(NamedTuple):
@@ -45,9 +46,11 @@ def record(network: Network, batch: Batch) -> Recording:
     Raises:
         UsageError: A state or an answer is not finite.
     """
-    numbers = sum(trace.numel() for trace in traces_of(network, batch.rows(0, 1)).values())
-    batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // (numbers * 2 * 4 // 3))))
-    traces = traces_of(network, batch)
+    first = traces_of(network, batch.rows(0, 1))
+    if size_in_page(first) > MAX_BYTES:
+        first.pop("states", None)
+    batch = batch.rows(0, max(1, min(MAX_SEQUENCES, MAX_BYTES // size_in_page(first))))
+    traces = {name: trace for name, trace in traces_of(network, batch).items() if name in first}
     require(all(bool(trace.isfinite().all()) for trace in traces.values()), "its states or answers are not finite")
     hidden, outputs, states = traces.pop("hidden"), traces.pop("outputs"), traces.pop("states", None)
     values = {
@@ -57,6 +60,11 @@ def record(network: Network, batch: Batch) -> Recording:
     shown = hidden if states is None else states
     part = StatePart("output" if states is None else "state", 0, shown.shape[-1])
     return Recording([part], values | {"states": scaled(shown)}, len(batch.inputs))
+
+
+def size_in_page(traces: dict[str, Tensor]) -> int:
+    """Return about how many bytes traces take in a page."""
+    return sum(trace.numel() for trace in traces.values()) * 2 * 4 // 3
 
 
 def traces_of(network: Network, batch: Batch) -> dict[str, Tensor]:

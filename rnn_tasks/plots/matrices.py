@@ -85,7 +85,9 @@ def draw_norms(curves_by_quantity: Mapping[str, Mapping[str, Curve]], width: flo
             logarithmic(ax, [np.maximum(curve.values, LEAST_ERROR) for curve in curves.values()])
         else:
             level(ax, 1.0, "")
+            ax.ticklabel_format(axis="y", useOffset=False)
         name_axes(ax, "optimizer steps", QUANTITIES[quantity], quantity.replace("_", " ").capitalize())
         integer_ticks(ax)
-    legend_below(figure, axes[0], width)
+    most_lines = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[0]))
+    legend_below(figure, most_lines, width)
     return figure

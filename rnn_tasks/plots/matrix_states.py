@@ -18,7 +18,7 @@ class MatrixStates(NamedTuple):
     """The matrix that a layer carries as its state, along one sequence.
 
     Attributes:
-        after: The numbers of steps after which the matrix is shown, increasing, ``(shown,)``.
+        after: The numbers of time steps after which the matrix is shown, increasing, ``(shown,)``.
         matrices: The matrix after these steps, ``(shown, rows, columns)``.
         singular_values: The singular values after each step, in decreasing order, ``(time, min(rows, columns))``.
     """
@@ -40,11 +40,11 @@ def draw_matrix_states(states: MatrixStates, width: float) -> "Figure":
     for ax, after, matrix in zip(axes, states.after, states.matrices, strict=False):
         image = heat_map(ax, matrix[::-1], -limit, limit)  # the first row at the top, as matrices are written
         ax.set(xticks=[], yticks=[])
-        name_axes(ax, f"{matrix.shape[1]} columns", f"{matrix.shape[0]} rows", f"after {after:,} steps")
+        name_axes(ax, f"{matrix.shape[1]} columns", f"{matrix.shape[0]} rows", f"time step {after:,}")
     colour_bar(figure, image, axes[:-1], "value")
     time = np.arange(1, len(states.singular_values) + 1)
     axes[-1].plot(time, states.singular_values, color=LINES[0]["color"], linewidth=0.9)
-    name_axes(axes[-1], "number of time steps", "singular value", "all singular values")
+    name_axes(axes[-1], "time step", "singular value", "all singular values")
     axes[-1].set_ylim(bottom=0)
     integer_ticks(axes[-1])
     return figure

@@ -137,7 +137,8 @@ def other_states(runs: Sequence[RunData]) -> list[Block]:
         if size is not None:
             text = (
                 "In this section, the hidden state is the output of the layer at a step, which the readout reads. "
-                f"{type(run.network.core).__name__} carries another state from step to step, of {size:,} numbers. "
+                f"The layer, {type(run.network.core).__name__}, carries another state from step to step, of {size:,} "
+                "numbers. "
                 "Gradients, Jacobians, Lyapunov exponents and fixed points are those of that state."
             )
             blocks.append(Paragraph(labelled(runs, run, text)))

@@ -24,9 +24,9 @@ SHOWN = 3
 """Number of steps after which the matrix is drawn."""
 
 CAPTION = (
-    "The first matrix of the layer's state (of its first head or stack) in the trained network, after some steps of "
-    "one test sequence, and all its singular values after each step. A matrix that stores values under keys needs a "
-    "singular value above 0 for each pair that it keeps apart from the others."
+    "The first matrix of the layer's state (of its first head or stack) in the trained network, after some time steps "
+    "of one test sequence, and all its singular values after each time step. A matrix that stores values under keys "
+    "needs a singular value above 0 for each pair that it keeps apart from the others."
 )
 
 

@@ -45,7 +45,7 @@ def source_of_spectra(network: Network) -> str:
         ),
         "the transitions of the layer at steps of one sequence, whose inputs decide them": any(names.values()),
     }
-    return " and ".join(source for source, is_present in sources.items() if is_present)
+    return " and of ".join(source for source, is_present in sources.items() if is_present)
 
 
 def caption_of_spectra(runs: Sequence[RunData], titled: Sequence[tuple[str, Spectrum]]) -> str:
@@ -64,7 +64,9 @@ def caption_of_spectra(runs: Sequence[RunData], titled: Sequence[tuple[str, Spec
     if any(run.network.core.recurrent_weights() for run in runs):
         text += "; all eigenvalues of an orthogonal matrix lie on the circle"
     text += "."
-    radii = [(title, f"{np.abs(s.first).max():.3f} to {np.abs(s.last).max():.3f}") for title, s in titled]
+    if any(abs(spectrum.last.imag.sum()) > 1e-3 for _, spectrum in titled):  # those of a real matrix sum to 0
+        text += " Each number of a complex diagonal stands for itself and its conjugate."
+    radii = [(title, f"{np.abs(s.first).max():.4f} to {np.abs(s.last).max():.4f}") for title, s in titled]
     ends = [f"{title} ({change})" if title else change for title, change in radii]
     return f"{text} Spectral radius from before to after training: {'; '.join(ends)}."
 

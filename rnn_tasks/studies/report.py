@@ -199,7 +199,7 @@ def pictures(plan: Plan, runs: pd.DataFrame) -> list[Block]:
         for quantity in quantities_of(runs):
             caption = (
                 f"Test scores by {quantity.replace('_', ' ')}: median and range over the seeds, with the baseline and "
-                "the scores of partial solutions. Lengths outside a shaded range are beyond those of training."
+                "the scores of other predictors. Lengths outside a shaded range are beyond those of training."
             )
             blocks.append(Picture(f"test_by_{quantity}", partial(draw_scores, plan, runs, quantity), caption))
     return blocks

@@ -102,7 +102,7 @@ class Adding(GeneratedTask):
         self.layout = layout
         self._check_length("length", length)
         self.lengths = (length, length + length // 10 if layout == "hochreiter" else length)
-        self.longest = self.lengths[1]
+        self.training_length = self.lengths[1]
         self.one_length_per_batch = one_length_per_batch
 
     def _check_length(self, name: str, length: int) -> None:

@@ -253,7 +253,7 @@ class Automaton(GeneratedTask):
         self.one_length_per_batch = one_length_per_batch
         self.memory_from = 1 if answer == "end" else 2
         self.lengths = self._possible_lengths(min_length, max_length)
-        self.longest = self.lengths[-1]
+        self.training_length = self.lengths[-1]
 
     def _possible_lengths(self, low: int, high: int) -> tuple[int, ...]:
         """Return the lengths that strings of the language have, in increasing order."""

@@ -161,7 +161,7 @@ class Copy(GeneratedTask):
         self.num_symbols = num_symbols
         self.alphabet_size = alphabet_size
         self.delays = (delay if min_delay is None else min_delay, delay)
-        self.longest = delay
+        self.training_length = delay
         self.blank = alphabet_size
         self.marker = alphabet_size if layout == "plain" else alphabet_size + 1
 

@@ -178,7 +178,7 @@ class Counting(GeneratedTask):
         )
         self.language = LANGUAGES[language]
         self.numbers = (1, max_n)
-        self.longest = max_n
+        self.training_length = max_n
         self.distribution = distribution
         self.one_length_per_batch = one_length_per_batch
 

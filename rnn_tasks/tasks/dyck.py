@@ -186,7 +186,7 @@ class Dyck(GeneratedTask):
         self.pairs = pairs
         self.max_depth = max_depth
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.shuffle = shuffle
 
     @property

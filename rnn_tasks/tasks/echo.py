@@ -117,7 +117,7 @@ class Echo(GeneratedTask):
         self.delay = delay
         self.sequence_length = sequence_length
         self.eval_range = (min_eval_length, max_eval_length)
-        self.longest = max(sequence_length, max_eval_length)
+        self.training_length = max(sequence_length, max_eval_length)
         self.alphabet_size = alphabet_size
 
     @property

@@ -130,7 +130,7 @@ class ElmanLetters(GeneratedTask):
         require(length >= 1, f"length must be at least 1, got {length}")
         require(inputs in INPUTS, f"inputs must be one of {', '.join(INPUTS)}, got {inputs}")
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.inputs = inputs
 
     @property

@@ -61,7 +61,7 @@ class ElmanXor(GeneratedTask):
         super().__init__(**options)
         require(triples >= 1, f"triples must be at least 1, got {triples}")
         self.triples = triples
-        self.longest = triples
+        self.training_length = triples
 
     @property
     def spec(self) -> TaskSpec:

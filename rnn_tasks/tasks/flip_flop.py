@@ -79,7 +79,7 @@ class FlipFlop(GeneratedTask):
         require_length("length", length)
         require(0 <= ignore < 1, f"ignore must be at least 0 and below 1, got {ignore}")
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.ignore = ignore
 
     @property

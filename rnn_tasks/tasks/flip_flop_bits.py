@@ -71,7 +71,7 @@ class FlipFlopBits(GeneratedTask):
         require(num_channels >= 1, f"num_channels must be at least 1, got {num_channels}")
         require(0 < pulse_probability < 1, f"pulse_probability must be above 0 and below 1, got {pulse_probability}")
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.num_channels = num_channels
         self.pulse_probability = pulse_probability
 

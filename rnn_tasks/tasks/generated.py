@@ -31,7 +31,7 @@ class GeneratedTask(Task):
         length_sequences: Test sequences of each of these lengths, ``>= 1``.
 
     Attributes:
-        longest: The largest length in training, validation and test without ``eval_lengths``; 0 if it is unknown.
+        training_length: The largest length without ``eval_lengths``, which must be longer; 0 if it is unknown.
 
     Raises:
         UsageError: A value is out of bounds.
@@ -72,7 +72,7 @@ class GeneratedTask(Task):
             require(length >= 1, f"eval_lengths must be at least 1, got {length}")
         require(len(set(eval_lengths)) == len(eval_lengths), f"eval_lengths has a length twice: {eval_lengths}")
         self.eval_lengths = tuple(eval_lengths)
-        self.longest = 0
+        self.training_length = 0
         self.data_epoch = 0  # the test sequences of each longer length have their own random numbers
         self.length_sequences = length_sequences
 
@@ -129,9 +129,9 @@ class GeneratedTask(Task):
     def _longer(self, length: int) -> Self:
         task = self.at_length(length)
         require(
-            length > self.longest,
-            f"eval_lengths must be above {self.longest}, the largest length of training, got {length}: set larger "
-            "ones, or null",
+            length > self.training_length,
+            f"eval_lengths must be above {self.training_length}, the largest length of training, got {length}: set "
+            "larger ones, or null",
         )
         return task.changed(eval_lengths=(), data_epoch=length, sizes={"test": self.length_sequences})
 

@@ -84,7 +84,7 @@ class Induction(GeneratedTask):
         require(score in ("answer", "all"), f"score must be answer or all, got {score}")
         self.vocabulary = vocabulary
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.scores_all = score == "all"
 
     @property

@@ -171,7 +171,7 @@ class MackeyGlass(GeneratedTask):
         require(washout >= 0, f"washout must be at least 0, got {washout}")
         require(length > washout, f"length must be above washout ({washout}), got {length}")
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.horizon = horizon
         self.tau = tau
         self.washout = washout

@@ -125,7 +125,7 @@ class Narma(GeneratedTask):
         self.washout = washout
         self._check_length("length", length)
         self.length = length
-        self.longest = length
+        self.training_length = length
 
     def _check_length(self, name: str, length: int) -> None:
         require(

@@ -154,7 +154,7 @@ class Reber(GeneratedTask):
         super().__init__(**options)
         require(SHORTEST <= max_length <= LONGEST, f"max_length must be in {SHORTEST}..{LONGEST}, got {max_length}")
         self.lengths = (SHORTEST, max_length)
-        self.longest = max_length
+        self.training_length = max_length
 
     @property
     def spec(self) -> TaskSpec:

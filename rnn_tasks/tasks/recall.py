@@ -208,7 +208,7 @@ class Recall(GeneratedTask):
         self.noise = noise
         self.queries = (pairs if self.has_blanks else 1) if queries is None else queries
         self.length = length
-        self.longest = length if self.has_blanks else pairs
+        self.training_length = length if self.has_blanks else pairs
         self._check_sizes()
 
     def _check_sizes(self) -> None:

@@ -264,7 +264,7 @@ class Reverse(GeneratedTask):
         require(2 <= alphabet_size <= most, f"alphabet_size must be in 2..{most}, got {alphabet_size}")
         self.operation = operation
         self.lengths = (min_length, max_length)
-        self.longest = max_length
+        self.training_length = max_length
         self.alphabet_size = alphabet_size
         self.one_length_per_batch = one_length_per_batch
 

@@ -149,7 +149,7 @@ class SelectiveCopy(GeneratedTask):
         self.num_symbols = num_symbols
         self.alphabet_size = alphabet_size
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.blank = alphabet_size
         self.marked = alphabet_size + 2 if self.layout.noise else 0
 

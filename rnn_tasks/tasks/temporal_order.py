@@ -97,7 +97,7 @@ class TemporalOrder(GeneratedTask):
         require(marks in WINDOWS, f"marks must be 2 or 3, got {marks}")
         require(layout in LAYOUTS, f"layout must be one of {', '.join(LAYOUTS)}, got {layout}")
         self.lengths = (length, length + length // 10 if layout == "hochreiter" else length)
-        self.longest = self.lengths[1]
+        self.training_length = self.lengths[1]
         self.marks = marks
         self.one_length_per_batch = one_length_per_batch
 

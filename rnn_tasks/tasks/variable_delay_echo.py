@@ -78,7 +78,7 @@ class VariableDelayEcho(GeneratedTask):
         require(2 <= alphabet_size <= len(LETTERS), f"alphabet_size must be in 2..{len(LETTERS)}, got {alphabet_size}")
         self.max_delay = max_delay
         self.sequence_length = sequence_length
-        self.longest = sequence_length
+        self.training_length = sequence_length
         self.alphabet_size = alphabet_size
         self.every_delay = every_delay
 

@@ -189,7 +189,7 @@ class WordProblem(GeneratedTask):
         self.group_name = group
         self.group = group_of(group)
         self.length = length
-        self.longest = length
+        self.training_length = length
         self.transpositions_only = transpositions_only
         self.memory_from = 2
 

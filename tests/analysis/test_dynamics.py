@@ -337,8 +337,8 @@ def test_eigenvalues_of_a_diagonal_are_its_numbers() -> None:
     network = tagger(STATE_LAYERS["complex diagonal"])
     (values,) = eigenvalues(network).values()
     assert values.dtype == torch.complex128
-    torch.testing.assert_close(values.abs().flip(0), network.core.radius.detach())  # type: ignore[arg-type,operator]
-    torch.testing.assert_close(values.angle().flip(0), network.core.angle.detach())  # type: ignore[arg-type,operator]
+    torch.testing.assert_close(values.abs().flip(0), network.core.radius.detach())  # type: ignore[operator]
+    torch.testing.assert_close(values.angle().flip(0), network.core.angle.detach())  # type: ignore[operator]
 
 
 def test_eigenvalues_that_depend_on_inputs_follow_a_sequence() -> None:

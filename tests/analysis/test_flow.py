@@ -11,11 +11,14 @@ from torch.nn import functional
 
 from rnn_tasks import manual_bptt
 from rnn_tasks.analysis.flow import (
+    affordable,
     encoded,
+    flat_size,
     flatten_state,
     gradient_by_lag,
     gradient_by_time_step,
     hidden_states,
+    output_is_state,
     scored_step,
     state_trajectory,
     unflatten_state,
@@ -206,7 +209,7 @@ def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
     flat = flatten_state(state, shape[dimension])
     for row, numbers in enumerate(flat):
         assert torch.equal(numbers, state.select(dimension, row).flatten())
-    assert torch.equal(unflatten_state(flat, state), state)
+    torch.testing.assert_close(unflatten_state(flat, state), state, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ def test_flatten_state_keeps_sequences_apart(shape: tuple[int, ...]) -> None:
 )
 def test_flow_raises_for_a_state_that_cannot_be_flattened(wrap: Callable[[Tensor], Any], description: str) -> None:
     network = tagger(partial(Foreign, hidden_size=5, layer=WrappedStateGRU))
-    network.core.layer.wrap = wrap
+    network.core.layer.wrap = wrap  # type: ignore[union-attr]
     assert hidden_states(network, BATCH).shape == (3, 7, 5)  # does not need the state
     for function in (state_trajectory, gradient_by_lag, gradient_by_time_step):
         with pytest.raises(
@@ -283,6 +286,21 @@ def test_gradient_by_lag_of_other_states_equals_autograd(layer: str) -> None:
         loss = functional.cross_entropy(logits, batch.targets[:, -1], reduction="sum")
         expected = torch.autograd.grad(loss, state)[0].flatten(1).norm(dim=1).mean()
         torch.testing.assert_close(result[lag], expected)
+
+
+def test_affordable_limits_the_values_of_all_states() -> None:
+    network, batch = language_network(STATE_LAYERS["matrix states"]), text(rows=3)
+    assert flat_size(network, batch) == 8
+    assert affordable(network, batch) is batch
+    assert torch.equal(affordable(network, batch, 2 * 8 * 6).inputs, batch.inputs[:2])
+    with pytest.raises(UsageError, match="the state has 8 numbers, too many for gradients over 6 steps"):
+        affordable(network, batch, 8 * 6 - 1)
+
+
+def test_output_is_state_when_the_state_contains_it() -> None:
+    assert output_is_state(language_network(CORES["LSTM with two layers"]), text())
+    assert output_is_state(language_network(STATE_LAYERS["diagonal that the input decides"]), text())
+    assert not output_is_state(language_network(STATE_LAYERS["matrix states"]), text())
 
 
 @pytest.mark.parametrize("step", [0, 1, -2])

@@ -130,7 +130,7 @@ def test_summary_of_real_values_has_groups_and_no_constants(tmp_path: Path, caps
     assert not [name for name in summary["metrics"] if "baseline" in name or "plateau" in name or "floor" in name]
     assert summary["metrics"]["val/loss_share"] == pytest.approx(summary["metrics"]["val/loss"] * 12)
     assert summary["baseline"]["unit"] == "mean squared error"
-    assert summary["baseline"]["plateaus"] == [{"name": "knows which half", "loss": 1 / 48}]
+    assert summary["baseline"]["plateaus"] == [{"name": "knows which half", "loss": 1 / 48, "kind": "plateau"}]
     assert summary["time_steps"] == 6 * 16 * 6
     layout = events(tmp_path).Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0].decode("latin-1")
     logged = set(events(tmp_path).Tags()["scalars"])

@@ -88,8 +88,14 @@ def test_fewer_long_sequences_are_recorded(monkeypatch: pytest.MonkeyPatch) -> N
     part = record(network, BATCH)
     assert 1 <= part.sequences < 20
     assert part.values["states"]["shape"] == [part.sequences, *whole.values["states"]["shape"][1:]]
+
+
+def test_outputs_are_recorded_if_states_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small_network(TASK, RECORDED_CORES["foreign LSTM"])
     monkeypatch.setattr(recordings, "MAX_BYTES", 1)
-    assert record(network, BATCH).sequences == 1
+    recording = record(network, BATCH)
+    assert (recording.parts, recording.sequences) == ([StatePart("output", 0, 5)], 1)
+    assert_equal_traces(recording.values["states"], hidden_states(network, BATCH.rows(0, 1)))
 
 
 def test_states_that_are_not_finite_are_refused() -> None:

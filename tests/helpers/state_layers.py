@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rnn_tasks.cores import Core, State
+from rnn_tasks.cores import Core
 
 
 class Rotations(Core):
@@ -22,7 +23,7 @@ class Rotations(Core):
         self.angle = nn.Parameter(torch.linspace(0.1, 3.0, hidden_size))
         self.weight_ih_l0 = nn.Parameter(torch.randn(hidden_size, input_size))
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Tensor]:
         zeros = inputs.new_zeros(len(inputs), self.hidden_size)
         hidden = torch.complex(zeros, zeros) if state is None else torch.complex(*state.chunk(2, 1))
         outputs = []
@@ -49,7 +50,7 @@ class Leaky(Core):
         self.input_size, self.hidden_size = input_size, hidden_size
         self.weight_ih_l0 = nn.Parameter(torch.randn(2 * hidden_size, input_size))
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Tensor]:
         hidden = inputs.new_zeros(len(inputs), self.hidden_size) if state is None else state
         outputs = []
         for step in (inputs @ self.weight_ih_l0.T).unbind(1):
@@ -77,7 +78,7 @@ class Associative(Core):
         self.input_size, self.hidden_size, self.heads = input_size, hidden_size, heads
         self.weight_ih_l0 = nn.Parameter(torch.randn(3 * hidden_size, input_size) / input_size**0.5)
 
-    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Tensor]:
         size = self.hidden_size // self.heads
         matrix = inputs.new_zeros(len(inputs), self.heads, size, size) if state is None else state
         outputs = []

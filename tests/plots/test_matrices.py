@@ -41,3 +41,11 @@ def test_draw_norms_has_a_panel_for_each_quantity(width: float) -> None:
     norms, errors = draw_norms(curves, width).axes
     assert [ax.get_title(loc="left") for ax in (norms, errors)] == ["Spectral norm", "Orthogonality error"]
     assert np.asarray(errors.lines[0].get_ydata()).tolist() == [LEAST_ERROR, 0.1]
+
+
+def test_legend_of_norms_names_all_lines() -> None:
+    """Some layers have eigenvalues of more than their recurrent matrices, such as the memory of an LMU."""
+    one = Curve(np.array([0, 10]), np.array([1.0, 1.1]))
+    figure = draw_norms({"spectral_norm": {"weight_hh": one}, "spectral_radius": {"weight_hh": one, "memory": one}}, 7)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["weight_hh", "memory"]

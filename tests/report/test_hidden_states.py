@@ -46,7 +46,7 @@ def test_section_tells_outputs_from_states() -> None:
     section = hidden_states_section([make_run(task, "A: one", network=network, untrained=network)])
     paragraph = section.blocks[0]
     assert isinstance(paragraph, Paragraph)
-    assert "LRU carries another state from step to step, of 10 numbers" in paragraph.text
+    assert "The layer, LRU, carries another state from step to step, of 10 numbers" in paragraph.text
     assert not any(isinstance(block, Paragraph) for block in hidden_states_section([make_run(task)]).blocks)
 
 

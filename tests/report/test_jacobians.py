@@ -7,13 +7,16 @@ import pytest
 import torch
 
 from rnn_tasks.cores import Elman
+from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network, TaggerNetwork
 from rnn_tasks.plots.jacobians import LOWEST, draw_exponents, draw_products
 from rnn_tasks.plots.style import NARROW, WIDE
+from rnn_tasks.report.fixed_points import fixed_points_of
 from rnn_tasks.report.jacobians import MIN_STEPS, stretching, time_constant
 from rnn_tasks.report.run_data import in_double_precision
 from rnn_tasks.tasks import Copy
 from tests.helpers.report_runs import make_run, small_network
+from tests.helpers.state_layers import Associative
 
 TASK = Copy(layout="arjovsky", delay=20, test_sequences=20)
 
@@ -64,3 +67,13 @@ def test_pictures_have_reference_lines_and_labels(width: float) -> None:
     assert exponents.axes[0].get_ylabel() == "exponent, nats per step"
     low, high = exponents.axes[0].get_ylim()
     assert low < math.log(0.9) < 0 < high
+
+
+def test_stretching_skips_large_states_with_one_line() -> None:
+    network: Any = TaggerNetwork(partial(Associative, hidden_size=48, heads=1), TASK.spec).eval()
+    run = make_run(TASK, network=network, untrained=network)
+    assert run.batch is not None
+    with pytest.raises(UsageError, match="the state has 2,304 numbers, more than 1,024: skipped"):
+        stretching(network, network, run.batch)
+    with pytest.raises(UsageError, match="the state has 2,304 numbers, more than 512: skipped"):
+        fixed_points_of(run)

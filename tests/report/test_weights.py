@@ -1,7 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
+from rnn_tasks.cores import LRU, Elman, MinGRU
+from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.report.blocks import Picture
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.report.weights import weights_section
@@ -22,7 +26,7 @@ def test_section_of_a_run_has_all_parts(trained_logs: Path) -> None:
     found = section.numbers["eigenvalues"][run.label]
     assert list(found) == [f"weight_hh_l0/{gate}" for gate in ("input", "forget", "cell", "output")]
     cell = found["weight_hh_l0/cell"]
-    assert f"cell ({np.abs(cell.first).max():.3f} to {np.abs(cell.last).max():.3f})" in pictures["eigenvalues"]
+    assert f"cell ({np.abs(cell.first).max():.4f} to {np.abs(cell.last).max():.4f})" in pictures["eigenvalues"]
     share = section.numbers["saturation"][run.label].trained.mean()
     assert f"trained {share:.1%}" in pictures["saturation"]
     means = section.numbers["gates"][run.label].means
@@ -46,6 +50,26 @@ def test_curves_of_one_point_are_not_drawn() -> None:
     section = weights_section([make_run(ECHO, curves=points)])
     picture = next(b for b in section.blocks if isinstance(b, Picture) and b.name == "recurrent_matrices")
     assert [ax.get_title(loc="left") for ax in picture.draw(7).axes] == ["Spectral norm"]
+
+
+@pytest.mark.parametrize(
+    ("layer", "caption"),
+    [
+        (Elman, "Eigenvalues of the recurrent matrices, before"),
+        (LRU, "Eigenvalues of the matrix or diagonal by which the layer multiplies its state, before"),
+        (
+            MinGRU,
+            "Eigenvalues of the transitions of the layer at steps of one sequence, whose inputs decide them, before",
+        ),
+    ],
+)
+def test_caption_names_what_has_the_eigenvalues(layer: Any, caption: str) -> None:
+    network: Any = TaggerNetwork(lambda size: layer(size, 6), ECHO.spec).eval()
+    section = weights_section([make_run(ECHO, network=network, untrained=network)])
+    picture = next(block for block in section.blocks if isinstance(block, Picture))
+    assert picture.caption.startswith(caption)
+    assert ("its conjugate" in picture.caption) == (layer is LRU)
+    assert section.missing == []
 
 
 def test_section_has_no_eigenvalues_without_a_matrix() -> None:

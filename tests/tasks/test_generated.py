@@ -160,7 +160,7 @@ def test_tests_at_longer_lengths_are_other_sequences(make: Make) -> None:
         with pytest.raises(UsageError, match="leave out eval_lengths"):
             make().at_length(40)
         return
-    longest = make().longest
+    longest = make().training_length
     assert longest > 0
     with pytest.raises(UsageError, match=f"eval_lengths must be above {longest}, the largest length of training"):
         _ = make(eval_lengths=[longest]).longer_tests

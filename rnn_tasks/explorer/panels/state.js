@@ -18,6 +18,8 @@ Panels.state = (() => {
         picturesOf,
     } = Shared;
 
+    const MOST_HEIGHT = 720; // pixels of the map
+
     /** Return the values of the shown part as rows of units (in the chosen order) by columns of steps. */
     function mapValues(run, order) {
         const rows = Models.rowsOf(run.part, run.result);
@@ -106,6 +108,11 @@ Panels.state = (() => {
         return { values, limit: robustLimit(values) };
     }
 
+    /** Return the height of a row: whole pixels, or less than a pixel for many rows. */
+    function heightOf(rows) {
+        return rows > MOST_HEIGHT ? MOST_HEIGHT / rows : Math.max(1, Math.min(14, Math.floor(360 / rows)));
+    }
+
     /** Draw a part that is a matrix at the chosen step. */
     function drawImage(context, index, root) {
         const run = context.runs[index];
@@ -151,7 +158,7 @@ Panels.state = (() => {
             rows: order.length,
             columns: steps,
             cellWidth: context.cell,
-            cellHeight: Math.max(1, Math.min(14, Math.floor(360 / order.length))),
+            cellHeight: heightOf(order.length),
             limit,
             left: context.head,
             width: visibleWidth(canvas),
