@@ -5,21 +5,25 @@
 
 import argparse
 import inspect
+import itertools
 import json
 import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmarks.growth import exponent, memory
 from benchmarks.table import Row, as_text
 from benchmarks.timing import interleaved, python, ratio_row, torch_timer
 from rnn_tasks import cores
 from rnn_tasks.cores.linear_scan import linear_scan
+from rnn_tasks.cores.matrix_scan import matrix_scan
 
 TIME, BATCH, FEATURES, UNITS = 64, 64, 32, 128
 
@@ -28,6 +32,12 @@ GRU_OVER_OURS = {"IndRNN": 4.0, "MinGRU": 2.5, "LRU": 1.5, "RGLRU": 1.2}
 
 OURS_OVER_GRU = {"DeltaNet": 2.5, "MLSTM": 2.5, "SLSTM": 2.5, "S6": 3.0, "LEM": 2.2, "StackRNN": 1.6, "CoRNN": 1.0}
 """Upper bound on the time of a layer over the time of ``torch.nn.GRU``, by layer."""
+
+HEADS = {"DeltaNet": 4, "MLSTM": 4, "SLSTM": 4}
+"""Number of heads of a layer, as in its overlay."""
+
+CHUNKS_OVER_LOOP = 2.0
+"""Lower bound on the time of a loop over that of ``matrix_scan``."""
 
 SCANS: tuple[tuple[tuple[int, int, int], torch.dtype, bool, float | None], ...] = (
     ((64, 32, 125), torch.float32, False, 1.3),
@@ -46,9 +56,10 @@ def measure(quick: bool) -> Iterator[Row]:
     """Yield a row for each layer, the rows of ``linear_scan``, and the exponents of its growth with the length."""
     yield from measure_layers(sorted(layers()), quick)
     yield from measure_scan(quick)
+    yield from measure_matrix_scan(quick)
 
 
-def layers() -> dict[str, Callable[[int, int], nn.Module]]:
+def layers() -> dict[str, Callable[..., nn.Module]]:
     """Return the layers of ``rnn_tasks.cores`` that need no argument but the two sizes, by name."""
     classes = {name: getattr(cores, name) for name in cores.__all__}
     return {
@@ -73,7 +84,7 @@ def measure_layers(names: Sequence[str], quick: bool) -> Iterator[Row]:
     for name in names:
         contestants = {
             "torch.nn.GRU": layer_pass(nn.GRU(FEATURES, UNITS, batch_first=True)),
-            name: layer_pass(layers()[name](FEATURES, UNITS)),
+            name: layer_pass(layers()[name](FEATURES, UNITS, **({"heads": HEADS[name]} if name in HEADS else {}))),
         }
         seconds = interleaved({key: torch_timer(work) for key, work in contestants.items()}, 3 if quick else 11)
         if name in OURS_OVER_GRU:
@@ -112,6 +123,36 @@ def measure_scan(quick: bool) -> Iterator[Row]:
         for quantity, values in fitted.items():
             case = f"linear_scan, {name}, batch 1, features 64, length {LENGTHS[0]:,} to {LENGTHS[-1]:,}"
             yield Row("layers", case, f"exponent of {quantity}", values, at_most=1.05)
+
+
+def measure_matrix_scan(quick: bool) -> Iterator[Row]:
+    """Yield the times of both passes of a loop over those of ``matrix_scan``, with and without the delta rule."""
+    heads = HEADS["DeltaNet"]
+    for delta in (True, False):
+        shape = (BATCH, TIME, heads, UNITS // heads)
+        query, key, value = (torch.randn(shape).requires_grad_() for _ in range(3))
+        key = functional.normalize(key, dim=-1).detach().requires_grad_()
+        gradient = torch.randn(shape)
+
+        def run(scan: Callable[..., tuple[Tensor, Any]], values: Sequence[Tensor] = (query, key, value)) -> object:
+            return torch.autograd.grad(scan(*values, delta=delta)[0], values, gradient)  # noqa: B023
+
+        contestants = {"loop": partial(run, matrix_loop), "matrix_scan": partial(run, matrix_scan)}
+        seconds = interleaved({name: torch_timer(work) for name, work in contestants.items()}, 3 if quick else 11)
+        case = f"{'delta rule' if delta else 'added up'}, time {TIME}, batch {BATCH}, {heads} heads of {shape[3]}"
+        yield ratio_row("layers", case, seconds, "loop", "matrix_scan", at_least=CHUNKS_OVER_LOOP)
+
+
+def matrix_loop(query: Tensor, key: Tensor, value: Tensor, delta: bool) -> tuple[Tensor, Tensor]:
+    """Return the outputs ``(batch, time, heads, features)`` and the last state as autograd computes them by step."""
+    batch, time, heads, size = query.shape
+    by_step = [values.transpose(0, 1).reshape(time, batch * heads, 1, size).unbind(0) for values in (query, key, value)]
+    state, outputs = query.new_zeros(batch * heads, size, size), []
+    for q, k, v in zip(*by_step, strict=True):
+        written = torch.baddbmm(v, k, state, alpha=-1) if delta else v
+        state = torch.baddbmm(state, k.transpose(1, 2), written)
+        outputs.append(torch.bmm(q, state))
+    return torch.stack(outputs).view(time, batch, heads, size).transpose(0, 1), state
 
 
 def scan_leaves(shape: tuple[int, ...], dtype: torch.dtype, is_constant: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,10 +207,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.layers", description="Measure the speed of layers.")
     names = sorted(layers())
     parser.add_argument("--layers", nargs="+", choices=names, default=names, help="layers to measure (default: all)")
-    parser.add_argument("--scan", action="store_true", help="measure linear_scan instead of layers")
+    parser.add_argument("--scan", action="store_true", help="measure the scans instead of layers")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     options = parser.parse_args(arguments)
-    print(as_text([*(measure_scan(options.quick) if options.scan else measure_layers(options.layers, options.quick))]))
+    rows = measure_layers(options.layers, options.quick)
+    if options.scan:
+        rows = itertools.chain(measure_scan(options.quick), measure_matrix_scan(options.quick))
+    print(as_text([*rows]))
 
 
 if __name__ == "__main__":

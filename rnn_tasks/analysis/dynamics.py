@@ -242,14 +242,6 @@ def eigenvalues_follow_inputs(network: Network) -> dict[str, bool]:
     return {name: values.ndim > 1 for name, values in _eigenvalues(network, None).items()}
 
 
-def eigenvalue_counts(network: Network) -> dict[str, int]:
-    """Return how many numbers :func:`eigenvalues` returns at most, for each name."""
-    return {
-        name: len(values) if values.ndim == 1 else values.shape[2] * max(4, MAX_EIGENVALUES // values.shape[2])
-        for name, values in _eigenvalues(network, None).items()
-    }
-
-
 def spaced_steps(time: int, size: int) -> Tensor:
     """Return the indices of the steps whose eigenvalues are shown, at equal distances, with the first and the last.
 

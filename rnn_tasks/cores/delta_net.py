@@ -106,7 +106,7 @@ class DeltaNet(Core):
         """Run the layer over a batch of sequences; the class documents the state."""
         matrix, past = (None, None) if state is None else state
         features, past = last_inputs(inputs, past, self.window)
-        query = unit(self._by_head(self.query(features))) / math.sqrt(self.head_size)
+        query = unit(self._by_head(self.query(features)), 1 / math.sqrt(self.head_size))
         key, beta, log_decay = self._transition(features)
         value = self._by_head(self.value(features))
         outputs, matrix = matrix_scan(query, key, value, matrix, beta, log_decay, self.delta)
@@ -138,6 +138,6 @@ class DeltaNet(Core):
         return functional.silu(values).view(batch, time * products, self.heads, self.head_size)
 
 
-def unit(vectors: Tensor) -> Tensor:
-    """Scale vectors to length 1; vectors much shorter than 0.001 go to 0."""
-    return vectors * torch.rsqrt(vectors.square().sum(-1, keepdim=True) + 1e-6)
+def unit(vectors: Tensor, length: float = 1.0) -> Tensor:
+    """Scale vectors to a length; vectors much shorter than 0.001 go to 0."""
+    return vectors * (length * torch.rsqrt(vectors.square().sum(-1, keepdim=True) + 1e-6))

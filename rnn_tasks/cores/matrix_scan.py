@@ -1,12 +1,12 @@
 """The recurrence of layers whose state is a matrix, computed in chunks of time steps.
 
-Most of it are products of matrices, for all chunks at once. Only the states at the starts of the chunks are computed
-one after the other.
+Only two products of matrices per chunk need the state at its start. All else is computed for all chunks at once.
 
 Sources: for the chunks, S. Yang et al., "Parallelizing linear transformers with the delta rule over sequence length",
 2024, https://arxiv.org/abs/2406.06484; for the decay, S. Yang, J. Kautz and A. Hatamizadeh, "Gated delta networks:
 improving Mamba2 with delta rule", 2025, https://arxiv.org/abs/2412.06464
 """
+
 
 import torch
 from torch import Tensor
@@ -69,7 +69,9 @@ def matrix_scan(
     def to_chunks(values: Tensor) -> Tensor:
         """Return ``(count * batch * heads, steps or writes, features)``; fill up the last chunk by steps of zeros."""
         padding = (steps * count - time) * (values.shape[1] // time)
-        values = functional.pad(values.to(query.dtype), (0, 0, 0, 0, 0, padding))
+        values = values.to(query.dtype)
+        if padding:
+            values = functional.pad(values, (0, 0, 0, 0, 0, padding))
         in_chunk = values.shape[1] // count
         return values.view(batch, count, in_chunk, heads, values.shape[3]).permute(1, 0, 3, 2, 4).flatten(0, 2)
 
@@ -109,60 +111,50 @@ def scan_chunks(
         decay: Logarithm of the factor on S since the start of the chunk, ``(count * n, steps, 1)``, or None.
         delta: As in :func:`matrix_scan`.
         count: Number of chunks.
-
-    Returns:
-        The outputs, ``(count * n, steps, d_v)``, and S after the last chunk.
     """
     writes_per_step = key.shape[1] // query.shape[1]
     write = torch.arange(key.shape[1], device=key.device)
     last_write = torch.arange(1, query.shape[1] + 1, device=key.device) * writes_per_step - 1
     decay_at_write = None if decay is None else decay.repeat_interleave(writes_per_step, 1)
 
-    # In each chunk: S at the end = kept S + added, where S is the state at the start, and kept a matrix or a factor.
-    written = value if beta is None else value * beta
-    kept = key.new_ones(len(key), 1, 1) if decay is None else decay[:, -1:].exp()
-    key_at_end = key if decay_at_write is None else key * (decay_at_write[:, -1:] - decay_at_write).exp()
-    forgotten = None
+    def by_chunk(values: Tensor) -> tuple[Tensor, ...]:
+        return values.view(count, len(state), *values.shape[1:]).unbind(0)
+
+    strong_keys: tuple[Tensor, ...] = ()
+    systems: tuple[Tensor, ...] = ()
     if delta:
-        # What a write adds, beta_i (v_i - S^T k_i), depends on all earlier writes: a triangular system of equations
-        # gives it as written - forgotten S.
+        # What a write adds, beta_i (v_i - S^T k_i), depends on the earlier writes of its chunk: a triangular system.
         strong_key = key if beta is None else key * beta
         overlap = torch.bmm(strong_key, key.transpose(1, 2))
-        overlap = overlap * remaining(decay_at_write, decay_at_write, write < write[:, None], key.dtype)
-        forgotten = strong_key if decay_at_write is None else strong_key * decay_at_write.exp()
-        right_sides = torch.cat([written, forgotten], 2)
-        solved = torch.linalg.solve_triangular(overlap, right_sides, upper=False, unitriangular=True)
-        written, forgotten = solved.tensor_split((value.shape[2],), 2)
-        kept = kept * torch.eye(key.shape[2], dtype=key.dtype, device=key.device)
-        kept = torch.baddbmm(kept, key_at_end.transpose(1, 2), forgotten, alpha=-1)
-    added = torch.bmm(key_at_end.transpose(1, 2), written)
+        systems = by_chunk(overlap * remaining(decay_at_write, decay_at_write, write < write[:, None], key.dtype))
+        strong_keys = by_chunk(strong_key if decay_at_write is None else strong_key * decay_at_write.exp())
+    key_at_end = key if decay_at_write is None else key * (decay_at_write[:, -1:] - decay_at_write).exp()
+    columns, values = by_chunk(key_at_end.transpose(1, 2)), by_chunk(value if beta is None else value * beta)
+    kept = () if decay is None else by_chunk(decay[:, -1:].exp())
 
-    starts = []
-    by_chunk = (values.view(count, len(state), *values.shape[1:]).unbind(0) for values in (kept, added))
-    for chunk_kept, chunk_added in zip(*by_chunk, strict=True):
+    starts, writes = [], []
+    for i, written in enumerate(values):
         starts.append(state)
-        state = (torch.baddbmm if delta else torch.addcmul)(chunk_added, chunk_kept, state)
-    start = torch.cat(starts)
+        if delta:
+            right_sides = torch.baddbmm(written, strong_keys[i], state, alpha=-1)
+            written = torch.linalg.solve_triangular(systems[i], right_sides, upper=False, unitriangular=True)
+        writes.append(written)
+        state = torch.baddbmm(state * kept[i] if kept else state, columns[i], written)
 
-    if forgotten is not None:
-        written = torch.baddbmm(written, forgotten, start, alpha=-1)
     weights = torch.bmm(query, key.transpose(1, 2))
     weights = weights * remaining(decay, decay_at_write, write <= last_write[:, None], key.dtype)
-    from_start = torch.bmm(query if decay is None else query * decay.exp(), start)
-    return torch.baddbmm(from_start, weights, written), state
+    from_start = torch.bmm(query if decay is None else query * decay.exp(), torch.cat(starts))
+    return torch.baddbmm(from_start, weights, torch.cat(writes)), state
 
 
 def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None, time: int) -> Tensor:
-    """Return the eigenvalues of what each step of :func:`matrix_scan` multiplies S by.
+    """Return the eigenvalues of what each step multiplies S by: complex numbers, ``(batch, time, heads, d_k)``.
 
     Args:
-        key: As in :func:`matrix_scan`, like the next two.
-        beta: None without ``delta``: then the step only multiplies S by its decay.
+        key: As in :func:`matrix_scan`, like the next two arguments.
+        beta: None without ``delta``.
         log_decay: None for the factor 1.
         time: Number of time steps.
-
-    Returns:
-        Complex numbers on the CPU, ``(batch, time, heads, d_k)``.
 
     Example:
         >>> key = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)

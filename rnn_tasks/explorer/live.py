@@ -66,6 +66,8 @@ def unknown_class(network: Network) -> str | None:
     if type(network) not in (TaggerNetwork, RegressorNetwork, LanguageNetwork):
         return type(network).__name__
     layer = type_before_parametrizations(network.core)
+    if isinstance(network.core, Elman) and network.core.activation == "modrelu":
+        return "Elman with modrelu"
     return None if layer in KINDS else layer.__name__
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from rnn_tasks.analysis.dynamics import eigenvalue_counts, eigenvalues
+from rnn_tasks.analysis.dynamics import eigenvalues
 from rnn_tasks.analysis.snapshots import Snapshots, effective_weights
 from rnn_tasks.explorer.arrays import decoded, exact, scaled
 from rnn_tasks.networks import Network
@@ -70,8 +70,8 @@ def moment_size(network: Network) -> int:
     Args:
         network: The network.
     """
-    counts = eigenvalue_counts(network)
-    return weights_size(network, 16) + size_in_page(2 * sum(counts.values()), 32, len(counts))
+    shown = eigenvalues(network)
+    return weights_size(network, 16) + size_in_page(2 * sum(map(len, shown.values())), 32, len(shown))
 
 
 def moment_values(

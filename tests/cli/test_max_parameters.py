@@ -32,6 +32,13 @@ def test_hidden_size_within_returns_the_largest_size(core: str, max_parameters: 
     assert parameters_with(section(core), SPEC, size) <= max_parameters < parameters_with(section(core), SPEC, size + 1)
 
 
+def test_hidden_size_is_a_multiple_of_the_heads() -> None:
+    layer = section("DeltaNet", heads=4)
+    size = hidden_size_within(layer, SPEC, 20_000)
+    assert size % 4 == 0
+    assert parameters_with(layer, SPEC, size) <= 20_000 < parameters_with(layer, SPEC, size + 4)
+
+
 def test_parameters_with_counts_all_weights_of_elman() -> None:
     inputs, outputs, hidden = SPEC.input_size, SPEC.output_size, 7
     expected = hidden * (inputs + hidden + 2) + outputs * (hidden + 1)

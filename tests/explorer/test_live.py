@@ -38,6 +38,8 @@ def test_other_layers_are_not_live(core: Callable[[int], Core]) -> None:
 
 def test_network_of_another_class_is_not_live() -> None:
     assert unknown_class(OtherNetwork(LIVE_CORES["Elman"], TASK.spec)) == "OtherNetwork"
+    modrelu = partial(Elman, hidden_size=4, activation="modrelu")
+    assert unknown_class(TaggerNetwork(modrelu, TASK.spec)) == "Elman with modrelu"
 
 
 @pytest.mark.parametrize(("real_inputs", "real_targets"), [(True, True), (True, False), (False, True)])
