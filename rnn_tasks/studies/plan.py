@@ -170,7 +170,7 @@ class Plan:
     @property
     def has_one_task(self) -> bool:
         """Whether all runs have the same task, so that they can be ranked."""
-        return True
+        return "task" not in self.axes
 
     def runs(self) -> list[PlannedRun]:
         """Return all runs: every combination of variants with every seed; the seeds vary fastest.

@@ -30,8 +30,8 @@ def results_of(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
         runs: Its runs, see :func:`rnn_tasks.studies.table.read_runs`.
 
     Returns:
-        The columns ``INDEX``, ``budget`` (optimizer steps), ``VALUES``, ``SCORES``, ``val_loss``, ``groups`` (the scores by group and by length, as
-        JSON), and the versions ``rnn_tasks`` and ``torch``.
+        The columns ``INDEX``, ``budget`` (optimizer steps), ``VALUES``, ``SCORES``, ``val_loss``, ``groups`` (the
+        scores by group and by length, as JSON), and the versions ``rnn_tasks`` and ``torch``.
     """
     done = runs[runs["state"] == RunState.DONE.value].reset_index()
     stages = {True: "tune", False: "final"}
