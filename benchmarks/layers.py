@@ -33,7 +33,7 @@ GRU_OVER_OURS = {"IndRNN": 4.0, "MinGRU": 2.5, "LRU": 1.5, "RGLRU": 1.2}
 OURS_OVER_GRU = {"DeltaNet": 2.5, "MLSTM": 2.5, "SLSTM": 2.5, "S6": 3.0, "LEM": 2.2, "StackRNN": 1.6, "CoRNN": 1.0}
 """Upper bound on the time of a layer over the time of ``torch.nn.GRU``, by layer."""
 
-HEADS = {"DeltaNet": 4, "MLSTM": 4, "SLSTM": 4}
+HEADS = {"DeltaNet": 4, "MLSTM": 4, "RGLRU": 4, "SLSTM": 4}
 """Number of heads of a layer, as in its overlay."""
 
 CHUNKS_OVER_LOOP = 2.0

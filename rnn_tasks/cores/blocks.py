@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from rnn_tasks.cores.block import Block
 from rnn_tasks.cores.bounds import at_least_1
 from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.cores.state import State
 
 
@@ -28,7 +30,6 @@ class Blocks(Core):
         UsageError: A value is outside its bounds.
 
     Example:
-        >>> import torch
         >>> from rnn_tasks.cores import GRU
         >>> outputs, state = Blocks(3, 4, GRU, depth=2)(torch.zeros(2, 7, 3))
         >>> outputs.shape, len(state)
@@ -74,11 +75,12 @@ class Blocks(Core):
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the eigenvalues of the layers of all blocks, with the number of the block before the name."""
         values: dict[str, Tensor] = {}
-        features = self.embedding(inputs)
-        for i, block in enumerate(self.blocks):
-            core_values = block.core.eigenvalues(block.core_inputs(features)[0])
-            values |= {f"block_{i}/{name}": numbers for name, numbers in core_values.items()}
-            features, _ = block(features)
+        with torch.no_grad(), evaluation_mode(self):
+            features = self.embedding(inputs)
+            for i, block in enumerate(self.blocks):
+                core_values = block.core.eigenvalues(block.core_inputs(features)[0])
+                values |= {f"block_{i}/{name}": numbers for name, numbers in core_values.items()}
+                features, _ = block(features)
         return values
 
     def parameter_role(self, name: str) -> str:

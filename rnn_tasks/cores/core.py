@@ -63,8 +63,9 @@ class Core(nn.Module, ABC):
                 on the input use them.
 
         Returns:
-            Complex numbers, ``(n,)`` for a transition that is the same at each step, else ``(batch, time, n)``; empty
-            if the layer does not define any.
+            Numbers in double precision on the CPU, complex and without gradients: ``(n,)`` for a transition that is the
+            same at each step, else ``(batch, time, n)``; empty if the layer does not define any. ``diagonal`` is the
+            name of a diagonal, ``transition`` that of another transition that depends on the input.
         """
         matrices = self.recurrent_weights()
         # Some devices and half precision have no eigenvalues.
@@ -89,6 +90,11 @@ class Core(nn.Module, ABC):
         if any(part.startswith(self.recurrent_names) for part in parts):
             return "recurrent"
         return "input" if any(part.startswith(self.input_names) for part in parts) else "rest"
+
+
+def as_eigenvalues(values: Tensor) -> Tensor:
+    """Return numbers as :meth:`Core.eigenvalues` does: complex, in double precision, on the CPU, without gradients."""
+    return values.detach().cpu().to(torch.complex128)
 
 
 def square_blocks(name: str, weight: Tensor, gates: tuple[str, ...]) -> dict[str, Tensor]:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.bounds import at_least_1, multiple_of_heads
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.matrix_scan import matrix_scan, step_eigenvalues
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.window import last_inputs
@@ -75,13 +75,12 @@ class DeltaNet(Core):
         delta: bool = True,
     ) -> None:
         super().__init__()
-        if at_least_1(hidden_size, "hidden_size") % at_least_1(heads, "heads"):
-            raise UsageError(f"hidden_size must be a multiple of heads ({heads}), got {hidden_size}")
         if not 0 < max_beta <= 2:
             raise UsageError(f"max_beta must be above 0 and at most 2, got {max_beta}")
         if decay not in (None, "learned", "fixed"):
             raise UsageError(f"decay must be null, learned or fixed, got {decay}")
-        self.input_size, self.hidden_size, self.window = input_size, hidden_size, at_least_1(window, "window")
+        self.input_size, self.hidden_size = input_size, multiple_of_heads(hidden_size, heads)
+        self.window = at_least_1(window, "window")
         self.heads, self.head_size = heads, hidden_size // heads
         self.max_beta, self.decay, self.delta = max_beta, decay, delta
         writes, features = at_least_1(products, "products"), window * input_size
@@ -114,10 +113,9 @@ class DeltaNet(Core):
 
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the eigenvalues of what multiplies S at each step, ``(batch, time, hidden_size)``: d for each head."""
-        with torch.no_grad():
-            features, _ = last_inputs(inputs, None, self.window)
-            values = step_eigenvalues(*self._transition(features), inputs.shape[1])
-        return {"transition": values.flatten(2)}
+        features, _ = last_inputs(inputs, None, self.window)
+        values = step_eigenvalues(*self._transition(features), inputs.shape[1])
+        return {"transition": as_eigenvalues(values.flatten(2))}
 
     def _transition(self, features: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return what multiplies S: k ``(batch, time * products, heads, d)``, b and the logarithm of a."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tasks.cores.bounds import at_least_1, finite, positive
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import affine
 from rnn_tasks.errors import UsageError
@@ -27,10 +27,11 @@ class IndRNN(Core):
         input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
         activation: The function f: ``relu``, as published, or ``tanh``.
-        lowest: u starts uniform between ``lowest`` and ``highest``. The published start is 0 to 1; for a last layer
-            that is read only at the last step, 1 minus a small number to 1 plus a small number.
-        highest: See ``lowest``, ``>= lowest``.
-        max_recurrent: Largest absolute value of each number in u, ``> 0``; None for no bound. A number that an
+        recurrent_min: Smallest initial recurrent weight: u starts uniform between ``recurrent_min`` and
+            ``recurrent_max``. The published start is 0 to 1; the paper lets a last layer that is read only at the last
+            step start close to 1.
+        recurrent_max: Largest initial recurrent weight, ``>= recurrent_min``.
+        max_recurrent: Largest absolute value of a recurrent weight, ``> 0``; None for no bound. A weight that an
             optimizer step moved further is clamped at the next call. The published bound is ``2 ** (1 / n)`` for
             sequences of n steps, so that a gradient over n steps at most doubles.
 
@@ -50,20 +51,20 @@ class IndRNN(Core):
         input_size: int,
         hidden_size: int,
         activation: Literal["relu", "tanh"] = "relu",
-        lowest: float = 0.0,
-        highest: float = 1.0,
+        recurrent_min: float = 0.0,
+        recurrent_max: float = 1.0,
         max_recurrent: float | None = None,
     ) -> None:
         super().__init__()
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
         self.activation = activation
-        if finite(highest, "highest") < finite(lowest, "lowest"):
-            raise UsageError(f"highest must be at least lowest ({lowest}), got {highest}")
+        if finite(recurrent_max, "recurrent_max") < finite(recurrent_min, "recurrent_min"):
+            raise UsageError(f"recurrent_max must be at least recurrent_min ({recurrent_min}), got {recurrent_max}")
         self.max_recurrent = None if max_recurrent is None else positive(max_recurrent, "max_recurrent")
         bound = 1 / math.sqrt(input_size)
         self.weight_ih = nn.Parameter(torch.empty(hidden_size, input_size).uniform_(-bound, bound))
-        self.weight_hh = nn.Parameter(torch.empty(hidden_size).uniform_(lowest, highest))
+        self.weight_hh = nn.Parameter(torch.empty(hidden_size).uniform_(recurrent_min, recurrent_max))
         self.bias = nn.Parameter(torch.zeros(hidden_size))
         self._clamp_recurrent()
 
@@ -90,7 +91,7 @@ class IndRNN(Core):
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return u, ``(hidden_size,)``: the eigenvalues of the diagonal matrix that multiplies the state."""
         self._clamp_recurrent()
-        return {"weight_hh": self.weight_hh.detach().to(torch.complex128)}
+        return {"diagonal": as_eigenvalues(self.weight_hh)}
 
     @torch.no_grad()
     def _clamp_recurrent(self) -> None:

@@ -40,7 +40,7 @@ class LEM(Unrolled):
     """
 
     gates = ("step_y", "step_z", "z", "y")
-    num_states = 2
+    num_state_tensors = 2
 
     def __init__(
         self, input_size: int, hidden_size: int, dt: float = 1.0, num_layers: int = 1, dropout: float = 0.0

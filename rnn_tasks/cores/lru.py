@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tasks.cores.bounds import at_least_1, positive
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.linear_scan import at_least_single, complex_from_pairs, linear_scan, pairs_from_complex
 from rnn_tasks.cores.state import State
 from rnn_tasks.errors import UsageError
@@ -103,7 +103,7 @@ class LRU(Core):
 
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return lambda, ``(num_states,)``."""
-        return {"diagonal": self._diagonal().detach()}
+        return {"diagonal": as_eigenvalues(self._diagonal())}
 
     def _diagonal(self) -> Tensor:
         nu, theta = at_least_single(self.nu_log).exp(), at_least_single(self.theta_log).exp()

@@ -7,7 +7,6 @@ Sources: for the chunks, S. Yang et al., "Parallelizing linear transformers with
 improving Mamba2 with delta rule", 2025, https://arxiv.org/abs/2412.06464
 """
 
-
 import torch
 from torch import Tensor
 from torch.nn import functional

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.gate_bias import GateBias
 from rnn_tasks.cores.linear_scan import at_least_single, linear_scan
 from rnn_tasks.cores.state import State
@@ -67,11 +67,10 @@ class MinGRU(Core):
         """Return ``U_z`` above ``U_n``, ``(2 * hidden_size, input_size)``."""
         return [self.linear.weight]
 
-    @torch.no_grad()
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return z, ``(batch, time, hidden_size)``."""
         update, _ = linear_by_gate(self.linear, inputs, 2)
-        return {"diagonal": torch.sigmoid(update).transpose(0, 1).to(torch.complex128)}
+        return {"diagonal": as_eigenvalues(torch.sigmoid(update).transpose(0, 1))}
 
 
 def stacked_linear(input_size: int, hidden_size: int, gates: tuple[str, ...], gate_bias: GateBias | None) -> nn.Linear:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.gate_bias import GateBias
 from rnn_tasks.cores.linear_scan import linear_scan
 from rnn_tasks.cores.min_gru import linear_by_gate, positive_values, stacked_linear
@@ -19,11 +19,11 @@ class MinLSTM(Core):
 
     - ``f = sigmoid(U_f x_t + b_f)``, the forget gate
     - ``i = sigmoid(U_i x_t + b_i)``, the input gate
-    - ``c = U_c x_t + b_c``, the new values; with ``positive``, ``c = g(U_c x_t + b_c)`` as in
+    - ``n = U_n x_t + b_n``, the new values; with ``positive``, ``n = g(U_n x_t + b_n)`` as in
       :class:`~rnn_tasks.cores.MinGRU`
-    - ``h_t = f / (f + i) * h_{t-1} + i / (f + i) * c``, the state and the output
+    - ``h_t = f / (f + i) * h_{t-1} + i / (f + i) * n``, the state and the output
 
-    The state is ``(batch, hidden_size)``. ``linear`` holds ``U_f, U_i, U_c`` and ``b_f, b_i, b_c``, stacked, with the
+    The state is ``(batch, hidden_size)``. ``linear`` holds ``U_f, U_i, U_n`` and ``b_f, b_i, b_n``, stacked, with the
     initial values of ``torch.nn.Linear``. Without a division, ``f / (f + i)`` is ``sigmoid(log(f) - log(i))``.
 
     Source: L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", 2024,
@@ -34,7 +34,7 @@ class MinLSTM(Core):
         input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
         positive: Whether new values pass through g, as in the paper's form in log space.
-        gate_bias: Initial biases of ``forget``, ``input`` and ``cell``; None for those of ``torch.nn.Linear``.
+        gate_bias: Initial biases of ``forget``, ``input`` and ``new``; None for those of ``torch.nn.Linear``.
 
     Raises:
         UsageError: A value is outside its bounds.
@@ -55,7 +55,7 @@ class MinLSTM(Core):
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
         self.positive = positive
-        self.linear = stacked_linear(input_size, hidden_size, ("forget", "input", "cell"), gate_bias)
+        self.linear = stacked_linear(input_size, hidden_size, ("forget", "input", "new"), gate_bias)
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the state is ``(batch, hidden_size)``."""
@@ -64,14 +64,13 @@ class MinLSTM(Core):
         return states.to(inputs.dtype).transpose(0, 1), states[-1]
 
     def input_weights(self) -> list[Tensor]:
-        """Return ``U_f`` above ``U_i`` above ``U_c``, ``(3 * hidden_size, input_size)``."""
+        """Return ``U_f`` above ``U_i`` above ``U_n``, ``(3 * hidden_size, input_size)``."""
         return [self.linear.weight]
 
-    @torch.no_grad()
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return ``f / (f + i)``, ``(batch, time, hidden_size)``."""
         keep, _ = self._keep_and_new(inputs)
-        return {"diagonal": keep.transpose(0, 1).to(torch.complex128)}
+        return {"diagonal": as_eigenvalues(keep.transpose(0, 1))}
 
     def _keep_and_new(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         forget, admit, new = linear_by_gate(self.linear, inputs, 3)

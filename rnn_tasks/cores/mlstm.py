@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.bounds import multiple_of_heads
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.matrix_scan import at_least_single, matrix_scan
 from rnn_tasks.cores.state import State
-from rnn_tasks.errors import UsageError
 
 
 class MLSTM(Core):
@@ -52,9 +51,7 @@ class MLSTM(Core):
 
     def __init__(self, input_size: int, hidden_size: int, heads: int = 1) -> None:
         super().__init__()
-        if at_least_1(hidden_size, "hidden_size") % at_least_1(heads, "heads"):
-            raise UsageError(f"hidden_size must be a multiple of heads ({heads}), got {hidden_size}")
-        self.input_size, self.hidden_size, self.heads = input_size, hidden_size, heads
+        self.input_size, self.hidden_size, self.heads = input_size, multiple_of_heads(hidden_size, heads), heads
         self.query = nn.Linear(input_size, hidden_size)
         self.key = nn.Linear(input_size, hidden_size)
         self.value = nn.Linear(input_size, hidden_size)
@@ -92,8 +89,7 @@ class MLSTM(Core):
 
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the forget gates, ``(batch, time, heads)``: each multiplies all of its C."""
-        with torch.no_grad():
-            return {"transition": self._log_forget(inputs).exp().cpu().to(torch.complex128)}
+        return {"transition": as_eigenvalues(self._log_forget(inputs).exp())}
 
     def _log_forget(self, inputs: Tensor) -> Tensor:
         return at_least_single(functional.logsigmoid(self.forget_gate(inputs) + self.forget_bias))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.bounds import multiple_of_heads
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.linear_scan import at_least_single, linear_scan
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import affine
@@ -32,9 +32,9 @@ class RGLRU(Core):
     biases; ``decay (hidden_size,)`` is Lambda.
 
     The reference code is followed in the initial values: blocks normal with variance ``1 / width``, zero biases, and
-    Lambda such that ``exp(-softplus(Lambda))`` is distributed in the ring ``min_radius .. max_radius`` uniformly by
-    area. The paper has ``a`` itself there while the gate r is 1, which is close to ``min_radius=0.987`` and
-    ``max_radius=0.99987``. Unlike the reference code, the layer does not replace the factor ``sqrt(1 - a^2)`` by 1 at
+    Lambda such that ``exp(-softplus(Lambda))`` is distributed in the ring ``r_min .. r_max`` uniformly by
+    area. The paper has ``a`` itself there while the gate r is 1, which is close to ``r_min=0.987`` and
+    ``r_max=0.99987``. Unlike the reference code, the layer does not replace the factor ``sqrt(1 - a^2)`` by 1 at
     the first step, and does not clip the derivative of the square root, which stays finite here.
 
     Source: S. De, S. L. Smith, A. Fernando et al., "Griffin: mixing gated linear recurrences with local attention for
@@ -45,8 +45,8 @@ class RGLRU(Core):
         input_size: Features per time step.
         hidden_size: Units, ``>= 1``, a multiple of ``heads``.
         heads: Blocks of the gates' matrices, ``>= 1``.
-        min_radius: Smallest initial ``exp(-softplus(Lambda))``, ``0 < min_radius < max_radius``.
-        max_radius: Largest initial ``exp(-softplus(Lambda))``, ``max_radius < 1``.
+        r_min: Smallest initial ``exp(-softplus(Lambda))``, ``0 < r_min < r_max``.
+        r_max: Largest initial ``exp(-softplus(Lambda))``, ``r_max < 1``.
 
     Raises:
         UsageError: A value is outside its bounds.
@@ -61,23 +61,18 @@ class RGLRU(Core):
     input_names = ("linear",)
 
     def __init__(
-        self, input_size: int, hidden_size: int, heads: int = 4, min_radius: float = 0.9, max_radius: float = 0.999
+        self, input_size: int, hidden_size: int, heads: int = 1, r_min: float = 0.9, r_max: float = 0.999
     ) -> None:
         super().__init__()
-        if not 0 < min_radius < max_radius < 1:
-            raise UsageError(
-                "min_radius and max_radius must satisfy 0 < min_radius < max_radius < 1, "
-                f"got {min_radius} and {max_radius}"
-            )
+        if not 0 < r_min < r_max < 1:
+            raise UsageError(f"r_min and r_max must satisfy 0 < r_min < r_max < 1, got {r_min} and {r_max}")
         self.input_size = input_size
-        self.hidden_size = at_least_1(hidden_size, "hidden_size")
-        if hidden_size % at_least_1(heads, "heads"):
-            raise UsageError(f"hidden_size must be a multiple of heads ({heads}), got {hidden_size}")
+        self.hidden_size = multiple_of_heads(hidden_size, heads)
         width = hidden_size // heads
         self.linear = nn.Linear(input_size, hidden_size)
         self.gate_weight = nn.Parameter(torch.randn(heads, width, 2 * width) / math.sqrt(width))
         self.gate_bias = nn.Parameter(torch.zeros(heads, 1, 2 * width))
-        squares = torch.empty(hidden_size).uniform_(min_radius**2, max_radius**2)
+        squares = torch.empty(hidden_size).uniform_(r_min**2, r_max**2)
         self.decay = nn.Parameter(torch.log(torch.expm1(-squares.log() / 2)))
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
@@ -92,11 +87,10 @@ class RGLRU(Core):
         """Return U, ``(hidden_size, input_size)``."""
         return [self.linear.weight]
 
-    @torch.no_grad()
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return a, ``(batch, time, hidden_size)``."""
         log_factors, _ = self._log_factors_and_terms(inputs)
-        return {"diagonal": torch.exp(log_factors).transpose(0, 1).to(torch.complex128)}
+        return {"diagonal": as_eigenvalues(torch.exp(log_factors).transpose(0, 1))}
 
     def _log_factors_and_terms(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``log(a)`` and ``i * v_t``, each ``(time, batch, hidden_size)``."""

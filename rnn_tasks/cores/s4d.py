@@ -6,8 +6,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from rnn_tasks.cores.bounds import at_least_1
-from rnn_tasks.cores.core import Core
+from rnn_tasks.cores.bounds import at_least_1, log_range
+from rnn_tasks.cores.core import Core, as_eigenvalues
 from rnn_tasks.cores.diagonal_filter import diagonal_filter
 from rnn_tasks.cores.linear_scan import at_least_single, complex_from_pairs, pairs_from_complex
 from rnn_tasks.cores.state import State
@@ -39,10 +39,10 @@ class S4D(Core):
         input_size: Features per time step.
         hidden_size: Channels, ``>= 1``.
         num_states: Real numbers of the state of a channel, even, ``>= 2``.
-        start: Initial imaginary parts of A, for ``n = 0, 1, ...``: ``linear`` for ``pi n`` (S4D-Lin) or ``inverse`` for
-            ``N / pi (N / (2 n + 1) - 1)`` with N = ``num_states`` (S4D-Inv). The real parts start at -1/2.
-        dt_min: Smallest initial dt, ``0 < dt_min <= dt_max``.
-        dt_max: Largest initial dt.
+        frequency_init: Initial imaginary parts of A, for ``n = 0, 1, ...``: ``linear`` for ``pi n`` (S4D-Lin) or
+            ``inverse`` for ``N / pi (N / (2 n + 1) - 1)`` with N = ``num_states`` (S4D-Inv).
+        dt_min: Smallest initial step size dt of a channel, ``0 < dt_min <= dt_max``.
+        dt_max: Largest initial step size of a channel.
 
     Raises:
         UsageError: A value is outside its bounds.
@@ -61,15 +61,13 @@ class S4D(Core):
         input_size: int,
         hidden_size: int,
         num_states: int = 16,
-        start: Literal["linear", "inverse"] = "linear",
+        frequency_init: Literal["linear", "inverse"] = "linear",
         dt_min: float = 0.001,
         dt_max: float = 0.1,
     ) -> None:
         super().__init__()
         if num_states < 2 or num_states % 2:
             raise UsageError(f"num_states must be an even number of at least 2, got {num_states}")
-        if not 0 < dt_min <= dt_max < math.inf:
-            raise UsageError(f"dt_min and dt_max must satisfy 0 < dt_min <= dt_max, got {dt_min} and {dt_max}")
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
         shape = (hidden_size, num_states // 2)
@@ -79,9 +77,9 @@ class S4D(Core):
             "inverse": num_states / math.pi * (num_states / (2 * numbers + 1) - 1),
         }
         self.linear = nn.Linear(input_size, hidden_size)
-        self.dt_log = nn.Parameter(torch.empty(hidden_size).uniform_(math.log(dt_min), math.log(dt_max)))
+        self.dt_log = nn.Parameter(torch.empty(hidden_size).uniform_(*log_range(dt_min, dt_max)))
         self.a_log = nn.Parameter(torch.full(shape, 0.5).log())
-        self.a_imag = nn.Parameter(frequencies[start].repeat(hidden_size, 1))
+        self.a_imag = nn.Parameter(frequencies[frequency_init].repeat(hidden_size, 1))
         self.weight_out = nn.Parameter(torch.randn(*shape, 2) / math.sqrt(2))
         self.skip = nn.Parameter(torch.randn(hidden_size))
 
@@ -103,10 +101,9 @@ class S4D(Core):
         """Return W, ``(hidden_size, input_size)``."""
         return [self.linear.weight]
 
-    @torch.no_grad()
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return ``exp(dt A)`` of all channels, ``(hidden_size * num_states / 2,)``."""
-        return {"diagonal": torch.exp(self._rates()[1]).flatten().to(torch.complex128)}
+        return {"diagonal": as_eigenvalues(torch.exp(self._rates()[1]).flatten())}
 
     def _rates(self) -> tuple[Tensor, Tensor]:
         """Return A and ``dt A``, complex, each ``(hidden_size, num_states / 2)``."""

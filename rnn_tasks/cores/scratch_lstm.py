@@ -29,7 +29,7 @@ class ScratchLSTM(Unrolled):
     """
 
     gates = ("input", "forget", "cell", "output")
-    num_states = 2
+    num_state_tensors = 2
 
     def step(self, input_terms: Blocks, state: States, weight: Blocks, bias: Blocks) -> States:
         """Return the output h_t and the cell m_t."""

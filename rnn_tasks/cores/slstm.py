@@ -7,11 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnn_tasks.cores.bounds import at_least_1
+from rnn_tasks.cores.bounds import multiple_of_heads
 from rnn_tasks.cores.core import Core, square_blocks
 from rnn_tasks.cores.state import State
 from rnn_tasks.cores.unrolled import affine
-from rnn_tasks.errors import require
 
 
 class SLSTM(Core):
@@ -34,7 +33,7 @@ class SLSTM(Core):
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``, divisible by ``heads``.
+        hidden_size: Units, ``>= 1``, a multiple of ``heads``.
         heads: Number of heads, ``>= 1``.
 
     Raises:
@@ -51,9 +50,8 @@ class SLSTM(Core):
     def __init__(self, input_size: int, hidden_size: int, heads: int = 1) -> None:
         super().__init__()
         self.input_size = input_size
-        self.hidden_size = at_least_1(hidden_size, "hidden_size")
-        self.heads = at_least_1(heads, "heads")
-        require(hidden_size % heads == 0, f"hidden_size must be divisible by heads ({heads}), got {hidden_size}")
+        self.hidden_size = multiple_of_heads(hidden_size, heads)
+        self.heads = heads
         units = hidden_size // heads
         self.weight_ih_l0 = nn.Parameter(torch.randn(4 * hidden_size, input_size) * math.sqrt(2 / (5 * input_size)))
         self.weight_hh_l0 = nn.Parameter(torch.zeros(heads, 4 * units, units))

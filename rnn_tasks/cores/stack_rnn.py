@@ -22,7 +22,8 @@ class StackRNN(Core):
         s_t[i] = push s_{t-1}[i - 1] + pop s_{t-1}[i + 1] + keep s_{t-1}[i]     where s_{t-1}[-1] = v_t
 
     Each stack has a softmax and a value v of its own. A popped stack gets a cell of zeros at its end; a pushed stack
-    loses its last cell. The state is ``(h, s)``: h is ``(batch, hidden_size)``, s is ``(batch, stacks, depth, cell)``.
+    loses its last cell. The state is ``(h, s)``: h is ``(batch, hidden_size)``, s is
+    ``(batch, num_stacks, stack_depth, cell_size)``.
 
     Sources: A. Joulin and T. Mikolov, "Inferring algorithmic patterns with stack-augmented recurrent nets", 2015,
     https://arxiv.org/abs/1503.01007; the linear value v and the defaults are those of G. Delétang et al., "Neural
@@ -32,9 +33,9 @@ class StackRNN(Core):
     Args:
         input_size: Features per time step.
         hidden_size: Units, ``>= 1``.
-        stacks: Number of stacks, ``>= 1``.
-        depth: Cells of a stack, ``>= 1``.
-        cell: Features of a cell, ``>= 1``.
+        num_stacks: Number of stacks, ``>= 1``.
+        stack_depth: Cells of a stack, ``>= 1``.
+        cell_size: Features of a cell, ``>= 1``.
 
     Raises:
         UsageError: A value is outside its bounds.
@@ -47,21 +48,24 @@ class StackRNN(Core):
 
     recurrent_names = ("weight_hh", "weight_stack")
 
-    def __init__(self, input_size: int, hidden_size: int, stacks: int = 1, depth: int = 30, cell: int = 8) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, num_stacks: int = 1, stack_depth: int = 30, cell_size: int = 8
+    ) -> None:
         super().__init__()
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
-        self.stacks, self.depth, self.cell = (
-            at_least_1(size, name) for size, name in ((stacks, "stacks"), (depth, "depth"), (cell, "cell"))
+        self.num_stacks, self.stack_depth, self.cell_size = (
+            at_least_1(size, name)
+            for size, name in ((num_stacks, "num_stacks"), (stack_depth, "stack_depth"), (cell_size, "cell_size"))
         )
         self.weight_ih_l0 = nn.Parameter(torch.empty(hidden_size, input_size))
         self.weight_hh_l0 = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.weight_stack = nn.Parameter(torch.empty(hidden_size, stacks * cell))
+        self.weight_stack = nn.Parameter(torch.empty(hidden_size, num_stacks * cell_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(hidden_size))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
-        self.actions = nn.Linear(hidden_size, stacks * 3)
-        self.values = nn.Linear(hidden_size, stacks * cell)
+        self.actions = nn.Linear(hidden_size, num_stacks * 3)
+        self.values = nn.Linear(hidden_size, num_stacks * cell_size)
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the steps are computed in single or double precision."""
@@ -69,10 +73,10 @@ class StackRNN(Core):
         dtype = torch.promote_types(terms.dtype, torch.float32)
         batch, time, _ = inputs.shape
         if state is None:
-            zeros = terms.new_zeros(batch, self.stacks, self.depth, self.cell)
+            zeros = terms.new_zeros(batch, self.num_stacks, self.stack_depth, self.cell_size)
             state = terms.new_zeros(batch, self.hidden_size), zeros
         hidden, stack = (values.to(dtype) for values in state)
-        bottom, outputs = stack.new_zeros(batch, self.stacks, 1, self.cell), []
+        bottom, outputs = stack.new_zeros(batch, self.num_stacks, 1, self.cell_size), []
         weight = torch.cat([self.weight_hh_l0, self.weight_stack], 1).to(dtype).t().contiguous()
         control = torch.cat([self.actions.weight, self.values.weight]).to(dtype).t().contiguous()
         bias = torch.cat([self.actions.bias, self.values.bias]).to(dtype)
@@ -80,8 +84,8 @@ class StackRNN(Core):
             for step_terms in terms.to(dtype).view(time, batch, self.hidden_size).unbind(0):
                 tops = stack[:, :, 0].flatten(1)
                 hidden = torch.tanh(torch.addmm(step_terms, torch.cat([hidden, tops], 1), weight))
-                actions, values = torch.addmm(bias, hidden, control).tensor_split([3 * self.stacks], 1)
-                push, pop, keep = torch.softmax(actions.view(batch, self.stacks, 3, 1, 1), 2).unbind(2)
+                actions, values = torch.addmm(bias, hidden, control).tensor_split([3 * self.num_stacks], 1)
+                push, pop, keep = torch.softmax(actions.view(batch, self.num_stacks, 3, 1, 1), 2).unbind(2)
                 pushed = torch.cat([values.view(bottom.shape), stack[:, :, :-1]], 2)
                 popped = torch.cat([stack[:, :, 1:], bottom], 2)
                 stack = push * pushed + pop * popped + keep * stack

@@ -46,7 +46,7 @@ class Unrolled(Stacked, ABC):
     Names, shapes and initial values of the parameters are torch's: ``weight_ih_l0 (gates * hidden_size, input_size)``,
     ``weight_hh_l0 (gates * hidden_size, hidden_size)``, ``bias_ih_l0`` and ``bias_hh_l0 (gates * hidden_size,)``,
     uniform between ``+-1 / sqrt(hidden_size)``; then the parameters of the next layer, ``weight_ih_l1`` and so on. The
-    state has torch's shape, ``(num_layers, batch, hidden_size)``, or is a tuple of ``num_states`` such tensors.
+    state has torch's shape, ``(num_layers, batch, hidden_size)``, or is a tuple of ``num_state_tensors`` such tensors.
 
     Args:
         input_size: Features per time step.
@@ -65,12 +65,12 @@ class Unrolled(Stacked, ABC):
         UsageError: A value is outside its bounds, or an initialisation does not fit the shape of a matrix.
 
     Attributes:
-        num_states: Number of tensors in the state; the first is the output.
+        num_state_tensors: Number of tensors in the state; the first is the output.
         unfolded: Gates whose recurrent bias :meth:`step` receives separately. The recurrent biases of all other gates
             are added to ``U x_t + b`` beforehand.
     """
 
-    num_states = 1
+    num_state_tensors = 1
     unfolded: tuple[str, ...] = ()
 
     def __init__(
@@ -115,7 +115,7 @@ class Unrolled(Stacked, ABC):
 
         Args:
             input_terms: For each gate ``U x_t + b + c``, for gates in ``unfolded`` without c, ``(batch, hidden_size)``.
-            state: The state after the previous step, ``num_states`` tensors ``(batch, hidden_size)``.
+            state: The state after the previous step, ``num_state_tensors`` tensors ``(batch, hidden_size)``.
             weight: For each gate the transpose of its recurrent matrix W: compute ``W h`` as ``h @ weight``.
             bias: For each gate in ``unfolded`` its recurrent bias c, ``(hidden_size,)``.
         """
@@ -131,7 +131,7 @@ class Unrolled(Stacked, ABC):
             inputs, end = self._run(layer, inputs, start)
             ends.append(end)
         parts = tuple(torch.stack(part) for part in zip(*ends, strict=True))
-        return inputs, parts if self.num_states > 1 else parts[0]
+        return inputs, parts if self.num_state_tensors > 1 else parts[0]
 
     def _run(self, layer: int, inputs: Tensor, state: States | None) -> tuple[Tensor, States]:
         """Run one layer: compute the input terms of all steps at once, then the states step by step."""
@@ -142,7 +142,7 @@ class Unrolled(Stacked, ABC):
         weight = tuple(block.T for block in self._split_gates(self._recurrent_weight(layer).to(dtype)))
         bias = tuple(block.to(dtype) for block in unfolded)
         if state is None:
-            state = (input_terms.new_zeros(len(inputs), self.hidden_size),) * self.num_states
+            state = (input_terms.new_zeros(len(inputs), self.hidden_size),) * self.num_state_tensors
         state = tuple(part.to(dtype) for part in state)
         outputs = []
         for step_terms in zip(*(block.unbind(1) for block in self._split_gates(input_terms, -1)), strict=True):

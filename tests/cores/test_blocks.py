@@ -47,7 +47,7 @@ def test_block_follows_its_equation(kernel_size: int) -> None:
 
 def test_blocks_are_embedding_blocks_and_norm() -> None:
     torch.manual_seed(0)
-    core = Blocks(3, 4, partial(S6, states=2), depth=3).double()
+    core = Blocks(3, 4, partial(S6, num_states=2), depth=3).double()
     inputs = random_inputs(3)
     features = functional.linear(inputs, core.embedding.weight, core.embedding.bias)
     for block in core.blocks:
@@ -72,7 +72,7 @@ def test_blocks_drop_updates_in_training_only() -> None:
 
 def test_eigenvalues_of_blocks_are_those_of_their_layers() -> None:
     torch.manual_seed(0)
-    core = Blocks(3, 4, partial(S6, states=2)).double()
+    core = Blocks(3, 4, partial(S6, num_states=2)).double()
     inputs = random_inputs(3)
     values = core.eigenvalues(inputs)
     seen: list[Tensor] = []
@@ -80,9 +80,9 @@ def test_eigenvalues_of_blocks_are_those_of_their_layers() -> None:
     core(inputs)
     for hook in hooks:
         hook.remove()
-    assert list(values) == ["block_0/transition", "block_1/transition"]
+    assert list(values) == ["block_0/diagonal", "block_1/diagonal"]
     for (_, numbers), block, block_inputs in zip(values.items(), core.blocks, seen, strict=True):
-        torch.testing.assert_close(numbers, block.core.eigenvalues(block_inputs)["transition"])
+        torch.testing.assert_close(numbers, block.core.eigenvalues(block_inputs)["diagonal"])
 
 
 def test_recurrent_weights_of_blocks_are_named_by_block() -> None:

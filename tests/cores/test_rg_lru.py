@@ -54,7 +54,7 @@ def test_rg_lru_equals_its_equations_in_numpy() -> None:
 
 
 def test_rg_lru_decays_start_uniformly_in_a_ring() -> None:
-    core = RGLRU(1, 20_000, heads=20_000, min_radius=0.6, max_radius=0.9)
+    core = RGLRU(1, 20_000, heads=20_000, r_min=0.6, r_max=0.9)
     squares = torch.exp(-torch.nn.functional.softplus(core.decay.detach())).square()
     assert squares.min() >= 0.36 - 1e-6
     assert squares.max() <= 0.81 + 1e-6
@@ -75,10 +75,10 @@ def test_rg_lru_has_finite_gradients_when_it_forgets_nothing() -> None:
     ("options", "message"),
     [
         ({"hidden_size": 0}, "hidden_size must be at least 1"),
-        ({"hidden_size": 6}, r"hidden_size must be a multiple of heads \(4\), got 6"),
+        ({"heads": 3}, r"hidden_size must be a multiple of heads \(3\), got 8"),
         ({"heads": 0}, "heads must be at least 1"),
-        ({"min_radius": 0.9, "max_radius": 0.8}, "0 < min_radius < max_radius < 1"),
-        ({"max_radius": 1.0}, "0 < min_radius < max_radius < 1"),
+        ({"r_min": 0.9, "r_max": 0.8}, "0 < r_min < r_max < 1"),
+        ({"r_max": 1.0}, "0 < r_min < r_max < 1"),
     ],
 )
 def test_rg_lru_rejects_arguments_outside_their_bounds(options: dict[str, float], message: str) -> None:

@@ -1,4 +1,5 @@
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,9 +26,9 @@ def s4d_by_step(weights: dict[str, Tensor], inputs: Tensor, state: Tensor) -> tu
     return torch.stack(outputs, 1), torch.view_as_real(hidden).flatten(1)
 
 
-@pytest.mark.parametrize("start", ["linear", "inverse"])
-def test_s4d_equals_its_equations_and_their_gradients(start: str) -> None:
-    assert_equals_loop(S4D(3, 5, num_states=6, start=start), s4d_by_step)  # type: ignore[arg-type]
+@pytest.mark.parametrize("frequency_init", ["linear", "inverse"])
+def test_s4d_equals_its_equations_and_their_gradients(frequency_init: Literal["linear", "inverse"]) -> None:
+    assert_equals_loop(S4D(3, 5, num_states=6, frequency_init=frequency_init), s4d_by_step)
 
 
 @pytest.mark.parametrize("time", [1, 31, 150])
@@ -62,7 +63,7 @@ def test_s4d_starts_as_published() -> None:
     core = S4D(1, 1_000, num_states=6)
     torch.testing.assert_close(core.a_imag[7], torch.tensor([0, math.pi, 2 * math.pi]))
     torch.testing.assert_close(-core.a_log.exp(), torch.full((1_000, 3), -0.5))
-    inverse = S4D(1, 1, num_states=6, start="inverse").a_imag[0] * math.pi / 6
+    inverse = S4D(1, 1, num_states=6, frequency_init="inverse").a_imag[0] * math.pi / 6
     torch.testing.assert_close(inverse, torch.tensor([5.0, 1.0, 0.2]))
     logarithms = core.dt_log.detach() / math.log(10)
     assert logarithms.min() >= -3 - 1e-6

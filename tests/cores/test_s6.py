@@ -21,7 +21,7 @@ def test_s6_equals_a_published_implementation() -> None:
     """
     with np.load(REFERENCE) as file:
         stored = {name: torch.from_numpy(file[name]) for name in file}
-    layer = S6(3, 20, states=3).double()
+    layer = S6(3, 20, num_states=3).double()
     layer.load_state_dict({name: stored[name] for name in layer.state_dict()})
     inputs = stored["inputs"].requires_grad_()
     outputs, _ = layer(inputs)
@@ -75,7 +75,7 @@ def test_scan_accepts_transposed_gradients_and_arguments() -> None:
 
 
 def test_s6_has_second_derivatives_only_on_request() -> None:
-    layer, inputs = S6(2, 3, states=2), torch.randn(1, 4, 2, requires_grad=True)
+    layer, inputs = S6(2, 3, num_states=2), torch.randn(1, 4, 2, requires_grad=True)
     (slope,) = torch.autograd.grad(layer(inputs)[0].sum(), inputs, create_graph=False)
     with pytest.raises(UsageError, match="differentiable_twice"):
         torch.autograd.grad(layer(inputs)[0].sum(), inputs, create_graph=True)
@@ -86,7 +86,7 @@ def test_s6_has_second_derivatives_only_on_request() -> None:
 
 
 def test_s6_starts_like_its_published_code() -> None:
-    layer = S6(3, 32, states=5)
+    layer = S6(3, 32, num_states=5)
     torch.testing.assert_close(layer.log_rates.exp(), torch.arange(1.0, 6)[:, None].expand(5, 32))
     steps = torch.nn.functional.softplus(layer.step_size.bias)
     assert 0.001 <= steps.min() < 0.01 < steps.max() <= 0.1
@@ -96,9 +96,9 @@ def test_s6_starts_like_its_published_code() -> None:
 
 def test_s6_forgets_at_the_rate_of_its_eigenvalues() -> None:
     torch.manual_seed(0)
-    layer = S6(3, 4, states=2).double()
+    layer = S6(3, 4, num_states=2).double()
     inputs = torch.randn(2, 1, 3).double()
-    values = layer.eigenvalues(inputs)["transition"][:, 0]
+    values = layer.eigenvalues(inputs)["diagonal"][:, 0]
     start = torch.randn(2, 8).double()
     difference = layer(inputs, start)[1] - layer(inputs)[1]
     torch.testing.assert_close(difference, values.real * start)
@@ -112,7 +112,7 @@ def test_only_the_rates_of_s6_are_recurrent() -> None:
     assert [name for name, role in roles.items() if role == "input"] == ["projection.weight", "projection.bias"]
 
 
-@pytest.mark.parametrize("options", [{"hidden_size": 0}, {"hidden_size": 4, "states": 0}])
+@pytest.mark.parametrize("options", [{"hidden_size": 0}, {"hidden_size": 4, "num_states": 0}])
 def test_s6_rejects_sizes_below_1(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="must be at least 1"):
         S6(3, **options)

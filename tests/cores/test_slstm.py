@@ -95,7 +95,7 @@ def test_slstm_names_its_matrices_by_head_and_gate() -> None:
 
 
 def test_slstm_rejects_a_size_that_its_heads_do_not_divide() -> None:
-    with pytest.raises(UsageError, match=r"hidden_size must be divisible by heads \(4\), got 6"):
+    with pytest.raises(UsageError, match=r"hidden_size must be a multiple of heads \(4\), got 6"):
         SLSTM(3, 6, heads=4)
     with pytest.raises(UsageError, match="heads must be at least 1"):
         SLSTM(3, 6, heads=0)

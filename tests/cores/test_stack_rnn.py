@@ -16,19 +16,19 @@ def softmax(values: np.ndarray) -> np.ndarray:
 def stack_rnn_in_numpy(layer: StackRNN, sequence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the outputs and the last stacks for one sequence, cell by cell."""
     w = {name: values.detach().numpy() for name, values in layer.named_parameters()}
-    hidden, stacks = np.zeros(layer.hidden_size), np.zeros((layer.stacks, layer.depth, layer.cell))
+    hidden, stacks = np.zeros(layer.hidden_size), np.zeros((layer.num_stacks, layer.stack_depth, layer.cell_size))
     outputs = []
     for x in sequence:
         terms = w["weight_ih_l0"] @ x + w["bias_ih_l0"] + w["weight_hh_l0"] @ hidden
         hidden = np.tanh(terms + w["weight_stack"] @ stacks[:, 0].reshape(-1))
-        actions = (w["actions.weight"] @ hidden + w["actions.bias"]).reshape(layer.stacks, 3)
-        values = (w["values.weight"] @ hidden + w["values.bias"]).reshape(layer.stacks, layer.cell)
+        actions = (w["actions.weight"] @ hidden + w["actions.bias"]).reshape(layer.num_stacks, 3)
+        values = (w["values.weight"] @ hidden + w["values.bias"]).reshape(layer.num_stacks, layer.cell_size)
         before = stacks.copy()
-        for stack in range(layer.stacks):
+        for stack in range(layer.num_stacks):
             push, pop, keep = softmax(actions[stack])
-            for i in range(layer.depth):
+            for i in range(layer.stack_depth):
                 above = values[stack] if i == 0 else before[stack, i - 1]
-                below = before[stack, i + 1] if i + 1 < layer.depth else 0
+                below = before[stack, i + 1] if i + 1 < layer.stack_depth else 0
                 stacks[stack, i] = push * above + pop * below + keep * before[stack, i]
         outputs.append(hidden)
     return np.stack(outputs), stacks
@@ -37,7 +37,7 @@ def stack_rnn_in_numpy(layer: StackRNN, sequence: np.ndarray) -> tuple[np.ndarra
 @pytest.mark.parametrize("stacks", [1, 2])
 def test_stack_rnn_follows_its_equations(stacks: int) -> None:
     torch.manual_seed(0)
-    layer = StackRNN(3, 5, stacks=stacks, depth=4, cell=2).double()
+    layer = StackRNN(3, 5, num_stacks=stacks, stack_depth=4, cell_size=2).double()
     inputs = torch.randn(1, 9, 3).double()
     outputs, (hidden, stack) = layer(inputs)
     expected, expected_stack = stack_rnn_in_numpy(layer, inputs[0].numpy())
@@ -51,7 +51,7 @@ def reverser(symbols: int, depth: int) -> StackRNN:
 
     The units are: one for each symbol read, one for the marker, one for each symbol on top of the stack.
     """
-    layer = StackRNN(symbols + 1, 2 * symbols + 1, depth=depth, cell=symbols)
+    layer = StackRNN(symbols + 1, 2 * symbols + 1, stack_depth=depth, cell_size=symbols)
     marker, symbol_units, top_units = symbols, slice(0, symbols), slice(symbols + 1, None)
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -82,7 +82,7 @@ def test_stack_loses_its_lowest_cell_when_it_is_full() -> None:
 
 
 def test_each_stack_has_its_own_actions() -> None:
-    layer = StackRNN(2, 3, stacks=2, depth=3, cell=1)
+    layer = StackRNN(2, 3, num_stacks=2, stack_depth=3, cell_size=1)
     with torch.no_grad():
         layer.actions.bias[:] = torch.tensor([1e3, 0.0, 0.0, 0.0, 0.0, 1e3])  # push on the first, keep the second
     _, (_, stack) = layer(torch.randn(1, 1, 2))
@@ -90,7 +90,7 @@ def test_each_stack_has_its_own_actions() -> None:
     assert not stack[0, 1].any()
 
 
-@pytest.mark.parametrize("name", ["hidden_size", "stacks", "depth", "cell"])
+@pytest.mark.parametrize("name", ["hidden_size", "num_stacks", "stack_depth", "cell_size"])
 def test_stack_rnn_rejects_sizes_below_1(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} must be at least 1, got 0"):
         StackRNN(3, **{"hidden_size": 4, name: 0})

@@ -142,9 +142,9 @@ def test_scratch_layer_continues_from_the_state_at_a_cut(make: Make, num_layers:
 def test_state_has_the_shape_of_torch_and_the_last_output(make: Make) -> None:
     core = make(3, 5, num_layers=2)
     outputs, state = core(torch.randn(4, 7, 3))
-    assert [part.shape for part in tensors(state)] == [(2, 4, 5)] * core.num_states
+    assert [part.shape for part in tensors(state)] == [(2, 4, 5)] * core.num_state_tensors
     torch.testing.assert_close(tensors(state)[0][1], outputs[:, -1], atol=0, rtol=0)
-    assert isinstance(state, tuple) == (core.num_states > 1)
+    assert isinstance(state, tuple) == (core.num_state_tensors > 1)
 
 
 def test_second_layer_reads_the_outputs_of_the_first(make: Make) -> None:
@@ -329,7 +329,7 @@ def test_autocast_is_close_to_full_precision(make: Make, single_bias: bool) -> N
     with torch.autocast("cpu", torch.bfloat16):
         outputs, state = core(inputs)
         single = tuple(part.float() for part in tensors(state))
-        continued, _ = core(inputs, single if core.num_states > 1 else single[0])
+        continued, _ = core(inputs, single if core.num_state_tensors > 1 else single[0])
     assert {outputs.dtype, continued.dtype, *(part.dtype for part in tensors(state))} == {torch.bfloat16}
     torch.testing.assert_close(outputs.float(), core(inputs)[0], atol=0.03, rtol=0.03)
     gradients = torch.autograd.grad(outputs.sum(), [*core.parameters()])
@@ -338,8 +338,10 @@ def test_autocast_is_close_to_full_precision(make: Make, single_bias: bool) -> N
 
 def test_scratch_layer_converts_a_state_of_another_precision(make: Make) -> None:
     core, inputs = make(3, 8).double(), torch.randn(2, 5, 3).double()
-    parts = tuple(torch.randn(1, 2, 8) for _ in range(core.num_states))
-    single, double = (p if core.num_states > 1 else p[0] for p in (parts, tuple(part.double() for part in parts)))
+    parts = tuple(torch.randn(1, 2, 8) for _ in range(core.num_state_tensors))
+    single, double = (
+        p if core.num_state_tensors > 1 else p[0] for p in (parts, tuple(part.double() for part in parts))
+    )
     torch.testing.assert_close(core(inputs, single), core(inputs, double), atol=0, rtol=0)
 
 
