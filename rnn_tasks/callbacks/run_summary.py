@@ -19,12 +19,14 @@ from rnn_tasks import __version__
 from rnn_tasks.callbacks._hooks import callbacks_of, network_of
 from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
+from rnn_tasks.networks import layer_name
 from rnn_tasks.runs.data_text import data_text
 from rnn_tasks.runs.digests import data_digest
 from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
 from rnn_tasks.runs.summary_text import SQUARED_ERROR, closing_lines
+from rnn_tasks.runs.trust import needs_trust
 from rnn_tasks.runs.verdict import verdict
 from rnn_tasks.spec import Baseline, Batch, Plateau
 from rnn_tasks.tasks import Task
@@ -226,11 +228,10 @@ class RunSummary(Callback):
             return
         task = getattr(trainer, "datamodule", None)
         network = network_of(pl_module)
-        core = None if network is None else network.core
         summary: dict[str, Any] = {
             "task": getattr(task, "name", None),
             "model": type(pl_module).__name__,
-            "core": type(getattr(core, "layer", core)).__name__,
+            "core": "no recurrent layer" if network is None else layer_name(network.core),
             "seed": seed_of(trainer),
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "steps": trainer.global_step,
@@ -283,7 +284,9 @@ class RunSummary(Callback):
                 names = [name for name in ON_HPARAMS_PAGE if name in summary["metrics"]]
                 logger.log_result(record.hyperparameters, [*names, *steps])
         if not self.quiet:
-            print(closing_lines(summary, folder, "" if record is None else data_text(record.values)), flush=True)
+            config = {} if record is None else record.values
+            task = "" if record is None else data_text(config)
+            print(closing_lines(summary, folder, task, needs_trust(config)), flush=True)
 
 
 def machine_name(device: torch.device) -> str:
