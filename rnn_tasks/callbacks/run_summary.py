@@ -257,8 +257,8 @@ class RunSummary(Callback):
         summary["metrics"] = self.metrics
         summary["versions"] = {"rnn_tasks": __version__, "torch": str(torch.__version__)}
         summary["machine"] = machine_name(pl_module.device)
-        if isinstance(task, GeneratedTask) and core is not None and trainer.world_size == 1:
-            summary["state_size"] = core.state_size
+        if isinstance(task, GeneratedTask) and network is not None and trainer.world_size == 1:
+            summary["state_size"] = network.core.state_size
             summary["data_digest"] = data_digest(task)
             summary["first_losses"] = self.first_losses
         write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
