@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.callbacks._hooks import network_of, warn_skipped
-from rnn_tasks.cores import Core
 from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
@@ -53,11 +52,6 @@ def require_network(model: LightningModule, callback_name: str) -> Network:
     if network is None:
         raise UsageError(f"{callback_name} needs a model with a recurrent layer; {type(model).__name__} has none")
     return network
-
-
-def layer_name(core: Core) -> str:
-    """Return the class name of a layer; for a :class:`~rnn_tasks.cores.Foreign` core, that of the wrapped layer."""
-    return type(getattr(core, "layer", core)).__name__
 
 
 def first_sequences(batch: Batch, num_sequences: int) -> Batch:

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import eigenvalues
-from rnn_tasks.callbacks._monitor import Monitor, add_picture, layer_name
+from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
-from rnn_tasks.networks import Network
+from rnn_tasks.networks import Network, layer_name
 from rnn_tasks.plots.matrices import Spectrum, draw_eigenvalues
 from rnn_tasks.plots.style import WIDE
 from rnn_tasks.spec import Batch

@@ -5,9 +5,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis.gates import gate_activity, gates_only
 from rnn_tasks.analysis.snapshots import alphabet
-from rnn_tasks.callbacks._monitor import Monitor, add_picture, layer_name
+from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
-from rnn_tasks.networks import Network
+from rnn_tasks.networks import Network, layer_name
 from rnn_tasks.plots.gates import draw_gates
 from rnn_tasks.plots.style import WIDE
 from rnn_tasks.spec import Batch

@@ -9,9 +9,10 @@ from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveragi
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from rnn_tasks.callbacks._hooks import AfterEachStep, callbacks_of, recurrent_weights
+from rnn_tasks.callbacks._hooks import AfterEachStep, callbacks_of, network_of, recurrent_weights
 from rnn_tasks.cores.linalg import with_cpu_fallback
 from rnn_tasks.errors import UsageError
+from rnn_tasks.networks import layer_name
 
 MAX_CHOLESKY_DISTANCE = 0.75
 """Largest Frobenius norm of W'W - I at which Cholesky QR is used; the condition number of W is below 2.7 then."""
@@ -79,7 +80,11 @@ class Reorthogonalize(Callback):
         require_no_averaging(trainer)
         self.weights = recurrent_weights(pl_module)
         if not self.weights:
-            raise UsageError(f"Reorthogonalize found no recurrent weight in {type(pl_module).__name__}")
+            network = network_of(pl_module)
+            name = type(pl_module).__name__ if network is None else layer_name(network.core)
+            raise UsageError(
+                f"Reorthogonalize found no recurrent weight in {name}: remove the callback, or use --constraint null"
+            )
         if any(parametrize.is_parametrized(module) for module in pl_module.modules()):
             raise UsageError(
                 "Reorthogonalize cannot change a weight with a parametrization: remove the callback or orthogonal_map"

@@ -5,9 +5,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rnn_tasks.analysis import hidden_states, saturation
 from rnn_tasks.analysis.snapshots import has_bounds
-from rnn_tasks.callbacks._monitor import Monitor, layer_name
+from rnn_tasks.callbacks._monitor import Monitor
 from rnn_tasks.errors import UsageError
-from rnn_tasks.networks import Network
+from rnn_tasks.networks import Network, layer_name
 from rnn_tasks.spec import Batch
 
 

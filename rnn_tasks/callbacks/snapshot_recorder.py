@@ -27,7 +27,6 @@ from rnn_tasks.analysis.snapshots import (
 from rnn_tasks.callbacks._monitor import (
     fixed_sequences,
     is_finite,
-    layer_name,
     observing,
     require_network,
     tensorboard_writers,
@@ -35,6 +34,7 @@ from rnn_tasks.callbacks._monitor import (
 from rnn_tasks.callbacks._projector import Points, long_text, symbol_points, word_points
 from rnn_tasks.callbacks.gradient_norm_monitor import gradient_norm
 from rnn_tasks.errors import InterruptedRunError, UsageError, require
+from rnn_tasks.networks import layer_name
 from rnn_tasks.runs.record import run_folder
 from rnn_tasks.spec import Batch
 

@@ -6,6 +6,7 @@ from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.runs.data_text import data_text
 from rnn_tasks.runs.find import read_config
 from rnn_tasks.runs.summary_text import closing_lines
+from rnn_tasks.runs.trust import needs_trust
 
 
 def resume(arguments: list[str]) -> None:
@@ -26,4 +27,5 @@ def resume(arguments: list[str]) -> None:
     allow_named_modules(["resume", parsed.run, *options])
     finished = resume_run(parsed.run, options)
     if finished is not None:
-        print(closing_lines(finished.summary, finished.folder, data_text(read_config(finished.folder))))
+        config = read_config(finished.folder)
+        print(closing_lines(finished.summary, finished.folder, data_text(config), needs_trust(config)))

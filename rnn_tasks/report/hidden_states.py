@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from rnn_tasks.analysis.flow import flat_size, output_is_state
+from rnn_tasks.networks import layer_name
 from rnn_tasks.plots.next_character import NextCharacters, draw_next_characters
 from rnn_tasks.plots.trajectories import Units, draw_trajectory, draw_units
 from rnn_tasks.plots.words import draw_positions, draw_tree
@@ -137,7 +138,7 @@ def other_states(runs: Sequence[RunData]) -> list[Block]:
         if size is not None:
             text = (
                 "In this section, the hidden state is the output of the layer at a step, which the readout reads. "
-                f"The layer, {type(run.network.core).__name__}, carries another state from step to step, of {size:,} "
+                f"The layer, {layer_name(run.network.core)}, carries another state from step to step, of {size:,} "
                 "numbers. "
                 "Gradients, Jacobians, Lyapunov exponents and fixed points are those of that state."
             )

@@ -69,7 +69,7 @@ def command() -> str:
     return shlex.quote(os.path.relpath(called))
 
 
-def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "") -> str:
+def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "", trust: bool = False) -> str:
     """Return the closing lines of a run: verdict, metrics and baselines, training, network, folder and next commands.
 
     Characters that a terminal would obey are escaped, see :func:`rnn_tasks.printable.printable`.
@@ -78,6 +78,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "") -> s
         summary: The contents of summary.json.
         folder: The run folder.
         task: The task and its options, see :func:`rnn_tasks.runs.data_text.data_text`; empty if they are unknown.
+        trust: Whether the commands need ``--trust``, see :func:`rnn_tasks.runs.trust.needs_trust`.
     """
     metrics, baseline = summary["metrics"], summary.get("baseline", {})
     stage = "test" if "test/loss" in metrics else "val"
@@ -106,9 +107,10 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "") -> s
     rows["network"] = f"{summary['core']}, {summary['parameters']:,} parameters"
     rows["run"] = path
     has_no_network = folder.is_dir() and not any((folder / "checkpoints").glob("*.ckpt"))
-    explore = f"{command()} explore {shlex.quote(path)}"
-    rows["next"] = BOARD if has_no_network else next_step(summary, path)
-    rows["report"] = f"{command()} analyze {shlex.quote(path)}"
+    arguments = shlex.quote(path) + (" --trust" if trust else "")
+    explore = f"{command()} explore {arguments}"
+    rows["next"] = BOARD if has_no_network else next_step(summary, path, trust)
+    rows["report"] = f"{command()} analyze {arguments}"
     if not has_no_network and rows["next"] != explore:
         rows["explore"] = explore
     width = max(map(len, rows))
@@ -380,14 +382,16 @@ def text_metric_rows(metrics: Mapping[str, float], baseline: Mapping[str, Any], 
     return rows
 
 
-def next_step(summary: Mapping[str, Any], path: str) -> str:
+def next_step(summary: Mapping[str, Any], path: str, trust: bool = False) -> str:
     """Return the command to run next, or advice.
 
     Args:
         summary: The contents of summary.json.
         path: The path of the run folder.
+        trust: Whether the commands that load the network need ``--trust``.
     """
     quoted = shlex.quote(path)
+    trusted = f"{quoted} --trust" if trust else quoted
     if summary["stopped"] == "interrupted":
         return f"{command()} resume {quoted}"
     if "diverged" in (summary["stopped"], summary.get("verdict")):
@@ -400,8 +404,8 @@ def next_step(summary: Mapping[str, Any], path: str) -> str:
         return longer
     if summary.get("example"):
         is_text = "perplexity" in summary.get("baseline", {})
-        return f"{command()} {'generate' if is_text else 'respond'} {quoted} {example(summary)}".rstrip()
-    return f"{command()} explore {quoted}"
+        return f"{command()} {'generate' if is_text else 'respond'} {trusted} {example(summary)}".rstrip()
+    return f"{command()} explore {trusted}"
 
 
 def example(summary: Mapping[str, Any]) -> str:

@@ -18,6 +18,19 @@ TRAINING_OPTIONS = ("optimizer", "schedule", "lr_scheduler")
 """The options of a model from which no network is built."""
 
 
+def needs_trust(config: Mapping[str, Any]) -> bool:
+    """Return whether commands on a run need ``--trust``, see :func:`require_known_classes`.
+
+    Args:
+        config: The contents of config.yaml.
+
+    Example:
+        >>> needs_trust({"model": {"class_path": "my_models.MyModel"}, "data": {"class_path": "rnn_tasks.tasks.Echo"}})
+        True
+    """
+    return not all(map(is_known, names(config)))
+
+
 def require_known_classes(config: Mapping[str, Any], folder: Path) -> None:
     """Raise if the network or the task of a run is built from other classes than those of :data:`PACKAGES`.
 

@@ -131,7 +131,7 @@ def test_reorthogonalize_raises_without_recurrent_weights(fit: Any) -> None:
         def forward(self, inputs: Tensor, state: None = None) -> tuple[Tensor, None]:
             return self.linear(inputs), None
 
-    with pytest.raises(UsageError, match="found no recurrent weight"):
+    with pytest.raises(UsageError, match="found no recurrent weight in Memoryless: remove"):
         fit(Reorthogonalize(), core=partial(Foreign, hidden_size=4, layer=Memoryless))
 
 

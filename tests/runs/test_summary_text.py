@@ -90,6 +90,19 @@ def test_next_step_depends_on_the_outcome(changes: dict[str, Any], message: str)
     assert message in next_step({**SUMMARY, **changes}, "run")
 
 
+@pytest.mark.parametrize(
+    ("changes", "ends"), [({}, "respond run --trust abc"), ({"example": None}, "explore run --trust")]
+)
+def test_next_step_asks_for_trust_when_it_is_needed(changes: dict[str, Any], ends: str) -> None:
+    assert next_step({**SUMMARY, **changes}, "run", trust=True).endswith(ends)
+
+
+def test_closing_lines_ask_for_trust_when_it_is_needed() -> None:
+    lines = closing_lines(SUMMARY, Path("run"), trust=True)
+    assert [line.split()[0] for line in lines.splitlines() if "run --trust" in line] == ["next", "report", "explore"]
+    assert "--trust" not in closing_lines(SUMMARY, Path("run"))
+
+
 def test_every_verdict_has_a_text() -> None:
     losses = [None, 0.1, 1.0, 2.0, float("nan")]
     verdicts = {verdict(solved, loss, Baseline(1.0, 0.5)) for loss in losses for solved in (True, False)} - {None}

@@ -11,7 +11,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation, config_hash
 from rnn_tasks.runs.trained_network import load_network
-from rnn_tasks.runs.trust import is_known, require_known_classes
+from rnn_tasks.runs.trust import is_known, needs_trust, require_known_classes
 from tests.helpers.configs import TASKS
 
 MODULE = """
@@ -112,7 +112,13 @@ def test_load_network_does_not_need_the_classes_of_the_training(run: Path) -> No
 def test_runs_of_the_package_need_no_trust(trained_logs: Path) -> None:
     for task in TASKS:
         folder = trained_logs / task / "version_0"
-        require_known_classes(yaml.safe_load((folder / "config.yaml").read_text()), folder)
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        require_known_classes(config, folder)
+        assert not needs_trust(config)
+
+
+def test_layers_of_another_package_need_trust() -> None:
+    assert needs_trust({"model": {"class_path": "rnn_tasks.models.SequenceTagger", "init_args": {"core": FOREIGN}}})
 
 
 def test_texts_of_a_task_need_no_trust() -> None:
