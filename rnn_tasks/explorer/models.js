@@ -35,8 +35,9 @@ const Models = (() => {
      * @param run The run.
      * @param task The task.
      * @returns {run, live, parts, moments, blocks, gates, hidden, network(moment), eigenvalues(moment), recording(index)}.
-     *   parts: [{name, label, group, start, size, step, columns, gate}]: the parts of the state (see StatePart in live.py),
-     *   then the gates. Parts with the same group and size belong to the same units.
+     *   parts: [{name, label, group, start, size, step, columns, rows, rowNames, gate}]: the parts of the state (see
+     *   StatePart in live.py), then the gates. Parts with the same group and size belong to the same units. rows: what the
+     *   numbers belong to, such as units; rowNames: the name of each.
      *   moments: [{label, weights, eigenvalues}]: the snapshots, then the trained network.
      */
     function open(run, task) {
@@ -52,7 +53,8 @@ const Models = (() => {
             return networks.get(moment);
         };
         const parts = run.state_parts.map((part) => {
-            return { ...part, label: part.name, group: groupOf(part.name), gate: false };
+            const rowNames = rowNamesOf(part, task);
+            return { ...part, label: part.name, group: groupOf(part.name), rowNames, gate: false };
         });
         const stateSize = parts.reduce((sum, { size }) => sum + size, 0);
         const gateSizes = run.live
@@ -61,7 +63,9 @@ const Models = (() => {
         const gates = Object.keys(gateSizes);
         for (const [name, size] of Object.entries(gateSizes)) {
             const label = gateLabel(name);
-            parts.push({ name, label, group: groupOf(label), start: 0, size, step: 1, columns: 1, gate: true });
+            const rows = FACTORS.test(name.replace(/^.*\//, "")) ? "heads" : "units";
+            const rowNames = rowNamesOf({ rows, size }, task);
+            parts.push({ name, label, group: groupOf(label), start: 0, size, step: 1, columns: 1, rows, rowNames, gate: true });
         }
         const blocks = Object.keys(run.eigenvalues);
         const recordings = run.live ? null : openRecordings(run.recordings);
@@ -86,6 +90,14 @@ const Models = (() => {
     const CANDIDATES = ["new", "cell"];
     const FACTORS = /^(beta\d*|decay)$/; // of DeltaNet
 
+    /** Return the names of the rows of a part: `unit 0`, `head 1` (heads are counted from 1), or the symbol of an input. */
+    function rowNamesOf({ rows, size }, task) {
+        const isSymbol = rows === "inputs" && !task.real_inputs && size === task.input_symbols.length;
+        if (isSymbol) return task.input_symbols;
+        const name = { heads: "head", inputs: "input" }[rows] || "unit";
+        return Array.from({ length: size }, (_, i) => `${name} ${rows === "heads" ? i + 1 : i}`);
+    }
+
     /** Return the first two words of a label such as `layer 1 hidden`: what its units belong to. */
     function groupOf(label) {
         return (/^\w+ \d+(?= )/.exec(label) || ["layer 1"])[0];
@@ -103,6 +115,8 @@ const Models = (() => {
         return `layer ${Number(layer) + 1} ${kind}`;
     }
 
+    const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
+
     const MEANINGS = {
         update: "Update gate: 1 keeps the old state.",
         forget: "Forget gate: 1 keeps the old state.",
@@ -112,6 +126,12 @@ const Models = (() => {
         beta: "Beta: 1 replaces what the matrix returns for the key; the step has the eigenvalue 1 − beta.",
         decay: "Decay: 1 keeps the matrix.",
     };
+
+    /** Return what some gates are called together. */
+    function titleOf(gates) {
+        const kinds = ["beta", "decay"].filter((kind) => gates.some((name) => name.includes(`/${kind}`)));
+        return kinds.length ? capitalised(kinds.join(" and ")) : "Gates and candidates";
+    }
 
     /** Return what the values of some gates mean. */
     function meaningOf(gates) {
@@ -125,6 +145,7 @@ const Models = (() => {
     /** Return the label of a recurrent matrix such as `weight_hh_l0/update`. */
     function blockLabel(block) {
         const [, layer, gate] = /^weight_hh_l(\d+)(?:\/(.*))?$/.exec(block) || [null, null, null];
+        if (block === "diagonal") return "layer 1 diagonal";
         if (layer === null) return block;
         const of = gate ? gateLabel(`layer${layer}/${gate}`) : `layer ${Number(layer) + 1}`;
         return `${of} (${block})`;
@@ -219,7 +240,8 @@ const Models = (() => {
                 const isCut = numbers.every((number) => held.has(number) && edits.units[number] === 0);
                 const undone = isCut ? numbers : [own];
                 const name = model.groups > 1 ? `${part.group} unit ${unit}` : `unit ${unit}`;
-                const number = numbers.length > 1 ? `${part.label}, unit ${unit}` : name;
+                const isNamed = numbers.length > 1 || part.rows !== "units";
+                const number = isNamed ? `${part.label}, ${part.rowNames[unit]}` : name;
                 add(isCut ? `${name} cut` : `${number} held at ${value(edits.units[own])}`, (changed) =>
                     undone.forEach((each) => delete changed.units[each]),
                 );
@@ -228,7 +250,7 @@ const Models = (() => {
         }
         for (const [name, level] of Object.entries(edits.gates)) {
             const [, gate, , unit] = /^(layer\d+\/[^/]+)(\/(\d+))?$/.exec(name);
-            const of = unit === undefined ? gateLabel(gate) : `${gateLabel(gate)}, unit ${unit}`;
+            const of = unit === undefined ? gateLabel(gate) : `${gateLabel(gate)}, ${partOf(model, gate).rowNames[unit]}`;
             add(`${of} held at ${value(level)}`, (changed) => delete changed.gates[name]);
         }
         for (const [block, pairs] of Object.entries(edits.connections)) {
@@ -393,6 +415,8 @@ const Models = (() => {
 
     return {
         gateLabel,
+        titleOf,
+        capitalised,
         meaningOf,
         withoutGroup,
         blockLabel,
