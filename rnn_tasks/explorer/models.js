@@ -63,7 +63,7 @@ const Models = (() => {
         const gates = Object.keys(gateSizes);
         for (const [name, size] of Object.entries(gateSizes)) {
             const label = gateLabel(name);
-            const rows = FACTORS.test(name.replace(/^.*\//, "")) ? "heads" : "units";
+            const rows = rowsOfGate(name.replace(/^.*\//, ""));
             const rowNames = rowNamesOf({ rows, size }, task);
             parts.push({ name, label, group: groupOf(label), start: 0, size, step: 1, columns: 1, rows, rowNames, gate: true });
         }
@@ -89,12 +89,19 @@ const Models = (() => {
 
     const CANDIDATES = ["new", "cell"];
     const FACTORS = /^(beta\d*|decay)$/; // of DeltaNet
+    const KEYS = /^key\d*$/;
+
+    /** Return what the numbers of a gate belong to. */
+    function rowsOfGate(gate) {
+        if (KEYS.test(gate)) return "coordinates";
+        return FACTORS.test(gate) ? "heads" : "units";
+    }
 
     /** Return the names of the rows of a part: `unit 0`, `head 1` (heads are counted from 1), or the symbol of an input. */
     function rowNamesOf({ rows, size }, task) {
         const isSymbol = rows === "inputs" && !task.real_inputs && size === task.input_symbols.length;
         if (isSymbol) return task.input_symbols;
-        const name = { heads: "head", inputs: "input" }[rows] || "unit";
+        const name = { heads: "head", inputs: "input", coordinates: "coordinate" }[rows] || "unit";
         return Array.from({ length: size }, (_, i) => `${name} ${rows === "heads" ? i + 1 : i}`);
     }
 
@@ -111,7 +118,7 @@ const Models = (() => {
     /** Return the label of a gate such as `layer0/update`; candidate values are no gates. */
     function gateLabel(name) {
         const [, layer, gate] = /^layer(\d+)\/(.*)$/.exec(name) || [null, "0", name];
-        const kind = CANDIDATES.includes(gate) ? "candidate" : FACTORS.test(gate) ? gate : `${gate} gate`;
+        const kind = CANDIDATES.includes(gate) ? "candidate" : rowsOfGate(gate) === "units" ? `${gate} gate` : gate;
         return `layer ${Number(layer) + 1} ${kind}`;
     }
 
@@ -129,8 +136,8 @@ const Models = (() => {
 
     /** Return what some gates are called together. */
     function titleOf(gates) {
-        const kinds = ["beta", "decay"].filter((kind) => gates.some((name) => name.includes(`/${kind}`)));
-        return kinds.length ? capitalised(kinds.join(" and ")) : "Gates and candidates";
+        const kinds = ["key", "beta", "decay"].filter((kind) => gates.some((name) => name.includes(`/${kind}`)));
+        return kinds.length ? capitalised(kinds.join(", ")) : "Gates and candidates";
     }
 
     /** Return what the values of some gates mean. */
@@ -201,6 +208,29 @@ const Models = (() => {
         const { start, size, step } = part;
         if (step === 1) return result.states.map((state) => state.subarray(start, start + size));
         return result.states.map((state) => Float64Array.from({ length: size }, (_, i) => state[start + i * step]));
+    }
+
+    /**
+     * Return what the matrix of a part returns at a step for the key of each step so far: the length of S^T k, the
+     * largest one if a step writes under several keys; 0 for later steps.
+     */
+    function returnedByKeys(model, part, result, step) {
+        const { start, size, columns } = part;
+        const matrix = rowsOf(part, result)[step];
+        const first = (start / size) * columns; // number of the head's first coordinate
+        const names = model.gates.filter((name) => KEYS.test(name.replace(/^.*\//, "")));
+        return result.states.map((_, t) => {
+            if (t > step) return 0;
+            const keys = names.map((name) => result.gates[name][t].subarray(first, first + columns));
+            return Math.max(...keys.map((key) => lengthOfProduct(matrix, key)));
+        });
+    }
+
+    /** Return the length of S^T k for a square matrix S. */
+    function lengthOfProduct(matrix, key) {
+        const product = new Float64Array(key.length);
+        matrix.forEach((number, i) => (product[i % key.length] += number * key[Math.floor(i / key.length)]));
+        return Math.hypot(...product);
     }
 
     /** Return the part with a name. */
@@ -425,6 +455,7 @@ const Models = (() => {
         compute,
         one,
         rowsOf,
+        returnedByKeys,
         partOf,
         numbersOfUnit,
         describeEdits,

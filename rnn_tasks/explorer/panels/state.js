@@ -145,6 +145,22 @@ Panels.state = (() => {
         };
     }
 
+    /** Show what a matrix returns for the key of each step; real inputs have no letters. */
+    function drawReturned(context, run, root) {
+        const lengths = returnedBy(context, run);
+        fillLetters(
+            find(root, "returned"),
+            inputLetters(context),
+            lengths,
+            largest(lengths) || 1,
+            context.step,
+            lengths.map((length, step) => `step ${step}: ${shown(length)}`),
+            context.actions.setStep,
+        );
+    }
+
+    const returnedBy = (context, run) => Models.returnedByKeys(run.model, run.part, run.result, context.step);
+
     function drawMap(context, index, root) {
         const run = context.runs[index];
         const { order } = run.order;
@@ -229,6 +245,9 @@ Panels.state = (() => {
             find(root, "map-field").hidden = isMatrix;
             find(root, "image-field").hidden = !isMatrix;
             (isMatrix ? drawImage : drawMap)(context, index, root);
+            const hasKeys = isMatrix && !context.task.real_inputs;
+            find(root, "returned-field").hidden = !hasKeys;
+            if (hasKeys) drawReturned(context, run, root);
             find(root, "sentence").textContent = unitText(context, run, trace);
             drawTrace(context, run, trace, root);
             drawMovers(context, run, root);
@@ -238,6 +257,7 @@ Panels.state = (() => {
             const run = context.runs[index];
             return {
                 part: run.part.name,
+                returned_for_keys: run.part.columns > 1 ? list(returnedBy(context, run)) : null,
                 order: run.view.order,
                 units: Array.from(run.order.order),
                 values: Models.rowsOf(run.part, run.result).map(list),
