@@ -449,7 +449,8 @@ const Engine = (function () {
          * Return how the loss of one step changes if the input of an earlier step is replaced.
          *
          * @param {{inputs: Array[], conditions: ?number[]}} sequences One sequence, as in `run`.
-         * @param {{edits: Object}} options The edits.
+         * @param {{edits: Object, result: ?Object}} options The edits; what `run` returned for the sequence with these
+         *     edits, null to run it.
          * @param {number} step The step whose loss is computed.
          * @param {(number|number[])} target The target of the loss, as in `gradient`.
          * @param {Array} replacements The inputs that replace the input of a step.
@@ -458,12 +459,12 @@ const Engine = (function () {
          * @returns {{loss: number, changes: Float64Array[]}} The loss of the sequence; and for each step from..to-1 the
          *     loss with each replacement minus the loss of the sequence.
          */
-        function exchange(sequences, {edits = {}}, step, target, replacements, from = 0, to = step + 1) {
+        function exchange(sequences, {edits = {}, result = null}, step, target, replacements, from = 0, to = step + 1) {
             const {inputs: [values], conditions = null} = sequences;
             const count = replacements.length;
             const repeated = conditions && Array(count).fill(conditions[0]);
             const advance = stepper(edits, repeated, Array(count).fill(0));
-            const {states, outputs} = run({inputs: [values.slice(0, step + 1)], conditions}, {edits});
+            const {states, outputs} = result || run({inputs: [values.slice(0, step + 1)], conditions}, {edits});
             const original = lossOf(outputs[step], 0, outputSize, target);
             const changes = [];
             for (let t = from; t < to; t++) {

@@ -2,6 +2,7 @@
 /** Slow measurements, as generators that can be run in slices: each `yield` is a place to pause. */
 const Measure = (() => {
     const SLICE = 8; // sequences per pause
+    const MOST_NUMBERS = 4e6; // numbers of their states per pause
     const RANKED_SEQUENCES = 50;
     const MOST_EXCHANGED = 400; // steps
 
@@ -20,6 +21,7 @@ const Measure = (() => {
     function* memory(network, input, edits, step, target, replacements) {
         const sequence = Models.one(input);
         const gradient = network.gradient(sequence, { edits }, step, target);
+        const result = network.run(sequence, { edits });
         const others = (t) => replacements.filter((other) => String(other) !== String(input.values[t]));
         const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
         const found = {
@@ -36,7 +38,7 @@ const Measure = (() => {
         };
         yield found;
         for (let t = step; t >= found.first; t -= 1) {
-            const { changes } = network.exchange(sequence, { edits }, step, target, others(t), t, t + 1);
+            const { changes } = network.exchange(sequence, { edits, result }, step, target, others(t), t, t + 1);
             found.changes[t] = mean(Array.from(changes[0]));
             found.isComplete = t === found.first;
             yield found;
@@ -56,11 +58,13 @@ const Measure = (() => {
      */
     function* score(network, sequences, edits, count = sequences.count) {
         const total = { answers: 0, right: 0, loss: 0, scored: 0, wrong: [] };
-        for (let from = 0; from < count; from += SLICE) {
-            const part = network.score(sequences, { edits }, from, Math.min(count, from + SLICE));
+        const affordable = Math.floor(MOST_NUMBERS / (sequences.time * network.stateSize));
+        const slice = Math.max(1, Math.min(SLICE, affordable));
+        for (let from = 0; from < count; from += slice) {
+            const part = network.score(sequences, { edits }, from, Math.min(count, from + slice));
             for (const name of ["answers", "right", "loss", "scored"]) total[name] += part[name];
             total.wrong.push(...part.wrong);
-            yield { share: Math.min(1, (from + SLICE) / count), total };
+            yield { share: Math.min(1, (from + slice) / count), total };
         }
         return total;
     }

@@ -213,9 +213,9 @@ const Models = (() => {
         const held = new Set(Object.keys(edits.units).map(Number));
         for (const part of model.parts.filter((other) => !other.gate)) {
             for (let unit = 0; unit < part.size; unit += 1) {
-                const numbers = numbersOfUnit(model, part, unit);
                 const own = part.start + unit * part.step;
                 if (!held.has(own)) continue;
+                const numbers = numbersOfUnit(model, part, unit);
                 const isCut = numbers.every((number) => held.has(number) && edits.units[number] === 0);
                 const undone = isCut ? numbers : [own];
                 const name = model.groups > 1 ? `${part.group} unit ${unit}` : `unit ${unit}`;

@@ -109,6 +109,18 @@ const Operations = (function () {
         for (let i = 0; i < length; i++) f(i, i * size, i - (i % size));
     }
 
+    /** Add `factor` times the `size` numbers of x from `from` on to the numbers of `out` from `start` on. */
+    function addMultiple(out, start, factor, x, from, size) {
+        for (let j = 0; j < size; j++) out[start + j] += factor * x[from + j];
+    }
+
+    /** Return the inner product of the `size` numbers of x from `start` on and those of y from `from` on. */
+    function innerProduct(x, start, y, from, size) {
+        let sum = 0;
+        for (let j = 0; j < size; j++) sum += x[start + j] * y[from + j];
+        return sum;
+    }
+
     /**
      * Return operations on vectors {data, grad}. With a tape, an operation appends a function that adds the gradient of
      * its result to the gradients of its arguments. Without a tape, grad is null.
@@ -266,30 +278,24 @@ const Operations = (function () {
             /** Return S^T k for matrices S, size x size, and vectors k, one for each matrix. */
             readMatrix(s, k, size) {
                 const data = new Float64Array(k.data.length);
-                forEachRow(size, data.length, function (i, row, group) {
-                    for (let j = 0; j < size; j++) data[group + j] += s.data[row + j] * k.data[i];
-                });
+                forEachRow(size, data.length, (i, row, group) => addMultiple(data, group, k.data[i], s.data, row, size));
                 return vector(data, (grad) => forEachRow(size, data.length, function (i, row, group) {
-                    for (let j = 0; j < size; j++) {
-                        s.grad[row + j] += k.data[i] * grad[group + j];
-                        k.grad[i] += s.data[row + j] * grad[group + j];
-                    }
+                    addMultiple(s.grad, row, k.data[i], grad, group, size);
+                    k.grad[i] += innerProduct(s.data, row, grad, group, size);
                 }));
             },
 
             /** Return S + k v^T for matrices S, size x size, and vectors k and v, one of each for each matrix. */
             writeMatrix(s, k, v, size) {
                 const data = s.data.slice();
-                forEachRow(size, k.data.length, function (i, row, group) {
-                    for (let j = 0; j < size; j++) data[row + j] += k.data[i] * v.data[group + j];
+                forEachRow(size, k.data.length, (i, row, group) => addMultiple(data, row, k.data[i], v.data, group, size));
+                return vector(data, function (grad) {
+                    addMultiple(s.grad, 0, 1, grad, 0, grad.length);
+                    forEachRow(size, k.data.length, function (i, row, group) {
+                        k.grad[i] += innerProduct(grad, row, v.data, group, size);
+                        addMultiple(v.grad, group, k.data[i], grad, row, size);
+                    });
                 });
-                return vector(data, (grad) => forEachRow(size, k.data.length, function (i, row, group) {
-                    for (let j = 0; j < size; j++) {
-                        s.grad[row + j] += grad[row + j];
-                        k.grad[i] += grad[row + j] * v.data[group + j];
-                        v.grad[group + j] += grad[row + j] * k.data[i];
-                    }
-                }));
             },
 
             /** Return a without the first `size` numbers of each sequence, followed by the `size` numbers of b. */

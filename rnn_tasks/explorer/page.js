@@ -2,6 +2,7 @@
 /** The page: its state, its controls, and when which panel is drawn. */
 (() => {
     const SLICE = 12; // milliseconds of background work between two events
+    const PAUSE = 150; // milliseconds before slow measurements, so that they do not delay the next step
     const PLAY_INTERVAL = 300; // milliseconds per step
     const CONTINUATION = 20; // characters
     const MAX_TEMPERATURE = 5;
@@ -28,6 +29,7 @@
     const rankings = models.map(() => new Map());
     const results = models.map(() => ({ key: null, value: null }));
     const maps = models.map(() => ({ key: null, value: null }));
+    const paths = models.map(() => ({ key: null, value: null }));
     const memories = models.map(() => ({ key: null, value: null }));
 
     let view = hasInput ? viewOfUrl() : defaults;
@@ -156,7 +158,7 @@
             runs: models.map((model, index) => describe(model, index, input)),
         };
         draw();
-        runInSlices("background", background());
+        runInSlices("background", background(), PAUSE);
     }
 
     function describe(model, index, input) {
@@ -187,7 +189,11 @@
             },
         };
         const mapKey = JSON.stringify([key, part.name, Array.from(described.order.order)]);
-        return { ...described, map: remembered(maps[index], mapKey, () => Panels.state.mapOf(described)) };
+        return {
+            ...described,
+            map: remembered(maps[index], mapKey, () => Panels.state.mapOf(described)),
+            path: remembered(paths[index], key, () => Panels.plane.pathOf(described)),
+        };
     }
 
     /** Return the input symbols of some letters. */
@@ -223,8 +229,9 @@
      *
      * @param job The name of the job.
      * @param steps The generator.
+     * @param pause Milliseconds before it starts.
      */
-    function runInSlices(job, steps) {
+    function runInSlices(job, steps, pause = 0) {
         jobs[job] = (jobs[job] || 0) + 1;
         const mine = jobs[job];
         const slice = () => {
@@ -232,7 +239,7 @@
             while (mine === jobs[job] && performance.now() < end) if (steps.next().done) return;
             if (mine === jobs[job]) setTimeout(slice, 0);
         };
-        setTimeout(slice, 0);
+        setTimeout(slice, pause);
     }
 
     /** Measure what the panels of memory and of changes show, and draw it: the accuracy of changed networks first. */

@@ -4,13 +4,17 @@ Panels.plane = (() => {
     const { list, find, shown, inputLetters, percent, picturesOf } = Shared;
 
     function trajectory(run) {
-        const components = run.collected.components;
-        const path = run.result.states.map((row) => Statistics.project(row, components));
-        return { path, faint: run.collected.faint, components };
+        return { path: run.path, faint: run.collected.faint, components: run.collected.components };
+    }
+
+    /** Return the states of a run in the principal components. */
+    function pathOf({ result, collected }) {
+        return result.states.map((row) => Statistics.project(row, collected.components));
     }
 
     const plane = {
         title: "Where does its state move?",
+        pathOf,
 
         draw(context, index, root) {
             const run = context.runs[index];

@@ -68,16 +68,14 @@ Panels.state = (() => {
 
     /** Return the mean change of the chosen unit at the steps that read each symbol: [{label, value}]. */
     function movingSymbols(context, run) {
-        const states = run.collected.results.map((result) => Models.rowsOf(run.part, result));
-        const { mean, count } = Statistics.meanChange(
-            states,
-            run.collected.values,
-            run.part.size,
-            context.task.input_symbols.length,
+        const states = run.collected.results.map((result) =>
+            Models.rowsOf(run.part, result).map((row) => [row[run.view.unit]]),
         );
+        const { values } = run.collected;
+        const { mean, count } = Statistics.meanChange(states, values, 1, context.task.input_symbols.length);
         return context.task.input_symbols.map((label, symbol) => ({
             label,
-            value: count[symbol] ? mean[symbol][run.view.unit] : 0,
+            value: count[symbol] ? mean[symbol][0] : 0,
         }));
     }
 
