@@ -167,8 +167,8 @@ def caption_of_exponents(runs: Sequence[tuple[str, StretchingPair]]) -> str:
         "Lyapunov exponents: the mean rates at which differences between states of the layer grow (above 0) or decay "
         f"(below 0), in descending order, measured along {SEQUENCES} sequences of {steps} steps. With an exponent near "
         "0 a difference lasts, so the network can remember it. Several stable fixed points keep which of them the "
-        "state is near, even if all exponents are negative. The lowest exponents may lie outside the picture; exponents "
-        "of minus infinity are omitted."
+        "state is near, even if all exponents are negative. The lowest exponents may lie outside the picture; "
+        "exponents of minus infinity are omitted."
     )
 
 
