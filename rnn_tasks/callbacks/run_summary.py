@@ -194,7 +194,7 @@ class RunSummary(Callback):
             "time_steps": self.time_steps,
             "seconds": self.seconds + running,
             "metrics": self.metrics,
-            "first_losses": self.first_losses,
+            "first_losses": dict(enumerate(self.first_losses)),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -203,7 +203,7 @@ class RunSummary(Callback):
         self.time_steps = state_dict.get("time_steps", 0)
         self.seconds = state_dict["seconds"]
         self.metrics = dict(state_dict["metrics"])
-        self.first_losses = list(state_dict.get("first_losses", []))
+        self.first_losses = list(state_dict.get("first_losses", {}).values())
 
     def _stop_clock(self) -> None:
         if self.resumed_at:

@@ -171,7 +171,7 @@ def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None,
     elif beta is not None:
         transition = torch.eye(size, dtype=key.dtype).expand(batch, time, heads, size, size)
         strong_key = key * beta.detach().cpu()[..., None]
-        added = (strong_key[..., None] * key[..., None, :]).unflatten(1, (time, writes // time))
+        added = (strong_key[..., None] * key[..., None, :]).view(batch, time, writes // time, heads, size, size)
         for write in added.unbind(2):
             transition = transition - write @ transition
         values = torch.linalg.eigvals(transition)

@@ -139,9 +139,10 @@ const Layers = (function () {
         parts({hidden_size: size, heads, window, input_size: features}) {
             return [size ** 2 / heads, (window - 1) * features];
         },
-        gates({heads, products, delta, decay}) {
+        gates({hidden_size: size, heads, products, delta, decay}) {
             const names = [...(delta ? numbered("beta", products) : []), ...(decay === "learned" ? ["decay"] : [])];
-            return Object.fromEntries(names.map((name) => [name, heads]));
+            const keys = numbered("key", products).map((name) => [name, size]);
+            return Object.fromEntries([...names.map((name) => [name, heads]), ...keys]);
         },
         weights({hidden_size: size, heads, products, delta, decay, input_size: features, window}, weights) {
             const maps = {query: weights["query.weight"]};
@@ -178,7 +179,7 @@ const Layers = (function () {
             if (decay === "learned") factors = gate("decay", exp(mul(c.speed, softplus(read("rate")))));
             if (decay) after = scale(after, factors);
             for (let i = 0; i < products; i++) {
-                const key = unit(silu(read(keys[i])), size);
+                const key = gate(keys[i], unit(silu(read(keys[i])), size));
                 let value = silu(read(values[i]));
                 if (delta) {
                     const beta = gate(betas[i], times(sigmoid(read(betas[i])), options.max_beta));

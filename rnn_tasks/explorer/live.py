@@ -48,6 +48,7 @@ class StatePart(NamedTuple):
         size: The number of numbers.
         step: The distance between two numbers of the part.
         columns: The number of columns if the part is a matrix, row after row; otherwise 1.
+        rows: What the numbers belong to, ``units`` or ``inputs``.
     """
 
     name: str
@@ -55,6 +56,7 @@ class StatePart(NamedTuple):
     size: int
     step: int = 1
     columns: int = 1
+    rows: str = "units"
 
 
 def unknown_class(network: Network) -> str | None:
@@ -146,15 +148,17 @@ def state_parts(network: Network) -> list[StatePart]:
     core = network.core
     match core:
         case LRU():
-            return [StatePart(f"layer 1 {name}", i, core.num_states, 2) for i, name in enumerate(("real", "imaginary"))]
+            names = [f"layer 1 state, {part} part" for part in ("real", "imaginary")]
+            return [StatePart(name, i, core.num_states, 2) for i, name in enumerate(names)]
         case DeltaNet():
             columns = core.hidden_size // core.heads
             size, inputs = columns**2, core.input_size
+            kept = [f"input {ago} {'step' if ago == 1 else 'steps'} earlier" for ago in range(1, core.window)]
             return [
                 *(StatePart(f"head {i + 1} matrix", i * size, size, columns=columns) for i in range(core.heads)),
                 *(
-                    StatePart(f"input {ago} kept", core.heads * size + (core.window - 1 - ago) * inputs, inputs)
-                    for ago in range(1, core.window)
+                    StatePart(name, core.heads * size + (core.window - 1 - ago) * inputs, inputs, rows="inputs")
+                    for ago, name in enumerate(kept, 1)
                 ),
             ]
         case Stacked():

@@ -35,8 +35,9 @@ const Models = (() => {
      * @param run The run.
      * @param task The task.
      * @returns {run, live, parts, moments, blocks, gates, hidden, network(moment), eigenvalues(moment), recording(index)}.
-     *   parts: [{name, label, group, start, size, step, columns, gate}]: the parts of the state (see StatePart in live.py),
-     *   then the gates. Parts with the same group and size belong to the same units.
+     *   parts: [{name, label, group, start, size, step, columns, rows, rowNames, gate}]: the parts of the state (see
+     *   StatePart in live.py), then the gates. Parts with the same group and size belong to the same units. rows: what the
+     *   numbers belong to, such as units; rowNames: the name of each.
      *   moments: [{label, weights, eigenvalues}]: the snapshots, then the trained network.
      */
     function open(run, task) {
@@ -52,7 +53,8 @@ const Models = (() => {
             return networks.get(moment);
         };
         const parts = run.state_parts.map((part) => {
-            return { ...part, label: part.name, group: groupOf(part.name), gate: false };
+            const rowNames = rowNamesOf(part, task);
+            return { ...part, label: part.name, group: groupOf(part.name), rowNames, gate: false };
         });
         const stateSize = parts.reduce((sum, { size }) => sum + size, 0);
         const gateSizes = run.live
@@ -61,7 +63,9 @@ const Models = (() => {
         const gates = Object.keys(gateSizes);
         for (const [name, size] of Object.entries(gateSizes)) {
             const label = gateLabel(name);
-            parts.push({ name, label, group: groupOf(label), start: 0, size, step: 1, columns: 1, gate: true });
+            const rows = rowsOfGate(name.replace(/^.*\//, ""));
+            const rowNames = rowNamesOf({ rows, size }, task);
+            parts.push({ name, label, group: groupOf(label), start: 0, size, step: 1, columns: 1, rows, rowNames, gate: true });
         }
         const blocks = Object.keys(run.eigenvalues);
         const recordings = run.live ? null : openRecordings(run.recordings);
@@ -85,6 +89,21 @@ const Models = (() => {
 
     const CANDIDATES = ["new", "cell"];
     const FACTORS = /^(beta\d*|decay)$/; // of DeltaNet
+    const KEYS = /^key\d*$/;
+
+    /** Return what the numbers of a gate belong to. */
+    function rowsOfGate(gate) {
+        if (KEYS.test(gate)) return "coordinates";
+        return FACTORS.test(gate) ? "heads" : "units";
+    }
+
+    /** Return the names of the rows of a part: `unit 0`, `head 1` (heads are counted from 1), or the symbol of an input. */
+    function rowNamesOf({ rows, size }, task) {
+        const isSymbol = rows === "inputs" && !task.real_inputs && size === task.input_symbols.length;
+        if (isSymbol) return task.input_symbols;
+        const name = { heads: "head", inputs: "input", coordinates: "coordinate" }[rows] || "unit";
+        return Array.from({ length: size }, (_, i) => `${name} ${rows === "heads" ? i + 1 : i}`);
+    }
 
     /** Return the first two words of a label such as `layer 1 hidden`: what its units belong to. */
     function groupOf(label) {
@@ -99,9 +118,11 @@ const Models = (() => {
     /** Return the label of a gate such as `layer0/update`; candidate values are no gates. */
     function gateLabel(name) {
         const [, layer, gate] = /^layer(\d+)\/(.*)$/.exec(name) || [null, "0", name];
-        const kind = CANDIDATES.includes(gate) ? "candidate" : FACTORS.test(gate) ? gate : `${gate} gate`;
+        const kind = CANDIDATES.includes(gate) ? "candidate" : rowsOfGate(gate) === "units" ? `${gate} gate` : gate;
         return `layer ${Number(layer) + 1} ${kind}`;
     }
+
+    const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
 
     const MEANINGS = {
         update: "Update gate: 1 keeps the old state.",
@@ -112,6 +133,12 @@ const Models = (() => {
         beta: "Beta: 1 replaces what the matrix returns for the key; the step has the eigenvalue 1 − beta.",
         decay: "Decay: 1 keeps the matrix.",
     };
+
+    /** Return what some gates are called together. */
+    function titleOf(gates) {
+        const kinds = ["key", "beta", "decay"].filter((kind) => gates.some((name) => name.includes(`/${kind}`)));
+        return kinds.length ? capitalised(kinds.join(", ")) : "Gates and candidates";
+    }
 
     /** Return what the values of some gates mean. */
     function meaningOf(gates) {
@@ -125,6 +152,7 @@ const Models = (() => {
     /** Return the label of a recurrent matrix such as `weight_hh_l0/update`. */
     function blockLabel(block) {
         const [, layer, gate] = /^weight_hh_l(\d+)(?:\/(.*))?$/.exec(block) || [null, null, null];
+        if (block === "diagonal") return "layer 1 diagonal";
         if (layer === null) return block;
         const of = gate ? gateLabel(`layer${layer}/${gate}`) : `layer ${Number(layer) + 1}`;
         return `${of} (${block})`;
@@ -182,6 +210,29 @@ const Models = (() => {
         return result.states.map((state) => Float64Array.from({ length: size }, (_, i) => state[start + i * step]));
     }
 
+    /**
+     * Return what the matrix of a part returns at a step for the key of each step so far: the length of S^T k, the
+     * largest one if a step writes under several keys; 0 for later steps.
+     */
+    function returnedByKeys(model, part, result, step) {
+        const { start, size, columns } = part;
+        const matrix = rowsOf(part, result)[step];
+        const first = (start / size) * columns; // number of the head's first coordinate
+        const names = model.gates.filter((name) => KEYS.test(name.replace(/^.*\//, "")));
+        return result.states.map((_, t) => {
+            if (t > step) return 0;
+            const keys = names.map((name) => result.gates[name][t].subarray(first, first + columns));
+            return Math.max(...keys.map((key) => lengthOfProduct(matrix, key)));
+        });
+    }
+
+    /** Return the length of S^T k for a square matrix S. */
+    function lengthOfProduct(matrix, key) {
+        const product = new Float64Array(key.length);
+        matrix.forEach((number, i) => (product[i % key.length] += number * key[Math.floor(i / key.length)]));
+        return Math.hypot(...product);
+    }
+
     /** Return the part with a name. */
     function partOf(model, name) {
         return model.parts.find((part) => part.name === name) || model.parts[0];
@@ -219,7 +270,8 @@ const Models = (() => {
                 const isCut = numbers.every((number) => held.has(number) && edits.units[number] === 0);
                 const undone = isCut ? numbers : [own];
                 const name = model.groups > 1 ? `${part.group} unit ${unit}` : `unit ${unit}`;
-                const number = numbers.length > 1 ? `${part.label}, unit ${unit}` : name;
+                const isNamed = numbers.length > 1 || part.rows !== "units";
+                const number = isNamed ? `${part.label}, ${part.rowNames[unit]}` : name;
                 add(isCut ? `${name} cut` : `${number} held at ${value(edits.units[own])}`, (changed) =>
                     undone.forEach((each) => delete changed.units[each]),
                 );
@@ -228,7 +280,7 @@ const Models = (() => {
         }
         for (const [name, level] of Object.entries(edits.gates)) {
             const [, gate, , unit] = /^(layer\d+\/[^/]+)(\/(\d+))?$/.exec(name);
-            const of = unit === undefined ? gateLabel(gate) : `${gateLabel(gate)}, unit ${unit}`;
+            const of = unit === undefined ? gateLabel(gate) : `${gateLabel(gate)}, ${partOf(model, gate).rowNames[unit]}`;
             add(`${of} held at ${value(level)}`, (changed) => delete changed.gates[name]);
         }
         for (const [block, pairs] of Object.entries(edits.connections)) {
@@ -393,6 +445,8 @@ const Models = (() => {
 
     return {
         gateLabel,
+        titleOf,
+        capitalised,
         meaningOf,
         withoutGroup,
         blockLabel,
@@ -401,6 +455,7 @@ const Models = (() => {
         compute,
         one,
         rowsOf,
+        returnedByKeys,
         partOf,
         numbersOfUnit,
         describeEdits,

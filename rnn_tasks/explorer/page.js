@@ -347,6 +347,9 @@
 
     function draw() {
         Panels.answer.drawShared(context, byId("answer"));
+        const isMatrix = context.runs.map(({ part }) => part.columns > 1);
+        byId("map-help").hidden = isMatrix.every(Boolean);
+        byId("matrix-help").hidden = !isMatrix.some(Boolean);
         models.forEach((_, index) => {
             PANELS.forEach((panel) => drawRun(panel, index));
             drawControls(index);
@@ -725,7 +728,6 @@
         Panels.answer.addCurves(task, byId("loss"));
         byId("answer-help").hidden = task.real_targets;
         byId("change-help").hidden = models.every((model) => !model.live);
-        byId("matrix-help").hidden = !models.some(({ parts }) => parts.some(({ columns }) => columns > 1));
         for (const part of document.querySelectorAll('[data-part~="letters"]')) part.hidden = task.real_inputs;
         const line = byId("time-line");
         const chooseAt = (event) => {
@@ -797,8 +799,12 @@
             model.gates.map((name) => [name, Models.gateLabel(name)]),
         );
         if (!model.gates.length) find(root, "gates-field").hidden = true;
+        find(root, "gates-title").textContent = Models.titleOf(model.gates);
         find(root, "gates-caption").textContent = Models.meaningOf(model.gates);
         find(root, "blocks-field").hidden = !model.blocks.length;
+        const isDiagonal = model.live && !model.matrices.length;
+        find(root, "blocks-title").textContent = isDiagonal ? "Recurrent diagonal" : "Recurrent matrix";
+        find(root, "block-label").textContent = isDiagonal ? "Diagonal" : "Matrix";
         fillSelect(
             find(root, "block"),
             model.blocks.map((name) => [name, Models.blockLabel(name)]),

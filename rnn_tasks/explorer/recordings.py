@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rnn_tasks.analysis.flow import evaluating, hidden_states, state_trajectory
+from rnn_tasks.analysis.flow import encoded, evaluating, hidden_states, state_trajectory
 from rnn_tasks.analysis.gates import gate_activity
+from rnn_tasks.cores import map_state
 from rnn_tasks.errors import require
 from rnn_tasks.explorer.arrays import scaled
 from rnn_tasks.explorer.live import StatePart
@@ -58,8 +59,27 @@ def record(network: Network, batch: Batch) -> Recording:
         "gates": {name: scaled(gate) for name, gate in traces.items()},
     }
     shown = hidden if states is None else states
-    part = StatePart("output" if states is None else "state", 0, shown.shape[-1])
-    return Recording([part], values | {"states": scaled(shown)}, len(batch.inputs))
+    parts = [StatePart("output", 0, shown.shape[-1])] if states is None else tensor_parts(network, batch)
+    return Recording(parts, values | {"states": scaled(shown)}, len(batch.inputs))
+
+
+def tensor_parts(network: Network, batch: Batch) -> list[StatePart]:
+    """Return the tensors of the state of a network as parts, such as ``state 1`` and ``state 2``.
+
+    Args:
+        network: The network.
+        batch: Sequences.
+    """
+    sizes: list[int] = []
+
+    def keep(values: Tensor) -> Tensor:
+        sizes.append(values.numel())
+        return values
+
+    with torch.no_grad(), evaluating(network):
+        map_state(network.core(encoded(network, batch.rows(0, 1))[:, :1])[1], keep)
+    names = ["state"] if len(sizes) == 1 else [f"state {i + 1}" for i in range(len(sizes))]
+    return [StatePart(name, sum(sizes[:i]), size) for i, (name, size) in enumerate(zip(names, sizes, strict=True))]
 
 
 def size_in_page(traces: dict[str, Tensor]) -> int:

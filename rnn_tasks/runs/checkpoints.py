@@ -317,8 +317,14 @@ def is_summary_state(state: Any) -> bool:
         and (state.get("solved_at", "") is None or is_count(state.get("solved_at")))
         and is_count(state.get("time_steps", 0))
         and is_number(state.get("seconds"))
+        and are_losses(state.get("first_losses", {}))
         and all(isinstance(name, str) and type(metric) in (int, float) for name, metric in state["metrics"].items())
     )
+
+
+def are_losses(value: Any) -> bool:
+    """Return whether a value holds losses by their index."""
+    return isinstance(value, dict) and all(type(loss) is float for loss in value.values())
 
 
 def is_eigenvalue_state(state: Any) -> bool:

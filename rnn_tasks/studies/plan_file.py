@@ -225,7 +225,8 @@ def tuning_from(values: Mapping[str, Any], where: str) -> Tuning | None:
         return None
     check_section(section, {"axis", "seed"}, where)
     axis, seed, seeds = section.get("axis"), section.get("seed"), values.get("seeds", [0])
-    require(axis in values["axes"], f"{where}: axis must be one of {', '.join(map(str, values['axes']))}, got {axis}")
+    known = isinstance(axis, str) and axis in values["axes"]
+    require(known, f"{where}: axis must be one of {', '.join(map(str, values['axes']))}, got {axis}")
     require(type(seed) is int and seed >= 0, f"{where}: seed must be a whole number of at least 0, got {seed}")
     require(seed not in seeds, f"{where}: seed {seed} is also in seeds: choose on a seed that no other run uses")
     require(values.get("search") is None, f"{where}: a study has either a search or a tuned axis")

@@ -46,7 +46,9 @@ def test_data_have_the_parts_of_the_page() -> None:
     assert data["missing"] == ["The run has no snapshots of its training (train with --config watch)."]
     (run,) = data["runs"]
     assert (run["label"], run["live"], run["reason"]) == ("Elman", True, None)
-    assert run["state_parts"] == [{"name": "layer 1 hidden", "start": 0, "size": 5, "step": 1, "columns": 1}]
+    assert run["state_parts"] == [
+        {"name": "layer 1 hidden", "start": 0, "size": 5, "step": 1, "columns": 1, "rows": "units"}
+    ]
     known = facts_of(run)
     assert known["test accuracy"] == "0.5000 (of best.ckpt)"
     json.dumps(data, allow_nan=False)

@@ -137,7 +137,7 @@ def test_state_parts_of_an_lru_are_real_and_imaginary() -> None:
     network = small_network(TASK, LIVE_CORES["LRU"])
     columns = columns_of(network)
     assert isinstance(network.core, LRU)
-    pairs = torch.stack([columns["layer 1 real"], columns["layer 1 imaginary"]], -1).flatten(2)
+    pairs = torch.stack([columns[f"layer 1 state, {part} part"] for part in ("real", "imaginary")], -1).flatten(2)
     inputs = network.encode(BATCH.inputs, BATCH.condition)
     outputs = pairs @ network.core.weight_out.T + inputs @ network.core.skip.T
     torch.testing.assert_close(outputs, hidden_states(network, BATCH))
@@ -149,9 +149,9 @@ def test_state_parts_of_a_deltanet_are_matrices_and_inputs() -> None:
     assert [(part.name, part.size, part.columns) for part in state_parts(network)] == [
         ("head 1 matrix", 9, 3),
         ("head 2 matrix", 9, 3),
-        ("input 1 kept", network.core.input_size, 1),
-        ("input 2 kept", network.core.input_size, 1),
+        ("input 1 step earlier", network.core.input_size, 1),
+        ("input 2 steps earlier", network.core.input_size, 1),
     ]
     inputs = network.encode(BATCH.inputs, BATCH.condition)
-    torch.testing.assert_close(columns["input 1 kept"], inputs)
-    torch.testing.assert_close(columns["input 2 kept"][:, 1:], inputs[:, :-1])
+    torch.testing.assert_close(columns["input 1 step earlier"], inputs)
+    torch.testing.assert_close(columns["input 2 steps earlier"][:, 1:], inputs[:, :-1])

@@ -112,7 +112,17 @@ def test_matrix_of_a_deltanet_is_clicked_and_held(browser: Browser, explorer_pag
     with visit(browser, page.file) as opened:
         expect(opened.part("change", "blocks-field")).to_be_hidden()
         expect(opened.find("#matrix-help")).to_be_visible()
+        opened.part("state", "part").select_option("layer0/key")
+        expect(opened.find("#matrix-help")).to_be_hidden()
+        keys = np.array(opened.numbers("state")["runs"][0]["values"])
         opened.part("state", "part").select_option("head 2 matrix")
+        numbers = opened.numbers("state")
+        [shown] = numbers["runs"]
+        matrix = np.array(shown["values"][numbers["step"]]).reshape(core.head_size, core.head_size)
+        returned = np.linalg.norm(keys[: numbers["step"] + 1, core.head_size :] @ matrix, axis=1)
+        later = np.zeros(len(keys) - numbers["step"] - 1)
+        np.testing.assert_allclose(shown["returned_for_keys"], [*returned, *later], 1e-4, 1e-9)
+        expect(opened.part("state", "returned").locator("span")).to_have_count(len(keys))
         box = opened.part("state", "image").bounding_box()
         assert box is not None
         opened.part("state", "image").click(position={"x": 40, "y": box["height"] / 2})

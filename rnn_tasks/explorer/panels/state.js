@@ -128,8 +128,8 @@ Panels.state = (() => {
             limit: run.map.limit,
             selectedRow: Math.floor(run.view.unit / columns),
             selectedColumn: run.view.unit % columns,
-            yLabel: `${label} at step ${context.step}; rows: keys`,
-            xLabel: "columns: values",
+            yLabel: `${label} at step ${context.step}; rows: coordinates of keys`,
+            xLabel: "columns: coordinates of values",
         });
         canvas.setAttribute("aria-label", `${label}: ${size / columns} by ${columns}, at step ${context.step}`);
         const cellOf = (event) => Charts.cellAt(geometry, event.offsetX, event.offsetY);
@@ -144,6 +144,22 @@ Panels.state = (() => {
             canvas.title = found ? `${place}: ${shown(values[unitOf(found)])}` : "";
         };
     }
+
+    /** Show what a matrix returns for the key of each step; real inputs have no letters. */
+    function drawReturned(context, run, root) {
+        const lengths = returnedBy(context, run);
+        fillLetters(
+            find(root, "returned"),
+            inputLetters(context),
+            lengths,
+            largest(lengths) || 1,
+            context.step,
+            lengths.map((length, step) => `step ${step}: ${shown(length)}`),
+            context.actions.setStep,
+        );
+    }
+
+    const returnedBy = (context, run) => Models.returnedByKeys(run.model, run.part, run.result, context.step);
 
     function drawMap(context, index, root) {
         const run = context.runs[index];
@@ -160,15 +176,15 @@ Panels.state = (() => {
             limit,
             left: context.head,
             width: visibleWidth(canvas),
-            yLabel: `units (${run.part.label})`,
+            yLabel: `${run.part.rows} (${run.part.label})`,
             xLabel: "step",
-            rowLabels: Array.from(order, String),
+            rowLabels: Array.from(order, (unit) => (run.part.rows === "units" ? String(unit) : run.part.rowNames[unit])),
             columnLabels: context.input.values.map((_, step) => String(step)),
             selectedRow: order.indexOf(run.view.unit),
             selectedColumn: context.step,
         });
         keepAxis(canvas, geometry);
-        canvas.setAttribute("aria-label", `${run.part.label}: ${order.length} units over ${steps} steps`);
+        canvas.setAttribute("aria-label", `${run.part.label}: ${order.length} ${run.part.rows} over ${steps} steps`);
         const cellOf = (event) => Charts.cellAt(geometry, event.offsetX, event.offsetY);
         canvas.onclick = (event) => {
             const found = cellOf(event);
@@ -177,7 +193,7 @@ Panels.state = (() => {
         canvas.onmousemove = (event) => {
             const found = cellOf(event);
             const value = found && values[found.row * steps + found.column];
-            canvas.title = found ? `unit ${order[found.row]}, step ${found.column}: ${shown(value)}` : "";
+            canvas.title = found ? `${run.part.rowNames[order[found.row]]}, step ${found.column}: ${shown(value)}` : "";
         };
     }
 
@@ -196,9 +212,9 @@ Panels.state = (() => {
             height: 170,
             series: tracesOf(run, unit),
             horizontal: [{ value: 0 }],
-            yLabel: `unit ${unit}`,
+            yLabel: run.part.rowNames[unit],
         });
-        find(root, "trace").setAttribute("aria-label", `The values of unit ${unit} over time`);
+        find(root, "trace").setAttribute("aria-label", `The values of ${run.part.rowNames[unit]} over time`);
     }
 
     /** Return the sentence on the chosen unit. */
@@ -210,7 +226,7 @@ Panels.state = (() => {
         const { columns } = run.part;
         const place = columns > 1 ? ` (row ${Math.floor(unit / columns)}, column ${unit % columns})` : "";
         return (
-            `Unit ${unit}${place}, ${run.part.label}: ${shown(trace[context.step])} at step ${context.step}.${named} ` +
+            `${Models.capitalised(run.part.rowNames[unit])}${place}, ${run.part.label}: ${shown(trace[context.step])} at step ${context.step}.${named} ` +
             `Colour scale: ${shown(-limit)} (blue) to ${shown(limit)} (orange).`
         );
     }
@@ -229,6 +245,9 @@ Panels.state = (() => {
             find(root, "map-field").hidden = isMatrix;
             find(root, "image-field").hidden = !isMatrix;
             (isMatrix ? drawImage : drawMap)(context, index, root);
+            const hasKeys = isMatrix && !context.task.real_inputs;
+            find(root, "returned-field").hidden = !hasKeys;
+            if (hasKeys) drawReturned(context, run, root);
             find(root, "sentence").textContent = unitText(context, run, trace);
             drawTrace(context, run, trace, root);
             drawMovers(context, run, root);
@@ -238,6 +257,7 @@ Panels.state = (() => {
             const run = context.runs[index];
             return {
                 part: run.part.name,
+                returned_for_keys: run.part.columns > 1 ? list(returnedBy(context, run)) : null,
                 order: run.view.order,
                 units: Array.from(run.order.order),
                 values: Models.rowsOf(run.part, run.result).map(list),
@@ -252,7 +272,7 @@ Panels.state = (() => {
                 const text = textCanvas(unitText(context, run, values));
                 if (context.task.real_inputs) return [text];
                 const limit = largest(values) || 1;
-                const row = { label: `unit ${run.view.unit}`, letters: inputLetters(context), values, limit };
+                const row = { label: run.part.rowNames[run.view.unit], letters: inputLetters(context), values, limit };
                 return [text, lettersCanvas(context, [row])];
             });
         },
