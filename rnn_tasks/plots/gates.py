@@ -62,14 +62,19 @@ def draw_gates(
     figure, axes = panels(width, len(gates) + (carrying is not None), height=1.6, min_width=width)
     high = 1 if all(values.max() <= 1 for values in gates.values()) else 2
     for ax, (name, values) in zip(axes, gates.items(), strict=False):
-        # The order of the units in the layer has no meaning, so they are sorted.
-        image = heat_map(ax, values[:, values.mean(0).argsort()].T, 0, high)
         gate = name.rpartition("/")[2]
+        if gate not in ROWS:  # the order of the units in the layer has no meaning
+            values = values[:, values.mean(0).argsort()]
+        image = heat_map(ax, values.T, 0, high)
         title = (name.replace("/", ", ") if several else gate).capitalize() + ("" if gate in ROWS else " gate")
         title = f"{title}: {MEANING[gate]}" if gate in MEANING else title
-        name_axes(ax, "", f"{ROWS.get(gate, 'unit')} (sorted)", title)
-        integer_ticks(ax, "y")
-    colour_bar(figure, image, axes[: len(gates)], "gate value (0: closed, 1: open)")
+        name_axes(ax, "", ROWS.get(gate, "unit (sorted)"), title)
+        if values.shape[1] > 1:
+            integer_ticks(ax, "y")
+        else:
+            ax.set_yticks([0])
+    label = "gate value (0: closed, 1: open)" if len(axes) > 1 else "gate value"  # one panel is lower than the long one
+    colour_bar(figure, image, axes[: len(gates)], label)
     if carrying is not None:
         draw_carrying(axes[-1], carrying)
         legend_below(figure, axes[-1], width)

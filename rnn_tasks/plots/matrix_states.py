@@ -42,6 +42,7 @@ def draw_matrix_states(states: MatrixStates, width: float) -> "Figure":
         width: The width of the picture in inches.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     shown, rows, columns = states.matrices.shape
     matrix_height = min(width / shown * rows / columns, 3.5) + 0.8  # with the title, the labels and the colour bar
@@ -64,5 +65,5 @@ def draw_matrix_states(states: MatrixStates, width: float) -> "Figure":
         name_axes(ax, "time step", "singular value", "all singular values")
         ax.set_ylim(bottom=0)
         integer_ticks(ax)
-    colour_bar(figure, image, axes, "value", location="bottom", aspect=40)
+    colour_bar(figure, image, axes, "value", location="bottom", aspect=40, ticks=MaxNLocator(5))
     return figure

@@ -117,8 +117,9 @@ def carrying_unit(gates: Gates) -> CarryingUnit | None:
 
 def caption_of_gates(gates: Gates) -> str:
     """Return the caption of gates: what is shown, and which values keep an input unchanged."""
-    sorted_rows = ROWS.get(next(iter(gates.values)).rpartition("/")[2], "unit")
-    text = f"Gate values at each step of one test sequence, with the {sorted_rows}s sorted by their mean."
+    row = ROWS.get(next(iter(gates.values)).rpartition("/")[2])
+    rows = f"one row for each {row}" if row else "with the units sorted by their mean"
+    text = f"Gate values at each step of one test sequence, {rows}."
     carrier = gates.carrier
     if carrier is None:
         return text

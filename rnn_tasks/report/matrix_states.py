@@ -33,7 +33,8 @@ SINGULAR_VALUES = (
 PAIRS = (
     "It stores values under keys: a value v that is written under a key k adds k v^T, and a query q reads S^T q. So a "
     "row is one coordinate of all keys and a column one coordinate of all values: no row is a stored pair. Below: all "
-    "singular values of S after each time step. Values under n independent keys need n singular values above 0."
+    "singular values of S after each time step. Values under n independent keys need n singular values above 0. "
+    "Every step writes, also where nothing has to be stored."
 )
 
 

@@ -391,7 +391,6 @@ def next_step(summary: Mapping[str, Any], path: str, trust: bool = False) -> str
         trust: Whether the commands that load the network need ``--trust``.
     """
     quoted = shlex.quote(path)
-    trusted = f"{quoted} --trust" if trust else quoted
     if summary["stopped"] == "interrupted":
         return f"{command()} resume {quoted}"
     if "diverged" in (summary["stopped"], summary.get("verdict")):
@@ -404,8 +403,10 @@ def next_step(summary: Mapping[str, Any], path: str, trust: bool = False) -> str
         return longer
     if summary.get("example"):
         is_text = "perplexity" in summary.get("baseline", {})
-        return f"{command()} {'generate' if is_text else 'respond'} {trusted} {example(summary)}".rstrip()
-    return f"{command()} explore {trusted}"
+        call = f"{command()} {'generate' if is_text else 'respond'} {quoted} {example(summary)}".rstrip()
+    else:
+        call = f"{command()} explore {quoted}"
+    return f"{call} --trust" if trust else call
 
 
 def example(summary: Mapping[str, Any]) -> str:

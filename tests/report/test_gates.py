@@ -105,8 +105,8 @@ def test_gate_blocks_draws_a_panel_for_each_gate(width: float, layer: Any, optio
 @pytest.mark.parametrize(
     ("layer", "title", "row"),
     [
-        (StackRNN, "Push: 1 puts a new value on top", "stack (sorted)"),
-        (partial(DeltaNet, max_beta=2.0), "Beta: 1 replaces what is stored under the key", "head (sorted)"),
+        (StackRNN, "Push: 1 puts a new value on top", "stack"),
+        (partial(DeltaNet, max_beta=2.0), "Beta: 1 replaces what is stored under the key", "head"),
         (MinGRU, "Update gate: 1 keeps the state", "unit (sorted)"),
         (MinLSTM, "Forget gate: 1 keeps the cell", "unit (sorted)"),
     ],
@@ -118,12 +118,12 @@ def test_gate_blocks_name_the_rows(layer: Any, title: str, row: str) -> None:
             parameter.mul_(30 if name.startswith("beta") else 1)
     (picture,), _ = gate_blocks([run], [])
     assert isinstance(picture, Picture)
-    assert f"{row.split()[0]}s sorted by their mean" in picture.caption
+    assert ("units sorted" if row == "unit (sorted)" else f"one row for each {row}") in picture.caption
     assert "reset gate" not in picture.caption.lower()
     assert "recurrent matrices" not in picture.caption
     ax = next(ax for ax in picture.draw(WIDE).axes if ax.images)
     assert (ax.get_title(loc="left"), ax.get_ylabel()) == (title, row)
-    assert ax.images[0].get_clim() == (0, 2 if row.startswith("head") else 1)
+    assert ax.images[0].get_clim() == (0, 2 if row == "head" else 1)
 
 
 @pytest.mark.parametrize(("layer", "keep"), [(GRU, "update"), (LSTM, "forget")])

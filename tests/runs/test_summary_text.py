@@ -91,7 +91,7 @@ def test_next_step_depends_on_the_outcome(changes: dict[str, Any], message: str)
 
 
 @pytest.mark.parametrize(
-    ("changes", "ends"), [({}, "respond run --trust abc"), ({"example": None}, "explore run --trust")]
+    ("changes", "ends"), [({}, "respond run abc --trust"), ({"example": None}, "explore run --trust")]
 )
 def test_next_step_asks_for_trust_when_it_is_needed(changes: dict[str, Any], ends: str) -> None:
     assert next_step({**SUMMARY, **changes}, "run", trust=True).endswith(ends)
@@ -99,7 +99,7 @@ def test_next_step_asks_for_trust_when_it_is_needed(changes: dict[str, Any], end
 
 def test_closing_lines_ask_for_trust_when_it_is_needed() -> None:
     lines = closing_lines(SUMMARY, Path("run"), trust=True)
-    assert [line.split()[0] for line in lines.splitlines() if "run --trust" in line] == ["next", "report", "explore"]
+    assert [line.split()[0] for line in lines.splitlines() if "--trust" in line] == ["next", "report", "explore"]
     assert "--trust" not in closing_lines(SUMMARY, Path("run"))
 
 
