@@ -37,6 +37,7 @@ PARSER_DETAIL = re.compile(r"Type \S+.*?callable class: |\.* Got value: (Namespa
 PARSER_KEY = re.compile(r'Parser key "(.*?)"')
 EXPECTED_TYPE = re.compile(r"Expected (?:a )?<class '([\w.]+)'>")
 NO_CLASS = re.compile(r"Not a valid subclass of (\w+)")
+LITERAL_OR_NULL = re.compile(r"Subtypes: \[typing\.Literal\[.*?\], <class 'NoneType'>\]")
 VALUE = re.compile(r"(?:Got|Given) value: (?!Namespace|NestedArg|\{)(.*?)(?:\. Got value: .*)?$", re.MULTILINE)
 TYPE_NAMES = {
     "int": "an integer",
@@ -53,7 +54,7 @@ AS_YAML = {"None": "null", "True": "true", "False": "false", "": "''"}
 
 REWORDED = {
     re.compile(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (.*)"): r"must be one of \1, got \2",
-    re.compile(r"Expected a typing\.Literal\[(.*?)\]$"): r"must be one of \1, got ''",
+    re.compile(r"Expected a typing\.Literal\[(.*?)\]$"): r"must be one of \1",
     re.compile(r"Expected a tuple with (\d+) elements\. Got value: (.*?)(\. Got value: .*)?$"): (
         r"must be a list of \1 values, got \2"
     ),
@@ -91,6 +92,8 @@ def brief(message: str) -> str:
     types -= {"int"} if "float" in types else set()
     value = VALUE.search(message)
     got = "" if value is None else f", got {AS_YAML.get(value[1], value[1])}"
+    choices = f", null{got}" if LITERAL_OR_NULL.search(message) else got
+    problems = [text + choices * (text.startswith("must be one of") and ", got " not in text) for text in problems]
     # A learning rate may also be an object of a class, but a number is what a user means.
     if types and (not problems or {"int", "float"} & types):
         expected = " or ".join(sorted({TYPE_NAMES.get(name, name) for name in types}))

@@ -1,11 +1,27 @@
 """The gates of a gated layer along sequences."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnn_tasks.analysis.flow import encoded, flatten_state, state_trajectory
-from rnn_tasks.cores import Core, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, State, Unrolled, UpdateOnlyGRU
+from rnn_tasks.analysis.flow import encoded, flatten_state, hidden_states, state_trajectory
+from rnn_tasks.cores import (
+    Core,
+    DeltaNet,
+    Foreign,
+    MinGRU,
+    MinLSTM,
+    ResetOnlyGRU,
+    ScratchGRU,
+    ScratchLSTM,
+    StackRNN,
+    State,
+    Unrolled,
+    UpdateOnlyGRU,
+)
+from rnn_tasks.cores.window import last_inputs
 from rnn_tasks.errors import require
 from rnn_tasks.networks import Network
 from rnn_tasks.spec import Batch
@@ -13,12 +29,24 @@ from rnn_tasks.spec import Batch
 CANDIDATES = ("new", "cell")
 """Names of the candidate values, which the gates scale; they are not gates themselves."""
 
+SUPPORTED = (
+    "GRU, LSTM, ScratchGRU, ResetOnlyGRU, UpdateOnlyGRU, ScratchLSTM, MinGRU, MinLSTM, StackRNN, and DeltaNet with beta"
+)
+"""The layers whose gates :func:`gate_activity` knows."""
+
+ROWS = {"push": "stack", "pop": "stack", "keep": "stack", "beta": "head"}
+"""What has a value of its own, for the gates that are not those of a unit."""
+
 MEANING = {
     "update": "1 keeps the state",
     "reset": "0 hides the old state",
     "input": "1 lets the input in",
     "forget": "1 keeps the cell",
     "output": "1 shows the cell",
+    "push": "1 puts a new value on top",
+    "pop": "1 removes the top",
+    "keep": "1 leaves the stack as it is",
+    "beta": "1 replaces what is stored under the key",
 }
 """What the values of each gate mean."""
 
@@ -28,7 +56,8 @@ def gate_activity(network: Network, batch: Batch, state: State = None) -> dict[s
     """Return the gates of a gated layer at each step of the sequences.
 
     Supported are torch's GRU and LSTM, also as a :class:`~rnn_tasks.cores.Foreign` layer, and this package's
-    ScratchGRU, ResetOnlyGRU, UpdateOnlyGRU and ScratchLSTM. The gates follow torch's convention:
+    ScratchGRU, ResetOnlyGRU, UpdateOnlyGRU, ScratchLSTM, MinGRU, MinLSTM, StackRNN and DeltaNet. The gates of the first
+    six follow torch's convention:
 
     - ``update``, z: ``h_t = (1 - z) * new + z * h_{t-1}``, so 1 keeps the state and 0 replaces it (Cho et al. 2014;
       some authors swap the two)
@@ -37,14 +66,21 @@ def gate_activity(network: Network, batch: Batch, state: State = None) -> dict[s
       ``h_t = output * tanh(m_t)``, so a ``forget`` of 1 keeps the cell m
     - ``new`` and ``cell`` are not gates but the candidate values that the gates scale, from -1 to 1
 
+    Further gates:
+
+    - MinGRU has ``update``, as above; MinLSTM has ``forget``, ``f / (f + i)``, and ``input``, ``i / (f + i)``
+    - StackRNN has ``push``, ``pop`` and ``keep``, whose sum is 1, ``(batch, time, num_stacks)``
+    - DeltaNet has ``beta``, from 0 to ``max_beta``, ``(batch, time, heads)``, or with several products
+      ``(batch, time, products * heads)``
+
     Args:
         network: The network.
         batch: The sequences that the network reads.
         state: The layer's state before the first step; None for zeros.
 
     Returns:
-        ``(batch, time, hidden_size)`` for each gate, by name: ``layer0/reset``, ``layer0/update``, ...; an empty
-        dictionary for other layers.
+        ``(batch, time, hidden_size)`` for each gate, unless noted otherwise above, by name: ``layer0/reset``,
+        ``layer0/update``, ...; an empty dictionary for other layers.
 
     Example:
         >>> from functools import partial
@@ -58,7 +94,7 @@ def gate_activity(network: Network, batch: Batch, state: State = None) -> dict[s
     """
     gated_layer = _gated_layer(network.core)
     if gated_layer is None:
-        return {}
+        return {f"layer0/{gate}": values for gate, values in _further_gates(network, batch, state).items()}
     layer, gates, reset_first = gated_layer
     size, inputs = network.core.hidden_size, encoded(network, batch)
     after = state_trajectory(network, batch, state)
@@ -171,6 +207,21 @@ def gate_values(
             recurrent = values["reset"] * from_hidden[new]
         values["new"] = torch.tanh(from_inputs[new] + recurrent)
     return values
+
+
+def _further_gates(network: Network, batch: Batch, state: Any) -> dict[str, Tensor]:
+    """Return the gates of a layer whose gates are not those of a GRU or LSTM; empty for unsupported layers."""
+    core, inputs = network.core, encoded(network, batch)
+    if isinstance(core, MinGRU | MinLSTM):
+        kept = core.eigenvalues(inputs)["diagonal"].real.to(inputs)
+        return {"update": kept} if isinstance(core, MinGRU) else {"forget": kept, "input": 1 - kept}
+    if isinstance(core, StackRNN):
+        scores = core.actions(hidden_states(network, batch, state)).unflatten(-1, (-1, 3))
+        return dict(zip(("push", "pop", "keep"), torch.softmax(scores, -1).unbind(-1), strict=True))
+    if isinstance(core, DeltaNet) and core.beta is not None:
+        features, _ = last_inputs(inputs, None if state is None else state[1], core.window)
+        return {"beta": core.max_beta * torch.sigmoid(core.beta(features))}
+    return {}
 
 
 def _gated_layer(core: Core) -> tuple[nn.RNNBase | Unrolled, tuple[str, ...], bool] | None:

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from rnn_tasks.analysis.gates import gate_activity, gates_only
+from rnn_tasks.analysis.gates import SUPPORTED, gate_activity, gates_only
 from rnn_tasks.analysis.snapshots import alphabet
 from rnn_tasks.callbacks._monitor import Monitor, add_picture
 from rnn_tasks.errors import UsageError
@@ -45,9 +45,7 @@ class GateMonitor(Monitor):
     def check_supported(self, network: Network, sequences: Batch) -> None:
         """Raise if the layer has no known gates."""
         if not gate_activity(network, sequences):
-            raise UsageError(
-                f"GateMonitor knows no gates in {layer_name(network.core)}: use it with a layer of GRU or LSTM type"
-            )
+            raise UsageError(f"GateMonitor knows no gates in {layer_name(network.core)}: it supports {SUPPORTED}")
 
     def measure(self, network: Network, sequences: Batch, step: int) -> dict[str, Tensor]:
         """Return mean and standard deviation of each gate, and keep the gates along the first sequence."""

@@ -1,8 +1,10 @@
 """The result of a run: ``summary.json`` for programs, the closing lines for people."""
 
+import contextlib
 import json
 import math
 import os
+import platform
 import shlex
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +21,7 @@ from rnn_tasks.callbacks.stop_at_accuracy import StopAtAccuracy
 from rnn_tasks.errors import DivergedError, InterruptedRunError
 from rnn_tasks.networks import layer_name
 from rnn_tasks.runs.data_text import data_text
+from rnn_tasks.runs.digests import data_digest
 from rnn_tasks.runs.files import SUMMARY, read_summary, write_atomically
 from rnn_tasks.runs.logger import CurveLogger, RunLogger
 from rnn_tasks.runs.record import run_folder, run_record
@@ -27,9 +30,13 @@ from rnn_tasks.runs.trust import needs_trust
 from rnn_tasks.runs.verdict import verdict
 from rnn_tasks.spec import Baseline, Batch, Plateau
 from rnn_tasks.tasks import Task
+from rnn_tasks.tasks.generated import GeneratedTask
 
 ON_HPARAMS_PAGE = ("test/accuracy", "test/worst_accuracy", "test/perplexity", "test/loss", "val/accuracy", "val/loss")
 """Metrics on TensorBoard's page HPARAMS."""
+
+FIRST_LOSSES = 2
+"""The number of training losses at the start of a run that its summary keeps."""
 
 CONSTANT_METRICS = ("baseline_", "plateau_", "reference_", "floor")
 """How the names of constants begin, which are logged only to be drawn; the summary has them under ``baseline``."""
@@ -97,6 +104,8 @@ class RunSummary(Callback):
     Attributes:
         sequences: The number of training sequences so far, over all processes.
         time_steps: The time steps of these sequences.
+        first_losses: The training losses of the first ``FIRST_LOSSES`` batches. They depend on the data, the network
+            and its start, the gradient and the optimizer, so they differ if any of these has changed.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -107,6 +116,7 @@ class RunSummary(Callback):
         self.seconds = 0.0
         self.resumed_at = 0.0
         self.metrics: dict[str, float] = {}
+        self.first_losses: list[float] = []
         self.is_trained = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -118,8 +128,10 @@ class RunSummary(Callback):
         self.resumed_at = perf_counter()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
+        if trainer.global_step <= FIRST_LOSSES and len(self.first_losses) < FIRST_LOSSES:
+            self.first_losses.append(float(outputs["loss"]))
         self.sequences += batch.num_sequences * trainer.world_size
         self.time_steps += math.prod(batch.targets.shape[:2]) * trainer.world_size
 
@@ -182,6 +194,7 @@ class RunSummary(Callback):
             "time_steps": self.time_steps,
             "seconds": self.seconds + running,
             "metrics": self.metrics,
+            "first_losses": self.first_losses,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -190,6 +203,7 @@ class RunSummary(Callback):
         self.time_steps = state_dict.get("time_steps", 0)
         self.seconds = state_dict["seconds"]
         self.metrics = dict(state_dict["metrics"])
+        self.first_losses = list(state_dict.get("first_losses", []))
 
     def _stop_clock(self) -> None:
         if self.resumed_at:
@@ -242,6 +256,11 @@ class RunSummary(Callback):
                 summary["example"] = codec.example() if codec is not None else None
         summary["metrics"] = self.metrics
         summary["versions"] = {"rnn_tasks": __version__, "torch": str(torch.__version__)}
+        summary["machine"] = machine_name(pl_module.device)
+        if isinstance(task, GeneratedTask) and network is not None and trainer.world_size == 1:
+            summary["state_size"] = network.core.state_size
+            summary["data_digest"] = data_digest(task)
+            summary["first_losses"] = self.first_losses
         write_atomically(folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
     def _print_metrics(self, trainer: Trainer) -> None:
@@ -268,6 +287,21 @@ class RunSummary(Callback):
             config = {} if record is None else record.values
             task = "" if record is None else data_text(config)
             print(closing_lines(summary, folder, task, needs_trust(config)), flush=True)
+
+
+def machine_name(device: torch.device) -> str:
+    """Return the name of the processor or GPU that a run trains on.
+
+    Args:
+        device: The device of the model.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def seed_of(trainer: Trainer) -> int | None:

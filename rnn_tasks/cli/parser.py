@@ -72,6 +72,8 @@ def hint(text: str, options: Iterable[str], message: str = "") -> str:
         "; did you mean 'trainer.max_steps'?"
     """
     renamed = OPTIONS
+    if match := re.search(r"(\S+\.core)\.core: unknown option '(hidden_size)'", text):
+        return f"; it is set by {match[1]}.{match[2]}"
     if match := re.search(r"unknown option '([\w+]+)'", text):
         parameters = parameters_of_rejecting_class(message)
         candidates = [*parameters, *CLASS_KEYS]
@@ -79,7 +81,7 @@ def hint(text: str, options: Iterable[str], message: str = "") -> str:
             return f"; the options are {', '.join(parameters)}"
     elif match := re.search(r"no such class: ([\w.]+)", text):
         candidates = [*exported(), *FOREIGN]
-    elif match := re.search(r"must be one of '.*', got (\w+)$", text):
+    elif match := re.search(r"must be one of '.*, got (\w+)$", text):
         candidates = re.findall(r"'(\w+)'", text.partition("must be one of")[2])
         renamed = LAYOUTS
     elif match := re.search(r"invalid choice: '(\w+)'", text):
@@ -114,7 +116,10 @@ def parameters_of_rejecting_class(message: str) -> list[str]:
     before = re.findall(r"Problem with given class_path '([\w.]+)'", message[: rejected.start()])
     kind = locate(rejected[1] or (before[-1] if before else ""))
     names = list(inspect.signature(kind).parameters) if inspect.isclass(kind) else []
-    return [name for name in names if name not in ("input_size", "spec", "params", "defaults")]
+    # A class that another class calls, such as a layer in blocks, receives its first arguments from that class.
+    called = re.search(r"Callable\[\[([^\[\]]*)\][^:]*callable class: $", message[: rejected.start()])
+    given = called[1].count(",") + 1 if called else 0
+    return [name for name in names[given:] if name not in ("input_size", "spec", "params", "defaults")]
 
 
 class Parser(LightningArgumentParser):

@@ -2,9 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rnn_tasks.commands.parser import OneLineParser
 from rnn_tasks.errors import UsageError, require
+
+if TYPE_CHECKING:
+    from rnn_tasks.studies.plan import Plan
 
 FOLDER = Path("lightning_logs/studies")
 """The folder that holds a folder for each study."""
@@ -27,6 +31,11 @@ def study(arguments: list[str]) -> None:
     run = actions.add_parser("run", help="do the pending runs, then write the report")
     report = actions.add_parser("report", help="write the report of the runs that are done")
     actions.add_parser("list", help="list the shipped studies")
+    collect = actions.add_parser("collect", help="write the results of suites into one CSV")
+    collect.add_argument(
+        "names", nargs="+", metavar="name", help="name of a study with a tuned axis, or path of its YAML file"
+    )
+    collect.add_argument("--output", type=Path, required=True, help="path of the CSV")
     for action in (run, report):
         action.add_argument("name", help="name of a shipped study, or path of a YAML file")
         action.add_argument("--large", action="store_true", help="use the larger setting of the study")
@@ -46,6 +55,9 @@ def study(arguments: list[str]) -> None:
             plan = read_plan(name)
             minutes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
             print(f"{name}  {len(plan.runs())} runs{minutes}  {plan.about}")
+        return
+    if options.action == "collect":
+        collect_results([read_plan(name) for name in options.names], options.output)
         return
     plan = read_plan(options.name, options.large)
     if options.action == "run":
@@ -72,3 +84,30 @@ def study(arguments: list[str]) -> None:
     say(f"{(page.parent / SUMMARY).read_text(encoding='utf-8')}\nopen {page}")
     if not all_done:
         sys.exit(1)
+
+
+def collect_results(plans: "list[Plan]", output: Path) -> None:
+    """Write the results of suites into one CSV.
+
+    Args:
+        plans: The studies.
+        output: The path of the CSV.
+
+    Raises:
+        UsageError: A study is no suite, or has no runs yet.
+    """
+    from rnn_tasks.runs.files import write_atomically
+    from rnn_tasks.studies.progress import say
+    from rnn_tasks.studies.results import results_csv, results_of
+    from rnn_tasks.studies.suite_report import is_suite
+    from rnn_tasks.studies.table import read_runs
+
+    tables = []
+    for plan in plans:
+        database = FOLDER / plan.name / "study.db"
+        require(is_suite(plan), f"{plan.name} is no suite: it needs the axes task and layer, and a tuned axis")
+        require(database.is_file(), f"{plan.name} has no runs yet; start it with: rnn-tasks study run {plan.name}")
+        tables.append(results_of(plan, read_runs(plan, f"sqlite:///{database}")))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(output, results_csv(tables))
+    say(f"{sum(map(len, tables)):,} runs in {output}")

@@ -9,15 +9,19 @@ from torch.nn import functional
 from rnn_tasks.cores.bounds import at_least_0_below_1, at_least_1
 from rnn_tasks.cores.core import Core
 from rnn_tasks.cores.state import State
+from rnn_tasks.errors import UsageError
 
 
 class Block(nn.Module):
     """A residual block around a recurrent layer: ``y = x + dropout(GLU(W GELU(layer(SiLU(conv(norm(x)))))))``.
 
     ``norm`` is a layer normalisation. ``conv`` mixes the last ``kernel_size`` steps of each feature by itself: it is
-    causal and depthwise. Before the first step, it reads zeros. ``GLU`` multiplies one half of ``W ...`` by the sigmoid
-    of the other half. The state is ``(last steps, state of the layer)``; the last steps are the inputs that the
-    convolution still needs, ``(batch, (kernel_size - 1) * size)``.
+    causal and depthwise. Before the first step, it reads zeros. ``GLU`` multiplies one half of the product with W by
+    the sigmoid of the other half. The state is ``(last steps, state of the layer)``; the last steps are the inputs that
+    the convolution still needs, ``(batch, (kernel_size - 1) * size)``.
+
+    Parameters: ``norm``, ``conv``, the layer's own in ``core``, and ``gate``, which holds W, ``(2 * size, size)``, and
+    a bias; all start as in torch.
 
     Sources: the order of the parts is that of A. Orvieto et al., "Resurrecting recurrent neural networks for long
     sequences", 2023, https://arxiv.org/abs/2303.06349; the convolution is that of A. Gu and T. Dao, "Mamba: linear-time
@@ -42,7 +46,10 @@ class Block(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(size)
         self.conv = nn.Conv1d(size, size, at_least_1(kernel_size, "kernel_size"), groups=size)
-        self.core = core(size, size)
+        try:
+            self.core = core(size, size)
+        except UsageError as error:
+            raise UsageError(f"in the layer of a block, {error}") from error
         self.gate = nn.Linear(self.core.hidden_size, 2 * size)
         self.dropout = nn.Dropout(at_least_0_below_1(dropout, "dropout"))
 

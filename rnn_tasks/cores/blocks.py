@@ -15,7 +15,8 @@ from rnn_tasks.cores.state import State
 class Blocks(Core):
     """A linear embedding ``W x + b``, then blocks of one kind of layer (:class:`Block`), then a layer normalisation.
 
-    The state is a tuple of the states of the blocks.
+    The state is a tuple of the states of the blocks. Parameters: ``embedding`` holds W and b; ``blocks``; ``norm``. All
+    start as in torch, those of the layers as the layers define. Sources: see :class:`~rnn_tasks.cores.block.Block`.
 
     Args:
         input_size: Features per time step.

@@ -20,20 +20,22 @@ class CoRNN(Core):
         z_t = z_{t-1} + dt (tanh(V x_t + b + W_y y_{t-1} + W_z z_{t-1}) - gamma y_{t-1} - epsilon z_{t-1})
         y_t = y_{t-1} + dt z_t
 
-    The output is y. The state is ``(y, z)``, two tensors ``(batch, hidden_size)``. All parameters start uniform between
-    ``+-1 / sqrt(input_size + 2 hidden_size)``, as in the authors' code.
+    The output is y. The state is ``(y, z)``, two tensors ``(batch, hidden_size)``. Parameters: ``weight_ih
+    (hidden_size, input_size)`` is V, ``weight_hh (hidden_size, 2 * hidden_size)`` holds W_y beside W_z, and ``bias
+    (hidden_size,)`` is b. All start uniform between ``+-1 / sqrt(input_size + 2 hidden_size)``, as in the authors'
+    code.
 
-    The three numbers decide what the layer can remember; the authors searched them for each task. Their values are
-    ``dt`` 0.042, ``gamma`` 2.7, ``epsilon`` 4.7 for pixels of digits, the defaults here, and 0.06, 66 and 15 for the
-    adding task.
+    The numbers dt, gamma and epsilon decide what the layer can remember; the authors searched them for each task. The
+    authors' values are 0.042, 2.7 and 4.7 for pixels of digits, the defaults here, and 0.06, 66 and 15 for the adding
+    task.
 
     Source: T. K. Rusch and S. Mishra, "Coupled oscillatory recurrent neural network (coRNN): an accurate and (gradient)
     stable architecture for learning long time dependencies", 2021, https://arxiv.org/abs/2010.00951
 
     Args:
         input_size: Features per time step.
-        hidden_size: Oscillators, ``>= 1``.
-        dt: The time step, ``> 0``.
+        hidden_size: Features of the output, ``>= 1``: one oscillator each.
+        dt: Step size, ``> 0``.
         gamma: Stiffness: the squared frequency of an oscillator without damping, ``> 0``.
         epsilon: Damping, ``> 0``.
 

@@ -51,7 +51,8 @@ def filter_chunks(values: Tensor, rates: Tensor, weights: Tensor, start: Tensor,
     to_end = torch.view_as_real(powers[..., :-1].flip(-1)).transpose(2, 3).flatten(1, 2)
     ends = torch.complex(*(to_end @ columns).view(channels, states, 2, chunks, batch).unbind(2))
     after = linear_scan(powers[..., -1], ends.permute(2, 3, 0, 1).contiguous(), start)
-    before = torch.view_as_real(torch.cat([start[None], after[:-1]])).permute(2, 3, 4, 0, 1).flatten(3).flatten(1, 2)
+    before = torch.cat([start[None], after[:-1]]).permute(2, 3, 0, 1).flatten(2)
+    before = torch.stack([before.real, before.imag], 2).flatten(1, 2)
 
     # Row t and column s of the kernel's matrix hold the kernel at t - s, zero for t < s.
     kernel = functional.pad(weighted[..., :-1].real.sum(1), (length - 1, 0)).unfold(1, length, 1).flip(-1)

@@ -11,6 +11,9 @@ from rnn_tasks.cores.evaluation_mode import evaluation_mode
 from rnn_tasks.cores.state import State
 from rnn_tasks.errors import UsageError
 
+RECURRENT, INPUT = "weight_hh", "weight_ih_l0"
+"""Prefixes of the names of the recurrent weights and the input weights of torch's layers."""
+
 TRIAL_STEPS, CUT = 5, 3
 """Steps of the sequences of the trial run, and of their first part when they are cut."""
 
@@ -30,10 +33,13 @@ class Foreign(Core):
         batch_first: Whether the layer takes ``(batch, time, features)``; an attribute ``batch_first`` of the layer
             takes precedence.
         recurrent: Prefix of the names of the recurrent weights, for callbacks and for ``recurrent_lr_factor``.
+            A parameter must have it, unless it is the default.
         input: Prefix of the names of the input weights, for ``input_lr_factor`` and ``zero_blank_weights``.
+            A parameter must have it, unless it is the default.
 
     Raises:
-        UsageError: The layer cannot be built, is not called like ``torch.nn.RNN``, or fails the trial run.
+        UsageError: The layer cannot be built, has no parameter with a prefix, is not called like ``torch.nn.RNN``, or
+            fails the trial run.
 
     Example:
         >>> Foreign(3, 4, torch.nn.GRU, {"num_layers": 2})(torch.zeros(2, 5, 3))[0].shape
@@ -47,8 +53,8 @@ class Foreign(Core):
         layer: type[nn.Module],
         options: dict[str, Any] | None = None,
         batch_first: bool = True,
-        recurrent: str = "weight_hh",
-        input: str = "weight_ih_l0",
+        recurrent: str = RECURRENT,
+        input: str = INPUT,
     ) -> None:
         super().__init__()
         name = f"{layer.__module__}.{layer.__qualname__}"
@@ -60,6 +66,13 @@ class Foreign(Core):
             self.layer = layer(input_size, hidden_size, **(options or {}))
         except Exception as error:  # another package may raise anything
             raise UsageError(f"{name} cannot be built: {error}") from error
+        parameters = [parameter for parameter, _ in self.layer.named_parameters()]
+        for option, prefix, default in (("recurrent", recurrent, RECURRENT), ("input", input, INPUT)):
+            if prefix != default and not any(f".{prefix}" in f".{parameter}" for parameter in parameters):
+                raise UsageError(
+                    f"{name} has no parameter whose name begins with {prefix!r} (option {option}); "
+                    f"it has {', '.join(parameters) or 'none'}"
+                )
         self.batch_first = bool(getattr(self.layer, "batch_first", batch_first))
         self._check_contract(name, input_size)
 

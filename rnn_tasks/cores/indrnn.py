@@ -17,16 +17,17 @@ class IndRNN(Core):
     """The independently recurrent layer, ``h_t = f(U x_t + b + u * h_{t-1})``, where ``*`` is elementwise.
 
     Each unit has one recurrent weight and reads only its own past, so that its gradient over n steps is at most
-    ``|u| ** n`` if f is ``relu``. The state is h, ``(batch, hidden_size)``. U starts uniform between
-    ``+-1 / sqrt(input_size)``, b at zero.
+    ``|u| ** n`` if f is ``relu``. The state is h, ``(batch, hidden_size)``. Parameters:
+    ``weight_ih (hidden_size, input_size)`` is U, ``weight_hh (hidden_size,)`` is u, ``bias (hidden_size,)`` is b. U
+    starts uniform between ``+-1 / sqrt(input_size)``, b at zero.
 
     Source: S. Li, W. Li, C. Cook, C. Zhu and Y. Gao, "Independently recurrent neural network (IndRNN): building a
     longer and deeper RNN", 2018, https://arxiv.org/abs/1803.04831
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``.
-        activation: The function f: ``relu``, as published, or ``tanh``.
+        hidden_size: Features of the output, ``>= 1``.
+        activation: Function of a unit: ``relu``, as published, or ``tanh``.
         recurrent_min: Smallest initial recurrent weight: u starts uniform between ``recurrent_min`` and
             ``recurrent_max``. The published start is 0 to 1; the paper lets a last layer that is read only at the last
             step start close to 1.

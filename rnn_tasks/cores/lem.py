@@ -7,7 +7,7 @@ from rnn_tasks.cores.unrolled import Blocks, States, Unrolled
 
 
 class LEM(Unrolled):
-    """Long expressive memory: two states y and z, each with a learned time step for every unit.
+    """Long expressive memory: two states y and z, whose units move by step sizes that gates decide.
 
     The recurrence, with the logistic function s::
 
@@ -17,16 +17,18 @@ class LEM(Unrolled):
         y_t = (1 - step_y) y_{t-1} + step_y tanh(U_y x_t + b_y + W_y z_t)
 
     The output is y. The state is ``(y, z)``, two tensors ``(num_layers, batch, hidden_size)``. With ``dt <= 1`` both
-    stay between -1 and 1. The gates are stacked in the order ``step_y``, ``step_z``, ``z``, ``y``. All parameters start
-    uniform between ``+-1 / sqrt(hidden_size)``, as in the authors' code.
+    stay between -1 and 1. The steps are computed in single or double precision. Parameters: ``weight_ih_l0 (4 *
+    hidden_size, input_size)`` holds U, ``weight_hh_l0 (4 * hidden_size, hidden_size)`` W, and b is the sum of
+    ``bias_ih_l0`` and ``bias_hh_l0 (4 * hidden_size,)``, each with the rows of ``step_y``, ``step_z``, ``z`` and ``y``
+    one after the other. All start uniform between ``+-1 / sqrt(hidden_size)``, as in the authors' code.
 
     Source: T. K. Rusch, S. Mishra, N. B. Erichson and M. W. Mahoney, "Long expressive memory for sequence modeling",
     2022, https://arxiv.org/abs/2110.04744
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units of y, and of z, ``>= 1``.
-        dt: The largest time step, ``> 0``; the authors' code has 1 by default and 0.0242 for the adding task.
+        hidden_size: Features of the output, ``>= 1``; the state has twice as many.
+        dt: Largest step size, ``> 0``; the authors' code has 1 by default and 0.0242 for the adding task.
         num_layers: Number of stacked layers, ``>= 1``.
         dropout: Dropout probability of the outputs between layers, in training, ``0 <= dropout < 1``.
 
@@ -41,6 +43,7 @@ class LEM(Unrolled):
 
     gates = ("step_y", "step_z", "z", "y")
     num_state_tensors = 2
+    small_changes = True
 
     def __init__(
         self, input_size: int, hidden_size: int, dt: float = 1.0, num_layers: int = 1, dropout: float = 0.0

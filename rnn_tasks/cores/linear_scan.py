@@ -33,6 +33,7 @@ CACHED = 65_536
 def linear_scan(a: Tensor, b: Tensor, h0: Tensor | None = None) -> Tensor:
     """Return the states ``h_t = a_t * h_{t-1} + b_t`` of all steps; ``*`` is elementwise.
 
+    Products of the factors of up to a few hundred steps must be finite, as they are where no factor is above 1 in size.
     Half precision is computed in float32; different types are promoted. Second derivatives exist only within
     :func:`~rnn_tasks.cores.differentiable_twice`.
 
@@ -69,14 +70,14 @@ def at_least_single(values: Tensor) -> Tensor:
 def complex_from_pairs(pairs: Tensor) -> Tensor:
     """Return pairs of real and imaginary parts, ``(..., 2 n)``, as complex numbers, ``(..., n)``.
 
-    The layout is ``re_1, im_1, re_2, im_2, ...``. The result is a view, or a copy in single precision if the pairs have
-    half precision.
+    The layout is ``re_1, im_1, re_2, im_2, ...``. The result is a view where the pairs are stored like
+    that, in single or double precision.
 
     Example:
         >>> complex_from_pairs(torch.tensor([1.0, 2.0, 3.0, 4.0]))
         tensor([1.+2.j, 3.+4.j])
     """
-    return torch.view_as_complex(at_least_single(pairs).view(*pairs.shape[:-1], pairs.shape[-1] // 2, 2))
+    return torch.view_as_complex(at_least_single(pairs).contiguous().view(*pairs.shape[:-1], pairs.shape[-1] // 2, 2))
 
 
 def pairs_from_complex(values: Tensor) -> Tensor:

@@ -21,9 +21,11 @@ class LMU(Core):
         h_t = tanh(W_x x_t + W_h h_{t-1} + W_m m_t)
 
     A and B are those of :func:`~rnn_tasks.cores.legendre.legendre_delay`. The output is h. The state is ``(h, m)``,
-    ``(batch, hidden_size)`` and ``(batch, num_signals * order)``. As in the authors' code, E_x and E_h start uniform
-    with variance 1 over the number of columns, E_m at zero, and the matrices W normal with variance 2 over the sum of
-    rows and columns.
+    ``(batch, hidden_size)`` and ``(batch, num_signals * order)``. Parameters: ``weight_ih (hidden_size, input_size)``,
+    ``weight_hh (hidden_size, hidden_size)`` and ``weight_mh (hidden_size, num_signals * order)`` are W_x, W_h and W_m;
+    ``encoder_ih``, ``encoder_hh`` and ``encoder_mh``, with ``num_signals`` rows, are E_x, E_h and E_m. As in the
+    authors' code, E_x and E_h start uniform with variance 1 over the number of columns, E_m at zero, and the matrices W
+    normal with variance 2 over the sum of rows and columns.
 
     Source: A. R. Voelker, I. Kajic and C. Eliasmith, "Legendre memory units: continuous-time representation in
     recurrent neural networks", 2019,
@@ -31,10 +33,10 @@ class LMU(Core):
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units of h, ``>= 1``.
-        order: Coefficients for each signal, ``>= 1``.
+        hidden_size: Features of the output, ``>= 1``.
+        order: Numbers that the memory keeps of each signal, ``>= 1``.
         theta: Steps that the memory covers, ``> 0``: about the longest delay of the task.
-        num_signals: Signals in u, each with a memory of its own, ``>= 1``; 1 as published.
+        num_signals: Signals that the memory stores, each by itself, ``>= 1``; 1 as published.
 
     Raises:
         UsageError: A value is outside its bounds.

@@ -32,9 +32,9 @@ class LRU(Core):
     1, for a matrix, ``1 / input_size``.
 
     Source: A. Orvieto, S. L. Smith, A. Gu, A. Fernando, C. Gulcehre, R. Pascanu and S. De, "Resurrecting recurrent
-    neural networks for long sequences", 2023, https://arxiv.org/abs/2303.06349. They train nu, theta, gamma and B with
-    a smaller learning rate than C and D, and for long dependencies start with ``r_min=0.9`` or more and
-    ``max_phase=0.314``.
+    neural networks for long sequences", 2023, https://arxiv.org/abs/2303.06349. The authors train nu, theta, gamma and
+    B with a smaller learning rate than C and D (``recurrent_lr_factor`` of a model changes that of nu, theta and gamma
+    only), and for long dependencies start with ``r_min=0.9`` or more and ``max_phase=0.314``.
 
     Args:
         input_size: Features per time step.
@@ -71,12 +71,13 @@ class LRU(Core):
         self.input_size = input_size
         self.hidden_size = at_least_1(hidden_size, "hidden_size")
         self.num_states = hidden_size if num_states is None else at_least_1(num_states, "num_states")
-        # The ends are left out: log(0) is infinite.
-        squares, phases = torch.empty(2, self.num_states).uniform_(1e-6, 1 - 1e-6)
+        # The ends are left out: log(0) is infinite. In single precision, numbers close to 1 would be rounded to 1.
+        squares, phases = torch.empty(2, self.num_states, dtype=torch.float64).uniform_(1e-6, 1 - 1e-6)
+        dtype = torch.get_default_dtype()
         nu = -torch.log(squares * (r_max**2 - r_min**2) + r_min**2) / 2
-        self.nu_log = nn.Parameter(nu.log())
-        self.theta_log = nn.Parameter(torch.log(positive(max_phase, "max_phase") * phases))
-        self.gamma_log = nn.Parameter(torch.log(-torch.expm1(-2 * nu)) / 2)
+        self.nu_log = nn.Parameter(nu.log().to(dtype))
+        self.theta_log = nn.Parameter(torch.log(positive(max_phase, "max_phase") * phases).to(dtype))
+        self.gamma_log = nn.Parameter(torch.log(-torch.expm1(-2 * nu)).to(dtype) / 2)
         self.weight_in = nn.Parameter(torch.randn(2 * self.num_states, input_size) / math.sqrt(2 * input_size))
         self.weight_out = nn.Parameter(torch.randn(hidden_size, 2 * self.num_states) / math.sqrt(self.num_states))
         if input_size == hidden_size:

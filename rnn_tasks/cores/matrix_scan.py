@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rnn_tasks.cores.linear_scan import at_least_single
+
 CHUNK = 32
 """Number of time steps that are computed at once."""
 
@@ -35,7 +37,8 @@ def matrix_scan(
     and reads ``o_t = S^T q_t``. With ``delta``, a write multiplies S by ``I - beta_i k_i k_i^T`` before it adds. This
     matrix has the eigenvalues 1 and ``1 - beta_i |k_i|^2``; S stays bounded if these are between -1 and 1.
 
-    Time and memory are linear in the number of steps. Half precision is computed in single precision.
+    Time and memory are linear in the number of steps. Half precision is computed in single precision. A number that is
+    not finite also reaches the earlier steps of its chunk.
 
     Args:
         query: The vectors q, ``(batch, time, heads, d_k)``.
@@ -168,7 +171,7 @@ def step_eigenvalues(key: Tensor, beta: Tensor | None, log_decay: Tensor | None,
     elif beta is not None:
         transition = torch.eye(size, dtype=key.dtype).expand(batch, time, heads, size, size)
         strong_key = key * beta.detach().cpu()[..., None]
-        added = (strong_key[..., None] * key[..., None, :]).view(batch, time, -1, heads, size, size)
+        added = (strong_key[..., None] * key[..., None, :]).unflatten(1, (time, writes // time))
         for write in added.unbind(2):
             transition = transition - write @ transition
         values = torch.linalg.eigvals(transition)
@@ -187,8 +190,3 @@ def remaining(decay: Tensor | None, decay_at_write: Tensor | None, is_earlier: T
     if decay is None or decay_at_write is None:
         return is_earlier.to(dtype)
     return (decay - decay_at_write.transpose(1, 2)).masked_fill(~is_earlier, -torch.inf).exp()
-
-
-def at_least_single(values: Tensor) -> Tensor:
-    """Convert half precision to single precision; return other values as they are."""
-    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values

@@ -16,7 +16,7 @@ from rnn_tasks.cores.unrolled import affine
 class MinGRU(Core):
     """A gated recurrent unit whose gate and new values do not depend on the state; ``*`` is elementwise.
 
-    - ``z = sigmoid(U_z x_t + b_z)``, the update gate, which keeps the state at 1
+    - ``z = sigmoid(U_z x_t + b_z)``, the update gate; a gate of 1 keeps the state
     - ``n = U_n x_t + b_n``, the new values; with ``positive``, ``n = g(U_n x_t + b_n)`` where ``g(v)`` is ``v + 1/2``
       for ``v >= 0`` and ``sigmoid(v)`` for ``v < 0``
     - ``h_t = z * h_{t-1} + (1 - z) * n``, the state and the output
@@ -26,12 +26,12 @@ class MinGRU(Core):
     stacked, with the initial values of ``torch.nn.Linear``.
 
     Source: L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", 2024,
-    https://arxiv.org/abs/2410.01201. The paper writes ``1 - z`` for our z, which is the z of ``torch.nn.GRU``. Its form
-    in log space uses g and starts from states of 1/2; this layer starts from zeros.
+    https://arxiv.org/abs/2410.01201. The paper writes ``1 - z`` for our z, which is the z of ``torch.nn.GRU``. The
+    paper's form in log space uses g and starts from states of 1/2; this layer starts from zeros.
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``.
+        hidden_size: Features of the output, ``>= 1``.
         positive: Whether new values pass through g, as in the paper's form in log space.
         gate_bias: Initial biases of ``update`` and ``new``; None for those of ``torch.nn.Linear``.
 
@@ -59,8 +59,9 @@ class MinGRU(Core):
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the state is ``(batch, hidden_size)``."""
         update, new = linear_by_gate(self.linear, inputs, 2)
-        keep = torch.sigmoid(update)
-        states = linear_scan(keep, (1 - keep) * (positive_values(new) if self.positive else new), state)
+        values = positive_values(new) if self.positive else new
+        # 1 - z would be rounded to 0 where z is close to 1.
+        states = linear_scan(torch.sigmoid(update), torch.sigmoid(-update) * values, state)
         return states.to(inputs.dtype).transpose(0, 1), states[-1]
 
     def input_weights(self) -> list[Tensor]:

@@ -24,15 +24,15 @@ class MinLSTM(Core):
     - ``h_t = f / (f + i) * h_{t-1} + i / (f + i) * n``, the state and the output
 
     The state is ``(batch, hidden_size)``. ``linear`` holds ``U_f, U_i, U_n`` and ``b_f, b_i, b_n``, stacked, with the
-    initial values of ``torch.nn.Linear``. Without a division, ``f / (f + i)`` is ``sigmoid(log(f) - log(i))``.
+    initial values of ``torch.nn.Linear``. ``f / (f + i)`` is computed as ``sigmoid(log(f) - log(i))``.
 
     Source: L. Feng, F. Tung, M. O. Ahmed, Y. Bengio and H. Hajimirsadeghi, "Were RNNs all we needed?", 2024,
-    https://arxiv.org/abs/2410.01201. Its form in log space uses g and starts from states of 1/2; this layer starts from
-    zeros.
+    https://arxiv.org/abs/2410.01201. The paper's form in log space uses g and starts from states of 1/2; this layer
+    starts from zeros.
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``.
+        hidden_size: Features of the output, ``>= 1``.
         positive: Whether new values pass through g, as in the paper's form in log space.
         gate_bias: Initial biases of ``forget``, ``input`` and ``new``; None for those of ``torch.nn.Linear``.
 
@@ -59,8 +59,10 @@ class MinLSTM(Core):
 
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences; the state is ``(batch, hidden_size)``."""
-        keep, new = self._keep_and_new(inputs)
-        states = linear_scan(keep, (1 - keep) * (positive_values(new) if self.positive else new), state)
+        log_odds, new = self._log_odds_and_new(inputs)
+        values = positive_values(new) if self.positive else new
+        # 1 - f / (f + i) would be rounded to 0 where f / (f + i) is close to 1.
+        states = linear_scan(torch.sigmoid(log_odds), torch.sigmoid(-log_odds) * values, state)
         return states.to(inputs.dtype).transpose(0, 1), states[-1]
 
     def input_weights(self) -> list[Tensor]:
@@ -69,9 +71,10 @@ class MinLSTM(Core):
 
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return ``f / (f + i)``, ``(batch, time, hidden_size)``."""
-        keep, _ = self._keep_and_new(inputs)
-        return {"diagonal": as_eigenvalues(keep.transpose(0, 1))}
+        log_odds, _ = self._log_odds_and_new(inputs)
+        return {"diagonal": as_eigenvalues(torch.sigmoid(log_odds).transpose(0, 1))}
 
-    def _keep_and_new(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def _log_odds_and_new(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``log(f / i)``, whose sigmoid is ``f / (f + i)``, and the pre-activations of n, time first."""
         forget, admit, new = linear_by_gate(self.linear, inputs, 3)
-        return torch.sigmoid(softplus(-admit) - softplus(-forget)), new  # log(sigmoid(v)) is -softplus(-v)
+        return softplus(-admit) - softplus(-forget), new  # log(sigmoid(v)) is -softplus(-v)

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from rnn_tasks.cores.bounds import multiple_of_heads
 from rnn_tasks.cores.core import Core, as_eigenvalues
-from rnn_tasks.cores.matrix_scan import at_least_single, matrix_scan
+from rnn_tasks.cores.linear_scan import at_least_single
+from rnn_tasks.cores.matrix_scan import matrix_scan
 from rnn_tasks.cores.state import State
 
 
@@ -20,17 +21,23 @@ class MLSTM(Core):
     - ``q = W_q x_t + b_q``, ``k = (W_k x_t + b_k) / sqrt(d)``, ``v = W_v x_t + b_v``, ``o = sigmoid(W_o x_t + b_o)``
     - ``i = exp(w_i x_t + b_i)`` and ``f = sigmoid(w_f x_t + b_f)``, the input gate and the forget gate, one per head
     - ``C_t = f C_{t-1} + i k v^T``, ``n_t = f n_{t-1} + i k``
-    - ``h_t = o * (C_t^T q) / max(|n_t^T q|, 1)``
+    - ``h_t = o * (C_t^T q) / max(|n_t^T q|, 1)``, the output; ``*`` is elementwise
 
     C and n are stored divided by ``exp(m_t)``, with ``m_t = max(log f + m_{t-1}, log i, 0)``, because an input gate can
-    be larger than the largest number. h does not depend on m. The original has no 0 here, so that 1 / exp(m) overflows
-    when the input gate is nearly closed.
+    be larger than the largest number. The output h does not depend on m. The original has no 0 here, so that 1 / exp(m)
+    overflows when the input gate is nearly closed.
 
     The state is C with n as its last column, ``(batch, heads, d, d + 1)``, and m, ``(batch, heads)``.
 
+    Parameters: ``query``, ``key``, ``value`` and ``output_gate`` hold ``W_q`` to ``W_o`` and their biases for all
+    heads, ``(hidden_size, input_size)`` and ``(hidden_size,)``, with the initial values of ``torch.nn.Linear``;
+    ``input_gate`` and ``forget_gate`` hold ``w_i`` with ``b_i``, and ``w_f``, of all heads; ``forget_bias (heads,)`` is
+    ``b_f``.
+
     Source: M. Beck et al., "xLSTM: extended long short-term memory", 2024, https://arxiv.org/abs/2405.04517. The start
-    is that of the authors' code: the weights of both gates are 0, b_f goes from 3 to 6 over the heads, and b_i is close
-    to 0. The convolution, normalisation and projections around this layer in an xLSTM are left to a block.
+    is that of the authors' code: the weights of both gates are 0, b_f goes from 3 to 6 over the heads, and b_i is
+    normal with standard deviation 0.1. The convolution, normalisation and projections around this layer in an xLSTM are
+    left to a block.
 
     Args:
         input_size: Features per time step.

@@ -32,10 +32,10 @@ class RGLRU(Core):
     biases; ``decay (hidden_size,)`` is Lambda.
 
     The reference code is followed in the initial values: blocks normal with variance ``1 / width``, zero biases, and
-    Lambda such that ``exp(-softplus(Lambda))`` is distributed in the ring ``r_min .. r_max`` uniformly by
-    area. The paper has ``a`` itself there while the gate r is 1, which is close to ``r_min=0.987`` and
-    ``r_max=0.99987``. Unlike the reference code, the layer does not replace the factor ``sqrt(1 - a^2)`` by 1 at
-    the first step, and does not clip the derivative of the square root, which stays finite here.
+    Lambda such that ``exp(-softplus(Lambda))`` has a square that is uniform between ``r_min^2`` and ``r_max^2``. The
+    paper has ``a`` itself there while the gate r is 1, which is close to ``r_min=0.987`` and ``r_max=0.99987``. Unlike
+    the reference code, the layer does not replace the factor ``sqrt(1 - a^2)`` by 1 at the first step, and does not
+    clip the derivative of the square root, which stays finite here.
 
     Source: S. De, S. L. Smith, A. Fernando et al., "Griffin: mixing gated linear recurrences with local attention for
     efficient language models", 2024, https://arxiv.org/abs/2402.19427; initial values:
@@ -43,10 +43,10 @@ class RGLRU(Core):
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``, a multiple of ``heads``.
-        heads: Blocks of the gates' matrices, ``>= 1``.
-        r_min: Smallest initial ``exp(-softplus(Lambda))``, ``0 < r_min < r_max``.
-        r_max: Largest initial ``exp(-softplus(Lambda))``, ``r_max < 1``.
+        hidden_size: Features of the output, a multiple of ``heads``.
+        heads: Groups of features that the gates read together, ``>= 1``.
+        r_min: Smallest initial factor on the state where the recurrence gate is 1/8, ``0 < r_min < r_max``.
+        r_max: Largest initial factor on the state where the recurrence gate is 1/8, ``r_max < 1``.
 
     Raises:
         UsageError: A value is outside its bounds.

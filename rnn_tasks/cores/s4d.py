@@ -29,7 +29,8 @@ class S4D(Core):
     The state is ``(batch, hidden_size * num_states)``: for each channel ``num_states / 2`` complex numbers as pairs of
     real and imaginary parts. Parameters: ``linear`` holds W and b; ``dt_log (hidden_size,)``; ``a_log`` and ``a_imag
     (hidden_size, num_states / 2)``; ``weight_out (hidden_size, num_states / 2, 2)`` holds the real and the imaginary
-    part of C; ``skip (hidden_size,)`` is D. Initially C is complex normal, D normal, and dt log-uniform.
+    part of C; ``skip (hidden_size,)`` is D. Initially C is complex normal, D normal, dt log-uniform, and the real part
+    of A -1/2.
 
     Source: A. Gu, A. Gupta, K. Goel and C. Re, "On the parameterization and initialization of diagonal state space
     models", 2022, https://arxiv.org/abs/2206.11893; initial values: https://github.com/state-spaces/s4. They use 64
@@ -37,10 +38,10 @@ class S4D(Core):
 
     Args:
         input_size: Features per time step.
-        hidden_size: Channels, ``>= 1``.
+        hidden_size: Features of the output, ``>= 1``: one channel each.
         num_states: Real numbers of the state of a channel, even, ``>= 2``.
-        frequency_init: Initial imaginary parts of A, for ``n = 0, 1, ...``: ``linear`` for ``pi n`` (S4D-Lin) or
-            ``inverse`` for ``N / pi (N / (2 n + 1) - 1)`` with N = ``num_states`` (S4D-Inv).
+        frequency_init: Initial imaginary parts of the rates A, for ``n = 0, 1, ...``: ``linear`` for ``pi n`` (S4D-Lin)
+            or ``inverse`` for ``N / pi (N / (2 n + 1) - 1)`` with N = ``num_states`` (S4D-Inv).
         dt_min: Smallest initial step size dt of a channel, ``0 < dt_min <= dt_max``.
         dt_max: Largest initial step size of a channel.
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from rnn_tasks.cores.bounds import at_least_1, log_range
 from rnn_tasks.cores.core import Core, as_eigenvalues
+from rnn_tasks.cores.linear_scan import at_least_single
 from rnn_tasks.cores.selective_scan import selective_scan
 from rnn_tasks.cores.state import State
 
@@ -96,5 +97,5 @@ class S6(Core):
     def eigenvalues(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return ``exp(dt A)``, ``(batch, time, num_states * hidden_size)``."""
         _, delta, _, _ = self._select(inputs)
-        factors = torch.exp(delta[:, :, None] * -torch.exp(self.log_rates))
+        factors = torch.exp(at_least_single(delta)[:, :, None] * -torch.exp(self.log_rates))
         return {"diagonal": as_eigenvalues(factors.flatten(2).transpose(0, 1))}

@@ -14,27 +14,31 @@ from rnn_tasks.cores.unrolled import affine
 
 
 class SLSTM(Core):
-    """The LSTM with exponential gates (sLSTM): the output is a weighted mean of the new values of all steps.
+    """The LSTM with exponential gates (sLSTM): it shows a weighted mean of the new values of all steps.
 
-    For ``i, f, z, o = W x_t + b + R h_{t-1}``::
+    For ``a_i, a_f, a_z, a_o = W x_t + b + R h_{t-1}``, with elementwise products::
 
-        m_t = max(i, log sigmoid(f) + m_{t-1})          i where n_{t-1} = 0
-        f'  = exp(log sigmoid(f) + m_{t-1} - m_t)       i' = exp(i - m_t)
-        c_t = f' c_{t-1} + i' tanh(z)                   n_t = f' n_{t-1} + i'
-        h_t = sigmoid(o) c_t / n_t
+        i   = exp(a_i)                      the input gate, which weighs the new values
+        f   = sigmoid(a_f)                  the forget gate
+        c_t = f c_{t-1} + i tanh(a_z)       the weighted sum of the new values
+        n_t = f n_{t-1} + i                 the sum of their weights
+        h_t = sigmoid(a_o) c_t / n_t        the output
 
-    m only keeps the exponentials within the range of floating-point numbers. The units are divided into heads: R
-    connects the units of a head. The state is ``(h, c, n, m)``, each ``(batch, hidden_size)``.
+    c and n are stored divided by ``exp(m_t)``, because i can be larger than the largest number: ``m_t`` is ``a_i`` at
+    the first step, and then ``max(a_i, log(f) + m_{t-1})``. The output does not depend on m. The units are divided into
+    heads: R connects the units of a head. The state is ``(h, c, n, m)``, each ``(batch, hidden_size)``.
 
-    As in the reference code, R starts at zero, the biases of the forget gates fall from 5 to -7 within each head, and W
-    starts normal with standard deviation ``sqrt(2 / (5 input_size))``.
+    Parameters: ``weight_ih_l0 (4 * hidden_size, input_size)`` is W and ``bias_ih_l0 (4 * hidden_size,)`` is b, with the
+    rows of i, f, z and o one after the other; ``weight_hh_l0 (heads, 4 * units, units)`` holds R for each head, with
+    ``units = hidden_size / heads``. As in the reference code, R starts at zero, b at zero but for the forget gates,
+    where it falls from 5 to -7 within each head, and W normal with standard deviation ``sqrt(2 / (5 input_size))``.
 
     Source: M. Beck et al., "xLSTM: extended long short-term memory", 2024, https://arxiv.org/abs/2405.04517
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``, a multiple of ``heads``.
-        heads: Number of heads, ``>= 1``.
+        hidden_size: Features of the output, a multiple of ``heads``.
+        heads: Number of groups of units that do not read one another's outputs, ``>= 1``.
 
     Raises:
         UsageError: A value is outside its bounds.

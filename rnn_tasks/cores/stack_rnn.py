@@ -18,23 +18,28 @@ class StackRNN(Core):
     For each step, with the stacks s, whose cells ``s[0], s[1], ...`` are vectors and where ``s[0]`` is the top::
 
         h_t = tanh(U x_t + b + W h_{t-1} + P s_{t-1}[0])
-        push, pop, keep = softmax(A h_t + a)                            v_t = V h_t + d
-        s_t[i] = push s_{t-1}[i - 1] + pop s_{t-1}[i + 1] + keep s_{t-1}[i]     where s_{t-1}[-1] = v_t
+        push, pop, keep = softmax(A h_t + a)
+        s_t[0] = push (V h_t + d)  + pop s_{t-1}[1]     + keep s_{t-1}[0]
+        s_t[i] = push s_{t-1}[i-1] + pop s_{t-1}[i+1]   + keep s_{t-1}[i]       for i > 0
 
-    Each stack has a softmax and a value v of its own. A popped stack gets a cell of zeros at its end; a pushed stack
-    loses its last cell. The state is ``(h, s)``: h is ``(batch, hidden_size)``, s is
-    ``(batch, num_stacks, stack_depth, cell_size)``.
+    A push moves every cell down by one and puts the value ``V h_t + d`` on top. A popped stack gets a cell of zeros at
+    its end; a pushed stack loses its last cell. Each stack has a softmax and a value of its own. The state is ``(h,
+    s)``: h is ``(batch, hidden_size)``, s is ``(batch, num_stacks, stack_depth, cell_size)``.
+
+    Parameters: ``weight_ih_l0``, ``bias_ih_l0`` and ``weight_hh_l0`` are U, b and W; ``weight_stack (hidden_size,
+    num_stacks * cell_size)`` is P; all four start uniform between ``+-1 / sqrt(hidden_size)``, as in torch. ``actions``
+    holds A and a, ``values`` V and d, with the initial values of ``torch.nn.Linear``.
 
     Sources: A. Joulin and T. Mikolov, "Inferring algorithmic patterns with stack-augmented recurrent nets", 2015,
-    https://arxiv.org/abs/1503.01007; the linear value v and the defaults are those of G. Delétang et al., "Neural
+    https://arxiv.org/abs/1503.01007; the linear values and the defaults are those of G. Delétang et al., "Neural
     networks and the Chomsky hierarchy", 2023, https://arxiv.org/abs/2207.02098. Their code has one softmax for all
     stacks together.
 
     Args:
         input_size: Features per time step.
-        hidden_size: Units, ``>= 1``.
+        hidden_size: Features of the output, ``>= 1``.
         num_stacks: Number of stacks, ``>= 1``.
-        stack_depth: Cells of a stack, ``>= 1``.
+        stack_depth: Cells of a stack, ``>= 1``; what is pushed further down is lost.
         cell_size: Features of a cell, ``>= 1``.
 
     Raises:

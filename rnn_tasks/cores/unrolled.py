@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -68,10 +69,13 @@ class Unrolled(Stacked, ABC):
         num_state_tensors: Number of tensors in the state; the first is the output.
         unfolded: Gates whose recurrent bias :meth:`step` receives separately. The recurrent biases of all other gates
             are added to ``U x_t + b`` beforehand.
+        small_changes: Whether a step may change the state too little for half precision, so that steps are computed in
+            single or double precision.
     """
 
     num_state_tensors = 1
     unfolded: tuple[str, ...] = ()
+    small_changes = False
 
     def __init__(
         self,
@@ -138,17 +142,20 @@ class Unrolled(Stacked, ABC):
         folded, unfolded = self._biases(layer)
         input_terms = affine(inputs.flatten(0, 1), getattr(self, f"weight_ih_l{layer}"), folded)
         input_terms = input_terms.view(*inputs.shape[:2], input_terms.shape[1])
-        dtype = input_terms.dtype  # cast the weights once: autocast would cast them at every step
+        dtype = torch.promote_types(input_terms.dtype, torch.float32) if self.small_changes else input_terms.dtype
+        # Cast once: autocast would cast the weights at every step.
         weight = tuple(block.T for block in self._split_gates(self._recurrent_weight(layer).to(dtype)))
         bias = tuple(block.to(dtype) for block in unfolded)
         if state is None:
             state = (input_terms.new_zeros(len(inputs), self.hidden_size),) * self.num_state_tensors
         state = tuple(part.to(dtype) for part in state)
         outputs = []
-        for step_terms in zip(*(block.unbind(1) for block in self._split_gates(input_terms, -1)), strict=True):
-            state = self.step(step_terms, state, weight, bias)
-            outputs.append(state[0])
-        return torch.stack(outputs, 1), state
+        steps = zip(*(block.unbind(1) for block in self._split_gates(input_terms.to(dtype), -1)), strict=True)
+        with torch.autocast(inputs.device.type, enabled=False) if self.small_changes else nullcontext():
+            for step_terms in steps:
+                state = self.step(step_terms, state, weight, bias)
+                outputs.append(state[0])
+        return torch.stack(outputs, 1).to(input_terms.dtype), state
 
     def _split_gates(self, stacked: Tensor, dim: int = 0) -> Blocks:
         # With one gate nothing is split: the gradient of a split would copy the whole tensor.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis.gates import MEANING
+from rnn_tasks.analysis.gates import MEANING, ROWS
 from rnn_tasks.plots.style import (
     BASELINE,
     LINES,
@@ -50,22 +50,24 @@ def draw_gates(
     width: float,
     carrying: CarryingUnit | None = None,
 ) -> "Figure":
-    """Draw each gate as a heat map of units by time steps, and the gates of one unit in a panel below.
+    """Draw each gate as a heat map of units, heads or stacks by time steps, and the gates of one unit in a panel below.
 
     Args:
-        gates: Gate values from 0 to 1, ``(time, hidden_size)`` each, by ``layer/gate``.
+        gates: Gate values from 0 to 1 (beta: to 2), ``(time, units)`` each, by ``layer/gate``.
         symbols: The input symbol of each step; empty to number the steps.
         width: The width of the picture in inches.
         carrying: The unit of the last panel; None for no such panel.
     """
     several = len({name.partition("/")[0] for name in gates}) > 1
     figure, axes = panels(width, len(gates) + (carrying is not None), height=1.6, min_width=width)
+    high = 1 if all(values.max() <= 1 for values in gates.values()) else 2
     for ax, (name, values) in zip(axes, gates.items(), strict=False):
         # The order of the units in the layer has no meaning, so they are sorted.
-        image = heat_map(ax, values[:, values.mean(0).argsort()].T, 0, 1)
+        image = heat_map(ax, values[:, values.mean(0).argsort()].T, 0, high)
         gate = name.rpartition("/")[2]
-        title = f"{(name.replace('/', ', ') if several else gate).capitalize()} gate"
-        name_axes(ax, "", "unit (sorted)", f"{title}: {MEANING[gate]}" if gate in MEANING else title)
+        title = (name.replace("/", ", ") if several else gate).capitalize() + ("" if gate in ROWS else " gate")
+        title = f"{title}: {MEANING[gate]}" if gate in MEANING else title
+        name_axes(ax, "", f"{ROWS.get(gate, 'unit')} (sorted)", title)
         integer_ticks(ax, "y")
     colour_bar(figure, image, axes[: len(gates)], "gate value (0: closed, 1: open)")
     if carrying is not None:

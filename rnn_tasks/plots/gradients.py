@@ -35,10 +35,18 @@ COLUMNS = 400
 
 
 class ByLag(NamedTuple):
-    """Norm of ``dL_T/dh_{T-k}`` by lag k, ``(lags,)``, of a trained and an untrained network."""
+    """Norm of ``dL_T/dh_{T-k}`` by lag k of a trained and an untrained network.
+
+    Attributes:
+        trained: The norms of the trained network, ``(lags,)``.
+        untrained: The norms of the untrained network, ``(lags,)``.
+        first: The smallest lag that is comparable with larger lags: 1 if the layer's output is not its state, because
+            at lag 0 the loss depends on the output alone.
+    """
 
     trained: NDArray[np.float64]
     untrained: NDArray[np.float64]
+    first: int = 0
 
 
 class GradientMap(NamedTuple):
@@ -70,7 +78,7 @@ class Clipping(NamedTuple):
 
 
 def draw_gradient_by_lag(runs: Sequence[tuple[str, ByLag, int | None]], width: float, unit: str = "nats") -> "Figure":
-    """Draw the norm of the gradient by lag, in one panel per run.
+    """Draw the norm of the gradient by lag, from the first comparable lag, in one panel per run.
 
     Args:
         runs: The name of each run, its gradient norms, and the lag of the symbol to recall, or None.
@@ -78,11 +86,13 @@ def draw_gradient_by_lag(runs: Sequence[tuple[str, ByLag, int | None]], width: f
         unit: The unit of the loss: ``nats`` or ``squared error``.
     """
     figure, axes = panels(width, len(runs), height=2.8, sharex=True, sharey=True)
-    smallest = VANISHED * max(float(norms.max()) for _, by_lag, _ in runs for norms in by_lag)
-    drawn = [np.maximum(norms, smallest) for _, by_lag, _ in runs for norms in by_lag]
-    for ax, (name, (trained, untrained), recall_lag) in zip(axes, runs, strict=True):
-        ax.plot(np.maximum(trained, smallest), **LINES[0], linewidth=1.8, label="trained")
-        ax.plot(np.maximum(untrained, smallest), **UNTRAINED, label="untrained")
+    pairs = [(by_lag.trained[by_lag.first :], by_lag.untrained[by_lag.first :]) for _, by_lag, _ in runs]
+    smallest = VANISHED * max(float(norms.max()) for pair in pairs for norms in pair)
+    drawn = [np.maximum(norms, smallest) for pair in pairs for norms in pair]
+    for ax, (name, by_lag, recall_lag), (trained, untrained) in zip(axes, runs, pairs, strict=True):
+        lags = by_lag.first + np.arange(len(trained))
+        ax.plot(lags, np.maximum(trained, smallest), **LINES[0], linewidth=1.8, label="trained")
+        ax.plot(lags, np.maximum(untrained, smallest), **UNTRAINED, label="untrained")
         if recall_lag is not None:
             ax.axvline(recall_lag, label="lag of the symbol to recall", **BASELINE)
         logarithmic(ax, drawn)

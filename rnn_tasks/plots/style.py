@@ -197,7 +197,7 @@ def heat_map(
     )
 
 
-def colour_bar(figure: "Figure", image: "AxesImage", axes: "Sequence[Axes]", label: str) -> None:
+def colour_bar(figure: "Figure", image: "AxesImage", axes: "Sequence[Axes]", label: str, **options: Any) -> None:
     """Add a colour bar.
 
     Args:
@@ -205,8 +205,9 @@ def colour_bar(figure: "Figure", image: "AxesImage", axes: "Sequence[Axes]", lab
         image: One of the heat maps of the picture.
         axes: The panels with the same colours.
         label: The quantity, with its unit.
+        **options: Options of :meth:`matplotlib.figure.Figure.colorbar`, such as ``location``.
     """
-    bar = figure.colorbar(image, ax=list(axes), pad=0.02)
+    bar = figure.colorbar(image, ax=list(axes), **{"pad": 0.02, **options})
     bar.ax.tick_params(labelsize=8)
     bar.set_label(label, fontsize=9)
 

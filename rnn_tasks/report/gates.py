@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnn_tasks.analysis.gates import carried, gate_activity, gates_only
+from rnn_tasks.analysis.gates import ROWS, carried, gate_activity, gates_only
 from rnn_tasks.errors import require
 from rnn_tasks.plots.gates import CarryingUnit, draw_gates
 from rnn_tasks.report.answers import is_text, labelled, picture_name
@@ -55,6 +55,7 @@ class Gates(NamedTuple):
         means: The mean of each gate over all units and all steps of the sequence.
         carrier: The unit that keeps an input best; None if no gate keeps the state or the sequence is too short.
         first: The first shown step of the sequence.
+        mixes: Whether the layer has recurrent matrices, which pass memory from unit to unit.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -62,6 +63,7 @@ class Gates(NamedTuple):
     means: dict[str, float]
     carrier: Carrier | None
     first: int = 0
+    mixes: bool = True
 
 
 def gates_of(run: RunData) -> Gates | None:
@@ -95,7 +97,7 @@ def gates_of(run: RunData) -> Gates | None:
     require(all(bool(values.isfinite().all()) for values in gates.values()), "the network has diverged")
     shown = {name: values[first:last].numpy() for name, values in gates.items()}
     means = {name: float(values.mean()) for name, values in gates.items()}
-    return Gates(shown, read[first:last], means, carrier, first)
+    return Gates(shown, read[first:last], means, carrier, first, bool(run.network.core.recurrent_weights()))
 
 
 def carrying_unit(gates: Gates) -> CarryingUnit | None:
@@ -115,17 +117,21 @@ def carrying_unit(gates: Gates) -> CarryingUnit | None:
 
 def caption_of_gates(gates: Gates) -> str:
     """Return the caption of gates: what is shown, and which values keep an input unchanged."""
-    text = "Gate values at each step of one test sequence, with the units sorted by their mean."
+    sorted_rows = ROWS.get(next(iter(gates.values)).rpartition("/")[2], "unit")
+    text = f"Gate values at each step of one test sequence, with the {sorted_rows}s sorted by their mean."
     carrier = gates.carrier
     if carrier is None:
         return text
     if f"layer{carrier.layer}/update" in gates.values:
         text += (
             " To keep only the input of step t' until a later step t, the update gate must be 0 at step t', so that "
-            "the state is overwritten, and 1 from t'+1 to t, so that the state is kept. The reset gate must be 0 at "
-            "t', so that no older state is mixed in; its later values do not matter. An update gate of 1 keeps the "
+            "the state is overwritten, and 1 from t'+1 to t, so that the state is kept. An update gate of 1 keeps the "
             "state, as in PyTorch; some authors swap 0 and 1."
         )
+        if f"layer{carrier.layer}/reset" in gates.values:
+            text += (
+                " The reset gate must be 0 at t', so that no older state is mixed in; its later values do not matter."
+            )
     else:
         text += (
             " To keep only the input of step t' until a later step t, the input gate must be 1 at step t' and 0 "
@@ -135,7 +141,7 @@ def caption_of_gates(gates: Gates) -> str:
         f" Unit {carrier.unit} comes closest to this: {carrier.share:.1%} of the input that it stores at step "
         f"{carrier.start} is left {carrier.lag} steps later."
     )
-    if carrier.share < NEGLIGIBLE:
+    if carrier.share < NEGLIGIBLE and gates.mixes:
         text += (
             " So the gates alone keep almost nothing in this network: its memory passes from unit to unit through the "
             "recurrent matrices."

@@ -42,18 +42,23 @@ class Flow(NamedTuple):
 Cell = Callable[[Flow], str | None]
 
 
-def share_at_recall_lag(flow: Flow) -> str | None:
-    """Return the gradient norm at the lag of the symbol to recall, relative to lag 0; None if it is unknown."""
+def share_at_recall_lag(flow: Flow, first: int) -> str | None:
+    """Return the gradient norm at the lag of the symbol to recall, relative to the first lag; None if it is unknown."""
     lag = flow.run.recall_lag
-    if flow.by_lag is None or lag is None or lag >= len(flow.by_lag.trained):
+    return None if lag is None else share_at(flow, lag, first)
+
+
+def share_at_longest_lag(flow: Flow, first: int) -> str | None:
+    """Return the gradient norm at the longest lag, relative to the first lag; None if it is unknown."""
+    return None if flow.by_lag is None else share_at(flow, len(flow.by_lag.trained) - 1, first)
+
+
+def share_at(flow: Flow, lag: int, first: int) -> str | None:
+    """Return the gradient norm at a lag, relative to the first lag; None if it is unknown or the first norm is 0."""
+    if flow.by_lag is None or not first <= lag < len(flow.by_lag.trained):
         return None
-    return share_at(flow.by_lag, lag)
-
-
-def share_at(by_lag: ByLag, lag: int) -> str | None:
-    """Return the gradient norm at a lag, relative to lag 0; None if the gradient at lag 0 is 0."""
-    first = by_lag.trained[0]
-    return f"{by_lag.trained[lag] / first:.2g}" if first > 0 else None
+    norms = flow.by_lag.trained
+    return f"{norms[lag] / norms[first]:.2g}" if norms[first] > 0 else None
 
 
 def time_constant_cell(flow: Flow) -> str | None:
@@ -65,8 +70,6 @@ def time_constant_cell(flow: Flow) -> str | None:
 
 
 ROWS: dict[str, Cell] = {
-    "gradient norm at the lag of the symbol to recall, relative to lag 0": share_at_recall_lag,
-    "gradient norm at the longest lag, relative to lag 0": lambda flow: flow.by_lag and share_at(flow.by_lag, -1),
     "logged optimizer steps with a clipped gradient": lambda flow: (
         flow.clipping and f"{flow.clipping.clipped:.0%} of {len(flow.clipping.before.steps)}"
     ),
@@ -91,15 +94,22 @@ def table(flows: Sequence[Flow]) -> Table | None:
     Args:
         flows: The measurements of each run.
     """
+    first = max((flow.by_lag.first for flow in flows if flow.by_lag is not None), default=0)
+    shares: dict[str, Cell] = {
+        f"gradient norm at the lag of the symbol to recall, relative to lag {first}": partial(
+            share_at_recall_lag, first=first
+        ),
+        f"gradient norm at the longest lag, relative to lag {first}": partial(share_at_longest_lag, first=first),
+    }
     rows = []
-    for name, cell in ROWS.items():
+    for name, cell in (shares | ROWS).items():
         cells = [cell(flow) for flow in flows]
         if any(cells):
             rows.append([name, *(text or "-" for text in cells)])
     caption = (
-        "How far back gradients reach, and how long a small difference between two hidden states lasts. The captions "
-        "of the pictures below explain each quantity. The time constant is the number of steps after which the slowest "
-        "decay reaches 1/e."
+        "How far back gradients reach, and how long a small difference between two states of the layer lasts. The "
+        "captions of the pictures below explain each quantity. The time constant is the number of steps after which "
+        "the slowest decay reaches 1/e."
     )
     names = [flow.run.label for flow in flows] if len(flows) > 1 else [""]
     return Table(caption, ["", *names], rows) if rows else None
@@ -108,10 +118,15 @@ def table(flows: Sequence[Flow]) -> Table | None:
 def caption_of_lags(runs: Sequence[tuple[RunData, ByLag]]) -> str:
     """Return the caption of gradient norms by lag."""
     text = (
-        "The norm of the gradient of the loss at the last scored step with respect to the hidden state k steps "
+        "The norm of the gradient of the loss at the last scored step with respect to the layer's state k steps "
         f"earlier, as a mean over at most {GRADIENT_SEQUENCES} sequences. Where this gradient vanishes, the network "
         f"cannot learn from what it read there. Norms below {VANISHED:.0e} of the largest norm are drawn at this limit."
     )
+    if any(by_lag.first for _, by_lag in runs):
+        text += (
+            " Where the output of a layer is not a part of its state, the last loss depends on the last output "
+            "and on earlier states: the curve begins at lag 1."
+        )
     if any(run.recall_lag is not None for run, _ in runs):
         text += " Vertical line: the lag at which the network read the symbol that it has to recall at the last step."
     return text
@@ -121,8 +136,8 @@ def caption_of_training(runs: Sequence[tuple[RunData, InTraining]]) -> str:
     """Return the caption of gradient norms over training."""
     counts = " and ".join(f"{len(gradients.steps)}" for _, gradients in runs)
     return (
-        "The norm of the gradient of the loss of one validation sequence with respect to the hidden state at each time "
-        "step, during training. At dark steps the gradient vanishes. Each column shows the nearest of "
+        "The norm of the gradient of the loss of one validation sequence with respect to the layer's state at each "
+        "time step, during training. At dark steps the gradient vanishes. Each column shows the nearest of "
         f"{counts} snapshots."
     )
 
@@ -138,7 +153,7 @@ def caption_of_clipping(runs: Sequence[tuple[RunData, Clipping]]) -> str:
 
 
 CAPTION_OF_PRODUCTS = (
-    "How a small difference between two hidden states grows or decays: the singular values of the product of the "
+    "How a small difference between two states of the layer grows or decays: the singular values of the product of the "
     "Jacobians of consecutive steps, from the first step of one sequence. The largest is the factor in the direction "
     "that grows most, the smallest the factor in the direction that decays most. Gradients that flow back are scaled "
     f"by the same factors. Values below {LOWEST:.0e} are drawn at this limit."
@@ -149,11 +164,11 @@ def caption_of_exponents(runs: Sequence[tuple[str, StretchingPair]]) -> str:
     """Return the caption of Lyapunov exponents."""
     steps = " and ".join(dict.fromkeys(str(pair.trained.steps) for _, pair in runs))
     return (
-        "Lyapunov exponents: the mean rates at which differences between hidden states grow (above 0) or decay (below "
-        f"0), in descending order, measured along {SEQUENCES} sequences of {steps} steps. With an exponent near 0 a "
-        "difference lasts, so the network can remember it. Several stable fixed points keep which of them the state is "
-        "near, even if all exponents are negative. The lowest exponents may lie outside the picture; exponents "
-        "of minus infinity are omitted."
+        "Lyapunov exponents: the mean rates at which differences between states of the layer grow (above 0) or decay "
+        f"(below 0), in descending order, measured along {SEQUENCES} sequences of {steps} steps. With an exponent near "
+        "0 a difference lasts, so the network can remember it. Several stable fixed points keep which of them the "
+        "state is near, even if all exponents are negative. The lowest exponents may lie outside the picture; "
+        "exponents of minus infinity are omitted."
     )
 
 

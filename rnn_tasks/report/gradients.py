@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnn_tasks.analysis import gradient_by_lag
-from rnn_tasks.analysis.flow import affordable
+from rnn_tasks.analysis.flow import affordable, output_is_state
 from rnn_tasks.errors import require
 from rnn_tasks.plots.gradients import ByLag, Clipping, GradientMap
 from rnn_tasks.report.run_data import RunData, in_double_precision
@@ -40,9 +40,13 @@ def gradients_by_lag(run: RunData) -> ByLag | None:
         return None
     scored = run.batch.scored.any(1).nonzero()[:GRADIENT_SEQUENCES, 0]
     few = affordable(run.network, run.batch.rows(0, int(scored[-1]) + 1))
-    pair = [gradient_by_lag(in_double_precision(network), few).numpy() for network in (run.network, run.untrained)]
-    require(all(np.isfinite(norms).all() for norms in pair), "the gradient is not finite: the network has diverged")
-    return ByLag(*pair)
+    trained, untrained = (
+        gradient_by_lag(in_double_precision(network), few).numpy() for network in (run.network, run.untrained)
+    )
+    finite = bool(np.isfinite(trained).all() and np.isfinite(untrained).all())
+    require(finite, "the gradient is not finite: the network has diverged")
+    first = 0 if output_is_state(run.network, few) else min(1, len(trained) - 1)
+    return ByLag(trained, untrained, first)
 
 
 def clipping_of(run: RunData) -> Clipping | None:

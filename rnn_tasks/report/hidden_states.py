@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from rnn_tasks.analysis.flow import flat_size, output_is_state
-from rnn_tasks.networks import layer_name
 from rnn_tasks.plots.next_character import NextCharacters, draw_next_characters
 from rnn_tasks.plots.trajectories import Units, draw_trajectory, draw_units
 from rnn_tasks.plots.words import draw_positions, draw_tree
 from rnn_tasks.report.answers import is_text, labelled, picture_name
-from rnn_tasks.report.blocks import Block, Paragraph, Picture, Section
+from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.fixed_points import fixed_point_blocks
 from rnn_tasks.report.matrix_states import matrix_state_blocks
 from rnn_tasks.report.next_character import CAPTION, CAPTION_OF_GRAMMAR, exact_probabilities, next_characters_of
+from rnn_tasks.report.output_and_state import other_states
 from rnn_tasks.report.run_data import RunData, attempt
 from rnn_tasks.report.trajectories import caption_of_trajectory, trajectory_of, units_of
 from rnn_tasks.report.words import DRAWN, Words, lexicon_table, purity_table, words_of
@@ -124,33 +123,6 @@ def next_character_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[
         blocks.append(Picture(name, partial(draw_next_characters, drawn), caption))
     numbers = {name: predicted for predictions in by_text.values() for name, predicted in predictions}
     return blocks, {"next_character": numbers}
-
-
-def other_states(runs: Sequence[RunData]) -> list[Block]:
-    """Return a paragraph about each run whose hidden states are not a part of the state that its layer carries.
-
-    Args:
-        runs: The runs.
-    """
-    blocks: list[Block] = []
-    for run in runs:
-        size = attempt([], "", partial(size_of_other_state, run))  # other parts of the page name what is missing
-        if size is not None:
-            text = (
-                "In this section, the hidden state is the output of the layer at a step, which the readout reads. "
-                f"The layer, {layer_name(run.network.core)}, carries another state from step to step, of {size:,} "
-                "numbers. "
-                "Gradients, Jacobians, Lyapunov exponents and fixed points are those of that state."
-            )
-            blocks.append(Paragraph(labelled(runs, run, text)))
-    return blocks
-
-
-def size_of_other_state(run: RunData) -> int | None:
-    """Return the number of numbers in the state of a run's layer; None if the state contains the layer's output."""
-    if run.batch is None or output_is_state(run.network, run.batch):
-        return None
-    return flat_size(run.network, run.batch)
 
 
 def hidden_states_section(runs: Sequence[RunData]) -> Section:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rnn_tasks.analysis.flow import encoded, evaluating
-from rnn_tasks.cores import map_state
+from rnn_tasks.cores import MLSTM, Blocks, Core, DeltaNet, StackRNN, map_state
 from rnn_tasks.errors import require
 from rnn_tasks.plots.matrix_states import MatrixStates, draw_matrix_states
 from rnn_tasks.report.answers import labelled, picture_name
@@ -23,11 +23,60 @@ MAX_STEPS = 200
 SHOWN = 3
 """Number of steps after which the matrix is drawn."""
 
-CAPTION = (
-    "The first matrix of the layer's state (of its first head or stack) in the trained network, after some time steps "
-    "of one test sequence, and all its singular values after each time step. A matrix that stores values under keys "
-    "needs a singular value above 0 for each pair that it keeps apart from the others."
+CAPTION = "The {what} of the trained network after some time steps of one test sequence. "
+
+SINGULAR_VALUES = (
+    "Below: all its singular values after each time step. The matrix acts on as many independent directions as it has "
+    "singular values above 0."
 )
+
+PAIRS = (
+    "It stores values under keys: a value v that is written under a key k adds k v^T, and a query q reads S^T q. So a "
+    "row is one coordinate of all keys and a column one coordinate of all values: no row is a stored pair. Below: all "
+    "singular values of S after each time step. Values under n independent keys need n singular values above 0."
+)
+
+
+class Kind(NamedTuple):
+    """What the matrix in the state of a layer is.
+
+    Attributes:
+        caption: The caption of its picture.
+        rows: What its rows are.
+        columns: What its columns are.
+        has_singular_values: Whether its singular values mean something.
+    """
+
+    caption: str
+    rows: str
+    columns: str
+    has_singular_values: bool = True
+
+
+MATRIX = Kind(CAPTION.format(what="first matrix in the state") + SINGULAR_VALUES, "rows", "columns")
+MEMORY = Kind(CAPTION.format(what="matrix S of the first head") + PAIRS, "coordinates of keys", "coordinates of values")
+MEMORY_OF_MLSTM = MEMORY._replace(
+    caption=MEMORY.caption + " The last column is the sum of the keys, which scales what a query reads."
+)
+STACK = Kind(
+    CAPTION.format(what="first stack") + "Each row is a cell, the top of the stack first.",
+    "cells, top first",
+    "features of a cell",
+    has_singular_values=False,
+)
+
+
+def kind_of(core: Core) -> Kind:
+    """Return what the first matrix in the state of a layer is.
+
+    Args:
+        core: The layer.
+    """
+    if isinstance(core, Blocks):
+        return kind_of(core.blocks[0].core)
+    if isinstance(core, MLSTM):
+        return MEMORY_OF_MLSTM
+    return STACK if isinstance(core, StackRNN) else MEMORY if isinstance(core, DeltaNet) else MATRIX
 
 
 @torch.no_grad()
@@ -50,7 +99,9 @@ def matrix_states_of(run: RunData) -> MatrixStates | None:
     values = torch.stack(matrices)
     require(bool(values.isfinite().all()), "the state is not finite: the network has diverged")
     after = np.unique(np.linspace(0, len(values), SHOWN + 1)[1:].round().astype(np.int64))
-    return MatrixStates(after, values[after - 1].numpy(), torch.linalg.svdvals(values).numpy())
+    kind = kind_of(core)
+    singular_values = torch.linalg.svdvals(values).numpy() if kind.has_singular_values else None
+    return MatrixStates(after, values[after - 1].numpy(), singular_values, kind.rows, kind.columns)
 
 
 def first_matrix(state: Any) -> Tensor | None:
@@ -84,6 +135,10 @@ def matrix_state_blocks(runs: Sequence[RunData], missing: list[str]) -> tuple[li
         states = attempt(missing, labelled(runs, run, "matrix in the state"), partial(matrix_states_of, run))
         if states is not None:
             name = picture_name(runs, run, "matrix_states")
-            blocks.append(Picture(name, partial(draw_matrix_states, states), labelled(runs, run, CAPTION)))
+            blocks.append(
+                Picture(
+                    name, partial(draw_matrix_states, states), labelled(runs, run, kind_of(run.network.core).caption)
+                )
+            )
             numbers[run.label] = states
     return blocks, {"matrix_states": numbers} if numbers else {}

@@ -10,6 +10,7 @@ from rnn_tasks.plots.memory import Capacities, ProbePair, draw_accuracy_by_lag, 
 from rnn_tasks.report.answers import answers, has_values, is_text, labelled
 from rnn_tasks.report.blocks import Block, Picture, Section
 from rnn_tasks.report.groups import group_blocks, group_scores
+from rnn_tasks.report.output_and_state import other_states
 from rnn_tasks.report.probes import (
     DIRECTIONS,
     SHUFFLES,
@@ -118,7 +119,7 @@ def memory_section(runs: Sequence[RunData]) -> Section:
         runs: The runs.
     """
     missing: list[str] = []
-    blocks: list[Block] = []
+    blocks: list[Block] = other_states(runs)
     shares: list[ByLag] = []
     probes: list[tuple[str, ProbePair]] = []
     measured: list[tuple[str, Capacities]] = []

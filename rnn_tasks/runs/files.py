@@ -306,6 +306,10 @@ OPTIONAL_SUMMARY_VALUES: dict[str, Callable[[Any], bool]] = {
     "baseline": is_baseline,
     "example": is_text_or_null,
     "versions": partial(is_record_of, is_text),
+    "machine": is_text,
+    "state_size": is_count,
+    "data_digest": is_text,
+    "first_losses": lambda value: isinstance(value, list) and all(map(is_number, value)),
 }
 """The other keys of ``summary.json``, and the check of each value."""
 

@@ -22,6 +22,10 @@ KEPT = (
     "metrics",
     "baseline",
     "versions",
+    "machine",
+    "state_size",
+    "data_digest",
+    "first_losses",
 )
 """Keys of summary.json that the database keeps."""
 

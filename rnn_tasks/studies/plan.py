@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,13 +71,47 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How a study chooses the variant of one axis, for each combination of the other axes.
+
+    Args:
+        axis: The name of the axis, such as learning rates. All its variants are tried.
+        seed: The seed on which they are tried; no other run uses it.
+    """
+
+    axis: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Options of the runs with certain variants only.
+
+    Args:
+        where: The names of the variants of such a run, by the name of the axis.
+        options: Values by dotted option names.
+    """
+
+    where: Mapping[str, tuple[str, ...]]
+    options: Mapping[str, Any]
+
+    def contains(self, run: "PlannedRun") -> bool:
+        """Return whether the options are for a run.
+
+        Args:
+            run: The run.
+        """
+        return all(run.variants[axis].name in names for axis, names in self.where.items())
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """One run of a study.
 
     Args:
         variants: A variant of each axis, by the name of the axis.
         seed: The seed of the run.
-        label: The name of a run of a search; empty in a grid, where variants and seed name the run.
+        label: The name of a run whose variants are drawn or chosen later; empty if variants and seed name the run.
     """
 
     variants: Mapping[str, Variant]
@@ -89,8 +123,7 @@ class PlannedRun:
         """The name of the run and of its folder, unique in the study."""
         if self.label:
             return self.label
-        parts = [*(variant.name for variant in self.variants.values()), f"seed{self.seed}"]
-        return "-".join(re.sub(r"[^\w.+]", "_", part) for part in parts)
+        return run_name([variant.name for variant in self.variants.values()], self.seed)
 
     @property
     def group(self) -> tuple[str, ...]:
@@ -115,6 +148,8 @@ class Plan:
         ranges: The axes whose values are drawn, by name; ``axes`` has no variants for them.
         search: The settings of a search; None for a grid.
         max_parameters: The limit of parameters, which sets the hidden size; None for the hidden size in the config.
+        tuning: How the variant of one axis is chosen; None to train all its variants with all seeds.
+        cells: Options of the runs with certain variants.
     """
 
     name: str
@@ -129,36 +164,75 @@ class Plan:
     ranges: Mapping[str, Range] = field(default_factory=dict)
     search: Search | None = None
     max_parameters: int | None = None
+    tuning: Tuning | None = None
+    cells: tuple[Cells, ...] = ()
 
     @property
     def has_one_task(self) -> bool:
         """Whether all runs have the same task, so that they can be ranked."""
-        return True
+        return "task" not in self.axes
 
     def runs(self) -> list[PlannedRun]:
         """Return all runs: every combination of variants with every seed; the seeds vary fastest.
 
-        The runs of a search are numbered; their values are drawn later, see :meth:`with_values`.
+        The runs of a search are numbered; their values are drawn later, see :meth:`with_values`. If an axis is tuned,
+        the first runs try its variants; the runs with the seeds follow, whose variant is chosen later.
         """
         if self.search is not None:
             names = [f"run{number:04}" for number in range(1, self.search.runs + 1)]
             return [self.with_values(PlannedRun({}, self.seeds[0], name), {}) for name in names]
-        return [
-            PlannedRun(dict(zip(self.axes, variants, strict=True)), seed)
-            for variants in itertools.product(*self.axes.values())
+        every = self.combinations(self.axes)
+        if self.tuning is None:
+            return [PlannedRun(variants, seed) for variants in every for seed in self.seeds]
+        trials = [PlannedRun(variants, self.tuning.seed) for variants in every]
+        others = self.combinations([axis for axis in self.axes if axis != self.tuning.axis])
+        return trials + [
+            self.with_values(PlannedRun(variants, seed, run_name([v.name for v in variants.values()], seed)), {})
+            for variants in others
             for seed in self.seeds
         ]
 
+    def combinations(self, axes: Iterable[str]) -> list[dict[str, Variant]]:
+        """Return every combination of the variants of some axes; the last axis varies fastest.
+
+        Args:
+            axes: The names of the axes.
+        """
+        names = list(axes)
+        variants = itertools.product(*(self.axes[axis] for axis in names))
+        return [dict(zip(names, combination, strict=True)) for combination in variants]
+
+    def is_trial(self, run: PlannedRun) -> bool:
+        """Return whether a run tries a variant of the tuned axis.
+
+        Args:
+            run: A run of the study.
+        """
+        return self.tuning is not None and run.seed == self.tuning.seed
+
+    def trials_of(self, run: PlannedRun) -> list[PlannedRun]:
+        """Return the runs whose results choose the variant of the tuned axis of a run; none without a tuned axis.
+
+        Args:
+            run: A run of the study.
+        """
+        if self.tuning is None or self.is_trial(run):
+            return []
+        axis = self.tuning.axis
+        return [PlannedRun({**run.variants, axis: variant}, self.tuning.seed) for variant in self.axes[axis]]
+
     def with_values(self, run: PlannedRun, values: Mapping[str, Any]) -> PlannedRun:
-        """Return a run of a search with its drawn values; a run of a grid is returned unchanged.
+        """Return a run with the variants that were drawn by a search or chosen by tuning; other runs are unchanged.
 
         Args:
             run: The run.
-            values: A number or the name of a variant for each axis; an axis without a value gets a nameless variant.
+            values: A number or the name of a variant for each such axis; an axis without a value gets a nameless
+                variant.
         """
-        if self.search is None:
-            return run
-        named = {axis: {variant.name: variant for variant in variants} for axis, variants in self.axes.items()}
+        open_axes = list(self.axes) if self.search is not None else []
+        if self.tuning is not None and not self.is_trial(run):
+            open_axes = [self.tuning.axis]
+        named = {axis: {variant.name: variant for variant in self.axes[axis]} for axis in open_axes}
 
         def variant(axis: str) -> Variant:
             value = values.get(axis)
@@ -166,7 +240,8 @@ class Plan:
                 return Variant("") if value is None or isinstance(value, str) else self.ranges[axis].variant(value)
             return Variant("") if value is None else named[axis].get(value, Variant(str(value)))
 
-        return replace(run, variants={axis: variant(axis) for axis in self.axes})
+        variants = {axis: variant(axis) if axis in named else run.variants[axis] for axis in self.axes}
+        return replace(run, variants=variants) if open_axes else run
 
     def overlay(self, run: PlannedRun) -> dict[str, Any]:
         """Return the overlays of a run's variants merged into one config; empty without overlays."""
@@ -184,6 +259,8 @@ class Plan:
         options = dict(self.options)
         for variant in run.variants.values():
             options |= variant.options
+        for cells in self.cells:
+            options |= cells.options if cells.contains(run) else {}
         if self.max_steps is not None:
             options["trainer.max_steps"] = self.max_steps
         if self.minutes is not None:
@@ -202,6 +279,20 @@ class Plan:
         configs, options = [*self.configs_of(run), *overlay], self.options_of(run)
         arguments = ["fit", *(argument for name in configs for argument in ("--config", name))]
         return [*arguments, *(f"--{name}={as_argument(value)}" for name, value in options.items())]
+
+
+def run_name(names: Iterable[str], seed: int) -> str:
+    """Return the name of a run.
+
+    Args:
+        names: The names of its variants.
+        seed: Its seed.
+
+    Example:
+        >>> run_name(["gru", "delay 4"], 0)
+        'gru-delay_4-seed0'
+    """
+    return "-".join(re.sub(r"[^\w.+]", "_", part) for part in (*names, f"seed{seed}"))
 
 
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:

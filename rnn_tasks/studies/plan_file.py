@@ -13,11 +13,11 @@ from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import require
 from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
-from rnn_tasks.studies.plan import Plan, Range, Search, Variant
+from rnn_tasks.studies.plan import Cells, Plan, Range, Search, Tuning, Variant
 from rnn_tasks.studies.rows import is_finite
 
 STUDIES = CONFIGS / "studies"
-KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large"}
+KEYS = {"about", "minutes", "configs", "set", "axes", "seeds", "budget", "search", "large", "tune", "cells"}
 BUDGET_KEYS = {"steps", "minutes", "parameters"}
 SEARCH_KEYS = {"sampler", "runs", "objective"}
 SAMPLERS, OBJECTIVES = ("random", "tpe"), ("loss", "steps")
@@ -111,6 +111,8 @@ def plan_from(values: Any, name: str, path: str, large: bool = False) -> Plan:
         max_steps=budget.get("steps"),
         minutes=budget.get("minutes"),
         max_parameters=budget.get("parameters"),
+        tuning=tuning_from(values, f"{path}: tune"),
+        cells=cells_from(values, f"{path}: cells"),
         takes=values.get("minutes"),
         ranges=ranges,
         search=search,
@@ -209,6 +211,64 @@ def search_from(values: Mapping[str, Any], where: str) -> Search | None:
     steps = (values.get("budget") or {}).get("steps")
     require(search.objective != "steps" or steps is not None, f"{where}: objective steps needs budget: {{steps: ...}}")
     return search
+
+
+def tuning_from(values: Mapping[str, Any], where: str) -> Tuning | None:
+    """Return how the variant of an axis is chosen; None without a section ``tune``.
+
+    Args:
+        values: The content of the YAML.
+        where: The name of the section ``tune`` in messages.
+    """
+    section = values.get("tune")
+    if section is None:
+        return None
+    check_section(section, {"axis", "seed"}, where)
+    axis, seed, seeds = section.get("axis"), section.get("seed"), values.get("seeds", [0])
+    require(axis in values["axes"], f"{where}: axis must be one of {', '.join(map(str, values['axes']))}, got {axis}")
+    require(type(seed) is int and seed >= 0, f"{where}: seed must be a whole number of at least 0, got {seed}")
+    require(seed not in seeds, f"{where}: seed {seed} is also in seeds: choose on a seed that no other run uses")
+    require(values.get("search") is None, f"{where}: a study has either a search or a tuned axis")
+    return Tuning(str(axis), seed)
+
+
+def cells_from(values: Mapping[str, Any], where: str) -> tuple[Cells, ...]:
+    """Return the options of the runs with certain variants.
+
+    Args:
+        values: The content of the YAML, whose section ``cells`` is a list of
+            ``{where: {axis: variant or list of variants}, set: {option: value}}``.
+        where: The name of the section in messages.
+    """
+    sections = values.get("cells") or []
+    require(isinstance(sections, list), f"{where} must be a list")
+    cells = []
+    for section in sections:
+        check_section(section, {"where", "set"}, where)
+        chosen = section.get("where")
+        require(isinstance(chosen, dict) and bool(chosen), f"{where}: where must name variants of axes")
+        named = {
+            str(axis): tuple(map(str, names if isinstance(names, list) else [names])) for axis, names in chosen.items()
+        }
+        for axis, names in named.items():
+            known = list(variants_of(values, axis))
+            for name in names:
+                require(name in known, f"{where}: {axis} has no variant {name}: its variants are {', '.join(known)}")
+        cells.append(Cells(named, options_from(section.get("set"), f"{where}: set")))
+    return tuple(cells)
+
+
+def variants_of(values: Mapping[str, Any], axis: str) -> list[str]:
+    """Return the names of the variants of an axis; empty if there is no such axis.
+
+    Args:
+        values: The content of the YAML.
+        axis: The name of the axis.
+    """
+    section = values["axes"].get(axis)
+    if not isinstance(section, dict):
+        return []
+    return list(map(str, section["values"] if isinstance(section.get("values"), list) else section))
 
 
 def range_from(section: Mapping[str, Any], where: str) -> Range:

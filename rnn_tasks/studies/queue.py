@@ -41,6 +41,7 @@ from rnn_tasks.studies.rows import (
 from rnn_tasks.studies.search import draw, sampler_of
 from rnn_tasks.studies.settings import differences, settings_of
 from rnn_tasks.studies.storage import create_sqlite, first_line, is_temporary, open_storage, without_password
+from rnn_tasks.studies.tuning import best_of
 from rnn_tasks.studies.worker_id import is_alive_here, is_dead, own_id
 
 T = TypeVar("T")
@@ -198,11 +199,32 @@ class RunQueue:
         with self.lock():
             trials = self.trials_of_runs()
             missing = [name for name in trials if not any(counts(trial) for trial in last_attempt(trials[name]))]
+            choices = self.choices()
+            if self.plan.tuning is not None:
+                missing = [name for name in missing if self.plan.is_trial(self.runs[name]) or name in choices]
             if self.plan.search is not None:
                 a_run_waits = any(trial.state == TrialState.WAITING for own in trials.values() for trial in own)
                 missing = missing[: 0 if a_run_waits else 1]
             for name in missing:
-                self.enqueue(name, trials[name])
+                self.enqueue(name, trials[name], choices.get(name, {}))
+
+    def choices(self) -> dict[str, dict[str, str]]:
+        """Return the best variant of the tuned axis for each run whose trials have ended, by the name of the run.
+
+        Returns:
+            The names of the runs, each with the name of the axis and the name of the variant; empty if the study tunes
+            no axis.
+        """
+        if self.plan.tuning is None:
+            return {}
+        axis, states, results = self.plan.tuning.axis, self.states(), self.results()
+        choices = {}
+        for name, run in self.runs.items():
+            trials = self.plan.trials_of(run)
+            if trials and all(states[trial.name] in (RunState.DONE, RunState.FAILED) for trial in trials):
+                tried = {trial.variants[axis].name: results.get(trial.name, {}).get(RESULT, {}) for trial in trials}
+                choices[name] = {axis: best_of(tried)}
+        return choices
 
     def retry(self, all_failed: bool = False) -> None:
         """Queue runs again that failed for a transient reason, such as a full disk.
@@ -216,20 +238,27 @@ class RunQueue:
                 if failed is not None and self.state_of_valid(failed) is RunState.FAILED:
                     transient = TRANSIENT in failed.user_attrs
                     if transient or all_failed:
-                        self.enqueue(name, trials, new_attempt=True, from_scratch=not transient)
+                        drawn = drawn_of(failed.user_attrs)
+                        self.enqueue(name, trials, drawn, new_attempt=True, from_scratch=not transient)
 
     def enqueue(
-        self, name: str, earlier: Sequence[FrozenTrial], new_attempt: bool = False, from_scratch: bool = False
+        self,
+        name: str,
+        earlier: Sequence[FrozenTrial],
+        chosen: Mapping[str, str],
+        new_attempt: bool = False,
+        from_scratch: bool = False,
     ) -> None:
         """Queue a run.
 
         Args:
             name: The name of the run.
             earlier: The earlier trials of the run; a search reuses the values that they drew.
+            chosen: The name of the best variant of the tuned axis, by the name of the axis; empty for other runs.
             new_attempt: Whether to count a new attempt.
             from_scratch: Whether the new attempt begins in an empty folder.
         """
-        run, last = self.runs[name], last_attempt(earlier)
+        run, last = self.plan.with_values(self.runs[name], chosen), last_attempt(earlier)
         params: dict[str, Any] = {axis: variant.name for axis, variant in run.variants.items()}
         params["seed"] = run.seed
         if self.plan.search is not None:
@@ -238,6 +267,7 @@ class RunQueue:
         attempt = attempt_of(latest) + new_attempt
         scratch_attempt = attempt if from_scratch else attempt_of(latest, FROM_SCRATCH)
         attributes = {RUN_NAME: name, ATTEMPT: attempt, FROM_SCRATCH: scratch_attempt}
+        attributes |= {DRAWN: dict(chosen)} if self.plan.tuning is not None else {}
         self.patiently(lambda: self.study.enqueue_trial(params, user_attrs=attributes))
 
     def trials(self) -> list[FrozenTrial]:
@@ -356,6 +386,8 @@ class RunQueue:
             values = draw(self.plan, trial)
             trial.set_user_attr(DRAWN, values)
             run = self.plan.with_values(run, values)
+        elif self.plan.tuning is not None:
+            run = self.plan.with_values(run, drawn_of(trial.user_attrs))
         trial.set_user_attr(SETTINGS, settings_of(self.plan, run))
         if self.plan.search is not None:
             return run
@@ -407,14 +439,14 @@ class RunQueue:
         Runs without a difference are missing, and so are runs of version 0.1.0, whose settings are not in the database,
         and runs that a worker is training at the moment.
         """
-        changed = {}
+        changed, choices = {}, self.choices()
         for name, trials in self.trials_of_runs().items():
             last = last_attempt(trials)
             names: set[str] = set()
             for trial in last:
                 old = settings_in(trial.user_attrs)
                 if old is not None:
-                    run = self.plan.with_values(self.runs[name], drawn_of(trial.user_attrs))
+                    run = self.plan.with_values(self.runs[name], choices.get(name) or drawn_of(trial.user_attrs))
                     names |= {*differences(old, settings_of(self.plan, run))}
             if names and all(trial.state != TrialState.RUNNING for trial in last):
                 changed[name] = sorted(names)
@@ -423,13 +455,19 @@ class RunQueue:
     def redo_changed(self) -> dict[str, list[str]]:
         """Queue the runs again whose settings have changed, as new attempts from scratch.
 
+        A run waits while the trials are done again that choose the variant of its tuned axis.
+
         Returns:
             The names of the settings that have changed, by the name of the run.
         """
         with self.lock():
-            changed, trials = self.changed(), self.trials_of_runs()
+            changed, trials, choices = self.changed(), self.trials_of_runs(), self.choices()
+            for name in list(changed):
+                if any(trial.name in changed for trial in self.plan.trials_of(self.runs[name])):
+                    del changed[name]
             for name in changed:
-                self.enqueue(name, trials[name], new_attempt=True, from_scratch=True)
+                drawn = choices.get(name) or drawn_of(trials[name][-1].user_attrs)
+                self.enqueue(name, trials[name], drawn, new_attempt=True, from_scratch=True)
         return changed
 
     def states(self) -> dict[str, RunState]:

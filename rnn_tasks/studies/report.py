@@ -25,6 +25,7 @@ from rnn_tasks.studies.pictures import (
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
+from rnn_tasks.studies.suite_report import is_suite, suite_sections
 from rnn_tasks.studies.table import (
     CHANGED,
     as_csv,
@@ -87,24 +88,30 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
         OSError: The report cannot be written.
     """
     searched = plan.search is not None
+    suite = is_suite(plan)
     runs, caption = (ranked(runs), SEARCH_CAPTION) if searched else (runs, CAPTION)
     columns, body = search_table(runs) if searched else summary_table(runs)
-    axis = None if searched or not solved(runs).any() else numeric_axis(plan)
+    axis = None if searched or suite or not solved(runs).any() else numeric_axis(plan)
     steps = [] if axis is None else [Table(f"{SOLVED_BY} {axis}. {CENSORED}", *steps_table(plan, runs, axis))]
     samples = samples_section(runs)
     versions, counts = versions_line(runs), counts_line(runs)
     lead = [Paragraph(plan.about), Paragraph(counts), Paragraph(f"{versions}. Made with: {command}")]
+    results = Section("summary", "Results", [Table(caption, columns, body)], {"columns": columns, "rows": body})
+    compared = suite_sections(plan, runs) if suite else []
     sections = [
+        *compared,
         Section("steps", "Steps to solve", steps),
-        Section("summary", "Results", [Table(caption, columns, body)], {"columns": columns, "rows": body}),
-        Section("pictures", "Pictures", [] if searched else pictures(plan, runs)),
+        *([] if suite else [results]),
+        Section("pictures", "Pictures", [] if searched or suite else pictures(plan, runs)),
         samples,
         failures_section(runs),
     ]
     page = write_page(folder, plan.name, lead, sections, {"plan": {"name": plan.name, "about": plan.about}})
-    blocks = [block for block in (*steps, *sections[1].blocks, *samples.blocks) if isinstance(block, Table)]
+    shown = [block for section in compared for block in section.blocks] or [*steps, *results.blocks, *samples.blocks]
     tables = "\n\n".join(
-        f"{as_markdown(block.columns, block.rows)}\n\n{markdown_text(block.caption)}" for block in blocks
+        f"{as_markdown(block.columns, block.rows)}\n\n{markdown_text(block.caption)}"
+        for block in shown
+        if isinstance(block, Table)
     )
     name, about, counted, used = map(markdown_text, (plan.name, plan.about, counts, versions))
     text = f"# {name}\n\n{about}\n\n{tables}\n\n{counted}\n\n{used}\n\n    {printable(command)}\n"

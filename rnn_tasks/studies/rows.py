@@ -97,6 +97,10 @@ CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "curves": mapping_of(is_curve),
     "sample": is_text,
     "versions": mapping_of(is_text),
+    "machine": is_text,
+    "state_size": is_count,
+    "data_digest": is_text,
+    "first_losses": lambda value: isinstance(value, list) and all(map(is_number, value)),
 }
 """A check of each value of a result. A value may be missing or None."""
 

@@ -20,10 +20,22 @@ from rnn_tasks.studies.rows import DRAWN, REASON, RESULT, is_number
 from rnn_tasks.studies.search import objective_of
 from rnn_tasks.studies.storage import translate_database_errors
 
-VALUES = ["verdict", "stopped", "steps", "solved_at", "sequences", "seconds", "parameters"]
+VALUES = [
+    "verdict",
+    "stopped",
+    "steps",
+    "solved_at",
+    "sequences",
+    "seconds",
+    "parameters",
+    "state_size",
+    "data_digest",
+    "machine",
+]
 """Keys of ``summary.json`` that become columns."""
 
-TYPES = {"steps": "Int64", "solved_at": "Int64", "sequences": "Int64", "seconds": "float", "parameters": "Int64"}
+COUNTS = ("steps", "solved_at", "sequences", "parameters", "state_size")
+TYPES = {**dict.fromkeys(COUNTS, "Int64"), "seconds": "float"}
 """Types of numeric columns; columns of metrics are float."""
 
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+|inf|nan)(e[-+]?\d+)?"
@@ -33,8 +45,8 @@ NUMBERS = re.compile(rf"\s*{NUMBER}(\s+{NUMBER})*\s*", re.IGNORECASE)
 CHANGED = "done with other settings:"
 """How the reason of a run begins that was done before its settings changed."""
 
-NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions"]
-"""Columns that ``runs.csv`` omits: the objective of a search, three mappings, and the text of a language model."""
+NOT_IN_CSV = ["objective", "baseline", "curves", "sample", "versions", "first_losses"]
+"""Columns that ``runs.csv`` omits: the objective of a search, three mappings, a generated text, and a list."""
 
 
 def read_runs(plan: Plan, url: str, opening: float = OPENING) -> pd.DataFrame:
@@ -101,6 +113,7 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
                 "curves": result.get("curves") or {},
                 "sample": result.get("sample") or "",
                 "versions": result.get("versions") or {},
+                "first_losses": " ".join(f"{loss:.6g}" for loss in result.get("first_losses") or []),
             }
         )
     return pd.DataFrame(

@@ -97,16 +97,19 @@ def work_on(plan: Plan, url: str, folder: Path, jobs: int, retry_failed: bool = 
         queue.retry(retry_failed)
         queue.enqueue_missing()
         progress.begin(queue, changed)
-        with ThreadPoolExecutor(jobs) as pool:
-            workers = [pool.submit(Worker(plan, url, folder, progress, stop, timing).work) for _ in range(jobs)]
-            try:
-                for worker in as_completed(workers):
-                    worker.result()
-            except BaseException as error:
-                stop.set()
-                if isinstance(error, KeyboardInterrupt | InterruptedRunError):
-                    end_runs(workers, timing.saving)
-                raise
+        while True:
+            with ThreadPoolExecutor(jobs) as pool:
+                workers = [pool.submit(Worker(plan, url, folder, progress, stop, timing).work) for _ in range(jobs)]
+                try:
+                    for worker in as_completed(workers):
+                        worker.result()
+                except BaseException as error:
+                    stop.set()
+                    if isinstance(error, KeyboardInterrupt | InterruptedRunError):
+                        end_runs(workers, timing.saving)
+                    raise
+            if not queue.redo_changed():  # trials that were done again may have chosen other variants
+                break
         return all(state is RunState.DONE for state in queue.states().values()) and not queue.changed()
 
 

@@ -4,10 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from rnn_tasks.analysis import encoded, state_trajectory
 from rnn_tasks.analysis.gates import carried, gate_activity, gate_values
-from rnn_tasks.cores import GRU, LSTM, ScratchGRU
+from rnn_tasks.cores import GRU, LSTM, DeltaNet, MinGRU, MinLSTM, ScratchGRU, StackRNN
 from rnn_tasks.errors import UsageError
 from tests.helpers.layers import BATCH, GRUS, LSTMS, PLAIN, tagger
 
@@ -68,6 +69,58 @@ def test_lstm_states_follow_from_the_gates(core: str, with_state: bool) -> None:
             hidden = gates[f"layer{layer}/output"][:, step] * torch.tanh(memory)
             torch.testing.assert_close(memory, states[:, step, 1, layer], atol=1e-10, rtol=0)
             torch.testing.assert_close(hidden, states[:, step, 0, layer], atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("core", [MinGRU, MinLSTM])
+def test_minimal_states_follow_from_the_gates(core: Any) -> None:
+    network = tagger(partial(core, hidden_size=5))
+    gates, weights = gate_activity(network, BATCH), network.core.state_dict()
+    new = encoded(network, BATCH) @ weights["linear.weight"][-5:].T + weights["linear.bias"][-5:]
+    keep = gates["layer0/update"] if core is MinGRU else gates["layer0/forget"]
+    write = 1 - keep if core is MinGRU else gates["layer0/input"]
+    hidden = torch.zeros(3, 5).double()
+    for step, state in enumerate(state_trajectory(network, BATCH).unbind(1)):
+        hidden = keep[:, step] * hidden + write[:, step] * new[:, step]
+        torch.testing.assert_close(hidden, state, atol=1e-10, rtol=0)
+    assert gates.keys() == ({"layer0/update"} if core is MinGRU else {"layer0/forget", "layer0/input"})
+
+
+@pytest.mark.parametrize("with_state", [False, True])
+def test_stacks_follow_from_the_gates(with_state: bool) -> None:
+    network = tagger(partial(StackRNN, hidden_size=5, num_stacks=2, stack_depth=4, cell_size=3))
+    core: Any = network.core
+    start: Any = (torch.randn(3, 5).double(), torch.randn(3, 2, 4, 3).double()) if with_state else None
+    gates = {name.removeprefix("layer0/"): values for name, values in gate_activity(network, BATCH, start).items()}
+    assert gates.keys() == {"push", "pop", "keep"}
+    assert gates["push"].shape == (3, 7, 2)
+    stack = torch.zeros(3, 2, 4, 3).double() if start is None else start[1]
+    for step, state in enumerate(state_trajectory(network, BATCH, start).unbind(1)):
+        values = core.values(state[:, :5]).view(3, 2, 1, 3)
+        pushed, popped = torch.cat([values, stack[:, :, :-1]], 2), torch.cat([stack[:, :, 1:], 0 * values], 2)
+        parts = {"push": pushed, "pop": popped, "keep": stack}
+        stack = sum((gates[name][:, step, :, None, None] * part for name, part in parts.items()), 0 * stack)
+        torch.testing.assert_close(stack.flatten(1), state[:, 5:], atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("with_state", [False, True])
+def test_eigenvalues_of_delta_net_follow_from_beta(with_state: bool) -> None:
+    """A step multiplies the matrix of a head by ``I - beta k k^T``, whose smallest eigenvalue is ``1 - beta |k|^2``."""
+    network = tagger(partial(DeltaNet, hidden_size=6, heads=3, max_beta=2.0))
+    inputs = encoded(network, BATCH)
+    start: Any = (torch.zeros(3, 3, 2, 2).double(), inputs[:, 0]) if with_state else None
+    batch = BATCH if start is None else BATCH._replace(inputs=BATCH.inputs[:, 1:], targets=BATCH.targets[:, 1:])
+    gates = gate_activity(network, batch, start)
+    assert gates.keys() == {"layer0/beta"}
+    smallest = network.core.eigenvalues(inputs)["transition"].real.view(3, 7, 3, 2).amin(-1)
+    features = torch.cat([inputs, torch.cat([0 * inputs[:, :1], inputs[:, :-1]], 1)], 2)
+    keys = nn.functional.silu(features @ network.core.state_dict()["key.weight"].T).view(3, 7, 3, 2)
+    squares = keys.square().sum(-1)
+    expected = 1 - gates["layer0/beta"] * (squares / (squares + 1e-6))[:, with_state:]
+    torch.testing.assert_close(expected, smallest[:, with_state:], atol=1e-10, rtol=0)
+
+
+def test_linear_attention_has_no_gates() -> None:
+    assert gate_activity(tagger(partial(DeltaNet, hidden_size=6, delta=False)), BATCH) == {}
 
 
 def test_update_gate_is_1_for_a_large_input() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from rnn_tasks.analysis import gate_activity
 from rnn_tasks.callbacks import GateMonitor
-from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, UpdateOnlyGRU
+from rnn_tasks.cores import LSTM, Foreign, ResetOnlyGRU, ScratchGRU, ScratchLSTM, StackRNN, UpdateOnlyGRU
 from rnn_tasks.errors import UsageError
 from tests.helpers.monitored_runs import (
     CORES,
@@ -30,6 +30,7 @@ LAYERS: dict[str, tuple[Any, set[str]]] = {
     "ScratchLSTM": (partial(ScratchLSTM, hidden_size=5), {"layer0/input", "layer0/forget", "layer0/output"}),
     "ResetOnlyGRU": (partial(ResetOnlyGRU, hidden_size=5), {"layer0/reset"}),
     "UpdateOnlyGRU": (partial(UpdateOnlyGRU, hidden_size=5), {"layer0/update"}),
+    "StackRNN": (partial(StackRNN, hidden_size=5), {"layer0/push", "layer0/pop", "layer0/keep"}),
     "Foreign": (partial(Foreign, hidden_size=5, layer=nn.GRU), {"layer0/reset", "layer0/update"}),
 }
 
@@ -64,5 +65,5 @@ def test_gate_monitor_draws_the_first_sequence(tmp_path: Path) -> None:
     ("core", "name"), [(CORES["Elman"], "Elman"), (CORES["RNN"], "RNN"), (UNSUPPORTED, "UnsupportedLayer")]
 )
 def test_gate_monitor_raises_for_a_layer_without_gates(core: Any, name: str) -> None:
-    with pytest.raises(UsageError, match=f"GateMonitor knows no gates in {name}:"):
+    with pytest.raises(UsageError, match=f"GateMonitor knows no gates in {name}: it supports GRU, LSTM"):
         trainer(GateMonitor()).fit(model_for(echo(), core), echo())

@@ -80,7 +80,19 @@ MESSAGES = {
         "model.core.gate_bias.biases: must be a number, got abc"
     ),
     CORE % "{init_args: {orthogonal_map: ''}}": (
-        "model.core.orthogonal_map: must be one of 'matrix_exp', 'cayley', 'householder', got ''"
+        "model.core.orthogonal_map: must be one of 'matrix_exp', 'cayley', 'householder', null, got ''"
+    ),
+    CORE % "{class_path: DeltaNet, init_args: {decay: maybe}}": (
+        "model.core.decay: must be one of 'learned', 'fixed', null, got maybe"
+    ),
+    CORE % "{class_path: DeltaNet, init_args: {decay: learnt}}": (
+        "model.core.decay: must be one of 'learned', 'fixed', null, got learnt; did you mean 'learned'?"
+    ),
+    CORE % "{class_path: Blocks, init_args: {core: {class_path: S6, init_args: {hidden_size: 3}}}}": (
+        "model.core.core: unknown option 'hidden_size'; it is set by model.core.hidden_size"
+    ),
+    CORE % "{class_path: Blocks, init_args: {core: {class_path: S6, init_args: {order: 3}}}}": (
+        "model.core.core: unknown option 'order'; the options are num_states, dt_min, dt_max"
     ),
     "model: {init_args: {optimiser: Adam}}": "model: unknown option 'optimiser'; did you mean 'optimizer'?",
     "model: {init_args: {optimizer: {class_path: Adan}}}": "model.optimizer: no such class: Adan; did you mean 'Adam'?",

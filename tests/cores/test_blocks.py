@@ -113,3 +113,5 @@ def test_blocks_reject_values_outside_their_bounds() -> None:
             Blocks(3, **{"hidden_size": 4, "core": GRU, **options})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="dropout must be at least 0 and below 1"):
         Blocks(3, 4, GRU, dropout=1.0)
+    with pytest.raises(UsageError, match="in the layer of a block, num_states must be at least 1, got 0"):
+        Blocks(3, 4, partial(S6, num_states=0))

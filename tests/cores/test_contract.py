@@ -128,8 +128,11 @@ def test_every_trained_parameter_has_a_gradient(modern: Core) -> None:
 
 
 def test_layer_accepts_an_empty_batch(modern: Core) -> None:
-    outputs, _ = modern(torch.zeros(0, 5, 3, dtype=torch.double))
+    inputs = torch.zeros(0, 5, 3, dtype=torch.double)
+    outputs, _ = modern(inputs)
     assert outputs.shape == (0, 5, modern.hidden_size)
+    outputs.sum().backward()
+    assert all(values.ndim == 1 or values.shape[:2] == (0, 5) for values in modern.eigenvalues(inputs).values())
 
 
 def test_single_precision_is_close_to_double(modern: Core) -> None:

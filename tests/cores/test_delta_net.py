@@ -104,6 +104,9 @@ def test_eigenvalues_lie_between_1_minus_beta_and_1(max_beta: float) -> None:
     assert eigenvalues.real.min() >= 1 - max_beta - 1e-6
     assert eigenvalues.real.min() < 1.1 - max_beta
     assert eigenvalues.real.max() == 1
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = layer.eigenvalues(20 * torch.randn(4, 30, 3))["transition"]
+    assert mixed.real.min() >= 1 - max_beta - 1e-6
 
 
 SWAPS = {(1, 0, 2): (1.0, -1.0, 0.0), (2, 1, 0): (1.0, 0.0, -1.0), (0, 2, 1): (0.0, 1.0, -1.0)}

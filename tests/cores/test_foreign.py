@@ -205,3 +205,10 @@ def test_foreign_accepts_a_layer_with_random_outputs() -> None:
 def test_foreign_rejects_a_hidden_size_below_1() -> None:
     with pytest.raises(UsageError, match="hidden_size must be at least 1, got 0"):
         Foreign(3, 0, nn.GRU)
+
+
+@pytest.mark.parametrize("option", ["recurrent", "input"])
+def test_foreign_rejects_a_prefix_that_no_parameter_has(option: str) -> None:
+    message = rf"Leaky has no parameter whose name begins with 'kep' \(option {option}\); it has .*cell\.keep_w"
+    with pytest.raises(UsageError, match=message):
+        Foreign(3, 5, Leaky, **{option: "kep"})  # type: ignore[arg-type]

@@ -122,3 +122,13 @@ def test_lem_gradient_over_time_grows_with_a_smaller_dt() -> None:
 def test_lem_rejects_a_time_step_of_zero() -> None:
     with pytest.raises(UsageError, match=r"dt must be above 0, got 0\.0"):
         LEM(3, 4, dt=0.0)
+
+
+def test_lem_with_small_steps_is_exact_in_mixed_precision() -> None:
+    torch.manual_seed(0)
+    core, inputs = LEM(3, 4, dt=0.005), torch.randn(2, 1_000, 3)
+    expected, _ = core(inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, state = core(inputs)
+    assert (outputs.dtype, state[0].dtype) == (torch.bfloat16, torch.float32)
+    assert (outputs.float() - expected).norm() < 0.02 * expected.norm()

@@ -98,3 +98,13 @@ def test_lru_roles_of_parameters() -> None:
     roles = {name: core.parameter_role(name) for name, _ in core.named_parameters()}
     recurrent = dict.fromkeys(["nu_log", "theta_log", "gamma_log"], "recurrent")
     assert roles == {**recurrent, "weight_in": "input", "weight_out": "rest", "skip": "input"}
+
+
+def test_lru_is_finite_in_a_ring_close_to_1() -> None:
+    core = LRU(3, 1, num_states=1_000, r_min=0.9999999, r_max=1.0)
+    assert all(parameter.isfinite().all() for parameter in core.parameters())
+
+
+def test_lru_accepts_a_transposed_state() -> None:
+    core, inputs, state = LRU(3, 5, num_states=4), torch.randn(2, 6, 3), torch.randn(8, 2).t()
+    assert torch.equal(core(inputs, state)[0], core(inputs, state.contiguous())[0])

@@ -67,3 +67,10 @@ def test_min_gru_keeps_its_state_in_mixed_precision() -> None:
         _, state = core(torch.zeros(2, 1_000, 3), torch.ones(2, 4))
     kept = (1 + np.exp(-8)) ** -1_000
     torch.testing.assert_close(state, torch.full((2, 4), kept, dtype=torch.float32), rtol=1e-3, atol=0)
+
+
+def test_min_gru_writes_where_its_gate_rounds_to_1() -> None:
+    core = MinGRU(3, 4, gate_bias=GateBiases({"update": 20.0, "new": 1.0}))
+    torch.nn.init.zeros_(core.linear.weight)
+    outputs, _ = core(torch.zeros(1, 1, 3))
+    torch.testing.assert_close(outputs, torch.full((1, 1, 4), np.exp(-20)).float(), rtol=1e-5, atol=0)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -60,3 +62,10 @@ def test_min_lstm_rejects_arguments_outside_their_bounds() -> None:
         MinLSTM(3, 0)
     with pytest.raises(UsageError, match="no gate 'reset'"):
         MinLSTM(3, 4, gate_bias=GateBiases({"reset": 1.0}))
+
+
+def test_min_lstm_writes_where_its_gate_rounds_to_1() -> None:
+    core = MinLSTM(3, 4, gate_bias=GateBiases({"forget": 20.0, "input": -20.0, "new": 1.0}))
+    torch.nn.init.zeros_(core.linear.weight)
+    outputs, _ = core(torch.zeros(1, 1, 3))
+    torch.testing.assert_close(outputs, torch.full((1, 1, 4), math.exp(-20)), rtol=1e-5, atol=0)

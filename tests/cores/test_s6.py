@@ -116,3 +116,17 @@ def test_only_the_rates_of_s6_are_recurrent() -> None:
 def test_s6_rejects_sizes_below_1(options: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="must be at least 1"):
         S6(3, **options)
+
+
+def test_s6_draws_step_sizes_between_its_bounds() -> None:
+    steps = torch.nn.functional.softplus(S6(3, 1_000, dt_min=0.01, dt_max=1.0).step_size.bias).log10()
+    torch.testing.assert_close(
+        steps.quantile(torch.tensor([0.0, 0.5, 1.0])), torch.tensor([-2.0, -1, 0]), rtol=0, atol=0.2
+    )
+    with pytest.raises(UsageError, match="0 < dt_min <= dt_max"):
+        S6(3, 4, dt_min=0.2)
+
+
+def test_s6_has_eigenvalues_in_half_precision() -> None:
+    (values,) = S6(3, 4).bfloat16().eigenvalues(torch.zeros(1, 2, 3, dtype=torch.bfloat16)).values()
+    assert 0 < values.real.min() < values.real.max() < 1

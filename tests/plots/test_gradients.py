@@ -52,6 +52,13 @@ def test_draw_gradient_by_lag_marks_the_recall_lag() -> None:
     assert len(ax.lines) == 2
 
 
+def test_draw_gradient_by_lag_begins_at_the_first_lag() -> None:
+    pair = ByLag(np.array([9.0, 0.5, 0.25]), np.array([9.0, 0.1, 0.01]), first=1)
+    (ax,) = draw_gradient_by_lag([("one", pair, None)], WIDE).axes
+    assert np.asarray(ax.lines[0].get_xdata()).tolist() == [1, 2]
+    assert np.asarray(ax.lines[1].get_ydata()).tolist() == [0.1, 0.01]
+
+
 def test_draw_gradient_by_lag_limits_vanished_norms() -> None:
     gone = ByLag(np.array([1.0, 0.0]), np.array([1.0, 1e-30]))
     (ax,) = draw_gradient_by_lag([("one", gone, None)], WIDE).axes

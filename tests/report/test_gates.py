@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnn_tasks.cores import GRU, LSTM, ResetOnlyGRU
+from rnn_tasks.cores import GRU, LSTM, DeltaNet, MinGRU, MinLSTM, ResetOnlyGRU, StackRNN
 from rnn_tasks.networks import LanguageNetwork, TaggerNetwork
 from rnn_tasks.plots.style import NARROW, WIDE
 from rnn_tasks.report.blocks import Picture
@@ -100,6 +100,30 @@ def test_gate_blocks_draws_a_panel_for_each_gate(width: float, layer: Any, optio
     assert len(maps) <= MAX_GATES
     name = "Layer0, input gate: 1 lets the input in" if layer is LSTM else "Reset gate: 0 hides the old state"
     assert maps[0].get_title(loc="left") == name
+
+
+@pytest.mark.parametrize(
+    ("layer", "title", "row"),
+    [
+        (StackRNN, "Push: 1 puts a new value on top", "stack (sorted)"),
+        (partial(DeltaNet, max_beta=2.0), "Beta: 1 replaces what is stored under the key", "head (sorted)"),
+        (MinGRU, "Update gate: 1 keeps the state", "unit (sorted)"),
+        (MinLSTM, "Forget gate: 1 keeps the cell", "unit (sorted)"),
+    ],
+)
+def test_gate_blocks_name_the_rows(layer: Any, title: str, row: str) -> None:
+    run = gated(layer)
+    with torch.no_grad():
+        for name, parameter in run.network.core.named_parameters():
+            parameter.mul_(30 if name.startswith("beta") else 1)
+    (picture,), _ = gate_blocks([run], [])
+    assert isinstance(picture, Picture)
+    assert f"{row.split()[0]}s sorted by their mean" in picture.caption
+    assert "reset gate" not in picture.caption.lower()
+    assert "recurrent matrices" not in picture.caption
+    ax = next(ax for ax in picture.draw(WIDE).axes if ax.images)
+    assert (ax.get_title(loc="left"), ax.get_ylabel()) == (title, row)
+    assert ax.images[0].get_clim() == (0, 2 if row.startswith("head") else 1)
 
 
 @pytest.mark.parametrize(("layer", "keep"), [(GRU, "update"), (LSTM, "forget")])

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from rnn_tasks.cores import Elman
+from rnn_tasks.cores import LRU, Elman
 from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.report.blocks import Picture, Table
-from rnn_tasks.report.gradient_flow import flow_of, gradient_flow_section, table
+from rnn_tasks.report.gradient_flow import caption_of_lags, flow_of, gradient_flow_section, table
 from rnn_tasks.report.gradients import AFTER, BEFORE
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
@@ -55,6 +55,20 @@ def test_table_shows_infinity_when_nothing_decays() -> None:
     rows = {row[0]: row[1] for row in table([flow]).rows}  # type: ignore[union-attr]
     assert rows["time constant of the slowest decay, time steps"] == "infinite"
     assert rows["gradient norm at the longest lag, relative to lag 0"] == "1"
+
+
+def test_shares_begin_at_lag_1_when_the_output_is_no_state() -> None:
+    core: Any = partial(LRU, hidden_size=6, num_states=5)
+    network = TaggerNetwork(core, ECHO.spec).eval()
+    flow = flow_of(make_run(ECHO, network=network, untrained=network), str, [])
+    assert flow.by_lag is not None
+    assert flow.by_lag.first == 1
+    rows = {row[0]: row[1:] for row in table([flow, flow_of(make_run(ECHO), str, [])]).rows}  # type: ignore[union-attr]
+    share, _ = rows["gradient norm at the lag of the symbol to recall, relative to lag 1"]
+    assert share == f"{flow.by_lag.trained[3] / flow.by_lag.trained[1]:.2g}"
+    assert not any("relative to lag 0" in name for name in rows)
+    assert "the curve begins at lag 1" in caption_of_lags([(flow.run, flow.by_lag)])
+    assert "lag 1" not in caption_of_lags([(flow.run, flow.by_lag._replace(first=0))])
 
 
 @pytest.mark.parametrize("several", [False, True])

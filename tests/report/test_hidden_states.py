@@ -5,6 +5,7 @@ from rnn_tasks.cores import LRU
 from rnn_tasks.networks import TaggerNetwork
 from rnn_tasks.report.blocks import Paragraph, Picture, Table
 from rnn_tasks.report.hidden_states import hidden_states_section, next_character_blocks
+from rnn_tasks.report.memory import memory_section
 from rnn_tasks.report.run_data import load_runs
 from rnn_tasks.runs.find import RunLocation
 from rnn_tasks.tasks import Copy, ElmanGrammar
@@ -47,6 +48,7 @@ def test_section_tells_outputs_from_states() -> None:
     paragraph = section.blocks[0]
     assert isinstance(paragraph, Paragraph)
     assert "The layer, LRU, carries another state from step to step, of 10 numbers" in paragraph.text
+    assert memory_section([make_run(task, "A: one", network=network, untrained=network)]).blocks[0] == paragraph
     assert not any(isinstance(block, Paragraph) for block in hidden_states_section([make_run(task)]).blocks)
 
 

@@ -76,10 +76,11 @@ def test_csv_has_a_row_for_each_run() -> None:
 
 
 CSV = """\
-run,network,seed,state,verdict,stopped,steps,solved_at,sequences,seconds,parameters,test/accuracy,test/loss,reason
-rnn-seed0,rnn,0,done,solved,,35,30,,1.5,100,0.5,0.5,
-rnn-seed1,rnn,1,failed,,,,,,,,,,"a, b"
-rnn-seed2,rnn,2,pending,,,,,,,,,,
+run,network,seed,state,verdict,stopped,steps,solved_at,sequences,seconds,parameters,state_size,data_digest,machine,\
+test/accuracy,test/loss,reason
+rnn-seed0,rnn,0,done,solved,,35,30,,1.5,100,,,,0.5,0.5,
+rnn-seed1,rnn,1,failed,,,,,,,,,,,,,"a, b"
+rnn-seed2,rnn,2,pending,,,,,,,,,,,,,
 """
 
 
