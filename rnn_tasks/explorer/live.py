@@ -153,12 +153,12 @@ def state_parts(network: Network) -> list[StatePart]:
         case DeltaNet():
             columns = core.hidden_size // core.heads
             size, inputs = columns**2, core.input_size
-            kept = [f"input {ago} {'step' if ago == 1 else 'steps'} earlier" for ago in range(1, core.window)]
+            kept = ["previous input", *(f"input {ago} steps earlier" for ago in range(2, core.window))]
             return [
                 *(StatePart(f"head {i + 1} matrix", i * size, size, columns=columns) for i in range(core.heads)),
                 *(
                     StatePart(name, core.heads * size + (core.window - 1 - ago) * inputs, inputs, rows="inputs")
-                    for ago, name in enumerate(kept, 1)
+                    for ago, name in enumerate(kept[: core.window - 1], 1)
                 ),
             ]
         case Stacked():

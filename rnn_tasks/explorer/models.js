@@ -54,7 +54,8 @@ const Models = (() => {
         };
         const parts = run.state_parts.map((part) => {
             const rowNames = rowNamesOf(part, task);
-            return { ...part, label: part.name, group: groupOf(part.name), rowNames, gate: false };
+            const group = part.rows === "inputs" ? part.name : groupOf(part.name);
+            return { ...part, label: part.name, group, rowNames, gate: false };
         });
         const stateSize = parts.reduce((sum, { size }) => sum + size, 0);
         const gateSizes = run.live
@@ -97,10 +98,10 @@ const Models = (() => {
         return FACTORS.test(gate) ? "heads" : "units";
     }
 
-    /** Return the names of the rows of a part: `unit 0`, `head 1` (heads are counted from 1), or the symbol of an input. */
+    /** Return the names of the rows of a part: `unit 0`, `head 1` (heads are counted from 1), `input a`. */
     function rowNamesOf({ rows, size }, task) {
         const isSymbol = rows === "inputs" && !task.real_inputs && size === task.input_symbols.length;
-        if (isSymbol) return task.input_symbols;
+        if (isSymbol) return task.input_symbols.map((symbol) => `input ${symbol}`);
         const name = { heads: "head", inputs: "input", coordinates: "coordinate" }[rows] || "unit";
         return Array.from({ length: size }, (_, i) => `${name} ${rows === "heads" ? i + 1 : i}`);
     }
@@ -269,9 +270,10 @@ const Models = (() => {
                 const numbers = numbersOfUnit(model, part, unit);
                 const isCut = numbers.every((number) => held.has(number) && edits.units[number] === 0);
                 const undone = isCut ? numbers : [own];
-                const name = model.groups > 1 ? `${part.group} unit ${unit}` : `unit ${unit}`;
-                const isNamed = numbers.length > 1 || part.rows !== "units";
-                const number = isNamed ? `${part.label}, ${part.rowNames[unit]}` : name;
+                const inPart = `${part.label}, ${part.rowNames[unit]}`;
+                const inGroup = model.groups > 1 ? `${part.group} unit ${unit}` : `unit ${unit}`;
+                const name = part.rows === "units" ? inGroup : inPart;
+                const number = numbers.length > 1 ? inPart : name;
                 add(isCut ? `${name} cut` : `${number} held at ${value(edits.units[own])}`, (changed) =>
                     undone.forEach((each) => delete changed.units[each]),
                 );

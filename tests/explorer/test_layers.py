@@ -126,9 +126,9 @@ def expected_gates(core: Core, features: Tensor) -> dict[str, Tensor]:
         growth = nn.functional.softplus(sums(core, "rate", features) + core.rate_bias)
         gates["layer0/decay"] = torch.exp(-core.log_rate.exp() * growth)
     if isinstance(core, DeltaNet):
-        keys = nn.functional.silu(sums(core, "key", features)).unflatten(-1, (-1, core.hidden_size)).unbind(-2)
+        keys = torch.split(nn.functional.silu(sums(core, "key", features)), core.hidden_size, -1)
         for i, key in enumerate(keys):
-            by_head = key.unflatten(-1, (core.heads, -1))
+            by_head = key.reshape(*key.shape[:-1], core.heads, -1)
             unit = by_head / torch.sqrt(by_head.square().sum(-1, keepdim=True) + 1e-6)
             gates["layer0/key" if len(keys) == 1 else f"layer0/key{i + 1}"] = unit.flatten(-2)
     return gates

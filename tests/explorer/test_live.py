@@ -149,9 +149,9 @@ def test_state_parts_of_a_deltanet_are_matrices_and_inputs() -> None:
     assert [(part.name, part.size, part.columns) for part in state_parts(network)] == [
         ("head 1 matrix", 9, 3),
         ("head 2 matrix", 9, 3),
-        ("input 1 step earlier", network.core.input_size, 1),
+        ("previous input", network.core.input_size, 1),
         ("input 2 steps earlier", network.core.input_size, 1),
     ]
     inputs = network.encode(BATCH.inputs, BATCH.condition)
-    torch.testing.assert_close(columns["input 1 step earlier"], inputs)
+    torch.testing.assert_close(columns["previous input"], inputs)
     torch.testing.assert_close(columns["input 2 steps earlier"][:, 1:], inputs[:, :-1])

@@ -178,7 +178,7 @@ Panels.state = (() => {
             width: visibleWidth(canvas),
             yLabel: `${run.part.rows} (${run.part.label})`,
             xLabel: "step",
-            rowLabels: Array.from(order, (unit) => (run.part.rows === "units" ? String(unit) : run.part.rowNames[unit])),
+            rowLabels: Array.from(order, (unit) => run.part.rowNames[unit].replace(/^(unit|coordinate|input) /, "")),
             columnLabels: context.input.values.map((_, step) => String(step)),
             selectedRow: order.indexOf(run.view.unit),
             selectedColumn: context.step,
