@@ -190,13 +190,21 @@ def short_core(config: dict[str, Any]) -> str:
     """Return the names of the layer and the constraint of a run; without a constraint, the start of the matrix."""
     core = section(section(config["model"], "init_args"), "core")
     options = section(core, "init_args")
-    name = str(options.get("layer") or core.get("class_path", "network")).rpartition(".")[2]
+    name = layer_in(core)
+    if name == "Blocks":
+        name = f"{options.get('depth', 2)} blocks of {layer_in(section(options, 'core'))}"
     constraint = constraint_of(config) or (options.get("orthogonal_map") or "")
     if options.get("freeze_recurrent"):
         constraint = "frozen"
     start = str(section(options, "recurrent_init").get("class_path", "")).rpartition(".")[2]
     detail = constraint or (f"{start} start" if start else "")
     return f"{name}, {detail}" if detail else name
+
+
+def layer_in(core: dict[str, Any]) -> str:
+    """Return the class name of the layer in a section ``core`` of a config."""
+    layer = section(core, "init_args").get("layer") or core.get("class_path", "network")
+    return str(layer).rpartition(".")[2]
 
 
 def run_facts(run: RunData) -> list[tuple[str, str]]:

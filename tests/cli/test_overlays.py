@@ -38,6 +38,8 @@ def same(expected: Any, actual: Any) -> bool:
     """Return whether a parsed value is the value of a YAML file, or a default value."""
     if isinstance(expected, str) and isinstance(actual, dict):
         return expected == short_name(actual)
+    if isinstance(expected, str) and isinstance(actual, type):  # the layer of another package
+        return expected == f"{actual.__module__.partition('.')[0]}.{actual.__qualname__}"
     if isinstance(expected, dict) and isinstance(actual, dict):
         return all(name == "class_path" or same(value, actual[name]) for name, value in expected.items())
     return bool(actual == expected or (isinstance(actual, tuple) and list(actual) == expected))
