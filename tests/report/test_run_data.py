@@ -71,6 +71,8 @@ def test_run_labels_name_layer_and_constraint_or_start(trained_logs: Path) -> No
     assert short_core({"model": section, "constraint": {"class_path": "a.Reorthogonalize"}}) == "Elman, Reorthogonalize"
     foreign = {"class_path": "Foreign", "init_args": {"layer": "my.MyLayer", "freeze_recurrent": True}}
     assert short_core({"model": {"init_args": {"core": foreign}}}) == "MyLayer, frozen"
+    blocks = {"class_path": "a.Blocks", "init_args": {"depth": 3, "core": {"class_path": "a.LRU"}}}
+    assert short_core({"model": {"init_args": {"core": blocks}}}) == "3 blocks of LRU"
     with pytest.raises(UsageError, match=r"runs of one task, not of .*Echo.*VariableDelayEcho"):
         load_runs(places)
 
