@@ -14,7 +14,7 @@ PACKAGE = Path(rnn_tasks.__file__).parent
 LAYERS = (
     {"commands", "api"},
     {"studies"},
-    {"explorer"},
+    {"explorer", "export"},
     {"report"},
     {"cli"},
     {"callbacks"},
