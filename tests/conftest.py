@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import string
+import subprocess
 import sys
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def rnn_tasks(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> RnnTa
         return run_command(main, [*arguments], capsys)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of the package once."""
+    folder, root = tmp_path_factory.mktemp("wheel"), Path(__file__).parent.parent
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(root)]
+    subprocess.run(build, check=True, capture_output=True)
+    return next(folder.glob("rnn_tasks-*.whl"))
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,13 @@ def test_plugin_names_work_in_all_commands(rnn_tasks: RnnTasks, sample_plugin: P
     assert rnn_tasks("test", "--config", str(run / "config.yaml")).status == 0
 
 
+def test_help_names_configs_and_classes_of_plugins(rnn_tasks: RnnTasks, sample_plugin: Path) -> None:
+    printed = rnn_tasks("fit", "--help").out
+    assert {"models/sample_layer,", "sample_task."} <= set(printed.split())
+    assert "sample_plugin.task.SampleTask" in "".join(printed.split())
+    assert "SampleLayer" in rnn_tasks("fit", "--config", "echo", "--model.core.help", "SampleLayer").out
+
+
 @pytest.mark.parametrize(
     ("configs", "steps"),
     [

@@ -14,8 +14,9 @@ def test_target_is_the_first_letter() -> None:
 
 
 def test_strings_are_read_as_the_task_draws_them() -> None:
-    task = FirstLetter(length=4)
-    assert torch.equal(task.spec.codec.encode(["caha"]).inputs, first_letter(torch.tensor([[2, 0, 7, 0]])).inputs)
+    codec = FirstLetter(length=4).spec.codec
+    assert codec is not None
+    assert torch.equal(codec.encode(["caha"]).inputs, first_letter(torch.tensor([[2, 0, 7, 0]])).inputs)
 
 
 def test_layer_continues_from_its_state() -> None:
