@@ -59,8 +59,8 @@ def seeds_text(results: pd.DataFrame) -> tuple[str, str, str]:
 
     Example:
         >>> runs = pd.DataFrame({"seed": [0, 1, 2], "solved_at": [50, 75, None], "budget": 400})
-        >>> seeds_text(runs)
-        ('2 of 3', '75', '50, 75, > 400')
+        >>> seeds_text(runs), seeds_text(runs[2:])
+        (('2 of 3', '75', '50, 75, > 400'), ('0 of 1', '> 400', 'none'))
     """
     results = results.sort_values("seed")
 
@@ -69,6 +69,8 @@ def seeds_text(results: pd.DataFrame) -> tuple[str, str, str]:
 
     steps = results["solved_at"].astype(float).fillna(math.inf)
     solved = f"{results['solved_at'].notna().sum()} of {len(results)}"
+    if results["solved_at"].isna().all():
+        return solved, text(math.inf), "none"
     return solved, text(statistics.median_high(steps)), ", ".join(map(text, steps))
 
 

@@ -38,8 +38,8 @@ STAIRCASE = (
 )
 PAIRS = "On how many tasks the layer of the row is faster than the layer of the column with every seed."
 BEYOND = (
-    "The test score at the largest lengths, which training does not have, or by group: the median of the solved runs, "
-    "and their range; - if no run is solved."
+    "The test score at the largest lengths, most of which are longer than those of training: the median of the solved "
+    "runs, and their range."
 )
 DIFFICULTY = (
     "Steps to solve over the number at the end of the name of the task. Each mark is a run, lines join the medians; an "
@@ -51,8 +51,11 @@ SCORES = {
     "loss_share": "loss as a share of the baseline (lower is better)",
 }
 
-MAX_GROUPS = 6
-"""The largest number of lengths or groups in a table."""
+LENGTH = "length/"
+"""How the name of the score at a length begins."""
+
+MAX_LENGTHS = 6
+"""The largest number of lengths in a table."""
 
 
 def is_suite(plan: Plan) -> bool:
@@ -84,7 +87,7 @@ def suite_sections(
         results: The results of :func:`rnn_tasks.studies.results.results_of`.
         layers: The layers, in order.
         tasks: The tasks, in order.
-        theory: What is proved about a layer and a task, by their names; no column if None.
+        theory: What is proved about a layer and a task, by their names; tasks without any have no such column.
     """
     results = results[results["layer"].isin(layers) & results["task"].isin(tasks)]
     results = results.assign(score=[row[score_of(row["task"])] for row in results.to_dict("records")])
@@ -95,8 +98,9 @@ def suite_sections(
     sections = [Section("matrix", "Layers by tasks", [matrix])]
     for task in tasks:
         of_task = final[final["task"] == task]
-        lead, table = Paragraph(task_text(task, of_task)), task_table(task, of_task, layers, theory)
-        sections.append(Section(f"task_{task}", task, [lead, table, *beyond_training(of_task, layers)]))
+        proved = {layer: text for (layer, about), text in (theory or {}).items() if about == task}
+        blocks = [Paragraph(task_text(task, of_task)), task_table(of_task, layers, proved), *by_length(of_task, layers)]
+        sections.append(Section(f"task_{task}", task, blocks))
     if numbered_tasks(tasks):
         picture = Picture("difficulty", partial(draw_difficulty, final, layers, tasks), DIFFICULTY)
         sections.insert(1, Section("difficulty", "Harder sizes of the same task", [picture]))
@@ -115,16 +119,13 @@ def task_text(task: str, runs: pd.DataFrame) -> str:
     return f"Budget: {runs['budget'].iloc[0]:,} steps. Score: {SCORES[score_of(task)]}. References: {others or 'none'}."
 
 
-def task_table(
-    task: str, runs: pd.DataFrame, layers: Sequence[str], theory: Mapping[tuple[str, str], str] | None
-) -> Table:
+def task_table(runs: pd.DataFrame, layers: Sequence[str], theory: Mapping[str, str]) -> Table:
     """Return the table of a task, with all seeds of each layer.
 
     Args:
-        task: The name of the task.
-        runs: Its results with chosen settings.
+        runs: The results of the task with chosen settings.
         layers: The layers, in order.
-        theory: What is proved about a layer and a task, by their names; no column if None.
+        theory: What is proved about a layer and the task, by the name of the layer; no column if empty.
     """
     columns = ["layer", "solved", "median", "steps to solve", "test score", "setting"]
     rows = []
@@ -134,55 +135,38 @@ def task_table(
             solved, median, steps = seeds_text(of_layer)
             scores = ", ".join(f"{value:.3f}" for value in of_layer["score"])
             setting = ", ".join(sorted(set(of_layer["rates"])))
-            proved = [] if theory is None else [theory.get((layer, task), "-")]
+            proved = [theory.get(layer, "-")] if theory else []
             rows.append([layer, solved, median, steps, scores, setting, *proved])
-    return Table(CELLS, [*columns, *([] if theory is None else ["theory"])], rows)
+    return Table(CELLS, [*columns, *(["theory"] if theory else [])], rows)
 
 
-def beyond_training(runs: pd.DataFrame, layers: Sequence[str]) -> list[Block]:
-    """Return a table of the score by length or group of the solved runs; nothing if there is no such score.
+def by_length(runs: pd.DataFrame, layers: Sequence[str]) -> list[Block]:
+    """Return a table of the score at the largest lengths; nothing if the task has no scores by length.
 
     Args:
-        runs: The results of a task with chosen settings.
+        runs: The results of the task with chosen settings.
         layers: The layers, in order.
     """
     scores = runs.assign(groups=runs["groups"].map(json.loads))
-    names = sorted({name for groups in scores["groups"] for name in groups}, key=group_key)
-    names = [name for name in names if name.startswith("length/")] or names
-    names = names[-MAX_GROUPS:]
-    if not names:
-        return []
+    found = {name for groups in scores["groups"] for name in groups if name.startswith(LENGTH)}
+    lengths = sorted(found, key=lambda name: int(name.removeprefix(LENGTH)))[-MAX_LENGTHS:]
     rows = []
     for layer in layers:
-        of_layer = scores[scores["layer"] == layer]
-        solved = of_layer[of_layer["solved_at"].notna()]["groups"]
-        values = [[groups[name] for groups in solved if name in groups] for name in names]
-        if len(of_layer):
-            rows.append([layer, *map(spread_text, values)])
-    return [Table(BEYOND, ["layer", *(name.replace("/", " ") for name in names)], rows)]
-
-
-def group_key(name: str) -> tuple[str, float]:
-    """Return the kind of a group and its number, for sorting.
-
-    Example:
-        >>> sorted(["length/100", "length/20"], key=group_key)
-        ['length/20', 'length/100']
-    """
-    kind, _, number = name.partition("/")
-    return kind, float(number) if number.lstrip("-").isdigit() else 0.0
+        solved = scores[(scores["layer"] == layer) & scores["solved_at"].notna()]["groups"]
+        if lengths and len(solved):
+            rows.append([layer, *(spread_text([groups[name] for groups in solved]) for name in lengths)])
+    return [Table(BEYOND, ["layer", *(name.replace("/", " ") for name in lengths)], rows)] if rows else []
 
 
 def spread_text(values: Sequence[float]) -> str:
     """Return the median and range of values.
 
     Example:
-        >>> spread_text([0.5, 0.75, 1.0]), spread_text([])
-        ('0.750 (0.500 to 1.000)', '-')
+        >>> spread_text([0.5, 0.75, 1.0]), spread_text([0.5, 0.5])
+        ('0.750 (0.500 to 1.000)', '0.500')
     """
-    if not values:
-        return "-"
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    low, middle, high = (f"{of(values):.3f}" for of in (min, statistics.median, max))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def solved_section(results: pd.DataFrame, layers: Sequence[str]) -> Section:

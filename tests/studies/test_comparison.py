@@ -72,4 +72,4 @@ def test_interval_of_solved_runs_covers_the_true_share() -> None:
 
 def test_text_of_seeds_has_the_budget_if_no_run_is_solved() -> None:
     table = results({("a", "x"): [np.nan, np.nan, np.nan]})
-    assert seeds_text(table) == ("0 of 3", "> 1,000", "> 1,000, > 1,000, > 1,000")
+    assert seeds_text(table) == ("0 of 3", "> 1,000", "none")

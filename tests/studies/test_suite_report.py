@@ -43,7 +43,7 @@ def done(tmp_path: Path) -> Any:
             "first_losses": [2.25, 2.125],
             "data_digest": "abc",
             "baseline": BASELINE,
-            "metrics": {"val/loss": 1.0, "test/worst_accuracy": 0.375, "test/accuracy_by_lag/3": 0.5},
+            "metrics": {"val/loss": 1.0, "test/worst_accuracy": 0.375, "test/accuracy_by_length/30": 0.5},
         }
         trial.set_user_attr(RESULT, result)
         return 1.0
@@ -65,9 +65,8 @@ def test_report_shows_all_seeds_plateaus_and_differences(done: Any, tmp_path: Pa
     page = write_study(PLAN, done, tmp_path / "report", "rnn-tasks study run suite")
     text = (page.parent / SUMMARY).read_text()
     assert "| lru | 3 of 3 | 101 | 100, 101, 102 | 0.375, 0.375, 0.375 | fast |" in text
-    assert "| gru | 0 of 3 | > 400 | > 400, > 400, > 400 | 0.375, 0.375, 0.375 | slow |" in text.replace("&gt;", ">")
-    assert "| lru | 0.500 (0.500 to 0.500) |" in text
-    assert "| gru | - |" in text
+    assert "| gru | 0 of 3 | > 400 | none | 0.375, 0.375, 0.375 | slow |" in text.replace("&gt;", ">")
+    assert "| lru | 0.500 |" in text
     assert "| lru | 3 | 1.00 (1.00 to 1.00) | 1,000 | 64 |" in text
     shown = page.read_text()
     assert "Budget: 400 steps. Score: accuracy. References: chance 0.1; knows some 0.38." in shown
@@ -109,7 +108,7 @@ def test_results_have_a_row_for_each_trial_and_run(done: Any) -> None:
         ("fast", "1", "101", "400"),
         ("fast", "2", "102", "400"),
     ]
-    assert final[0]["groups"] == '{"lag/3": 0.5}'
+    assert final[0]["groups"] == '{"length/30": 0.5}'
     assert final[0]["references"] == '{"chance": 0.1, "knows some": 0.38}'
     assert final[0]["first_losses"] == "2.25 2.125"
     assert (final[0]["data_digest"], final[0]["state_size"], final[0]["worst_accuracy"]) == ("abc", "64", "0.375")
