@@ -11,7 +11,7 @@ from typing import Any
 
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import task_file
-from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.cli.shipped import shipped
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, PlannedRun, as_argument, merge
 from rnn_tasks.studies.plan_file import dotted
@@ -38,8 +38,7 @@ def digests_of(configs: Sequence[str]) -> Iterator[tuple[str, str]]:
     """
     earlier: dict[str, Any] = {}
     for config in configs:
-        path = CONFIGS / f"{config}.yaml"
-        path = path if os.path.isfile(path) else Path(config)
+        path = shipped(config) or Path(config)
         contents = contents_of(path)
         yield config, digest_of(contents)
         added = task_file(path, contents, earlier) if os.path.isfile(path) else None
