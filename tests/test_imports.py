@@ -13,6 +13,7 @@ import rnn_tasks
 PACKAGE = Path(rnn_tasks.__file__).parent
 LAYERS = (
     {"commands", "api"},
+    {"profile"},
     {"studies"},
     {"explorer"},
     {"report"},
