@@ -105,8 +105,10 @@ def markdown(part: str, section: Section, pictures: dict[str, Picture], captions
             file = f"suite_{part}_{block.name}.png"
             pictures[file] = block
             text.append(f"![{section.title}](pictures/{file})")
-        else:
-            text.append(as_markdown(block.columns, block.rows) if isinstance(block, Table) else block.text)
+        elif isinstance(block, Table):
+            text.append(as_markdown(block.columns, block.rows))
+        elif isinstance(block, Paragraph):
+            text.append(block.text)
         caption = "" if isinstance(block, Paragraph) else block.caption
         text.append("" if caption in captions else caption)
         captions.add(caption)

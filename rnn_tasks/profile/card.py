@@ -14,7 +14,7 @@ from rnn_tasks.profile.measures import Measures
 from rnn_tasks.studies.comparison import censored_steps
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunState
-from rnn_tasks.studies.suite_report import score_of
+from rnn_tasks.studies.results import score_of
 
 TESTS = {
     "temporal_order": "order over a long time",

@@ -27,7 +27,7 @@ from rnn_tasks.report.page import write_page
 from rnn_tasks.studies.comparison import cell_text
 from rnn_tasks.studies.pictures import draw_scores, scores_of_runs
 from rnn_tasks.studies.queue import RunState
-from rnn_tasks.studies.suite_report import score_of
+from rnn_tasks.studies.results import score_of
 
 NUMBERS = "profile.json"
 FORMAT = 1

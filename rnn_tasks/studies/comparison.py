@@ -74,6 +74,25 @@ def seeds_text(results: pd.DataFrame) -> tuple[str, str, str]:
     return solved, text(statistics.median_high(steps)), ", ".join(map(text, steps))
 
 
+def cell_text(results: pd.DataFrame, score: str) -> str:
+    """Return :func:`seeds_text` as one text, with the scores of the test if no run is solved.
+
+    Args:
+        results: The runs of a layer on a task.
+        score: The column of the score.
+
+    Example:
+        >>> runs = pd.DataFrame({"seed": [0, 1], "solved_at": [50, None], "budget": 400, "accuracy": [1.0, 0.5]})
+        >>> cell_text(runs, "accuracy"), cell_text(runs[1:], "accuracy")
+        ('1 of 2: > 400 (50, > 400)', '0 of 1: score 0.500 (0.500)')
+    """
+    solved, median, steps = seeds_text(results)
+    if results["solved_at"].notna().any():
+        return f"{solved}: {median} ({steps})"
+    scores = [f"{value:.3f}" for value in results.sort_values("seed")[score]]
+    return f"{solved}: score {results[score].median():.3f} ({', '.join(scores)})"
+
+
 def differences(results: pd.DataFrame) -> list[Difference]:
     """Return the differences in steps to solve that have the same sign with every seed.
 
