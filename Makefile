@@ -32,7 +32,7 @@ SETUP = @exec sh tools/install.sh $(call quoted,$(strip $(PYTHON)))
 with_args = @exec env ARGS=$(call quoted,$(1)) .venv/bin/python -I tools/with_args.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install train resume analyze explore study reproduce board test test-all coverage check bench clean
+.PHONY: help install train resume analyze explore study reproduce board docs test test-all coverage check bench clean
 
 help:  ## show this help
 	@echo 'make TARGET [NAME=value ...]'
@@ -81,6 +81,10 @@ reproduce:  ## compare published results with ours, in 25 minutes: [ARGS="--all"
 board:  ## show all runs in TensorBoard
 	$(SETUP)
 	$(call with_args,$(ARGS)) .venv/bin/tensorboard --logdir lightning_logs
+
+docs:  ## build the documentation site, in about a minute: build/docs/index.html
+	$(SETUP)
+	$(call with_args,$(ARGS)) .venv/bin/python -m sphinx --fail-on-warning --keep-going --quiet --jobs 2 -d build/doctrees docs build/docs
 
 # The marker slow is for tests of other processes, of whole studies, of PostgreSQL, of the set-up and of wheels, and for
 # nine tenths of the shipped configs: each day another tenth of them is in the fast tests.

@@ -12,7 +12,8 @@ import rnn_tasks
 
 PACKAGE = Path(rnn_tasks.__file__).parent
 LAYERS = (
-    {"commands"},
+    {"commands", "api"},
+    {"profile"},
     {"studies"},
     {"explorer"},
     {"report"},
@@ -29,13 +30,13 @@ LAYERS = (
     {"plugins"},
     {"errors", "printable"},
 )
-"""Subpackages from the top layer to the bottom layer. A subpackage imports only from lower layers."""
+"""Subpackages and modules from the top layer to the bottom layer. A subpackage imports only from lower layers."""
 
 WITHOUT_LAYER = {"__init__", "__main__", "manual_bptt"}
 """The package itself, its entry point, and the independent subpackage manual_bptt."""
 
-IMPORT_IN_FUNCTIONS = {"commands", "cli"}
-"""Subpackages whose functions may import modules of the package, so that commands start quickly."""
+IMPORT_IN_FUNCTIONS = {"commands", "cli", "api"}
+"""Subpackages and modules whose functions may import modules of the package, so that commands and imports are quick."""
 
 HEAVY = {"matplotlib", "scipy", "sklearn", "pandas"}
 """Packages that take a second to import and that training does not need."""

@@ -1,4 +1,4 @@
-"""The command-line parser: configs by name, and error messages of one line."""
+"""The command-line parser: configs by name, and errors of one line."""
 
 import argparse
 import inspect
@@ -157,15 +157,12 @@ class Parser(LightningArgumentParser):
         if not self.reads_configs or args is None:
             return super().parse_args(args, namespace, **kwargs)
         config = super().parse_args(with_drops(arguments_with_full_names(args)), namespace, **kwargs)
-        try:
-            check_seed(config.get("seed_everything"))
-            check_nulls(config, {"trainer": Trainer})
-        except UsageError as error:
-            self.error(str(error))
+        check_seed(config.get("seed_everything"))
+        check_nulls(config, {"trainer": Trainer})
         return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print an error in one line and exit with status 2."""
+        """Raise a UsageError of one line, which the entry point prints."""
         if not self.exit_on_error:
             super().error(message, ex)
         text = brief(message)
@@ -177,7 +174,7 @@ class Parser(LightningArgumentParser):
             text = re.sub(r" \w+\.", " --", text) + "; name a task, for instance --config echo"
         else:
             text += hint(text, option_names(self), message)
-        self.exit(2, f"{self.prog.split(' ')[0]}: error: {text}\n")
+        raise UsageError(text) from ex
 
     def add_subcommands(self, required: bool = True, dest: str = "subcommand", **kwargs: Any) -> Any:
         """Add the subcommands; list also those that :func:`rnn_tasks.commands.main` runs without this parser."""
@@ -256,21 +253,18 @@ class ConfigByName(ActionConfigFile):
         if not path.is_file():
             parser.error(f"no config {values}{config_hint(str(values))}")
         earlier = [Path(str(config)) for config in namespace.get("config") or [] if config]
-        try:
-            contents = with_full_names(read_config_file(path))
-            if parser.reads_configs:
-                check_sections(contents, option_names(parser))
-            published = any(is_published(config) for config in earlier)
-            added = None if published else task_file(path, contents, namespace)
-            stored = config_of_old_run(path)
-            drop_replaced_arguments(namespace, contents)
-            read(parser, namespace, stored or str(path), option_string)
-            check_empty_sections(contents if stored is None else {}, namespace)
-            if added is not None:
-                drop_replaced_arguments(namespace, read_config_file(added))
-                read(parser, namespace, str(added), option_string)
-        except UsageError as error:
-            parser.error(str(error))
+        contents = with_full_names(read_config_file(path))
+        if parser.reads_configs:
+            check_sections(contents, option_names(parser))
+        published = any(is_published(config) for config in earlier)
+        added = None if published else task_file(path, contents, namespace)
+        stored = config_of_old_run(path)
+        drop_replaced_arguments(namespace, contents)
+        read(parser, namespace, stored or str(path), option_string)
+        check_empty_sections(contents if stored is None else {}, namespace)
+        if added is not None:
+            drop_replaced_arguments(namespace, read_config_file(added))
+            read(parser, namespace, str(added), option_string)
 
 
 def config_hint(name: str) -> str:
