@@ -18,7 +18,8 @@ class HistogramMonitor(Callback):
     The names are ``weights/<role>/<parameter>`` and ``gradients/<role>/<parameter>``, such as
     ``weights/recurrent/core.weight_hh_l0``; the role is ``recurrent``, ``input`` or ``rest``. The gradient is that of
     the training batch, before clipping, and the weights are those before the step. The weights after the last step are
-    written when training ends. Values that are not finite are left out. Without a TensorBoard logger nothing is written.
+    written when training ends. Values that are not finite are left out. Without a TensorBoard logger, nothing is
+    written.
 
     Args:
         every_n_steps: Optimizer steps between two histograms of a parameter, ``>= 1``; the first are those of step 0.

@@ -15,7 +15,6 @@ from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LOCK, read_summary, r
 from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version
 from rnn_tasks.runs.record import RunRecord
 
-
 VERSION_OPTION = "trainer.logger.init_args.version"
 """The option of a RunLogger that names the run folder."""
 

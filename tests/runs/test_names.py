@@ -49,5 +49,5 @@ def test_find_run_returns_the_newest_of_named_and_other_runs(tmp_path: Path) -> 
 def test_find_run_accepts_task_and_name(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "echo/gru_delay8", 1)
     assert find_run("echo/gru_delay8", tmp_path).folder == folder
-    with pytest.raises(UsageError, match="no run 'echo/gru'.*there are runs of echo"):
+    with pytest.raises(UsageError, match=r"no run 'echo/gru'.*there are runs of echo"):
         find_run("echo/gru", tmp_path)
