@@ -202,7 +202,7 @@ def test_load_needs_trust_for_foreign_classes(working_folder: Path) -> None:
     Path("my_layer.py").write_text(
         "from rnn_tasks.cores import GRU\nopen('executed', 'w').close()\nclass MyLayer(GRU): pass\n"
     )
-    trained = rnn_tasks.train("echo", **OPTIONS, **{"model.core": "my_layer.MyLayer"})
+    trained = rnn_tasks.train("echo", **{**OPTIONS, "model.core": "my_layer.MyLayer"})
     answer = trained.respond("abcabca")
     del sys.modules["my_layer"]
     Path("executed").unlink()

@@ -13,6 +13,7 @@ import rnn_tasks
 PACKAGE = Path(rnn_tasks.__file__).parent
 LAYERS = (
     {"commands", "api"},
+    {"profile"},
     {"studies"},
     {"explorer", "export"},
     {"report"},
@@ -26,6 +27,7 @@ LAYERS = (
     {"tasks", "cores"},
     {"texts"},
     {"spec"},
+    {"plugins"},
     {"errors", "printable"},
 )
 """Subpackages and modules from the top layer to the bottom layer. A subpackage imports only from lower layers."""
@@ -128,7 +130,7 @@ def test_only_commands_and_cli_import_inside_functions() -> None:
 
 def test_package_root_has_only_the_listed_files() -> None:
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
-    assert files <= {"__init__.py", "__main__.py", "api.py", "errors.py", "printable.py", "py.typed"}
+    assert files <= {"__init__.py", "__main__.py", "api.py", "errors.py", "plugins.py", "printable.py", "py.typed"}
 
 
 def test_training_does_not_import_plotting_packages() -> None:
