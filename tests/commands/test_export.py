@@ -35,7 +35,7 @@ def test_example_prints_what_respond_prints(trained: RnnTasks, task: str) -> Non
         option = ["--delay", *delay] if delay and strings["min_delay"] != strings["max_delay"] else []
         printed = trained("respond", task, text, *option).out.splitlines()
         assert [respond(folder, text, int(delay[0]) if delay else None)] == printed
-    assert respond(folder) == respond(folder, *example[:1], int(example[1]))
+    assert respond(folder) == respond(folder, strings["example"], strings["example_delay"])
 
 
 def test_example_prints_what_generate_prints(trained: RnnTasks) -> None:
