@@ -1,7 +1,11 @@
 """Settings of the documentation site; ``make docs`` builds it into build/docs."""
 
+import logging
 import sys
+import warnings
 from pathlib import Path
+
+import lightning.pytorch  # noqa: F401  # sets the level of its log, which is set again below
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
@@ -24,6 +28,8 @@ extensions = [
     "reference",  # docs/_ext: writes docs/reference/
 ]
 exclude_patterns = ["tutorials/*.ipynb", "tutorials/*.py"]
+
+highlight_language = "none"  # of blocks that name no language: commands and what they print
 
 # Markdown
 myst_heading_anchors = 3  # headings of up to this level have the anchors that a forge gives them
@@ -51,7 +57,9 @@ nitpick_ignore_regex = [
     ("py:class", r"rnn_tasks\..*\.(State|T|CallbackT)"),  # type variables
 ]
 
-# Tutorials
+# Tutorials: without the notes of Lightning
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", module="lightning")
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "tutorials",

@@ -72,7 +72,7 @@ class Watch(Callback):
 
 watch = Watch("watchanetworklearn")
 trainer = Trainer(
-    max_steps=20,
+    max_steps=12,
     val_check_interval=1,
     num_sanity_val_steps=0,
     callbacks=[Reorthogonalize(), watch],

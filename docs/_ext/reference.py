@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import pkgutil
+import re
 from collections.abc import Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -83,49 +84,60 @@ def options(section: dict[str, Any]) -> str:
     return ", ".join(f"`{name}: {yaml_line(value)}`" for name, value in section.items())
 
 
-def description(config: Path) -> str:
-    """Return what a config is about, and a link to it."""
-    return f"{about(config)} ([YAML](../../{config.relative_to(ROOT).as_posix()}))".replace("|", "\\|")
+def first_sentence(text: str) -> str:
+    """Return a text up to its first full stop or colon with a space behind it."""
+    return re.split(r"(?<=\w\w)[.:;](?:\s|$)", text, maxsplit=1)[0]
 
 
-def recipe_row(config: Path) -> str:
-    """Return the row of a recipe."""
+def section(config: Path, facts: dict[str, str]) -> str:
+    """Return the section of a config: its comment lines, a link to it, and facts that are not empty."""
+    name = config.stem
+    lines = [f"({config.parent.name}-{name})=", f"### `{name}`\n", f"{about(config)} [YAML](../../{config.relative_to(ROOT).as_posix()})\n"]
+    return "\n".join([*lines, *(f"- {fact}: {text}" for fact, text in facts.items() if text), ""])
+
+
+def overview(configs: list[Path]) -> str:
+    """Return a table of configs: the name of each, which leads to its section, and the first sentence about it."""
+    rows = (f"| [`{each.stem}`](#{each.parent.name}-{each.stem}) | {first_sentence(about(each))} |" for each in configs)
+    return "\n".join(["| name | content |", "|---|---|", *rows, ""]).replace("\\", "")
+
+
+def recipe(config: Path) -> str:
+    """Return the section of a recipe."""
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    data, model, trainer = (content.get(section) or {} for section in ("data", "model", "trainer"))
-    name = config.relative_to(CONFIGS).with_suffix("").as_posix()
-    arguments = model.get("init_args") or {}
-    core = yaml_line(arguments["core"]) if "core" in arguments else ""
+    data, model, trainer = (content.get(part) or {} for part in ("data", "model", "trainer"))
+    arguments = dict(model.get("init_args") or {})
+    core = arguments.pop("core", None)
     budget = {key: trainer[key] for key in ("max_steps", "max_epochs", "max_time") if key in trainer}
-    cells = [
-        f"`{name}`",
-        description(config),
-        f"`{data.get('class_path', '')}` " + options(data.get("init_args") or {}),
-        f"`{model.get('class_path', '')}` with `{core}`; {options(budget)}",
-    ]
-    return f"| {' | '.join(cells)} |"
+    task, kind = data.get("class_path"), model.get("class_path")
+    facts = {
+        "task": f"`{task}` {options(data.get('init_args') or {})}" if task else "",
+        "layer": f"`{yaml_line(core)}`" if core else "",
+        "model": f"`{kind}` {options(arguments)}" if kind else "",
+        "budget": options(budget),
+    }
+    return section(config, facts)
 
 
-def overlay_row(overlay: Path) -> str:
-    """Return the row of an overlay."""
-    content = yaml.safe_load(overlay.read_text(encoding="utf-8"))
+def overlay(config: Path) -> str:
+    """Return the section of an overlay."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
     settings = dict(content["model"]["init_args"])
     core = settings.pop("core", None)
     others = settings | {name: value for name, value in content.items() if name != "model"}
-    tasks = [path.stem for path in sorted(overlay.with_suffix("").glob("*.yaml"))]
-    cells = [
-        f"`{overlay.stem}`",
-        description(overlay),
-        f"`{yaml_line(core)}`" if core else "that of the recipe",
-        options(others),
-        ", ".join(f"`{task}`" for task in tasks),
-    ]
-    return f"| {' | '.join(cells)} |"
+    tasks = [path.stem for path in sorted(config.with_suffix("").glob("*.yaml"))]
+    facts = {
+        "layer": f"`{yaml_line(core)}`" if core else "that of the recipe",
+        "other settings": options(others),
+        "has rates and a budget of its own for": ", ".join(f"`{task}`" for task in tasks),
+    }
+    return section(config, facts)
 
 
 def recipes_page() -> str:
     """Return the page of all recipes."""
-    head = ["| config | content | task and its options | model, layer and budget |", "|---|---|---|---|"]
     own = [path for path in sorted(CONFIGS.glob("*.yaml")) if path.stem not in ("base", "watch")]
+    published = sorted((CONFIGS / "published").glob("*.yaml"))
     return "\n".join(
         [
             "# Recipes\n",
@@ -134,29 +146,28 @@ def recipes_page() -> str:
             "[watch](../../configs/watch.yaml) adds monitors to any recipe: `--config watch`. [Tasks](../tasks.md) has the",
             "meaning of each option, and [change a setting](../extending.md#change-a-setting) says how to override one.\n",
             "## Recipes of the package\n",
-            *head,
-            *map(recipe_row, own),
-            "\n## Published recipes\n",
-            "These recipes are as they were published; [published results](../reproduce.md) compares their results with the published ones.\n",
-            *head,
-            *map(recipe_row, sorted((CONFIGS / "published").glob("*.yaml"))),
-            "",
+            overview(own),
+            *map(recipe, own),
+            "## Published recipes\n",
+            "These recipes are as they were published: `rnn-tasks fit --config published/NAME`.",
+            "[Published results](../reproduce.md) compares their results with the published ones.\n",
+            overview(published),
+            *map(recipe, published),
         ]
     )
 
 
 def overlays_page() -> str:
     """Return the page of all overlays."""
+    configs = sorted((CONFIGS / "models").glob("*.yaml"))
     return "\n".join(
         [
             "# Overlays\n",
-            "An overlay replaces the layer of a recipe: `rnn-tasks fit --config echo --config models/gru`, or `make train TASK=echo MODEL=gru`.",
-            "For some tasks it has a file with rates and a budget of their own, which is read after the overlay (last column).",
-            "[Layers](../layers.md) explains the layers, with their sources.\n",
-            "| overlay | content | layer | other settings | own settings for |",
-            "|---|---|---|---|---|",
-            *map(overlay_row, sorted((CONFIGS / "models").glob("*.yaml"))),
-            "",
+            "An overlay replaces the layer of a recipe: `rnn-tasks fit --config echo --config models/NAME`, or",
+            "`make train TASK=echo MODEL=NAME`. [Layers](../layers.md) explains the layers.\n",
+            overview(configs),
+            "## Settings\n",
+            *map(overlay, configs),
         ]
     )
 
