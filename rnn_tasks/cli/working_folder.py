@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from rnn_tasks.errors import UsageError
+from rnn_tasks.plugins import packages_installed_from
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import find_run
 
@@ -35,7 +36,8 @@ class NamedModules:
     """Finds modules and packages with certain names in a folder.
 
     At the end of :data:`sys.meta_path`, it finds only what Python finds nowhere else. Of a module that it finds, the
-    modules that its import statements name are found too.
+    modules that its import statements name are found too. If the folder is that of a plug-in that is installed in
+    editable mode, the package of the plug-in is found: the installation has put the folder on the search path.
 
     Args:
         folder: The folder.
@@ -46,7 +48,7 @@ class NamedModules:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.names = {PACKAGE}
+        self.names = {PACKAGE, *packages_installed_from(folder)}
         loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, SOURCE_SUFFIXES)
         self.files = FileFinder(folder, *loaders)
 
@@ -93,8 +95,9 @@ def restrict_working_folder() -> None:
     The search path has the working folder if this package is in it.
     """
     folder = os.getcwd()
+    finder = finder_of(folder)
     if folder in sys.path:
-        sys.path_importer_cache[folder] = finder_of(folder)
+        sys.path_importer_cache[folder] = finder
 
 
 def allow_named_modules(arguments: Sequence[str]) -> None:
