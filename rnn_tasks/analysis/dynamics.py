@@ -208,7 +208,7 @@ def eigenvalues(network: Network, batch: Batch | None = None) -> dict[str, Tenso
 
     See :meth:`rnn_tasks.cores.Core.eigenvalues`: these are the eigenvalues of each recurrent matrix, or the diagonal of
     a layer that multiplies its state by a diagonal. If the inputs of a layer decide its transition, the eigenvalues
-    are those of :func:`eigenvalue_steps` steps, at equal distances, along one sequence. In one step, a linear network
+    are those of some steps along one sequence (:func:`spaced_steps`). In one step, a linear network
     scales its state by their absolute values and rotates it by their angles.
 
     Args:

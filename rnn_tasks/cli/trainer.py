@@ -31,6 +31,7 @@ from rnn_tasks.cli.run_folder import new_folder, require_no_stray_checkpoint, ru
 from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
+from rnn_tasks.plugins import import_plugins
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
 from rnn_tasks.runs.checkpoints import callback_problem, read_checkpoint, training_state_problem
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
@@ -81,6 +82,8 @@ class CLI(LightningCLI):
         self.only_test = only_test
         self.arguments = sys.argv[1:] if args is None else args
         self.requested = self.arguments[:1]
+        if not LightningCLI.subcommands().keys().isdisjoint(self.requested):
+            import_plugins()  # before the parser looks for classes
         defaults = {name: {"default_config_files": [str(CONFIGS / "base.yaml")]} for name in self.subcommands()}
         super().__init__(
             RecurrentModel,

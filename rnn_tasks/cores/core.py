@@ -63,7 +63,7 @@ class Core(nn.Module, ABC):
                 on the input use them.
 
         Returns:
-            Numbers in double precision on the CPU, complex and without gradients: ``(n,)`` for a transition that is the
+            Complex numbers in double precision on the CPU, without gradients; ``(n,)`` for a transition that is the
             same at each step, else ``(batch, time, n)``; empty if the layer does not define any. ``diagonal`` is the
             name of a diagonal, ``transition`` that of another transition that depends on the input.
         """

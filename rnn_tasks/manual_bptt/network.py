@@ -70,10 +70,19 @@ from numpy.typing import NDArray
 from rnn_tasks.errors import UsageError
 
 Array = NDArray[np.float64]
+"""Real numbers, such as states, weights and gradients."""
+
 Symbols = NDArray[np.int64]
+"""The symbols of a text, as integers from 0."""
+
 Activation = Literal["tanh", "relu", "sigmoid"]
+"""The name of the activation f."""
+
 RecurrentInit = Literal["orthogonal", "xavier", "normal"]
+"""The name of a way to draw the initial recurrent matrix."""
+
 Reduction = Literal["mean", "sum"]
+"""How the losses of the steps are combined."""
 
 ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     "tanh": np.tanh,

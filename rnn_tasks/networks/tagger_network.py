@@ -36,7 +36,7 @@ class TaggerNetwork(SequenceNetwork):
             delay: The delay; required if the network was trained on several delays.
 
         Returns:
-            One answer for each string: a string if ``texts`` is a string, otherwise a list.
+            One answer for each string, as a string if ``texts`` is a string, otherwise as a list.
 
         Raises:
             UsageError: A letter is outside the alphabet, the delay is unknown, or the task has no strings.

@@ -76,7 +76,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint with :func:`read_tensors`, without paths of unknown files in the states of callbacks.
 
         Lightning also reads files of weights alone, which its processes exchange. A state keeps the paths of
-        checkpoints directly in the folder of the file or in one of :attr:`folders`.
+        checkpoints directly in the folder of the file or in one of ``folders``.
 
         Args:
             path: The file.
@@ -102,7 +102,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return contents
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint that is a file in one of :attr:`folders`; otherwise warn and remove nothing.
+        """Remove a checkpoint that is a file in one of ``folders``; otherwise warn and remove nothing.
 
         Args:
             path: The file.
@@ -131,7 +131,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Args:
             text: The path.
-            *more_folders: Folders that are known besides :attr:`folders`.
+            *more_folders: Folders that are known besides ``folders``.
         """
         if is_url(text):
             return False

@@ -385,3 +385,4 @@ ELMAN = Grammar(
         Template("DET lion chase|eat DET NOUN_HUMAN"),  # like the monsters in Elman (1990)
     ],
 )
+"""The grammar of Elman's sentences about humans, animals, food and objects."""
