@@ -155,7 +155,9 @@ def module_names(arguments: Sequence[str]) -> set[str]:
         name, _, value = argument.partition("=") if argument.startswith("-") else (option, "", argument)
         pending.append((Path(value) if name in CONFIG_OPTIONS else parse_yaml(value), Path()))
         option = name if not value else ""
-    seen: set[int] = set()  # of lists and dictionaries: an alias of YAML repeats an object
+    # Lists and dictionaries by identity, since an alias of YAML repeats an object. Here they live until the end:
+    # otherwise another object could get the identity of one that is gone.
+    seen: dict[int, Any] = {}
     while pending:
         value, folder = pending.pop()
         if isinstance(value, Path):
@@ -165,7 +167,7 @@ def module_names(arguments: Sequence[str]) -> set[str]:
                     pending.append((parse_yaml(value.read_text(encoding="utf-8")), value.parent))
         elif isinstance(value, dict | list):
             if id(value) not in seen:
-                seen.add(id(value))
+                seen[id(value)] = value
                 pending += [(part, folder) for part in (value.values() if isinstance(value, dict) else value)]
         elif isinstance(value, str) and value.endswith(YAML_SUFFIXES):
             pending.append((folder / value, folder))

@@ -81,6 +81,16 @@ def test_module_names_ignore_other_values(folder: Path, arguments: list[str]) ->
     assert module_names(arguments) == set()
 
 
+def test_module_names_are_found_in_each_of_many_configs(tmp_path: Path) -> None:
+    """Objects of YAML that are gone must not be taken for later ones."""
+    arguments = []
+    for number in range(50):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(f"model: {{init_args: {{core: {{init_args: {{layer: module_{number}.Layer}}}}}}}}")
+        arguments += ["--config", str(path)]
+    assert module_names(["fit", *arguments]) == {f"module_{number}" for number in range(50)}
+
+
 def test_only_named_modules_are_importable(folder: Path) -> None:
     (folder / "own_layer.py").write_text("import own_helper\nfrom own_package.part import number\n")
     (folder / "own_helper.py").write_text("def late():\n    import own_late_helper\n    return own_late_helper\n")
