@@ -20,9 +20,10 @@ RECIPES = $(sort $(filter-out models/% studies/%,$(patsubst configs/%.yaml,%,$(w
 STUDIES = $(sort $(patsubst configs/studies/%.yaml,%,$(wildcard configs/studies/*.yaml)))
 MODELS = $(sort $(patsubst configs/models/%.yaml,%,$(wildcard configs/models/*.yaml)))
 
-# $(call one_of,NAME,values): stop with an error unless the variable NAME has one of the values.
-one_of = $(if $(and $(filter 1,$(words $($(1)))),$(filter $(2),$($(1)))),,$(error \
-	$(if $(strip $($(1))),unknown $(1)=$(strip $($(1)))$(patsubst seeds/%,; it was renamed to published/%,$(filter seeds/%,$($(1)))),$(1)= is missing); choose one of: $(strip $(2))))
+# $(call one_name,NAME,values): stop with an error if the variable NAME is empty or has several words. The values are
+# suggestions: rnn-tasks also knows the names of installed plug-ins, and reports a misspelt name.
+one_name = $(if $(filter 1,$(words $($(1)))),,$(error \
+	$(1)= $(if $(strip $($(1))),must be one name,is missing); choose one of: $(strip $(2))))
 
 # exec, here and below: the program receives signals directly.
 SETUP = @exec sh tools/install.sh $(call quoted,$(strip $(PYTHON)))
@@ -40,6 +41,7 @@ help:  ## show this help
 	@echo '        $(RECIPES)'
 	@echo 'MODEL   $(MODELS)'
 	@echo 'STUDY   $(STUDIES)'
+	@echo '        and the names of installed plug-ins (docs/plugins.md)'
 	@echo 'ARGS    further arguments, as in ARGS="--trainer.max_steps 500"'
 	@echo 'PYTHON  Python to create .venv with (default: that of .venv, else python3)'
 
@@ -47,28 +49,28 @@ install:  ## set up .venv; the other targets do this too
 	$(SETUP)
 
 train:  ## train a network: TASK=echo [MODEL=gru] [ARGS=...]
-	$(call one_of,TASK,$(TASKS) $(RECIPES))
-	$(if $(strip $(MODEL)),$(call one_of,MODEL,$(MODELS)))
+	$(call one_name,TASK,$(TASKS) $(RECIPES))
+	$(if $(strip $(MODEL)),$(call one_name,MODEL,$(MODELS)))
 	$(SETUP)
 	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks fit --config $(call quoted,$(strip $(TASK))) $(if $(strip $(MODEL)),--config $(call quoted,models/$(strip $(MODEL))))
 
 resume:  ## continue the newest run of a task: TASK=echo
-	$(if $(strip $(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
+	$(if $(strip $(TASK)),,$(call one_name,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks resume $(call quoted,$(strip $(TASK)))
 
 analyze:  ## write an HTML report of trained networks: TASK=echo, or RUN="FOLDER [FOLDER]" ARGS="--output FOLDER"
-	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
+	$(if $(strip $(RUN)$(TASK)),,$(call one_name,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	$(call with_args,$(or $(RUN),$(TASK)) $(ARGS)) .venv/bin/rnn-tasks analyze
 
 explore:  ## write a page that runs a trained network in a browser: TASK=echo, or RUN="FOLDER [FOLDER]"
-	$(if $(strip $(RUN)$(TASK)),,$(call one_of,TASK,$(TASKS) $(RECIPES)))
+	$(if $(strip $(RUN)$(TASK)),,$(call one_name,TASK,$(TASKS) $(RECIPES)))
 	$(SETUP)
 	$(call with_args,$(or $(RUN),$(TASK)) $(ARGS)) .venv/bin/rnn-tasks explore
 
 study:  ## compare many runs: STUDY=copy_constraints [ARGS="--jobs 2"]
-	$(call one_of,STUDY,$(STUDIES))
+	$(call one_name,STUDY,$(STUDIES))
 	$(SETUP)
 	$(call with_args,$(ARGS)) .venv/bin/rnn-tasks study run $(call quoted,$(strip $(STUDY)))
 

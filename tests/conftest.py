@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import string
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rnn_tasks.commands import main
 from rnn_tasks.texts.book import FILE_NAME, PATH_VARIABLE
 from tests.helpers import rotation
 from tests.helpers.command_line import CommandResult, RnnTasks, run_command, small
+from tests.helpers.plugins import SAMPLE, install
 
 
 def pytest_configure() -> None:
@@ -66,6 +68,28 @@ def rnn_tasks(working_folder: Path, capsys: pytest.CaptureFixture[str]) -> RnnTa
         return run_command(main, [*arguments], capsys)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel of the package once."""
+    folder, root = tmp_path_factory.mktemp("wheel"), Path(__file__).parent.parent
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(root)]
+    subprocess.run(build, check=True, capture_output=True)
+    return next(folder.glob("rnn_tasks-*.whl"))
+
+
+@pytest.fixture(scope="session")
+def sample_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install a plug-in in a folder of its own; its modules stay imported, since others may have seen its classes."""
+    return install(tmp_path_factory.mktemp("site"), "sample", "sample_plugin.classes", SAMPLE)
+
+
+@pytest.fixture
+def sample_plugin(sample_site: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let Python find an installed plug-in; return the folder of its package."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(sample_site)])
+    return sample_site / "sample_plugin"
 
 
 @pytest.fixture(scope="session")

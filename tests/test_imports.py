@@ -12,7 +12,8 @@ import rnn_tasks
 
 PACKAGE = Path(rnn_tasks.__file__).parent
 LAYERS = (
-    {"commands"},
+    {"commands", "api"},
+    {"profile"},
     {"studies"},
     {"explorer"},
     {"report"},
@@ -26,15 +27,16 @@ LAYERS = (
     {"tasks", "cores"},
     {"texts"},
     {"spec"},
+    {"plugins"},
     {"errors", "printable"},
 )
-"""Subpackages from the top layer to the bottom layer. A subpackage imports only from lower layers."""
+"""Subpackages and modules from the top layer to the bottom layer. A subpackage imports only from lower layers."""
 
 WITHOUT_LAYER = {"__init__", "__main__", "manual_bptt"}
 """The package itself, its entry point, and the independent subpackage manual_bptt."""
 
-IMPORT_IN_FUNCTIONS = {"commands", "cli"}
-"""Subpackages whose functions may import modules of the package, so that commands start quickly."""
+IMPORT_IN_FUNCTIONS = {"commands", "cli", "api"}
+"""Subpackages and modules whose functions may import modules of the package, so that commands and imports are quick."""
 
 HEAVY = {"matplotlib", "scipy", "sklearn", "pandas"}
 """Packages that take a second to import and that training does not need."""
@@ -128,7 +130,7 @@ def test_only_commands_and_cli_import_inside_functions() -> None:
 
 def test_package_root_has_only_the_listed_files() -> None:
     files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
-    assert files <= {"__init__.py", "__main__.py", "api.py", "errors.py", "printable.py", "py.typed"}
+    assert files <= {"__init__.py", "__main__.py", "api.py", "errors.py", "plugins.py", "printable.py", "py.typed"}
 
 
 def test_training_does_not_import_plotting_packages() -> None:

@@ -29,7 +29,7 @@ esac
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a folder with the files that the script needs, and the fake ``python3``."""
-    for name in ("tools/install.sh", "pyproject.toml", "constraints.txt"):
+    for name in ("tools/install.sh", "pyproject.toml", "constraints.txt", "requirements.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "bin").mkdir()
@@ -78,7 +78,7 @@ def test_install_is_silent_when_ready(clone: Path) -> None:
     assert calls(clone) == []
 
 
-@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt", "requirements.lock"])
 def test_install_updates_when_a_file_changed(clone: Path, name: str) -> None:
     install(clone)
     calls(clone)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAM = f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n"
 HOSTILE = [
     "x;touch hacked",
+    "x;touch${IFS}hacked",
     "x`touch hacked`$(shell touch hacked)$$(touch hacked)",
     "x';touch hacked;'",
     "x' \n\ttouch hacked\n'",
@@ -54,6 +55,7 @@ def test_make_runs_nothing_that_a_variable_holds(clone: Path, value: str) -> Non
         ("explore", "TASK"),
         ("resume", "TASK"),
         ("study", "STUDY"),
+        ("train", "TASK"),
     ]:
         make(clone, target, **{name: value})
     for name in ("MODEL", "ARGS", "PYTHON"):
@@ -66,6 +68,7 @@ def test_make_runs_nothing_that_a_variable_holds(clone: Path, value: str) -> Non
     [
         ("train", {"TASK": "echo"}, ["fit", "--config", "echo"]),
         ("train", {"TASK": " echo", "MODEL": "gru"}, ["fit", "--config", "echo", "--config", "models/gru"]),
+        ("train", {"TASK": "its_task", "MODEL": "its"}, ["fit", "--config", "its_task", "--config", "models/its"]),
         ("resume", {"TASK": "echo", "ARGS": "--trainer.max_steps 9"}, ["resume", "echo", "--trainer.max_steps", "9"]),
         ("analyze", {"RUN": "a b", "ARGS": "--output c"}, ["analyze", "a", "b", "--output", "c"]),
         ("analyze", {"RUN": "'my runs/a' x;id"}, ["analyze", "my runs/a", "x;id"]),
@@ -75,11 +78,19 @@ def test_make_runs_nothing_that_a_variable_holds(clone: Path, value: str) -> Non
             {"STUDY": "copy_constraints", "ARGS": "--jobs 2"},
             ["study", "run", "copy_constraints", "--jobs", "2"],
         ),
+        ("study", {"STUDY": "its_study"}, ["study", "run", "its_study"]),
         ("board", {"ARGS": """--a "b  c" '$d'"""}, ["--logdir", "lightning_logs", "--a", "b  c", "$d"]),
     ],
 )
 def test_make_passes_arguments(clone: Path, target: str, values: dict[str, str], arguments: list[str]) -> None:
     assert make(clone, target, **values) == arguments
+
+
+@pytest.mark.parametrize(
+    ("target", "values"), [("train", {}), ("train", {"TASK": "a b"}), ("resume", {}), ("study", {"STUDY": "a b"})]
+)
+def test_make_needs_one_name(clone: Path, target: str, values: dict[str, str]) -> None:
+    assert make(clone, target, **values) is None
 
 
 def test_make_reports_an_open_quote_in_one_line(clone: Path) -> None:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Set up .venv: this project in editable mode with its dev extra, at the versions of constraints.txt.
+# Set up .venv: this project in editable mode with its dev extra, at the versions of constraints.txt, and with the files
+# whose hashes are in requirements.lock.
 #
 # Does nothing, silently and at once, if .venv is up to date; every make target that needs .venv runs it. Usage:
 #
@@ -21,7 +22,7 @@ fail() {
 # Print the contents of the stamp for an up-to-date .venv: version of Python, folder, checksums.
 state() {
     echo "$version $(pwd -P)"
-    cksum pyproject.toml constraints.txt
+    cksum pyproject.toml constraints.txt requirements.lock
 }
 
 is_ready() {
@@ -35,8 +36,7 @@ lock() {
 }
 
 pip_install() {
-    .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off \
-        --constraint constraints.txt "$@" >>$log 2>&1 && return
+    .venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" >>$log 2>&1 && return
     reason=$(grep '^ERROR: ' $log | head -n 1)
     ! grep -q 'connection broken' $log || reason="$reason (check the network)"
     fail "pip failed: $reason; its output is in $log"
@@ -73,7 +73,8 @@ install it (Debian, Ubuntu: apt install python3-venv) or $other"
     output=$("$python" -m venv --clear .venv 2>&1) || fail "venv failed: $(echo "$output" | tail -n 1)"
 fi
 : >$log
-pip_install hatchling editables # build the project with the locked versions, not the newest
-pip_install --no-build-isolation --editable '.[dev]'
+# First all packages whose hashes are known, then torch, which is another file where it brings CUDA, and the project.
+pip_install --no-deps --require-hashes --requirement requirements.lock
+pip_install --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 state >$stamp
 echo "Done in $(($(date +%s) - start)) s."

@@ -7,6 +7,8 @@ from rnn_tasks.callbacks.gate_monitor import GateMonitor
 from rnn_tasks.callbacks.generation_monitor import GenerationMonitor
 from rnn_tasks.callbacks.gradient_lag_monitor import GradientLagMonitor
 from rnn_tasks.callbacks.gradient_norm_monitor import GradientNormMonitor
+from rnn_tasks.callbacks.hidden_state_monitor import HiddenStateMonitor
+from rnn_tasks.callbacks.histogram_monitor import HistogramMonitor
 from rnn_tasks.callbacks.prediction_writer import PredictionWriter
 from rnn_tasks.callbacks.progress import Progress
 from rnn_tasks.callbacks.reorthogonalize import Reorthogonalize
@@ -28,6 +30,8 @@ __all__ = [
     "GenerationMonitor",
     "GradientLagMonitor",
     "GradientNormMonitor",
+    "HiddenStateMonitor",
+    "HistogramMonitor",
     "LastCheckpoint",
     "PredictionWriter",
     "Progress",

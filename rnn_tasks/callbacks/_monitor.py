@@ -18,7 +18,7 @@ from rnn_tasks.errors import UsageError
 from rnn_tasks.networks import Network
 from rnn_tasks.plots.images import any_script, make_texts_safe
 from rnn_tasks.printable import printable
-from rnn_tasks.runs.logger import CurveLogger
+from rnn_tasks.runs.logger import CurveLogger, as_code
 from rnn_tasks.spec import Batch
 
 if TYPE_CHECKING:
@@ -108,12 +108,11 @@ def log_text(trainer: Trainer, name: str, text: str) -> None:
         name: The name of the text.
         text: The text.
     """
-    text = printable(text, "\n")
     for writer in tensorboard_writers(trainer):
-        writer.add_text(name, f"```\n{text}\n```", trainer.global_step)
+        writer.add_text(name, as_code(text), trainer.global_step)
     for logger in trainer.loggers:
         if isinstance(logger, CurveLogger):
-            logger.log_text(name, text, trainer.global_step)
+            logger.log_text(name, printable(text, "\n"), trainer.global_step)
 
 
 def add_picture(writer: SummaryWriter, tag: str, figure: "Figure", step: int) -> None:

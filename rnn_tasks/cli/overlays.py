@@ -1,6 +1,7 @@
 """What a later config changes: the file that an overlay adds for a task, and the arguments of a replaced class."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from jsonargparse import Namespace
 
 from rnn_tasks.cli.checks import locate
 from rnn_tasks.cli.config_file import read_config_file
-from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.cli.shipped import config_folders
+from rnn_tasks.errors import UsageError
 
 KEPT = ("hidden_size", "core", "optimizer")
 """Arguments that a new class takes over from the class it replaces: a layer's size, a model's layer and optimizer."""
@@ -19,7 +21,8 @@ def task_file(overlay: Path, contents: Mapping[str, Any], config: Mapping[str, A
 
     An overlay is a config without a section ``data`` that has a folder of the same name beside it, or an unchanged
     copy of a shipped overlay. For the task ``Echo``, its file is ``echo.yaml`` in this folder; if there is none,
-    and the model is a ``LanguageModel``, ``language_model.yaml``.
+    and the model is a ``LanguageModel``, ``language_model.yaml``. A plug-in may have further files for an overlay that
+    has a name, such as ``models/gru/its_task.yaml``.
 
     Args:
         overlay: The path of the config that may be an overlay.
@@ -29,9 +32,13 @@ def task_file(overlay: Path, contents: Mapping[str, Any], config: Mapping[str, A
     if "data" in contents:
         return None
     original = overlay.resolve()
-    if not original.with_suffix("").is_dir():
+    if not original.with_suffix("").is_dir() and folder_of(original) is None:
         original = shipped_copy(contents, "models") or original
-    files = {path.stem.replace("_", ""): path for path in sorted(original.with_suffix("").glob("*.yaml"))}
+    places = [original.with_suffix("")]
+    if folder := folder_of(original):
+        places += [other / places[0].relative_to(folder.resolve()) for other in config_folders() if other != folder]
+    paths = [path for place in places for path in sorted(place.glob("*.yaml"))]
+    files = {path.stem.replace("_", ""): path for path in reversed(paths)}  # the first one counts
     names = [class_name(config.get(section)).lower() for section in ("data", "model")]
     return next((files[name] for name in names if name in files), None)
 
@@ -42,19 +49,32 @@ def is_published(config: Path) -> bool:
     Args:
         config: The path of the config.
     """
-    if config.resolve().is_relative_to(CONFIGS.resolve()):
+    if folder_of(config.resolve()) is not None:
         return config.resolve().parent.name == "published"
     return config.is_file() and shipped_copy(read_config_file(config), "published") is not None
 
 
+def folder_of(config: Path) -> Path | None:
+    """Return the folder of configs, of the package or of a plug-in, that has a config; None if none has it.
+
+    Args:
+        config: The path of the config, resolved.
+    """
+    return next((folder for folder in config_folders() if config.is_relative_to(folder.resolve())), None)
+
+
 def shipped_copy(contents: Mapping[str, Any], folder: str) -> Path | None:
-    """Return the shipped config with these contents; None if there is none.
+    """Return the config that has a name and these contents; None if there is none.
 
     Args:
         contents: The contents of a config.
-        folder: The folder of the shipped configs to search, such as ``models``.
+        folder: The folder to search in the folders of configs, such as ``models``.
     """
-    return next((path for path in CONFIGS.glob(f"{folder}/*.yaml") if read_config_file(path) == contents), None)
+    for path in (path for configs in config_folders() for path in configs.glob(f"{folder}/*.yaml")):
+        with suppress(UsageError):  # a plug-in may have a file that is not valid
+            if read_config_file(path) == contents:
+                return path
+    return None
 
 
 def class_name(section: Any) -> str:

@@ -1,4 +1,4 @@
-"""The command-line parser: configs by name, and error messages of one line."""
+"""The command-line parser: configs by name, and errors of one line."""
 
 import argparse
 import inspect
@@ -15,7 +15,13 @@ import lightning.pytorch.loggers
 import torch
 import yaml
 from docstring_parser import DocstringStyle
-from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
+from jsonargparse import (  # type: ignore[attr-defined]
+    ActionConfigFile,
+    ArgumentParser,
+    get_loader,
+    set_loader,
+    set_parsing_settings,
+)
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -30,6 +36,7 @@ from rnn_tasks.cli.checks import (
 )
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import drop_replaced_arguments, is_published, task_file
+from rnn_tasks.cli.plugin_classes import arguments_with_full_names, plugin_class_names, with_full_names
 from rnn_tasks.cli.shipped import shipped, shipped_names
 from rnn_tasks.errors import UsageError, brief
 from rnn_tasks.runs.files import CHECKPOINTS, CONFIG
@@ -40,6 +47,10 @@ from rnn_tasks.spec import TaskSpec
 # The parser treats a TaskSpec as one value, not as a group of options: it is linked from the task to the model.
 # Naming the docstring style saves 7 % of the parsing time: otherwise every style is tried on every class.
 set_parsing_settings(subclasses_enabled=[TaskSpec], docstring_parse_style=DocstringStyle.GOOGLE)
+
+LOAD_YAML: Callable[[str], Any] = get_loader("yaml")
+# If a plug-in has a class of the same name as ours, the name means ours.
+set_loader("yaml", lambda text: with_full_names(LOAD_YAML(text)), (yaml.YAMLError,))
 
 
 def exported() -> dict[str, Any]:
@@ -80,7 +91,7 @@ def hint(text: str, options: Iterable[str], message: str = "") -> str:
         if match[1] not in renamed and not suggestion(match[1], candidates) and parameters:
             return f"; the options are {', '.join(parameters)}"
     elif match := re.search(r"no such class: ([\w.]+)", text):
-        candidates = [*exported(), *FOREIGN]
+        candidates = [*exported(), *FOREIGN, *plugin_class_names()]
     elif match := re.search(r"must be one of '.*, got (\w+)$", text):
         candidates = re.findall(r"'(\w+)'", text.partition("must be one of")[2])
         renamed = LAYOUTS
@@ -88,6 +99,8 @@ def hint(text: str, options: Iterable[str], message: str = "") -> str:
         candidates = re.findall(r"'(\w+)'", text.partition("choose from")[2])
     elif match := re.search(r"(?:option '|unrecognized arguments: --)([\w.]+)", text):
         candidates = list(options)
+    elif re.search(r"No module named '[\w.]+'$", text):
+        return "; install the package that has it, for instance the plug-in"
     elif (match := re.search(r"unrecognized arguments: ([\w/]+)$", text)) and match[1] in shipped_names():
         return f"; did you mean '--config {match[1]}'?"
     else:
@@ -143,16 +156,13 @@ class Parser(LightningArgumentParser):
         """Parse arguments; before each option, drop the arguments of a class that the option replaces."""
         if not self.reads_configs or args is None:
             return super().parse_args(args, namespace, **kwargs)
-        config = super().parse_args(with_drops(args), namespace, **kwargs)
-        try:
-            check_seed(config.get("seed_everything"))
-            check_nulls(config, {"trainer": Trainer})
-        except UsageError as error:
-            self.error(str(error))
+        config = super().parse_args(with_drops(arguments_with_full_names(args)), namespace, **kwargs)
+        check_seed(config.get("seed_everything"))
+        check_nulls(config, {"trainer": Trainer})
         return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print an error in one line and exit with status 2."""
+        """Raise a UsageError of one line, which the entry point prints."""
         if not self.exit_on_error:
             super().error(message, ex)
         text = brief(message)
@@ -164,7 +174,7 @@ class Parser(LightningArgumentParser):
             text = re.sub(r" \w+\.", " --", text) + "; name a task, for instance --config echo"
         else:
             text += hint(text, option_names(self), message)
-        self.exit(2, f"{self.prog.split(' ')[0]}: error: {text}\n")
+        raise UsageError(text) from ex
 
     def add_subcommands(self, required: bool = True, dest: str = "subcommand", **kwargs: Any) -> Any:
         """Add the subcommands; list also those that :func:`rnn_tasks.commands.main` runs without this parser."""
@@ -224,6 +234,8 @@ def with_drops(args: Sequence[str]) -> list[str]:
 class ConfigByName(ActionConfigFile):
     """An option for configs: ``--config echo`` is the shipped ``configs/echo.yaml``; other values are paths.
 
+    The configs of installed plug-ins have names too (:mod:`rnn_tasks.plugins`).
+
     After an overlay, such as ``--config echo --config models/gru``, the overlay's file for the task,
     ``configs/models/gru/echo.yaml``, is read too if it exists. Otherwise, if the model is a LanguageModel,
     ``configs/models/gru/language_model.yaml`` is read. The task is the class of ``data`` in the configs so far, so a
@@ -241,21 +253,18 @@ class ConfigByName(ActionConfigFile):
         if not path.is_file():
             parser.error(f"no config {values}{config_hint(str(values))}")
         earlier = [Path(str(config)) for config in namespace.get("config") or [] if config]
-        try:
-            contents = read_config_file(path)
-            if parser.reads_configs:
-                check_sections(contents, option_names(parser))
-            published = any(is_published(config) for config in earlier)
-            added = None if published else task_file(path, contents, namespace)
-            stored = config_of_old_run(path)
-            drop_replaced_arguments(namespace, contents)
-            read(parser, namespace, stored or str(path), option_string)
-            check_empty_sections(contents if stored is None else {}, namespace)
-            if added is not None:
-                drop_replaced_arguments(namespace, read_config_file(added))
-                read(parser, namespace, str(added), option_string)
-        except UsageError as error:
-            parser.error(str(error))
+        contents = with_full_names(read_config_file(path))
+        if parser.reads_configs:
+            check_sections(contents, option_names(parser))
+        published = any(is_published(config) for config in earlier)
+        added = None if published else task_file(path, contents, namespace)
+        stored = config_of_old_run(path)
+        drop_replaced_arguments(namespace, contents)
+        read(parser, namespace, stored or str(path), option_string)
+        check_empty_sections(contents if stored is None else {}, namespace)
+        if added is not None:
+            drop_replaced_arguments(namespace, read_config_file(added))
+            read(parser, namespace, str(added), option_string)
 
 
 def config_hint(name: str) -> str:

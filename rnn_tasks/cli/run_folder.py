@@ -15,6 +15,9 @@ from rnn_tasks.runs.files import CHECKPOINTS, CONFIG, JOB, LOCK, read_summary, r
 from rnn_tasks.runs.logger import LOGS, CurveLogger, RunLogger, claim_version
 from rnn_tasks.runs.record import RunRecord
 
+VERSION_OPTION = "trainer.logger.init_args.version"
+"""The option of a RunLogger that names the run folder."""
+
 
 def runs_folder(trainer: Trainer, task: str, root: str | None) -> Path:
     """Return the folder of all runs of a task; the options of the first RunLogger may choose it.
@@ -34,21 +37,25 @@ def logger_options(trainer: Trainer) -> tuple[str | None, str | None, str | None
     return loggers[0].options if loggers else (None, None, None)
 
 
-def new_folder(trainer: Trainer, runs: Path, folder: Path | None) -> Path:
+def new_folder(trainer: Trainer, runs: Path, folder: Path | None, name: str | None) -> Path:
     """Create the folder of a new run.
 
     Args:
         trainer: The trainer.
         runs: The folder of all runs of the task.
-        folder: The folder that was asked for; None for that of the RunLogger's options, or else the next free one.
+        folder: The folder that was asked for; None for a folder in ``runs``.
+        name: The name of the folder in ``runs``; None for that of the RunLogger's options, or else the next free one.
 
     Raises:
-        UsageError: The folder has a run already.
+        UsageError: The folder has a run already, or two names are given.
     """
-    folder = folder or runs / (logger_options(trainer)[2] or claim_version(runs))
+    version = logger_options(trainer)[2]
+    if name is not None and version is not None:
+        raise UsageError(f"give either name or {VERSION_OPTION}, got {name!r} and {version!r}")
+    folder = folder or runs / (name or version or claim_version(runs))
     require(
         not (folder / CONFIG).is_file(),
-        f"{folder} has a run already: resume it, or choose another trainer.logger.init_args.version",
+        f"{folder} has a run already: resume it, or choose another {'name' if name else VERSION_OPTION}",
     )
     folder.mkdir(parents=True, exist_ok=True)
     return folder.absolute()
@@ -110,15 +117,16 @@ def require_no_stray_checkpoint(trainer: Trainer) -> None:
             )
 
 
-def run_of_job(runs: Path, record: RunRecord) -> Path | None:
-    """Return the folder of an interrupted run of the same SLURM job with the same config; None without one.
+def run_of_job(runs: Path, record: RunRecord, name: str | None) -> Path | None:
+    """Return the folder of an interrupted run of the same SLURM job with the same config and name; None without one.
 
     Args:
         runs: The folder of the task's runs.
         record: The record of the new run.
+        name: The name of the new run; None for any.
     """
     job = str(SLURMEnvironment.job_id())
-    for marker in runs.glob(f"*/{JOB}"):
+    for marker in runs.glob(f"{name or '*'}/{JOB}"):
         folder = marker.parent
         # A damaged file, a folder of somebody else, or a run that another process of the job trains.
         with suppress(OSError, ValueError, Timeout), FileLock(folder / LOCK, timeout=0):

@@ -31,12 +31,14 @@ from rnn_tasks.cli.run_folder import new_folder, require_no_stray_checkpoint, ru
 from rnn_tasks.cli.shipped import CONFIGS
 from rnn_tasks.errors import DivergedError, InterruptedRunError, UsageError, brief
 from rnn_tasks.models import RecurrentModel
+from rnn_tasks.plugins import import_plugins
 from rnn_tasks.runs.checkpoint_io import AtomicCheckpointIO
 from rnn_tasks.runs.checkpoints import callback_problem, read_checkpoint, training_state_problem
 from rnn_tasks.runs.files import CHECKPOINTS, LAST
 from rnn_tasks.runs.find import best_checkpoint, config_hash, read_config
 from rnn_tasks.runs.logger import is_rank_zero
-from rnn_tasks.runs.record import RunRecord, run_record
+from rnn_tasks.runs.names import require_run_name
+from rnn_tasks.runs.record import RunRecord, command_text, run_record
 from rnn_tasks.runs.trained_network import CHECKPOINT_KEY, current_names, load_weights
 from rnn_tasks.spec import TaskSpec
 from rnn_tasks.tasks import Task
@@ -75,9 +77,13 @@ class CLI(LightningCLI):
         self.commands = commands or {}
         self.resumed = None if resumed is None else resumed.absolute()
         self.folder = folder
+        self.name: str | None = None
         self.lock: FileLock | None = None
         self.only_test = only_test
-        self.requested = (sys.argv[1:] if args is None else args)[:1]
+        self.arguments = sys.argv[1:] if args is None else args
+        self.requested = self.arguments[:1]
+        if not LightningCLI.subcommands().keys().isdisjoint(self.requested):
+            import_plugins()  # before the parser looks for classes
         defaults = {name: {"default_config_files": [str(CONFIGS / "base.yaml")]} for name in self.subcommands()}
         super().__init__(
             RecurrentModel,
@@ -122,6 +128,8 @@ class CLI(LightningCLI):
         parser.add_argument("--num_threads", type=int | None, default=1, help=threads_help)
         size_help = "Use the largest hidden_size with which the model has at most this many parameters, or null."
         parser.add_argument("--max_parameters", type=int | None, default=None, help=size_help)
+        name_help = "Name of the run folder of fit, such as gru_delay8, or null for version_N with the next free N."
+        parser.add_argument("--name", type=str | None, default=None, help=name_help)
         parser.link_arguments("data", "model.init_args.spec", compute_fn=self.spec_of, apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
@@ -134,17 +142,35 @@ class CLI(LightningCLI):
         return section
 
     def before_instantiate_classes(self) -> None:
-        """Set the number of threads; check that the checkpoint exists."""
+        """Set the number of threads; check the name of the run, and that the checkpoint exists."""
         threads = self.section.get("num_threads")
         if threads is not None:
             if threads < 1:
                 raise UsageError(f"num_threads must be at least 1, got {threads}")
             torch.set_num_threads(threads)
+        self.take_name()
         checkpoint = self.section.get("ckpt_path")
         if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
             raise UsageError(f"there is no checkpoint {checkpoint}")
         if self.subcommand != "fit":
             self.save_config_callback = None
+
+    def take_name(self) -> None:
+        """Check the name of the run, and move it out of the configuration: a run with the same config has another.
+
+        Raises:
+            UsageError: The name cannot be that of a run folder, or the run has a folder already.
+        """
+        self.name = self.section.get("name")
+        if self.name is None:
+            return
+        self.section.name = None
+        require_run_name(self.name)
+        folder = self.resumed or self.folder
+        if folder is not None:
+            raise UsageError(
+                f"name is an option for a new run in a folder of its task, not for {folder}, got {self.name}"
+            )
 
     def instantiate_classes(self) -> None:
         """Create the objects of the configuration; report a value that a class rejects as a usage error."""
@@ -226,8 +252,9 @@ class CLI(LightningCLI):
         record = run_record(self.trainer)
         runs = runs_folder(self.trainer, self.datamodule.name, self.section.trainer.get("default_root_dir"))
         if record is not None:
+            record.command = command_text(self.arguments, self.resumed)
             if self.resumed is None and self.folder is None and SLURMEnvironment.detect():
-                self.resumed = run_of_job(runs, record)
+                self.resumed = run_of_job(runs, record, self.name)
             if self.resumed is not None:
                 self.load_last(self.resumed, record)
         if config["ckpt_path"] is None:
@@ -237,7 +264,7 @@ class CLI(LightningCLI):
         if self.only_test and config["ckpt_path"]:  # the test is logged at the last step
             self.trainer.fit_loop.load_state_dict(read_checkpoint(Path(config["ckpt_path"]))["loops"]["fit_loop"])
         if record is not None and is_rank_zero():
-            folder = self.resumed or new_folder(self.trainer, runs, self.folder)
+            folder = self.resumed or new_folder(self.trainer, runs, self.folder, self.name)
             self.lock = use_folder(self.trainer, record, folder)
 
     def load_last(self, folder: Path, record: RunRecord) -> None:

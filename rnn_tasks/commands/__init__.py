@@ -14,6 +14,7 @@ COMMANDS = {  # each command is a module that has a function of the same name
     "analyze": "Write an HTML report of what trained networks remember, and how.",
     "explore": "Write a page that runs trained networks in a browser.",
     "generate": "Continue a text with a trained language model.",
+    "profile": "Write a card of a recurrent layer: what it remembers, for how long, and at what cost.",
     "reproduce": "Repeat published experiments, and compare their results with ours.",
     "respond": "Print the answers of a trained network to strings.",
     "resume": "Continue a run that was interrupted, or train a finished one for longer.",

@@ -15,7 +15,7 @@ FOLDER = Path("lightning_logs/studies")
 
 
 def study(arguments: list[str]) -> None:
-    """Run a study, write its report, or list the shipped studies.
+    """Run a study, write its report, or list the studies that have names.
 
     Args:
         arguments: The arguments after ``study``.
@@ -30,14 +30,14 @@ def study(arguments: list[str]) -> None:
     actions = parser.add_subparsers(dest="action", required=True, parser_class=OneLineParser)
     run = actions.add_parser("run", help="do the pending runs, then write the report")
     report = actions.add_parser("report", help="write the report of the runs that are done")
-    actions.add_parser("list", help="list the shipped studies")
+    actions.add_parser("list", help="list the studies of this package and of installed plug-ins")
     collect = actions.add_parser("collect", help="write the results of suites into one CSV")
     collect.add_argument(
         "names", nargs="+", metavar="name", help="name of a study with a tuned axis, or path of its YAML file"
     )
     collect.add_argument("--output", type=Path, required=True, help="path of the CSV")
     for action in (run, report):
-        action.add_argument("name", help="name of a shipped study, or path of a YAML file")
+        action.add_argument("name", help="name of a study, or path of a YAML file")
         action.add_argument("--large", action="store_true", help="use the larger setting of the study")
         action.add_argument("--storage", help="URL of a database that several machines share (default: a SQLite file)")
     run.add_argument("--jobs", type=int, default=1, help="number of runs at a time on this machine (default: 1)")
@@ -51,8 +51,14 @@ def study(arguments: list[str]) -> None:
     from rnn_tasks.studies.plan_file import read_plan, study_names
 
     if options.action == "list":
+        from rnn_tasks.plugins import warn
+
         for name in study_names():
-            plan = read_plan(name)
+            try:
+                plan = read_plan(name)
+            except UsageError as error:  # a study of a plug-in that is not valid
+                warn(str(error))
+                continue
             minutes = "" if plan.takes is None else f", {plan.takes:g} minutes on two cores"
             print(f"{name}  {len(plan.runs())} runs{minutes}  {plan.about}")
         return

@@ -119,8 +119,14 @@ class Foreign(Core):
                 raise UsageError(
                     f"{name} mixes the sequences of a batch: if it takes time first, set batch_first to false"
                 )
-            if not _close(self._trial(name, later_inputs)[:, :CUT], outputs[:, :CUT]):
-                raise UsageError(f"{name} looks ahead: its output at a step must not depend on later inputs")
+            earlier, earlier_changed = outputs[:, :CUT], self._trial(name, later_inputs)[:, :CUT]
+            if not _close(earlier_changed, earlier):
+                changes = (earlier_changed - earlier).abs().amax((0, 2))
+                step = int(changes.argmax())
+                raise UsageError(
+                    f"{name} looks ahead: its output at step {step + 1} changes by {float(changes[step]):.2g} if only "
+                    f"the inputs from step {CUT + 1} on change; an output must not depend on later inputs"
+                )
             is_random = not torch.equal(self._trial(name, inputs, seed=1), outputs)
             if not is_random and not _close(self._trial(name, inputs, cut=True), outputs):
                 raise UsageError(

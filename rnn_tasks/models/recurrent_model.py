@@ -253,9 +253,7 @@ class RecurrentModel(LightningModule, ABC):
         groups: dict[str, list[nn.Parameter]] = {role: [] for role in ROLES}
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
-                in_core = name.startswith("core.")
-                role = self.network.core.parameter_role(name.removeprefix("core.")) if in_core else "rest"
-                groups[role].append(parameter)
+                groups[self.network.parameter_role(name)].append(parameter)
         return [{"name": role, "params": parameters} for role, parameters in groups.items() if parameters]
 
     def configure_optimizers(self) -> Any:

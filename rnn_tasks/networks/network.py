@@ -77,6 +77,14 @@ class Network(nn.Module, ABC):
         hidden, state = self.core(self.encode(inputs, condition), state)
         return self.read_out(hidden, condition, scored), state
 
+    def parameter_role(self, name: str) -> str:
+        """Return the role of a parameter: ``recurrent`` or ``input`` for weights of the layer, otherwise ``rest``.
+
+        Args:
+            name: The parameter's name in ``named_parameters()``.
+        """
+        return self.core.parameter_role(name.removeprefix("core.")) if name.startswith("core.") else "rest"
+
     @abstractmethod
     def read_out(self, hidden: Tensor, condition: Tensor | None = None, scored: Tensor | None = None) -> Tensor:
         """Return the outputs of the network for outputs of the recurrent layer.

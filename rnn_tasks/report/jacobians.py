@@ -47,13 +47,8 @@ def stretching(
         UsageError: A state cannot be flattened or is too large, no step is scored, or the network has diverged.
     """
     trained, untrained = in_double_precision(trained), in_double_precision(untrained)
-    few = longest(batch, SEQUENCES)
-    size = flat_size(trained, few)
-    require(
-        size <= MAX_SIZE, f"the state has {size:,} numbers, more than {MAX_SIZE:,}: skipped, as it would take minutes"
-    )
-    steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(max_work / size**3)))
-    few = few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None, group=None)
+    few = few_steps(trained, batch, max_work)
+    steps = few.inputs.shape[1]
     every = -(-steps // products)
 
     def measure(network: Network) -> Stretching:
@@ -65,6 +60,43 @@ def stretching(
     finite = all(np.isfinite(s.factors).all() and not np.isnan(s.exponents).any() for s in pair)
     require(finite, "the values are not finite: the network has diverged")
     return pair
+
+
+def few_steps(network: Network, batch: Batch, max_work: float = MAX_WORK) -> Batch:
+    """Return the longest sequences, with as many of their first steps as Jacobians can be computed for in seconds.
+
+    Args:
+        network: The network.
+        batch: The sequences.
+        max_work: The bound on steps times the third power of the state size.
+
+    Raises:
+        UsageError: The state cannot be flattened or is too large, or no step is scored.
+    """
+    few = longest(batch, SEQUENCES)
+    size = flat_size(network, few)
+    require(
+        size <= MAX_SIZE, f"the state has {size:,} numbers, more than {MAX_SIZE:,}: skipped, as it would take minutes"
+    )
+    steps = min(few.inputs.shape[1], MAX_STEPS, max(MIN_STEPS, int(max_work / size**3)))
+    return few._replace(inputs=few.inputs[:, :steps], targets=few.targets[:, :steps], memory=None, group=None)
+
+
+def largest_exponent(network: Network, batch: Batch) -> float:
+    """Return the largest Lyapunov exponent of a network, in nats per step, along the longest sequences.
+
+    Args:
+        network: The network.
+        batch: The sequences.
+
+    Raises:
+        UsageError: The state cannot be flattened or is too large, no step is scored, or the network has diverged.
+    """
+    network = in_double_precision(network)
+    few = few_steps(network, batch)
+    exponent = float(lyapunov_spectrum(network, few, discard=few.inputs.shape[1] // DISCARDED)[0])
+    require(not np.isnan(exponent), "the exponent is not a number: the network has diverged")
+    return exponent
 
 
 def time_constant(exponents: NDArray[np.float64]) -> float:

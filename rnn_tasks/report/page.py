@@ -20,7 +20,12 @@ PAGE, NUMBERS, PICTURES = "index.html", "analysis.json", "pictures"
 
 
 def write_page(
-    folder: Path, title: str, lead: Sequence[Paragraph | Table], sections: Sequence[Section], numbers: Mapping[str, Any]
+    folder: Path,
+    title: str,
+    lead: Sequence[Paragraph | Table],
+    sections: Sequence[Section],
+    numbers: Mapping[str, Any],
+    numbers_name: str = NUMBERS,
 ) -> Path:
     """Write a page, its pictures and its numbers into a folder. Other files in the folder are kept.
 
@@ -32,6 +37,7 @@ def write_page(
         lead: The blocks above the sections.
         sections: The sections in order; sections without blocks and without ``missing`` lines are not shown.
         numbers: The numbers of the whole page.
+        numbers_name: The name of the file of the numbers.
 
     Returns:
         The path of the page.
@@ -44,7 +50,7 @@ def write_page(
     files: dict[str, bytes] = {}
     images: dict[str, tuple[str, str]] = {}
     shown = [draw_pictures(section, files, images) for section in shown]
-    files[NUMBERS] = (json.dumps(plain(all_numbers), indent=1, allow_nan=False) + "\n").encode()
+    files[numbers_name] = (json.dumps(plain(all_numbers), indent=1, allow_nan=False) + "\n").encode()
     template = ENVIRONMENT.get_template("report.html.j2")
     files[PAGE] = template.render(title=title, lead=lead, sections=shown, images=images).encode()
     write_all(folder, files)

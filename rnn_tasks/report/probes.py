@@ -141,18 +141,27 @@ def capacities(trained: Network, untrained: Network, batch: Batch | None) -> Cap
         UsageError: A hidden state is not finite, the network encodes all inputs alike, or there are no sequences with
             real inputs.
     """
-    units = trained.core.hidden_size
+    return Capacities(mean_capacity(trained, batch), mean_capacity(untrained, batch), units=trained.core.hidden_size)
+
+
+def mean_capacity(network: Network, batch: Batch | None) -> MemoryCapacity:
+    """Return the memory capacity of a network as a mean over random input directions, see :func:`capacities`.
+
+    Args:
+        network: The network.
+        batch: Sequences that contain the used inputs; None for all input symbols of the network.
+
+    Raises:
+        UsageError: As for :func:`capacities`.
+    """
+    units = network.core.hidden_size
     signal = white_noise(max(MIN_STEPS, STEPS_PER_UNIT * units), seed=0)
-
-    def measure(network: Network) -> MemoryCapacity:
-        encodings = encoded_values(network, batch) if network.spec.real_inputs else encoded_letters(network, batch)
-        with evaluating(network):
-            inputs = [scalar_input(encodings, seed) for seed in range(DIRECTIONS)]
-            results = [memory_capacity(drive(network.core, signal, *one), signal, 2 * units) for one in inputs]
-        by_lag = np.mean([capacity.by_lag for capacity in results], axis=0)
-        return MemoryCapacity(float(by_lag.sum()), results[0].lags, by_lag, results[0].chance)
-
-    return Capacities(measure(trained), measure(untrained), units)
+    encodings = encoded_values(network, batch) if network.spec.real_inputs else encoded_letters(network, batch)
+    with evaluating(network):
+        inputs = [scalar_input(encodings, seed) for seed in range(DIRECTIONS)]
+        results = [memory_capacity(drive(network.core, signal, *one), signal, 2 * units) for one in inputs]
+    by_lag = np.mean([capacity.by_lag for capacity in results], axis=0)
+    return MemoryCapacity(float(by_lag.sum()), results[0].lags, by_lag, results[0].chance)
 
 
 def encoded_values(network: Network, batch: Batch | None) -> torch.Tensor:

@@ -9,6 +9,7 @@ import yaml
 
 from rnn_tasks.errors import UsageError, require
 from rnn_tasks.runs.files import BEST, CHECKPOINTS, CONFIG, LAST, is_too_deep
+from rnn_tasks.runs.names import is_run_folder_name, newest
 from rnn_tasks.runs.old_names import current_config
 
 
@@ -28,7 +29,8 @@ def find_run(name: str, logs: Path = Path("lightning_logs")) -> RunLocation:
     """Return the location of a run.
 
     Args:
-        name: A run folder, a checkpoint in it, or the name of a task (its newest run).
+        name: A run folder, a checkpoint in it, the name of a task (its newest run), or task and run, as in
+            ``echo/version_0``.
         logs: The folder of all runs.
 
     Raises:
@@ -56,15 +58,17 @@ def _find(name: str, logs: Path) -> RunLocation:
         if not path.is_file():
             raise UsageError(f"there is no checkpoint {name}")
         return RunLocation(path.absolute().parent.parent, path)
-    if (path / CONFIG).is_file() or (path / CHECKPOINTS).is_dir():
-        return RunLocation(path)
-    versions = [run for run in (logs / name).glob("version_*") if run.name[8:].isdecimal() and run.is_dir()]
-    runs = [run for run in versions if (run / CONFIG).is_file()]
+    for folder in (path, logs / name):
+        if (folder / CONFIG).is_file() or (folder / CHECKPOINTS).is_dir():
+            return RunLocation(folder)
+    folders = [folder for folder in (logs / name).glob("*") if is_run_folder_name(folder.name) and folder.is_dir()]
+    runs = [folder for folder in folders if (folder / CONFIG).is_file()]
     if not runs:
-        tasks = sorted({config.parent.parent.name for config in logs.glob(f"*/version_*/{CONFIG}")})
+        configs = [config for config in logs.glob(f"*/*/{CONFIG}") if is_run_folder_name(config.parent.name)]
+        tasks = sorted({config.parent.parent.name for config in configs})
         hint = f"there are runs of {', '.join(tasks)}" if tasks else f"{logs} has no runs yet"
         raise UsageError(f"no run {name!r}: give a run folder, a checkpoint, or a task that has a run; {hint}")
-    return RunLocation(max(runs, key=lambda run: int(run.name[8:])))
+    return RunLocation(newest(runs))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard.summary import hparams
 
+from rnn_tasks.printable import printable
 from rnn_tasks.runs.curves import CURVES, STEP, TEXTS
+from rnn_tasks.runs.names import version_number
 
 LOGS = "lightning_logs"
 """The folder of all runs, unless another one is chosen."""
@@ -28,8 +30,8 @@ def claim_version(folder: Path) -> str:
         OSError: The folder cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdecimal()]
-    number = max(taken, default=-1) + 1
+    taken = [version_number(path.name) for path in folder.glob("version_*")]
+    number = max((number for number in taken if number is not None), default=-1) + 1
     while True:
         try:
             (folder / f"version_{number}").mkdir()
@@ -57,6 +59,15 @@ def name_of_file(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
+
+
+def as_code(text: str) -> str:
+    """Return a text as a code block of Markdown, which TensorBoard shows; control characters are escaped.
+
+    Args:
+        text: The text.
+    """
+    return f"```\n{printable(text, chr(10))}\n```"
 
 
 class RunLogger(TensorBoardLogger):
@@ -126,6 +137,18 @@ class RunLogger(TensorBoardLogger):
         if values:
             with name_of_file(self.log_dir):
                 self.experiment._get_file_writer().add_summary(Summary(value=values), step)
+
+    @rank_zero_only
+    def log_text(self, name: str, text: str, step: int) -> None:
+        """Write a text for TensorBoard's page TEXT, in a font of fixed width; control characters are escaped.
+
+        Args:
+            name: The name of the text.
+            text: The text.
+            step: Optimizer steps so far.
+        """
+        with name_of_file(self.log_dir):
+            self.experiment.add_text(name, as_code(text), step)
 
     @rank_zero_only
     def log_charts(self, charts: Mapping[str, Sequence[str]]) -> None:

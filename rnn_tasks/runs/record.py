@@ -1,7 +1,9 @@
 """The folder of a trainer's run, and the config of a run of the command line."""
 
+import os
+import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from rnn_tasks.runs.files import CONFIG, JOB, write_atomically
 from rnn_tasks.runs.find import config_hash
 from rnn_tasks.runs.hyperparameters import hyperparameters
+from rnn_tasks.runs.logger import RunLogger
+from rnn_tasks.runs.summary_text import command
 
 UNKNOWN = "Unable to serialize instance"
 """What jsonargparse writes before a value whose type it does not know."""
@@ -46,16 +50,31 @@ def run_record(trainer: Trainer) -> "RunRecord | None":
     return next((callback for callback in callbacks if isinstance(callback, RunRecord)), None)
 
 
+def command_text(arguments: Sequence[str], resumed: Path | None = None) -> str:
+    """Return a command of the trainer as a shell reads it, one line for each option.
+
+    Args:
+        arguments: The arguments of the trainer: ``fit`` and its options.
+        resumed: The folder of a resumed run, whose config is the first option; None for a new run.
+    """
+    if resumed is not None:
+        arguments = ["resume", os.path.relpath(resumed), *arguments[3:]]
+    words = [f"\\\n  {shlex.quote(word)}" if word.startswith("--") else shlex.quote(word) for word in arguments]
+    return " ".join([command(), *words])
+
+
 class RunRecord(SaveConfigCallback):
     """The folder and the config of a run. The config is written once, and read by callbacks and the model.
 
     A run with a record is tested after its training.
 
     Attributes:
+        command: The command of the run, which TensorBoard shows.
         folder: The run folder; on all ranks, once the trainer has started its processes.
         started: Whether training has begun.
     """
 
+    command = ""
     folder: Path | None = None
     started = False
 
@@ -97,6 +116,10 @@ class RunRecord(SaveConfigCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = True
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger) and trainer.is_global_zero:
+                logger.log_text("run/command", self.command, trainer.global_step)
+                logger.log_text("run/config", self.text.rstrip(), trainer.global_step)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Write the config again if somebody has removed it: a checkpoint without its config is of no use."""

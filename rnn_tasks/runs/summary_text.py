@@ -80,9 +80,43 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "", trus
         task: The task and its options, see :func:`rnn_tasks.runs.data_text.data_text`; empty if they are unknown.
         trust: Whether the commands need ``--trust``, see :func:`rnn_tasks.runs.trust.needs_trust`.
     """
+    path = os.path.relpath(folder)
+    rows = result_rows(summary, task)
+    rows["run"] = path
+    has_no_network = folder.is_dir() and not any((folder / "checkpoints").glob("*.ckpt"))
+    arguments = shlex.quote(path) + (" --trust" if trust else "")
+    explore = f"{command()} explore {arguments}"
+    rows["next"] = BOARD if has_no_network else next_step(summary, path, trust)
+    rows["report"] = f"{command()} analyze {arguments}"
+    if not has_no_network and rows["next"] != explore:
+        rows["explore"] = explore
+    width = max(map(len, rows))
+    lines = [headline(summary)]
+    for name, texts in rows.items():
+        for text in [texts] if isinstance(texts, str) else texts:
+            lines.append(f"  {name:{width}}  {text}")
+            name = ""  # only the first line of a row has its name
+    return "\n".join(map(printable, lines))
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """Return the task and the verdict of a run.
+
+    Args:
+        summary: The contents of summary.json.
+    """
+    return f"{summary['task']}: {verdict_text(summary) or 'no verdict yet (not validated)'}"
+
+
+def result_rows(summary: Mapping[str, Any], task: str = "") -> Rows:
+    """Return the results of a run by the first words of their lines: metrics and baselines, training, network.
+
+    Args:
+        summary: The contents of summary.json.
+        task: The task and its options; empty if they are unknown.
+    """
     metrics, baseline = summary["metrics"], summary.get("baseline", {})
     stage = "test" if "test/loss" in metrics else "val"
-    path = os.path.relpath(folder)
     is_text = "perplexity" in baseline
     of_error = baseline.get("unit") == SQUARED_ERROR
     rows: Rows = {"task": task} if task else {}
@@ -105,21 +139,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path, task: str = "", trus
     stopped = STOPPED | STOPPED_ON_VALUES if of_error else STOPPED
     rows["training"] = f"{training}; {stopped[summary['stopped']]}"
     rows["network"] = f"{summary['core']}, {summary['parameters']:,} parameters"
-    rows["run"] = path
-    has_no_network = folder.is_dir() and not any((folder / "checkpoints").glob("*.ckpt"))
-    arguments = shlex.quote(path) + (" --trust" if trust else "")
-    explore = f"{command()} explore {arguments}"
-    rows["next"] = BOARD if has_no_network else next_step(summary, path, trust)
-    rows["report"] = f"{command()} analyze {arguments}"
-    if not has_no_network and rows["next"] != explore:
-        rows["explore"] = explore
-    width = max(map(len, rows))
-    lines = [f"{summary['task']}: {verdict_text(summary) or 'no verdict yet (not validated)'}"]
-    for name, texts in rows.items():
-        for text in [texts] if isinstance(texts, str) else texts:
-            lines.append(f"  {name:{width}}  {text}")
-            name = ""  # only the first line of a row has its name
-    return "\n".join(map(printable, lines))
+    return rows
 
 
 def verdict_text(summary: Mapping[str, Any]) -> str | None:

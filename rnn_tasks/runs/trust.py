@@ -5,11 +5,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rnn_tasks.errors import UsageError
+from rnn_tasks.errors import UsageError, require
+from rnn_tasks.plugins import is_installed, plugin_with
 from rnn_tasks.runs.files import CONFIG
 
 PACKAGES = ("rnn_tasks", "torch", "lightning")
-"""The packages whose classes can be built from the config of a run that somebody else made."""
+"""The packages whose classes can be built from the config of a run that somebody else made, besides plug-ins."""
 
 MODELS = ("rnn_tasks.models.SequenceTagger", "rnn_tasks.models.LanguageModel")
 """Models that need not be imported to know them; the import of Lightning would take longer than all else."""
@@ -32,7 +33,9 @@ def needs_trust(config: Mapping[str, Any]) -> bool:
 
 
 def require_known_classes(config: Mapping[str, Any], folder: Path) -> None:
-    """Raise if the network or the task of a run is built from other classes than those of :data:`PACKAGES`.
+    """Raise if the network or the task of a run is built from other classes than those of known packages.
+
+    Known are :data:`PACKAGES` and the packages of installed plug-ins: the user has installed both.
 
     Args:
         config: The sections ``model`` and ``data``, or one of them, of the run's config.yaml.
@@ -44,9 +47,18 @@ def require_known_classes(config: Mapping[str, Any], folder: Path) -> None:
     for name in names(config):
         if not is_known(name):
             shown = name if len(name) <= 60 else f"{name[:60]}..."
+            plugin = plugin_with(name)
+            require(
+                plugin is None or imported(name.split(".")) is not None,
+                f"{folder / CONFIG} names {shown!r}, which the plug-in {plugin and plugin.name} does not have or which "
+                "cannot be imported",
+            )
+            package = name.partition(".")[0]
+            is_missing = package.isidentifier() and not is_installed(package)
             raise UsageError(
-                f"{folder / CONFIG} names {shown!r}, which is not a class of rnn_tasks or torch: "
-                f"add --trust to execute its code, if you trust everyone who could write into {folder}"
+                f"{folder / CONFIG} names {shown!r}, which is not a class of rnn_tasks, torch or an installed plug-in: "
+                + f"install the plug-in with the package {package}, or " * is_missing
+                + f"add --trust to execute its code, if you trust everyone who could write into {folder}"
             )
 
 
@@ -89,7 +101,7 @@ def class_paths(value: Any) -> Iterator[str]:
 
 
 def is_known(name: str) -> bool:
-    """Return whether a text names nothing to import, such as a word or a number, or a class of :data:`PACKAGES`.
+    """Return whether a text names nothing to import, such as a word or a number, or a class of a known package.
 
     Example:
         >>> [
@@ -103,12 +115,21 @@ def is_known(name: str) -> bool:
     if name.replace("-", "").replace("+", "").replace("_", "").isalnum() or not name or is_float(name):
         return True
     parts = name.split(".")
-    if parts[0] not in PACKAGES or not all(part.isidentifier() for part in parts):
+    if not all(part.isidentifier() for part in parts) or not is_in_known_package(name):
         return False
     found = imported(parts)
-    if found is None:  # the parser says that the class does not exist
+    if found is None and parts[0] in PACKAGES:  # the parser says that the class does not exist
         return True
-    return isinstance(found, type) and found.__module__.partition(".")[0] in PACKAGES
+    return isinstance(found, type) and is_in_known_package(found.__module__)
+
+
+def is_in_known_package(name: str) -> bool:
+    """Return whether a module or class is in one of :data:`PACKAGES` or in the package of an installed plug-in.
+
+    Args:
+        name: The dotted name.
+    """
+    return name.partition(".")[0] in PACKAGES or plugin_with(name) is not None
 
 
 def is_float(text: str) -> bool:
@@ -129,7 +150,7 @@ def imported(parts: list[str]) -> Any:
     for count in range(len(parts) - 1, 0, -1):
         try:
             found: Any = import_module(".".join(parts[:count]))
-        except Exception:  # no such module, or one that cannot be imported on this system
+        except (Exception, SystemExit):  # no such module, or one that cannot be imported on this system
             continue
         for part in parts[count:]:
             found = getattr(found, part, None)

@@ -51,31 +51,46 @@ def censored_steps(results: pd.DataFrame) -> pd.Series:
     return results["solved_at"].astype(float).fillna(results["budget"].astype(float))
 
 
-def cell_text(results: pd.DataFrame, score: str) -> str:
-    """Return the cell of a layer and a task: solved runs, the median, and all seeds.
+def seeds_text(results: pd.DataFrame) -> tuple[str, str, str]:
+    """Return how many runs of a layer on a task are solved, the median of the steps to solve, and those of all seeds.
 
     Args:
         results: The runs of the layer on the task.
-        score: The column of the score of runs that are not solved.
 
     Example:
-        >>> runs = pd.DataFrame({"seed": [0, 1, 2], "solved_at": [50, 75, None], "budget": 400, "accuracy": 0.5})
-        >>> cell_text(runs, "accuracy"), cell_text(runs[2:], "accuracy"), cell_text(runs[:0], "accuracy")
-        ('2 of 3: 75 (50, 75, > 400)', '0 of 1: score 0.500 (0.500)', '-')
+        >>> runs = pd.DataFrame({"seed": [0, 1, 2], "solved_at": [50, 75, None], "budget": 400})
+        >>> seeds_text(runs), seeds_text(runs[2:])
+        (('2 of 3', '75', '50, 75, > 400'), ('0 of 1', '> 400', 'none'))
     """
-    if results.empty:
-        return "-"
     results = results.sort_values("seed")
-    count = f"{results['solved_at'].notna().sum()} of {len(results)}"
-    if results["solved_at"].isna().all():
-        scores = [f"{value:.3f}" for value in results[score]]
-        return f"{count}: score {statistics.median(results[score]):.3f} ({', '.join(scores)})"
 
     def text(steps: float) -> str:
         return f"{steps:,.0f}" if math.isfinite(steps) else f"> {results['budget'].iloc[0]:,.0f}"
 
     steps = results["solved_at"].astype(float).fillna(math.inf)
-    return f"{count}: {text(statistics.median_high(steps))} ({', '.join(map(text, steps))})"
+    solved = f"{results['solved_at'].notna().sum()} of {len(results)}"
+    if results["solved_at"].isna().all():
+        return solved, text(math.inf), "none"
+    return solved, text(statistics.median_high(steps)), ", ".join(map(text, steps))
+
+
+def cell_text(results: pd.DataFrame, score: str) -> str:
+    """Return :func:`seeds_text` as one text, with the scores of the test if no run is solved.
+
+    Args:
+        results: The runs of a layer on a task.
+        score: The column of the score.
+
+    Example:
+        >>> runs = pd.DataFrame({"seed": [0, 1], "solved_at": [50, None], "budget": 400, "accuracy": [1.0, 0.5]})
+        >>> cell_text(runs, "accuracy"), cell_text(runs[1:], "accuracy")
+        ('1 of 2: > 400 (50, > 400)', '0 of 1: score 0.500 (0.500)')
+    """
+    solved, median, steps = seeds_text(results)
+    if results["solved_at"].notna().any():
+        return f"{solved}: {median} ({steps})"
+    scores = [f"{value:.3f}" for value in results.sort_values("seed")[score]]
+    return f"{solved}: score {results[score].median():.3f} ({', '.join(scores)})"
 
 
 def differences(results: pd.DataFrame) -> list[Difference]:

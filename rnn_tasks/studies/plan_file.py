@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from rnn_tasks.cli.config_file import read_config_file
-from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.cli.shipped import CONFIGS, config_folders, shipped
 from rnn_tasks.errors import require
 from rnn_tasks.runs.old_names import LAYOUTS, OPTIONS, current_config_name
 from rnn_tasks.studies.plan import Cells, Plan, Range, Search, Tuning, Variant
@@ -24,22 +24,22 @@ SAMPLERS, OBJECTIVES = ("random", "tpe"), ("loss", "steps")
 
 
 def study_names() -> list[str]:
-    """Return the names of the shipped studies."""
-    return sorted(path.stem for path in STUDIES.glob("*.yaml"))
+    """Return the names of the studies of this package, then those of plug-ins."""
+    paths = [path for folder in config_folders() for path in sorted(folder.glob("studies/*.yaml"))]
+    return list(dict.fromkeys(path.stem for path in paths))
 
 
 def read_plan(name: str, large: bool = False) -> Plan:
     """Read a study.
 
     Args:
-        name: The name of a shipped study, or the path of a YAML file.
+        name: The name of a study of this package or of a plug-in, or the path of a YAML file.
         large: Whether to use the larger setting of the study.
 
     Raises:
         UsageError: The study does not exist, or its file has a mistake.
     """
-    path = STUDIES / f"{name}.yaml"
-    path = path if os.path.isfile(path) else Path(name)
+    path = shipped(f"studies/{name}") or Path(name)
     require(
         os.path.isfile(path), f"there is no study {name}: give the path of a file, or one of {', '.join(study_names())}"
     )

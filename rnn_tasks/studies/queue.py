@@ -73,6 +73,9 @@ class Timing:
 
 TIMING = Timing()
 
+AHEAD = 50
+"""The number of runs that wait in the queue: whoever reads the database reads all of them."""
+
 OPENING = 1.0
 """Seconds during which opening a database is tried again, since another worker may be creating its tables."""
 
@@ -104,9 +107,9 @@ class Silence:
 class RunQueue:
     """The queue of a study's runs. Each run is done once, even with several workers, some of which are killed.
 
-    The first worker queues a trial for each run. If several workers queue the same run, only its first trial counts.
-    Runs of dead workers are queued again. Failed runs are queued again only by :meth:`retry`, as a new attempt. The
-    runs of a search are queued one at a time, so that the values of each are drawn with all earlier results.
+    The workers queue a trial for each of the next runs. If several workers queue the same run, only its first trial
+    counts. Runs of dead workers are queued again. Failed runs are queued again only by :meth:`retry`, as a new attempt.
+    The runs of a search are queued one at a time, so that the values of each are drawn with all earlier results.
 
     While a database server does not answer, each operation is tried again, with growing pauses.
 
@@ -195,17 +198,16 @@ class RunQueue:
         return self.file_lock or contextlib.nullcontext()
 
     def enqueue_missing(self) -> None:
-        """Queue all runs without a trial that counts; in a search, only the next one, and only if no run waits."""
+        """Queue runs without a trial that counts, until ``AHEAD`` runs wait; in a search, until one run waits."""
         with self.lock():
             trials = self.trials_of_runs()
             missing = [name for name in trials if not any(counts(trial) for trial in last_attempt(trials[name]))]
             choices = self.choices()
             if self.plan.tuning is not None:
                 missing = [name for name in missing if self.plan.is_trial(self.runs[name]) or name in choices]
-            if self.plan.search is not None:
-                a_run_waits = any(trial.state == TrialState.WAITING for own in trials.values() for trial in own)
-                missing = missing[: 0 if a_run_waits else 1]
-            for name in missing:
+            waiting = sum(trial.state == TrialState.WAITING for own in trials.values() for trial in own)
+            ahead = AHEAD if self.plan.search is None else 1
+            for name in missing[: max(0, ahead - waiting)]:
                 self.enqueue(name, trials[name], choices.get(name, {}))
 
     def choices(self) -> dict[str, dict[str, str]]:

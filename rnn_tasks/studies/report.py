@@ -25,7 +25,8 @@ from rnn_tasks.studies.pictures import (
 from rnn_tasks.studies.plan import Plan
 from rnn_tasks.studies.queue import RunState
 from rnn_tasks.studies.ranking import SHOWN, ranked, search_table
-from rnn_tasks.studies.suite_report import is_suite, suite_sections
+from rnn_tasks.studies.results import results_of
+from rnn_tasks.studies.suite_report import is_suite, names_of, suite_sections
 from rnn_tasks.studies.table import (
     CHANGED,
     as_csv,
@@ -97,7 +98,7 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
     versions, counts = versions_line(runs), counts_line(runs)
     lead = [Paragraph(plan.about), Paragraph(counts), Paragraph(f"{versions}. Made with: {command}")]
     results = Section("summary", "Results", [Table(caption, columns, body)], {"columns": columns, "rows": body})
-    compared = suite_sections(plan, runs) if suite else []
+    compared = sections_of_suite(plan, runs) if suite else []
     sections = [
         *compared,
         Section("steps", "Steps to solve", steps),
@@ -117,6 +118,17 @@ def write_study(plan: Plan, runs: pd.DataFrame, folder: Path, command: str) -> P
     text = f"# {name}\n\n{about}\n\n{tables}\n\n{counted}\n\n{used}\n\n    {printable(command)}\n"
     write_all(folder, {RUNS: as_csv(runs).encode(errors="backslashreplace"), SUMMARY: text.encode()})
     return page
+
+
+def sections_of_suite(plan: Plan, runs: pd.DataFrame) -> list[Section]:
+    """Return the sections of the report of a suite.
+
+    Args:
+        plan: The suite.
+        runs: Its runs.
+    """
+    results = results_of(plan, runs)
+    return suite_sections(results, names_of(plan, results, "layer"), names_of(plan, results, "task"))
 
 
 def versions_line(runs: pd.DataFrame) -> str:

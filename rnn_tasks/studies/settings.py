@@ -11,14 +11,17 @@ from typing import Any
 
 from rnn_tasks.cli.config_file import read_config_file
 from rnn_tasks.cli.overlays import task_file
-from rnn_tasks.cli.shipped import CONFIGS
+from rnn_tasks.cli.shipped import shipped
+from rnn_tasks.cli.working_folder import PACKAGE, module_names
 from rnn_tasks.errors import UsageError
 from rnn_tasks.studies.plan import Plan, PlannedRun, as_argument, merge
 from rnn_tasks.studies.plan_file import dotted
 
 
 def settings_of(plan: Plan, run: PlannedRun) -> dict[str, str]:
-    """Return the settings of a run as text by name: options, names of configs, and a digest of each config file.
+    """Return the settings of a run as text by name: options, names of configs, and digests of the files that they name.
+
+    These are the config files, and the modules in the working folder whose classes the config files name.
 
     Args:
         plan: The study.
@@ -27,6 +30,7 @@ def settings_of(plan: Plan, run: PlannedRun) -> dict[str, str]:
     configs = plan.configs_of(run)
     values = {**dict(dotted(plan.overlay(run))), **plan.options_of(run)}
     digests = {f"the contents of {name}": digest for name, digest in digests_of(configs)}
+    digests |= {f"the source of {name}": digest for name, digest in source_digests_of(configs)}
     return {"configs": ", ".join(configs), **digests, **{name: as_argument(value) for name, value in values.items()}}
 
 
@@ -38,14 +42,26 @@ def digests_of(configs: Sequence[str]) -> Iterator[tuple[str, str]]:
     """
     earlier: dict[str, Any] = {}
     for config in configs:
-        path = CONFIGS / f"{config}.yaml"
-        path = path if os.path.isfile(path) else Path(config)
+        path = shipped(config) or Path(config)
         contents = contents_of(path)
         yield config, digest_of(contents)
         added = task_file(path, contents, earlier) if os.path.isfile(path) else None
         if added is not None:
             yield f"{config}/{added.stem}", digest_of(contents_of(added))
         earlier = merge(earlier, contents)
+
+
+def source_digests_of(configs: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the name and a digest of each module or package in the working folder whose classes configs name.
+
+    Args:
+        configs: Names or paths of configs; only files given by path count, since shipped configs name no such class.
+    """
+    own = [argument for config in configs if os.path.isfile(config) for argument in ("--config", config)]
+    for module in sorted(module_names(own) - {PACKAGE}):
+        files = [path for path in (Path(f"{module}.py"), *sorted(Path(module).rglob("*.py"))) if path.is_file()]
+        if files:
+            yield module, hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def contents_of(path: Path) -> dict[str, Any]:

@@ -116,11 +116,15 @@ def runs_table(plan: Plan, states: Mapping[str, RunState], results: Mapping[str,
                 "first_losses": " ".join(f"{loss:.6g}" for loss in result.get("first_losses") or []),
             }
         )
-    return pd.DataFrame(
-        records,
-        index=pd.MultiIndex.from_tuples(index, names=["run", *plan.axes, "seed"]),
-        columns=["state", *VALUES, *sorted(metrics), "reason", *NOT_IN_CSV],
-    ).astype({**TYPES, **dict.fromkeys(metrics, "float")})
+    return (
+        pd.DataFrame(
+            records,
+            index=pd.MultiIndex.from_tuples(index, names=["run", *plan.axes, "seed"]),
+            columns=["state", *VALUES, *sorted(metrics), "reason", *NOT_IN_CSV],
+        )
+        .astype({**TYPES, **dict.fromkeys(metrics, "float")})
+        .copy()
+    )  # astype leaves one array for each column
 
 
 def run_names(runs: pd.DataFrame | pd.Series) -> list[str]:
@@ -310,16 +314,17 @@ def as_csv(runs: pd.DataFrame) -> str:
     return csv_text(kept)
 
 
-def csv_text(table: pd.DataFrame, index: bool = True) -> str:
+def csv_text(table: pd.DataFrame, index: bool = True, digits: str | None = None) -> str:
     """Return a table as CSV in which no cell is a formula for a spreadsheet.
 
     Args:
         table: The table.
         index: Whether to include the index, whose cells must be safe already.
+        digits: The format of numbers that are not whole, such as ``%.6g``; all digits if None.
     """
     safe = table.set_axis([csv_cell(name) for name in table.columns], axis="columns")
     safe = safe.apply(lambda column: column if is_numeric_dtype(column) else column.map(csv_cell))
-    return str(safe.to_csv(index=index, lineterminator="\n"))
+    return str(safe.to_csv(index=index, lineterminator="\n", float_format=digits))
 
 
 def csv_cell(value: Any) -> Any:

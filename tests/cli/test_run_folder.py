@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from lightning.pytorch.loggers import Logger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rnn_tasks.runs.curves import read_curves
 from rnn_tasks.runs.files import LOCK, read_summary
@@ -135,3 +136,50 @@ def test_a_stray_checkpoint_of_slurm_is_not_loaded(trained: RnnTasks, slurm: Pat
     result = trained(command, "--config", "echo", *SMALL, *best)
     assert (result.status, result.out) == (2, "")
     assert "hpc_ckpt_1.ckpt" in result.err
+
+
+def texts_of(folder: Path, name: str) -> list[tuple[int, str]]:
+    """Return the steps and texts of a name that TensorBoard shows."""
+    written = EventAccumulator(str(folder)).Reload().Tensors(f"{name}/text_summary")
+    return [(event.step, event.tensor_proto.string_val[0].decode()) for event in written]
+
+
+def test_a_named_run_has_its_folder_and_shows_its_command(rnn_tasks: RnnTasks) -> None:
+    result = rnn_tasks(*FIT, "--name", "gru_delay8")
+    assert (result.status, result.err) == (0, "")
+    assert "run            lightning_logs/echo/gru_delay8" in result.out
+    folder = RUN.with_name("gru_delay8")
+    assert "\nname: null\n" in (folder / "config.yaml").read_text()  # another run can have the same config
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    result = rnn_tasks(*FIT, "--name", "gru_delay8")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.endswith("echo/gru_delay8 has a run already: resume it, or choose another name\n")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert rnn_tasks("resume", "echo", "--trainer.max_steps=6").status == 0
+    assert read_summary(folder)["steps"] == 6
+    assert [path.name for path in folder.parent.iterdir()] == ["gru_delay8"]
+    (first, fit), (second, resume) = texts_of(folder, "run/command")
+    assert (first, second) == (0, 4)
+    assert fit.startswith("```\nrnn-tasks fit \\\n  --config echo \\\n  --trainer.max_steps=4 \\\n")
+    assert fit.endswith(" \\\n  --name gru_delay8\n```")
+    assert resume == f"```\nrnn-tasks resume {folder} \\\n  --trainer.max_steps=6\n```"
+    (_, config), (_, resumed) = texts_of(folder, "run/config")
+    assert config == f"```\n{(folder / 'config.yaml').read_text().rstrip()}\n```"
+    assert resumed == config.replace("max_steps: 4", "max_steps: 6")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([*FIT, "--name=a/b"], "must consist of letters, digits and the characters _ - + = . and begin with a letter"),
+        ([*FIT, "--name=x", "--trainer.logger.init_args.version=y"], "give either name or trainer.logger.init_args"),
+        (["resume", "echo", "--name=x"], "name is an option for a new run"),
+    ],
+)
+def test_a_wrong_name_is_one_line_and_creates_no_run(trained: RnnTasks, arguments: list[str], message: str) -> None:
+    runs = sorted(Path("lightning_logs/echo").iterdir())
+    result = trained(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert sorted(Path("lightning_logs/echo").iterdir()) == runs

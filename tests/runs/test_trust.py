@@ -79,7 +79,7 @@ def test_load_network_executes_no_code_of_a_foreign_class(run: Path, name: str) 
 
 def test_load_network_executes_no_code_of_a_foreign_model(run: Path) -> None:
     edit(run, "model", "class_path", value="my_layer.MyLayer")
-    with pytest.raises(UsageError, match=r"names 'my_layer\.MyLayer', which is not a class of rnn_tasks or torch"):
+    with pytest.raises(UsageError, match=r"names 'my_layer\.MyLayer', which is not a class of rnn_tasks, torch or"):
         load_network(RunLocation(run))
     assert not (run.parent / "executed").exists()
 

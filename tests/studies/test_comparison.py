@@ -8,10 +8,10 @@ import pytest
 
 from rnn_tasks.studies.comparison import (
     Difference,
-    cell_text,
     censored_steps,
     differences,
     expected_by_chance,
+    seeds_text,
     solved_share,
 )
 
@@ -70,6 +70,6 @@ def test_interval_of_solved_runs_covers_the_true_share() -> None:
     assert 0.85 < covered / 200 <= 1
 
 
-def test_cell_shows_scores_if_no_run_is_solved() -> None:
+def test_text_of_seeds_has_the_budget_if_no_run_is_solved() -> None:
     table = results({("a", "x"): [np.nan, np.nan, np.nan]})
-    assert cell_text(table, "accuracy") == "0 of 3: score 0.250 (0.250, 0.250, 0.250)"
+    assert seeds_text(table) == ("0 of 3", "> 1,000", "none")

@@ -56,6 +56,17 @@ def test_queue_does_each_run_once(url: str) -> None:
     assert set(queue.results()) == set(NAMES)
 
 
+def test_few_runs_wait_at_a_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnn_tasks.studies.queue.AHEAD", 2)
+    queue = RunQueue(PLAN, url)
+    done = []
+    while RunState.PENDING in queue.states().values():
+        queue.enqueue_missing()
+        assert sum(trial.state == TrialState.WAITING for trial in queue.trials()) <= 2
+        done.append(take(queue))
+    assert done == NAMES
+
+
 def test_run_queued_by_two_workers_is_done_once(url: str) -> None:
     one, other = RunQueue(PLAN, url), RunQueue(PLAN, url)
     for queue in (one, other):  # as if neither had seen the trials of the other

@@ -130,3 +130,17 @@ def test_interrupted_run_with_changed_settings_begins_anew(tmp_path: Path) -> No
         assert [*queue.redo_changed()] == ["rnn-seed0"]
         assert work(queue) == ["qr-seed0", "rnn-seed0"]
         assert [t.user_attrs[FROM_SCRATCH] for t in queue.trials() if t.user_attrs.get("result")] == [0, 1]
+
+
+def test_edited_module_of_the_working_folder_is_a_changed_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = own_config(Path(), "model: {init_args: {core: {init_args: {layer: my_layer.MyLayer}}}}")
+    (run, *_) = plan.runs()
+    assert differences(settings_of(PLAN, run), settings_of(plan, run)) == ["configs", "the contents of own.yaml"]
+    Path("my_layer.py").write_text("class MyLayer: ...")
+    before = settings_of(plan, run)
+    assert differences(before, settings_of(plan, run)) == []
+    Path("my_layer.py").write_text("class MyLayer: size = 2")
+    assert differences(before, settings_of(plan, run)) == ["the source of my_layer"]

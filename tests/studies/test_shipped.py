@@ -66,7 +66,7 @@ def test_changed_layer_names_its_recurrent_init() -> None:
             overlays += [variant.overlay for axis in read_plan(name, large).axes.values() for variant in axis]
     cores = [overlay.get("model", {}).get("init_args", {}).get("core", {}) for overlay in overlays]
     changed = [core["init_args"] for core in cores if "class_path" in core]
-    assert len(changed) == 6  # two each in copy_constraints and the published results, one each in copy_delays(_rates)
+    assert len(changed) == 8  # two each in copy_constraints(_tuned) and published results, one in copy_delays(_rates)
     assert all("recurrent_init" in arguments for arguments in changed)
 
 

@@ -1,0 +1,1 @@
+"""The profile of a recurrent layer: what it remembers, for how long, and at what cost, on one card."""
