@@ -27,7 +27,7 @@ extensions = [
     "docs._ext.names",  # names in docstrings are looked up as Python does
     "docs._ext.reference",  # writes docs/reference/
 ]
-exclude_patterns = ["tutorials/*.ipynb", "tutorials/*.py"]
+exclude_patterns = ["plugin_template", "tutorials/*.ipynb", "tutorials/*.py"]
 
 highlight_language = "none"  # of blocks that name no language: commands and what they print
 

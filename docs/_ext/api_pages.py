@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Iterator
 
 PACKAGES = {
-    "From Python": "tasks cores models networks callbacks analysis spec manual_bptt errors",
+    "From Python": "api tasks cores models networks callbacks analysis spec manual_bptt errors",
     "Run folders, texts, pictures": "runs texts plots",
 }
 """Subpackages and modules of the package, by heading of the page that lists them; all others come last."""
