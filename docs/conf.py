@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning.pytorch  # noqa: F401  # sets the level of its log, which is set again below
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path.insert(0, str(ROOT))  # for docs._ext
 
 from rnn_tasks import __version__  # noqa: E402  # after the path
 
@@ -22,12 +22,12 @@ extensions = [
     "sphinx.ext.autodoc",  # the reference is made of docstrings
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",  # runs examples/
-    "links",  # docs/_ext: links and anchors that work on disk work in the site
-    "docstrings",  # docs/_ext: the docstrings have Google's style
-    "names",  # docs/_ext: names in docstrings are looked up as Python does
-    "reference",  # docs/_ext: writes docs/reference/
+    "docs._ext.links",  # links and anchors that work on disk work in the site
+    "docs._ext.docstrings",  # the docstrings have Google's style
+    "docs._ext.names",  # names in docstrings are looked up as Python does
+    "docs._ext.reference",  # writes docs/reference/
 ]
-exclude_patterns = ["tutorials/*.ipynb", "tutorials/*.py"]
+exclude_patterns = ["plugin_template", "tutorials/*.ipynb", "tutorials/*.py"]
 
 highlight_language = "none"  # of blocks that name no language: commands and what they print
 
