@@ -36,7 +36,10 @@ def metadata_of(step: Step, layer: str, config: Mapping[str, Any], summary: Mapp
         "parameters": summary.get("parameters"),
         "verdict": summary.get("verdict"),
         "metrics": summary.get("metrics"),
-        "versions": {**summary.get("versions", {}), "exported_by": f"rnn_tasks {__version__}, torch {torch.__version__}"},
+        "versions": {
+            **summary.get("versions", {}),
+            "exported_by": f"rnn_tasks {__version__}, torch {torch.__version__}",
+        },
         "inputs": inputs_of(step),
         "outputs": [
             {
@@ -108,5 +111,3 @@ def strings_of(codec: Codec) -> dict[str, Any]:
         "example": text,
         "example_delay": int(delay[-1]) if delay else codec.min_delay,
     }
-
-

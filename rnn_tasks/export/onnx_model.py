@@ -53,7 +53,10 @@ def onnx_model(step: Step, metadata: Mapping[str, str]) -> bytes:
                 step,
                 (inputs[:, 0], condition, state),
                 dynamic_shapes=({0: batch}, None if condition is None else {0: batch}, axes),
-            ).run_decompositions(DECOMPOSITIONS)
+            )
+            graphs = [part.graph for part in program.graph_module.modules() if isinstance(part, torch.fx.GraphModule)]
+            if any(node.target in DECOMPOSITIONS for graph in graphs for node in graph.nodes):
+                program = program.run_decompositions(DECOMPOSITIONS)
             converted = torch.onnx.export(
                 program,
                 input_names=[input_name(step), *([] if condition is None else [CONDITION]), *names],

@@ -13,6 +13,12 @@ class RealLRU(nn.Module):
         layer: The layer.
     """
 
+    real: Tensor
+    imaginary: Tensor
+    weight_in: Tensor
+    weight_out: Tensor
+    skip: Tensor
+
     def __init__(self, layer: LRU) -> None:
         super().__init__()
         diagonal = layer.eigenvalues(torch.empty(0))["diagonal"].to(torch.complex64)
@@ -44,6 +50,12 @@ class RealS4D(nn.Module):
     Args:
         layer: The layer.
     """
+
+    factor_real: Tensor
+    factor_imaginary: Tensor
+    weight_real: Tensor
+    weight_imaginary: Tensor
+    skip: Tensor
 
     def __init__(self, layer: S4D) -> None:
         super().__init__()

@@ -64,9 +64,7 @@ class Step(nn.Module):
                     remove_parametrizations(module, name)
         inputs, condition = self.inputs(TRIAL_BATCH, TRIAL_STEPS)
         expected, self.structure = self.network(inputs, condition)
-        shapes = zip(
-            tensors_of(self.structure), tensors_of(self.network(inputs[:1], first(condition))[1]), strict=True
-        )
+        shapes = zip(tensors_of(self.structure), tensors_of(self.network(inputs[:1], first(condition))[1]), strict=True)
         names = names_of(self.structure)
         self.tensors = [
             StateTensor(name, tuple(a if a == b else None for a, b in zip(many.shape, one.shape, strict=True)))

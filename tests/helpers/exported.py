@@ -33,7 +33,7 @@ def perturbed_network(task: str, model: str, options: dict[str, Any] | None = No
     with torch.no_grad():
         for parameter in network.parameters():
             scale = 0.02 if parameter.ndim < 2 else 0.03 / parameter.shape[-1] ** 0.5
-            parameter += scale * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
     return network
 
 

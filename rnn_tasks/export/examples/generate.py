@@ -29,4 +29,6 @@ def generate(folder: Path, prefix: str | None = None, length: int = 200) -> str:
 
 
 if __name__ == "__main__":
-    print(generate(Path(__file__).parent, *sys.argv[1:2], *map(int, sys.argv[2:3])))
+    given_prefix = sys.argv[1] if len(sys.argv) > 1 else None
+    given_length = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    print(generate(Path(__file__).parent, given_prefix, given_length))

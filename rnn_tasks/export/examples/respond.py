@@ -38,4 +38,6 @@ def respond(folder: Path, text: str | None = None, delay: int | None = None) -> 
 
 
 if __name__ == "__main__":
-    print(respond(Path(__file__).parent, *sys.argv[1:2], *map(int, sys.argv[2:3])))
+    given_text = sys.argv[1] if len(sys.argv) > 1 else None
+    given_delay = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    print(respond(Path(__file__).parent, given_text, given_delay))

@@ -24,7 +24,9 @@ def scores(folder: Path, steps: int = 10, seed: int = 0) -> NDArray[np.float32]:
         for part in metadata["inputs"]:
             shape = [size or 1 for size in part["shape"]]
             is_real = part["type"] == "float32"
-            inputs[part["name"]] = draw.random(shape, np.float32) if is_real else draw.integers(part["count"], size=shape)
+            inputs[part["name"]] = (
+                draw.random(shape, np.float32) if is_real else draw.integers(part["count"], size=shape)
+            )
         output, *after = session.run(None, {**inputs, **state})
         state = dict(zip(state, after, strict=True))
         outputs.append(output[0])
