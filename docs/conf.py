@@ -46,7 +46,7 @@ python_use_unqualified_type_names = True
 
 # Without a network, names of other libraries lead nowhere.
 OTHERS = (
-    "abc argparse collections concurrent enum io multiprocessing pathlib signal sys threading typing "  # Python
+    "abc argparse collections concurrent enum importlib io multiprocessing pathlib signal sys threading typing "  # Python
     "filelock jsonargparse lightning matplotlib np numpy optuna pandas rich torch torchmetrics yaml"
 )
 nitpicky = True
