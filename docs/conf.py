@@ -44,9 +44,9 @@ autodoc_typehints_description_target = "documented"
 autodoc_inherit_docstrings = False
 python_use_unqualified_type_names = True
 
-# Without a network, names of other libraries lead nowhere.
+# Without a network, names of Python's and other libraries lead nowhere.
 OTHERS = (
-    "abc argparse collections concurrent enum io multiprocessing pathlib signal sys threading typing "  # Python
+    "abc argparse collections concurrent enum importlib io multiprocessing pathlib signal sys threading typing "
     "filelock jsonargparse lightning matplotlib np numpy optuna pandas rich torch torchmetrics yaml"
 )
 nitpicky = True
