@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning.pytorch  # noqa: F401  # sets the level of its log, which is set again below
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+sys.path.insert(0, str(ROOT))  # for docs._ext
 
 from rnn_tasks import __version__  # noqa: E402  # after the path
 
@@ -22,12 +22,12 @@ extensions = [
     "sphinx.ext.autodoc",  # the reference is made of docstrings
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",  # runs examples/
-    "links",  # docs/_ext: links and anchors that work on disk work in the site
-    "docstrings",  # docs/_ext: the docstrings have Google's style
-    "names",  # docs/_ext: names in docstrings are looked up as Python does
-    "reference",  # docs/_ext: writes docs/reference/
+    "docs._ext.links",  # links and anchors that work on disk work in the site
+    "docs._ext.docstrings",  # the docstrings have Google's style
+    "docs._ext.names",  # names in docstrings are looked up as Python does
+    "docs._ext.reference",  # writes docs/reference/
 ]
-exclude_patterns = ["tutorials/*.ipynb", "tutorials/*.py"]
+exclude_patterns = ["plugin_template", "tutorials/*.ipynb", "tutorials/*.py"]
 
 highlight_language = "none"  # of blocks that name no language: commands and what they print
 
@@ -44,9 +44,9 @@ autodoc_typehints_description_target = "documented"
 autodoc_inherit_docstrings = False
 python_use_unqualified_type_names = True
 
-# Without a network, names of other libraries lead nowhere.
+# Without a network, names of Python's and other libraries lead nowhere.
 OTHERS = (
-    "abc argparse collections concurrent enum io multiprocessing pathlib signal sys threading typing "  # Python
+    "abc argparse collections concurrent enum importlib io multiprocessing pathlib signal sys threading typing "
     "filelock jsonargparse lightning matplotlib np numpy optuna pandas rich torch torchmetrics yaml"
 )
 nitpicky = True
@@ -66,6 +66,9 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/\d\d_",  # all of them are run
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "image_scrapers": ("matplotlib", "figures"),  # docs/_ext: figures that are not pyplot's
+    "image_srcset": ["2x"],  # sharp on screens with small pixels
+    "ignore_repr_types": r"matplotlib\.|builtins\.",  # a figure is shown, its name is not
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,

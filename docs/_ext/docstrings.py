@@ -1,17 +1,22 @@
 """Docstrings in Google's style, as reStructuredText.
 
-``sphinx.ext.napoleon`` does the same, but takes the first sentence of a constant's docstring, up to a colon, for its type.
+``sphinx.ext.napoleon`` does the same, but takes the first sentence of a constant's docstring, up to a colon, for its
+type.
 """
 
 from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
-STYLE = Config(napoleon_use_ivar=True)  # attributes as a list, since autodoc documents those with docstrings by itself
+STYLE: Any = Config(  # Any: the hints of Sphinx know only the settings of a whole site
+    napoleon_use_ivar=True,  # attributes as a list, since autodoc documents those with docstrings by itself
+    napoleon_use_rtype=False,  # what is before a colon is a shape; autodoc adds the type
+)
 
 
-def convert(app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
+def convert(app: Sphinx, what: Any, name: str, documented: Any, options: Any, lines: list[str]) -> None:
     """Convert the docstring of a module, class or function in place."""
     if what not in ("attribute", "data", "property"):
         lines[:] = GoogleDocstring(lines, STYLE, app, what, name, documented, options).lines()

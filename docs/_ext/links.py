@@ -1,7 +1,7 @@
 """Links between the pages, written for files on disk and for a forge, as Sphinx expects them.
 
-A page refers to files outside docs/ (``../README.md``), which the site shows as pages of its own or offers as downloads,
-and to anchors such as ``<a id="copy"></a>``.
+A page refers to files outside docs/ (``../README.md``), which the site shows as pages of its own or offers as
+downloads, and to anchors such as ``<a id="copy"></a>``.
 """
 
 import re

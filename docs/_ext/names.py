@@ -1,7 +1,7 @@
-"""Names in docstrings, looked up as Python does: in the class, in the module that the docstring is in, then by their path.
+"""Names in docstrings, looked up as Python does: in the class, in the module of the docstring, then by their path.
 
-So ``:class:`Core``` in a module that imports ``Core`` leads to its definition, as does ``:class:`rnn_tasks.cores.Core```, by which
-the package exports it.
+So ``:class:`Core``` in a module that imports ``Core`` leads to the definition of ``Core``, as does
+``:class:`rnn_tasks.cores.Core```, which is the name by which the package exports it.
 """
 
 import importlib

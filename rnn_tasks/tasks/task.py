@@ -96,7 +96,8 @@ class Task(LightningDataModule, ABC):
             for_training: Whether the network continues its training, or is only evaluated.
 
         Returns:
-            The spec from which to build the network, which is this task's to continue the training, else that of the network.
+            The spec from which to build the network, which is this task's to continue the training, else that of the
+            network.
 
         Raises:
             UsageError: A symbol or a condition means something else, or is unknown to the network.
