@@ -12,6 +12,7 @@ import tempfile
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 
@@ -29,7 +30,7 @@ from rnn_tasks.runs.find import find_run
 
 SEED = 0
 folder = Path(tempfile.mkdtemp())
-options = {
+options: dict[str, Any] = {
     "config": "watch",
     "data.length": 30,
     "data.val_sequences": 300,

@@ -97,7 +97,7 @@ numbers, marks = batch.inputs[0, :, 0], marked[0]
 top.bar(range(20), numbers, color=["#c0501f" if mark else "0.75" for mark in marks])
 top.set(ylabel="number\n(marked: red)")
 image = bottom.imshow(update[0][:, order].T, origin="lower", aspect="auto", cmap="cividis", vmin=0, vmax=1)
-bottom.set(xlabel="time step", ylabel="unit (sorted)")
+bottom.set(xlabel="time step", ylabel="unit (sorted)", xticks=range(0, 20, 2))
 figure.colorbar(image, ax=bottom, label="update gate\n(1: keep)")
 plt.show()
 for name, values in (("update", update), ("reset", reset)):
@@ -141,6 +141,8 @@ errors = {
     "reset gate fixed": squared_error(with_fixed_gate(run.network, 0, reset.mean((0, 1)))),
     "update gate fixed": squared_error(with_fixed_gate(run.network, 1, update.mean((0, 1)))),
 }
+for name, error in errors.items():
+    print(f"{name}: squared error {error:.4f}")
 figure, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 bars = ax.bar(list(errors), list(errors.values()), color=["#12476b", "#5fae78", "#c0501f"], width=0.6)
 ax.bar_label(bars, fmt="%.4f")

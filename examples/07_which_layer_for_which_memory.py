@@ -9,6 +9,7 @@ layers meet three tasks. Each layer wins one of them, and for each win there is 
 import tempfile
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,7 +56,7 @@ for name, task in TASKS.items():
 #
 # Every run has 64 units, 200 steps of 32 sequences, and the same optimizer. Runs go to a temporary folder.
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "copy": {"data.layout": "arjovsky", "data.num_symbols": 4, "data.delay": 20},
     "parity": {"data.max_length": 6, "data.eval_lengths": None},
     "recall": {"data.pairs": 3},
@@ -67,7 +68,7 @@ folder = tempfile.mkdtemp()
 
 def train(task: str, layer: str) -> Curve:
     """Train a network; return its accuracy in each validation."""
-    options = {
+    options: dict[str, Any] = {
         **OPTIONS[task],
         "data.batch_size": 32,
         "data.val_sequences": 300,
