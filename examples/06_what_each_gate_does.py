@@ -105,7 +105,7 @@ for name, values in (("update", update), ("reset", reset)):
     print(f"mean {name} gate at marked steps {at_marks:.2f}, at all others {elsewhere:.2f}")
 
 # %%
-# **Answer.** At the two marked steps the update gate of many units falls: they write. At all other steps it is close
+# **Answer.** At the two marked steps the update gate of many units falls: they write. At most other steps it is close
 # to 1: they keep. Nobody told the network to do so. The mean over 200 sequences says the same of the update gate. The
 # reset gate shows no such pattern in its mean.
 #
