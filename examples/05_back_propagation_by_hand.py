@@ -141,7 +141,7 @@ plt.show()
 # **Answer.** The lines are nearly straight on the logarithmic axis: each step multiplies the gradient by about the
 # same factor. With ``normal``, numbers of size 0.01, almost nothing is left after a few steps: this network starts
 # nearly without a recurrence. An orthogonal W_hh keeps every length, and only the slope of tanh, which is below 1,
-# shrinks the gradient.
+# shrinks the gradient. At this size ``xavier`` does nearly as well.
 #
 # Training
 # --------
