@@ -36,6 +36,8 @@ options: dict[str, Any] = {
     "data.val_sequences": 300,
     "model.core.hidden_size": 32,
     "trainer.max_steps": 300,
+    "trainer.val_check_interval": 5,
+    "trainer.log_every_n_steps": 5,
     "trainer.default_root_dir": str(folder),
 }
 with redirect_stdout(StringIO()):  # without progress
