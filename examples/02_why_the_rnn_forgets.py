@@ -11,6 +11,7 @@ import tempfile
 from contextlib import redirect_stdout
 from functools import partial
 from io import StringIO
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,7 +52,7 @@ networks: dict[str, Network] = {
     "torch's start": TaggerNetwork(partial(RNN, hidden_size=SIZE), task.spec),
     "orthogonal start": TaggerNetwork(partial(Elman, hidden_size=SIZE, recurrent_init=Orthogonal()), task.spec),
 }
-STYLES = {
+STYLES: dict[str, dict[str, Any]] = {
     "torch's start": {"color": "#c0501f", "linestyle": "--", "marker": "s", "markersize": 3},
     "orthogonal start": {"color": "#12476b", "linestyle": "-", "marker": "o", "markersize": 3},
 }
@@ -98,8 +99,9 @@ figure.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %%
-# **Answer.** The state of torch's RNN holds a bit more than the last ten numbers. Nothing about the number of 35 steps
-# ago is left. The orthogonal network, which has not learned anything yet, still holds numbers of that time.
+# **Answer.** For torch's RNN the curve falls to the line of no memory long before the lag of the task: nothing about
+# the number of 35 steps ago is left in its state. The orthogonal network has not learned anything either, but it still
+# holds a part of the numbers of that time.
 #
 # The gradient before training
 # ----------------------------
@@ -138,7 +140,7 @@ draw_gradients(networks)
 
 runs = {}
 for name, model in (("torch's start", "rnn"), ("orthogonal start", "qr_rnn")):
-    options = {
+    options: dict[str, Any] = {
         "data.layout": "arjovsky",
         "data.num_symbols": 5,
         "data.delay": 30,
@@ -182,6 +184,6 @@ draw_gradients({name: run.network for name, run in runs.items()})
 #
 # 1. In ``options``, set ``"data.delay": 3``. Does torch's RNN learn now? What do the gradients say at the new lag?
 # 2. Train ``"ortho_init"`` as a third network: it starts orthogonal, but W is free afterwards.
-# 3. Multiply the orthogonal start by a number: ``Orthogonal(gain=0.9)`` and ``Orthogonal(gain=1.2)``. Which line of
-#    the picture of eigenvalues moves? Predict the gradient at lag 35 before you draw it.
+# 3. Multiply the orthogonal start by a number: ``Orthogonal(gain=0.9)`` and ``Orthogonal(gain=1.2)``. Where do the
+#    eigenvalues go? Predict the gradient at lag 35 before you draw it.
 # 4. Train ``"gru"`` for 200 steps. A GRU has another way to keep a state: see :doc:`06_what_each_gate_does`.

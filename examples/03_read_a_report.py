@@ -12,6 +12,7 @@ import tempfile
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 
@@ -29,12 +30,14 @@ from rnn_tasks.runs.find import find_run
 
 SEED = 0
 folder = Path(tempfile.mkdtemp())
-options = {
+options: dict[str, Any] = {
     "config": "watch",
     "data.length": 30,
     "data.val_sequences": 300,
     "model.core.hidden_size": 32,
     "trainer.max_steps": 300,
+    "trainer.val_check_interval": 5,
+    "trainer.log_every_n_steps": 5,
     "trainer.default_root_dir": str(folder),
 }
 with redirect_stdout(StringIO()):  # without progress

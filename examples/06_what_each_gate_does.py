@@ -97,7 +97,7 @@ numbers, marks = batch.inputs[0, :, 0], marked[0]
 top.bar(range(20), numbers, color=["#c0501f" if mark else "0.75" for mark in marks])
 top.set(ylabel="number\n(marked: red)")
 image = bottom.imshow(update[0][:, order].T, origin="lower", aspect="auto", cmap="cividis", vmin=0, vmax=1)
-bottom.set(xlabel="time step", ylabel="unit (sorted)")
+bottom.set(xlabel="time step", ylabel="unit (sorted)", xticks=range(0, 20, 2))
 figure.colorbar(image, ax=bottom, label="update gate\n(1: keep)")
 plt.show()
 for name, values in (("update", update), ("reset", reset)):
@@ -105,7 +105,7 @@ for name, values in (("update", update), ("reset", reset)):
     print(f"mean {name} gate at marked steps {at_marks:.2f}, at all others {elsewhere:.2f}")
 
 # %%
-# **Answer.** At the two marked steps the update gate of many units falls: they write. At all other steps it is close
+# **Answer.** At the two marked steps the update gate of many units falls: they write. At most other steps it is close
 # to 1: they keep. Nobody told the network to do so. The mean over 200 sequences says the same of the update gate. The
 # reset gate shows no such pattern in its mean.
 #
@@ -141,6 +141,8 @@ errors = {
     "reset gate fixed": squared_error(with_fixed_gate(run.network, 0, reset.mean((0, 1)))),
     "update gate fixed": squared_error(with_fixed_gate(run.network, 1, update.mean((0, 1)))),
 }
+for name, error in errors.items():
+    print(f"{name}: squared error {error:.4f}")
 figure, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 bars = ax.bar(list(errors), list(errors.values()), color=["#12476b", "#5fae78", "#c0501f"], width=0.6)
 ax.bar_label(bars, fmt="%.4f")

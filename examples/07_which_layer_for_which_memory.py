@@ -9,6 +9,7 @@ layers meet three tasks. Each layer wins one of them, and for each win there is 
 import tempfile
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,7 +56,7 @@ for name, task in TASKS.items():
 #
 # Every run has 64 units, 200 steps of 32 sequences, and the same optimizer. Runs go to a temporary folder.
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "copy": {"data.layout": "arjovsky", "data.num_symbols": 4, "data.delay": 20},
     "parity": {"data.max_length": 6, "data.eval_lengths": None},
     "recall": {"data.pairs": 3},
@@ -67,7 +68,7 @@ folder = tempfile.mkdtemp()
 
 def train(task: str, layer: str) -> Curve:
     """Train a network; return its accuracy in each validation."""
-    options = {
+    options: dict[str, Any] = {
         **OPTIONS[task],
         "data.batch_size": 32,
         "data.val_sequences": 300,
@@ -115,9 +116,9 @@ for layer, row in zip(LAYERS, best, strict=True):
 # - *Why the LRU wins copy.* Its factors are almost 1 in size, so 20 blanks change nothing but the phases. The four
 #   letters arrive at the end as they were read. A GRU must first learn to keep its gates shut for 20 steps. DeltaNet
 #   has keys, but blanks and letters carry no position that could become a key.
-# - *Why the LRU fails at parity.* Whether a one turns the answer to odd or to even depends on the state, and in the
-#   LRU nothing depends on the state: each input adds its own term. With positive and complex factors that do not know
-#   the input, no training can flip a bit whenever a one is read. The GRU computes its next state *from* its state.
+# - *Why the LRU fails at parity.* Nothing in the LRU depends on the state: its output is a sum with one term for each
+#   input. Whether a one turns the answer to odd or to even depends on all other bits, and no such sum can say it. The
+#   GRU computes its next state *from* its state, so it can flip a bit.
 # - *Why DeltaNet wins recall.* The task is its formula: write a value under a key, read by a key. The two others must
 #   keep all pairs in one vector, and find the right one later.
 #

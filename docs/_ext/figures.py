@@ -19,9 +19,10 @@ def save_last_figure(block: Any, block_vars: Mapping[str, Any], gallery_conf: Ma
         block_vars: The variables of the block.
         gallery_conf: The settings of sphinx-gallery.
     """
-    figure = block_vars["example_globals"].pop(LAST, None)
+    figure = block_vars["example_globals"].get(LAST)
     if not isinstance(figure, Figure):
         return ""
+    block_vars["example_globals"][LAST] = None  # the text of the figure is not shown, nor the figure below later blocks
     path = Path(next(block_vars["image_path_iterator"]))
     large = path.with_name(f"{path.stem}_2_00x{path.suffix}")
     for file, dots_per_inch in ((path, 100), (large, 200)):
