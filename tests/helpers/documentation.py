@@ -80,7 +80,7 @@ def commands_of(text: str) -> list[Command]:
     """
     if re.search(r"^\$ ", text, re.MULTILINE):
         parts = [part.partition("\n") for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]]
-        return [Command(tuple(shlex.split(line)), output) for line, _, output in parts]
+        return [Command(tuple(shlex.split(line)), output.rstrip() or None) for line, _, output in parts]
     commands, pending = [], ""
     for line in text.replace("\\\n", " ").splitlines():
         pending += f"{line}\n"

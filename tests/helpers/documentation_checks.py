@@ -32,6 +32,9 @@ PLACEHOLDER = re.compile(r"\b[A-Z_]{3,}\b(?!=)|\.\.\.")
 LONG = ("study", "profile", "reproduce")
 """Commands that take minutes."""
 
+LONG_OPTIONS = {"--trainer.devices", "--output"}
+"""Options of commands that start processes, or that write a report of several runs, which takes 5 s."""
+
 ECHO = ["fit", "--config", "echo"]
 """The first command of a reader. It takes 3 s, so it runs as the pages show it."""
 
@@ -147,14 +150,14 @@ class Runner(Checker):
     def arguments_to_run(self, command: Command) -> list[str] | None:
         """Return the arguments of ``rnn-tasks`` with which a command runs.
 
-        None for commands that take minutes, start several processes, or need runs that the page does not train.
+        None for commands that take long, or need runs that the page does not train.
 
         Args:
             command: The command line.
         """
         words = make_words(command.words) if command.words[0] == "make" else command.words
         words = words[1:] if words[:1] == ("srun",) else words
-        if not words or Path(words[0]).name != "rnn-tasks" or words[1] in LONG or "--trainer.devices" in words:
+        if not words or Path(words[0]).name != "rnn-tasks" or words[1] in LONG or not LONG_OPTIONS.isdisjoint(words):
             return None
         if words[1] == "fit":
             self.has_trained = True
@@ -288,7 +291,7 @@ def make_words(words: Words) -> tuple[str, ...]:
 
 
 def require_output(expected: str, done: CommandResult) -> None:
-    """Check that a command has printed what a page shows.
+    """Check that the last lines that a command has printed are those that a page shows; progress may precede them.
 
     Sums are rounded differently by other processors, and a run may be solved one validation earlier or later. So
     whole numbers may differ by a quarter and decimal fractions by 0.01. Seconds are not compared, nor is the
@@ -304,7 +307,8 @@ def require_output(expected: str, done: CommandResult) -> None:
         text = re.sub(r"\b[\d.]+ s\b", "SECONDS", text.replace(".venv/bin/", "").rstrip())
         return number.sub("NUMBER", text), number.findall(text)
 
-    (shown, shown_numbers), (printed, printed_numbers) = parts(expected), parts(done.out)
+    end = done.out.rstrip().splitlines()[-len(expected.splitlines()) :]
+    (shown, shown_numbers), (printed, printed_numbers) = parts(expected), parts("\n".join(end))
     assert printed == shown
     for one, other in zip(shown_numbers, printed_numbers, strict=True):
         tolerance: Any = {"abs": 0.01} if "." in one else {"rel": 0.25}
