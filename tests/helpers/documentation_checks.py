@@ -309,7 +309,7 @@ def require_output(expected: str, done: CommandResult) -> None:
 
     end = done.out.rstrip().splitlines()[-len(expected.splitlines()) :]
     (shown, shown_numbers), (printed, printed_numbers) = parts(expected), parts("\n".join(end))
-    assert printed == shown
+    assert printed == shown, f"the page shows\n{shown}\nprinted was\n{printed}"
     for one, other in zip(shown_numbers, printed_numbers, strict=True):
         tolerance: Any = {"abs": 0.01} if "." in one else {"rel": 0.25}
         assert float(other.replace(",", "")) == pytest.approx(float(one.replace(",", "")), **tolerance)

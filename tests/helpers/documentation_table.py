@@ -67,7 +67,7 @@ def count_doctests() -> int:
 
 
 def main() -> None:
-    """Print a Markdown table with a row for each page that has code, the sums, and the exceptions with their reasons."""
+    """Print a Markdown table with a row for each page that has code, then the exceptions with their reasons."""
     print("| page |", " | ".join(COLUMNS.values()), "|")
     print("|---" * (len(COLUMNS) + 1) + "|")
     total: Counter[str] = Counter()
