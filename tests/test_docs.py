@@ -19,6 +19,7 @@ from rnn_tasks.runs.files import read_summary
 from rnn_tasks.studies.published_file import RESULTS_FILE, read_published
 from rnn_tasks.tasks import Automaton, Counting, Dyck, FlipFlop, GeneratedTask, WordProblem
 from tests.helpers.command_line import RnnTasks
+from tests.helpers.documentation import files_of_pages
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -286,13 +287,9 @@ def test_reproduce_page_lists_the_published_results() -> None:
 
 
 def test_real_valued_task_of_the_docs_trains(rnn_tasks: RnnTasks) -> None:
-    page = (DOCS / "extending.md").read_text()
-    section = page[page.index("### With real values") : page.index("### More about the score")]
-    files = zip(
-        ("moving_average.py", "my_average.yaml"), re.findall(r"```\w+\n(.*?)```", section, re.DOTALL), strict=True
-    )
-    for name, text in files:
-        Path(name).write_text(text)
+    files = files_of_pages(DOCS / "extending.md")
+    for name in ("moving_average.py", "my_average.yaml"):
+        Path(name).write_text(files[name])
     options = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--data.length_sequences=5"]
     said = rnn_tasks(
         "fit", "--config", "my_average.yaml", *options, "--data.val_sequences=9", "--data.test_sequences=9"
