@@ -1,19 +1,26 @@
 """Installed plug-ins: packages that add tasks, layers, configs and studies by the entry-point group ``rnn_tasks``."""
 
 import gc
+import json
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from rnn_tasks.printable import printable
 
 GROUP = "rnn_tasks"
 """The entry-point group; the value of an entry point is a module."""
+
+PROJECT_FILES = ("pyproject.toml", "setup.py")
+"""Files of which the folder of a project has at least one."""
 
 
 class Plugin(NamedTuple):
@@ -72,6 +79,24 @@ def plugin_of(point: EntryPoint) -> Plugin:
         folders = specs[-2].submodule_search_locations
     configs = [Path(folder) / "configs" for folder in folders or ()]
     return Plugin(title, module, package, next((folder for folder in configs if folder.is_dir()), None))
+
+
+def packages_installed_from(folder: str) -> set[str]:
+    """Return the packages of the plug-ins that are installed from a folder in editable mode (``pip install -e``).
+
+    Args:
+        folder: The folder of a project.
+    """
+    if not any(os.path.isfile(os.path.join(folder, name)) for name in PROJECT_FILES):
+        return set()
+    packages = set()
+    with suppress(Exception):  # a damaged installation, which plugins() reports
+        for point in entry_points(group=GROUP):
+            origin = json.loads((point.dist and point.dist.read_text("direct_url.json")) or "{}")
+            path = unquote(urlsplit(origin.get("url", "")).path)
+            if origin.get("dir_info", {}).get("editable") and os.path.samefile(path, folder):
+                packages.add(point.value.partition(":")[0].partition(".")[0].strip())
+    return packages
 
 
 def specs_of(module: str) -> Iterator[ModuleSpec]:

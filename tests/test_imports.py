@@ -15,7 +15,7 @@ LAYERS = (
     {"commands", "api"},
     {"profile"},
     {"studies"},
-    {"explorer"},
+    {"explorer", "export"},
     {"report"},
     {"cli"},
     {"callbacks"},

@@ -56,7 +56,7 @@ def first_look_ahead(
         seed: Random seed of the sequences.
 
     Returns:
-        The evidence with the earliest changed input, and of the outputs before it the one that changes most.
+        The output and the later input with the largest change.
 
     Raises:
         UsageError: A number is outside its bounds.
@@ -70,6 +70,7 @@ def first_look_ahead(
     generator = torch.Generator().manual_seed(seed)
     weight = next((parameter for parameter in core.parameters() if parameter.is_floating_point()), torch.zeros(1))
     inputs, others = (torch.randn(sequences, time_steps, input_size, generator=generator).to(weight) for _ in range(2))
+    evidence = None
     with evaluation_mode(core):
         before = outputs_of(core, inputs, seed)
         for step in range(1, time_steps):
@@ -79,9 +80,9 @@ def first_look_ahead(
             largest = max(largest_finite(before), largest_finite(after))
             changes = change(before[:, :step], after[:, :step]).flatten(2).amax((0, 2))
             most = float(changes.max())
-            if most > TOLERANCE * largest:
-                return LookAhead(int(changes.argmax()), step, most, largest)
-    return None
+            if most > max(TOLERANCE * largest, 0 if evidence is None else evidence.change):
+                evidence = LookAhead(int(changes.argmax()), step, most, largest)
+    return evidence
 
 
 def outputs_of(core: nn.Module, inputs: Tensor, seed: int) -> Tensor:

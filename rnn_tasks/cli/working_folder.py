@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from rnn_tasks.errors import UsageError
+from rnn_tasks.plugins import packages_installed_from
 from rnn_tasks.runs.files import CONFIG
 from rnn_tasks.runs.find import find_run
 
@@ -35,7 +36,8 @@ class NamedModules:
     """Finds modules and packages with certain names in a folder.
 
     At the end of :data:`sys.meta_path`, it finds only what Python finds nowhere else. Of a module that it finds, the
-    modules that its import statements name are found too.
+    modules that its import statements name are found too. If the folder is that of a plug-in that is installed in
+    editable mode, the package of the plug-in is found: the installation has put the folder on the search path.
 
     Args:
         folder: The folder.
@@ -46,7 +48,7 @@ class NamedModules:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.names = {PACKAGE}
+        self.names = {PACKAGE, *packages_installed_from(folder)}
         loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (SourceFileLoader, SOURCE_SUFFIXES)
         self.files = FileFinder(folder, *loaders)
 
@@ -93,8 +95,9 @@ def restrict_working_folder() -> None:
     The search path has the working folder if this package is in it.
     """
     folder = os.getcwd()
+    finder = finder_of(folder)
     if folder in sys.path:
-        sys.path_importer_cache[folder] = finder_of(folder)
+        sys.path_importer_cache[folder] = finder
 
 
 def allow_named_modules(arguments: Sequence[str]) -> None:
@@ -152,7 +155,9 @@ def module_names(arguments: Sequence[str]) -> set[str]:
         name, _, value = argument.partition("=") if argument.startswith("-") else (option, "", argument)
         pending.append((Path(value) if name in CONFIG_OPTIONS else parse_yaml(value), Path()))
         option = name if not value else ""
-    seen: set[int] = set()  # of lists and dictionaries: an alias of YAML repeats an object
+    # Lists and dictionaries by identity, since an alias of YAML repeats an object. Here they live until the end:
+    # otherwise another object could get the identity of one that is gone.
+    seen: dict[int, Any] = {}
     while pending:
         value, folder = pending.pop()
         if isinstance(value, Path):
@@ -162,7 +167,7 @@ def module_names(arguments: Sequence[str]) -> set[str]:
                     pending.append((parse_yaml(value.read_text(encoding="utf-8")), value.parent))
         elif isinstance(value, dict | list):
             if id(value) not in seen:
-                seen.add(id(value))
+                seen[id(value)] = value
                 pending += [(part, folder) for part in (value.values() if isinstance(value, dict) else value)]
         elif isinstance(value, str) and value.endswith(YAML_SUFFIXES):
             pending.append((folder / value, folder))

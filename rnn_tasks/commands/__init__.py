@@ -13,6 +13,7 @@ LARGE_PAGES = ("THP_MEM_ALLOC_ENABLE", "1")
 COMMANDS = {  # each command is a module that has a function of the same name
     "analyze": "Write an HTML report of what trained networks remember, and how.",
     "explore": "Write a page that runs trained networks in a browser.",
+    "export": "Write a trained network as ONNX, for programs without PyTorch.",
     "generate": "Continue a text with a trained language model.",
     "profile": "Write a card of a recurrent layer: what it remembers, for how long, and at what cost.",
     "reproduce": "Repeat published experiments, and compare their results with ours.",

@@ -80,8 +80,8 @@ class LMU(Core):
         # The memory is a sum over many steps, which loses small terms in half precision.
         precise = torch.promote_types(dtype, torch.float32)
         drive = self.drive.to(inputs.device, precise)
-        hidden = inputs.new_zeros(len(inputs), self.hidden_size, dtype=precise)
-        memory = inputs.new_zeros(len(inputs), len(drive), dtype=precise)
+        hidden = inputs.new_zeros(inputs.shape[0], self.hidden_size, dtype=precise)
+        memory = inputs.new_zeros(inputs.shape[0], len(drive), dtype=precise)
         if state is not None:
             hidden, memory = (part.to(precise) for part in state)
         outputs = []

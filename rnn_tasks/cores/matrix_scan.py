@@ -120,7 +120,7 @@ def scan_chunks(
     decay_at_write = None if decay is None else decay.repeat_interleave(writes_per_step, 1)
 
     def by_chunk(values: Tensor) -> tuple[Tensor, ...]:
-        return values.view(count, len(state), *values.shape[1:]).unbind(0)
+        return values.view(count, state.shape[0], *values.shape[1:]).unbind(0)
 
     strong_keys: tuple[Tensor, ...] = ()
     systems: tuple[Tensor, ...] = ()

@@ -77,7 +77,7 @@ class S6(Core):
     def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, State]:
         """Run the layer over a batch of sequences."""
         features, delta, write, read = self._select(inputs)
-        shape = (len(inputs), self.num_states, self.hidden_size)
+        shape = (inputs.shape[0], self.num_states, self.hidden_size)
         start = features.new_zeros(shape) if state is None else state.view(shape)
         values, end = selective_scan(delta, delta * features, -torch.exp(self.log_rates), write, read, start)
         outputs = torch.addcmul(values.to(features.dtype), features, self.skip.to(features.dtype))

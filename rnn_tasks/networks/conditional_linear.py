@@ -36,7 +36,7 @@ class ConditionalLinear(nn.Module):
         Returns:
             ``(k * sequences, time, out_features)``.
         """
-        if len(condition) == len(hidden):
+        if condition.shape[0] == hidden.shape[0]:
             return torch.baddbmm(self.bias[condition], hidden, self.weight[condition])
         return self._compute_all_and_select(hidden, condition)
 

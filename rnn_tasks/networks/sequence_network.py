@@ -75,7 +75,7 @@ class SequenceNetwork(Network):
             encoded_condition = functional.one_hot(condition, self.spec.num_conditions).to(self.dtype)
         else:
             encoded_condition = self.condition_embedding(condition)
-        if len(condition) > len(inputs):
+        if condition.shape[0] > inputs.shape[0]:
             encoded = encoded.repeat_interleave(len(condition) // len(inputs), 0)
         return torch.cat([encoded, encoded_condition[:, None].expand(-1, inputs.shape[1], -1)], -1)
 

@@ -170,6 +170,11 @@ class Card:
         return sum(parameter.numel() for parameter in self.layer.network.parameters())
 
     @property
+    def most_parameters(self) -> int:
+        """The largest number of parameters of the networks of the tasks."""
+        return max(self.parameters, int(self.runs["parameters"].fillna(0).max()))
+
+    @property
     def known_parameters(self) -> dict[str, int]:
         """The largest number of parameters of each known layer over the tasks."""
         found: dict[str, int] = {}
@@ -181,8 +186,8 @@ class Card:
     @property
     def warning(self) -> str:
         """A line about a layer that has too many parameters for a fair comparison; empty for other layers."""
-        own, known = self.runs["parameters"].max(), max(self.known_parameters.values(), default=0)
-        if not known or pd.isna(own) or own <= MANY_PARAMETERS * known:
+        own, known = self.most_parameters, max(self.known_parameters.values(), default=0)
+        if not known or own <= MANY_PARAMETERS * known:
             return ""
         return (
             f"Not a fair comparison: with {self.layer.network.core.hidden_size} units, this layer has up to {own:,} "

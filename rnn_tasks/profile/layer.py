@@ -122,11 +122,13 @@ def check_layer(core: Core, name: str) -> None:
             if outputs.requires_grad:
                 outputs.sum().backward()
         core.zero_grad()
+        expected = (3, TRIAL_STEPS, core.hidden_size)
+        require(shape == expected, f"{name} must return outputs of shape {expected} for such a batch, got {shape}")
         evidence = first_look_ahead(core, core.input_size)
+    except UsageError:
+        raise
     except Exception as error:  # a class of the user may raise anything
         raise UsageError(f"{name} cannot be trained: {brief(str(error)) or type(error).__name__}") from error
-    expected = (3, TRIAL_STEPS, core.hidden_size)
-    require(shape == expected, f"{name} must return outputs of shape {expected} for such a batch, got {shape}")
     if evidence is not None:
         raise UsageError(f"{name} looks ahead, so a profile would not show its memory: {evidence.text}")
 

@@ -133,7 +133,7 @@ def known_section(card: Card) -> Section:
         line = "the committed results of known layers are not in this installation, or have none of these tasks"
         return Section("known", "Beside known layers", (), missing=[line])
     tasks = [task.task for task in card.tasks]
-    own = [[card.layer.name, *(seeds_text(task) for task in card.tasks), f"{int(card.runs['parameters'].max()):,}"]]
+    own = [[card.layer.name, *(seeds_text(task) for task in card.tasks), f"{card.most_parameters:,}"]]
     parameters = card.known_parameters
     known = [
         [

@@ -119,6 +119,8 @@ def draw_cells(ax: "Axes", card: Card, points: float) -> None:
         ax.text(column + 0.46, -0.58, shown, ha="center", va="bottom", fontsize=points - 0.5, weight=weight)
     if known:
         ax.axvline(0.96, color="black", linewidth=1.2)
+    else:
+        ax.text(1.2, 0, "no committed results\nof known layers", va="center", fontsize=points - 1, color="0.35")
     ax.set_xlim(0, len(KNOWN) + 0.96)
     ax.set_ylim(len(card.tasks) - 0.5, -0.5)
     ax.axis("off")

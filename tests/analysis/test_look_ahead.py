@@ -36,17 +36,17 @@ def test_no_layer_of_the_package_looks_ahead(name: str) -> None:
 def test_evidence_names_output_and_input(lead: int) -> None:
     evidence = first_look_ahead(Ahead(lead), 2)
     assert evidence is not None
-    assert (evidence.output_step, evidence.input_step) == (0, lead)
+    assert evidence.input_step - evidence.output_step == lead
     generator = torch.Generator().manual_seed(0)
     inputs, others = (torch.randn(2, 40, 2, generator=generator) for _ in range(2))
-    assert evidence.change == pytest.approx(float((inputs - others)[:, lead].abs().max()))
+    assert evidence.change == pytest.approx(float((inputs - others)[:, lead:].abs().max()))
 
 
 def test_evidence_as_a_sentence_counts_from_one() -> None:
-    evidence = first_look_ahead(Ahead(3), 2)
+    evidence = first_look_ahead(Ahead(39), 2)
     assert evidence is not None
     assert evidence.text.startswith("the output at step 1 changes by ")
-    assert "only the input at step 4 changes" in evidence.text
+    assert "only the input at step 40 changes" in evidence.text
 
 
 def test_small_dependence_is_found_and_rounding_is_not() -> None:
@@ -63,9 +63,7 @@ def test_layer_that_centres_over_time_looks_ahead() -> None:
         def forward(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, None]:
             return inputs - inputs.mean(1, keepdim=True), None
 
-    evidence = first_look_ahead(Centred(), 2)
-    assert evidence is not None
-    assert evidence.input_step == 1
+    assert first_look_ahead(Centred(), 2) is not None
 
 
 def test_later_input_that_makes_outputs_nan_is_found() -> None:

@@ -28,6 +28,7 @@ class Recorder(Callback):
     def keep(self, trainer: Trainer, model: LightningModule, kind: str) -> None:
         for name, parameter in model.network.named_parameters():  # type: ignore[union-attr]
             tensor = parameter.grad if kind == "gradients" else parameter
+            assert tensor is not None
             role = "recurrent" if "weight_hh" in name else "input" if "core" in name else "rest"
             self.values[f"{kind}/{role}/{name}", trainer.global_step] = tensor.detach().flatten().numpy().copy()
 

@@ -11,6 +11,8 @@ from rnn_tasks import plugins
 from rnn_tasks.cli.overlays import is_published
 from rnn_tasks.cli.shipped import CONFIGS, config_folders, shipped, shipped_names
 from rnn_tasks.errors import UsageError
+from rnn_tasks.profile.layer import build_layer
+from rnn_tasks.profile.plan import layer_of, profile_plan
 from rnn_tasks.runs.trust import is_known, needs_trust, require_known_classes
 from rnn_tasks.studies.plan_file import read_plan, study_names
 from rnn_tasks.studies.settings import settings_of
@@ -112,6 +114,12 @@ def test_study_of_a_plugin_has_a_name(rnn_tasks: RnnTasks, sample_plugin: Path) 
     assert printed.out.splitlines()[-1] == "sample_study  2 runs  Which layer is the better sample?"
     assert printed.err.startswith(f"warning: {sample_plugin / 'configs/studies/sample_broken.yaml'} is not valid YAML")
     assert printed.err.count("\n") == 1
+
+
+def test_profile_takes_the_layer_of_a_plugin(working_folder: Path, sample_plugin: Path) -> None:
+    suite = read_plan("memory_suite_core")
+    layer = build_layer(profile_plan(layer_of("sample_layer", suite), suite, quick=True), {})
+    assert (layer.name, layer.class_name) == ("sample_layer", LAYER)
 
 
 def test_classes_of_an_installed_plugin_are_known(sample_plugin: Path) -> None:

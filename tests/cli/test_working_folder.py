@@ -1,4 +1,5 @@
 import importlib
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 import rnn_tasks
 from rnn_tasks.cli.search_path import leave_working_folder
+from rnn_tasks.cli.shipped import shipped
 from rnn_tasks.cli.working_folder import (
     LARGEST_CONFIG,
     allow_modules_of_run,
@@ -18,6 +20,7 @@ from rnn_tasks.cli.working_folder import (
     module_names,
     restrict_working_folder,
 )
+from tests.helpers.plugins import install
 
 
 @pytest.fixture
@@ -78,6 +81,16 @@ def test_module_names_ignore_other_values(folder: Path, arguments: list[str]) ->
     assert module_names(arguments) == set()
 
 
+def test_module_names_are_found_in_each_of_many_configs(tmp_path: Path) -> None:
+    """Objects of YAML that are gone must not be taken for later ones."""
+    arguments = []
+    for number in range(50):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(f"model: {{init_args: {{core: {{init_args: {{layer: module_{number}.Layer}}}}}}}}")
+        arguments += ["--config", str(path)]
+    assert module_names(["fit", *arguments]) == {f"module_{number}" for number in range(50)}
+
+
 def test_only_named_modules_are_importable(folder: Path) -> None:
     (folder / "own_layer.py").write_text("import own_helper\nfrom own_package.part import number\n")
     (folder / "own_helper.py").write_text("def late():\n    import own_late_helper\n    return own_late_helper\n")
@@ -117,6 +130,25 @@ def test_modules_of_a_resumed_run_are_allowed(folder: Path) -> None:
     (folder / "own_task.py").write_text("")
     allow_modules_of_run(run)
     assert imported("own_task") is not None
+
+
+@pytest.mark.parametrize("editable", [True, False])
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_editable_plugin_of_the_folder_is_importable(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, editable: bool, elsewhere: bool
+) -> None:
+    for name in ("pyproject.toml", "own_plugin/__init__.py", "own_plugin/classes.py", "own_plugin/configs/own.yaml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("")
+    origin = {"url": (folder.parent if elsewhere else folder).as_uri(), "dir_info": {"editable": editable}}
+    site = install(tmp_path_factory.mktemp("site"), "own", "own_plugin.classes", {})
+    (site / "own-1.0.dist-info/direct_url.json").write_text(json.dumps(origin))
+    sys.path.append(str(site))
+    restrict_working_folder()
+    expected = folder / "own_plugin/configs/own.yaml" if editable and not elsewhere else None
+    assert shipped("own") == expected
+    assert (imported("own_plugin.classes") is not None) == (expected is not None)
+    assert imported("own_stranger") is None
 
 
 def test_earlier_working_folder_is_forgotten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
