@@ -112,6 +112,6 @@ bench:  ## measure speed, and compare with other packages: [ARGS="--quick"]
 	$(SETUP)
 	$(call with_args,$(ARGS)) .venv/bin/python -m benchmarks
 
-clean:  ## remove .venv, caches and build files; keep all runs
-	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist
+clean:  ## remove .venv, caches and generated files; keep all runs
+	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* htmlcov build dist docs/reference docs/tutorials
 	@find . \( -name .git -o -name lightning_logs \) -prune -o -name __pycache__ -prune -exec rm -rf {} +

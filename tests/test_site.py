@@ -34,7 +34,7 @@ def page() -> Iterator[Page]:
     assert PROGRAM is not None
     with started_browser(PROGRAM) as browser:
         opened = browser.new_page(viewport={"width": 1400, "height": 900})
-        opened.set_default_timeout(TIMEOUT)
+        opened.set_default_timeout(3 * TIMEOUT)  # some pages are long
         yield opened
 
 
@@ -45,9 +45,11 @@ def test_pages_need_no_server_and_fit_the_window(pages: list[Path], page: Page) 
     page.on("requestfailed", lambda request: problems.append(f"{page.url}: {request.url} cannot be read"))
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
+    widths = [400, 1400]
     for file in pages:
         page.goto(file.as_uri())
-        for width in (1400, 400):
+        widths.reverse()  # the first width is the last one of the previous page: one change of width for each page
+        for width in widths:
             page.set_viewport_size({"width": width, "height": 900})
             contents = page.evaluate("() => document.documentElement.scrollWidth")
             if contents > width:

@@ -16,6 +16,8 @@ def rewrite(text: str) -> str:
     """Return a page with links to pages of the site, and with labels in place of anchors."""
     for file, page in PAGES.items():
         text = text.replace(f"](../{file}", f"]({page}")
+    text = text.replace("](../examples)", "](tutorials/index.rst)")
+    text = re.sub(r"\]\(\.\./examples/(\w+)\.py", r"](tutorials/\1.rst", text)
     text = re.sub(r'^(#+ )<a id="([^"]+)"></a>', r"(\2)=\n\1", text, flags=re.MULTILINE)
     return re.sub(r'^- <a id="([^"]+)"></a>', r"- (\1)=\n  ", text, flags=re.MULTILINE)
 
