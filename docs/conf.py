@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/\d\d_",  # all of them are run
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
-    "image_scrapers": ("matplotlib", "docs._ext.figures"),  # figures that are not pyplot's
+    "image_scrapers": ("matplotlib", "docs._ext.figures.save_last_figure"),  # figures that are not pyplot's
     "image_srcset": ["2x"],  # sharp on screens with small pixels
     "ignore_repr_types": r"matplotlib\.|builtins\.",  # a figure is shown, its name is not
     "remove_config_comments": True,
