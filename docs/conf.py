@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/\d\d_",  # all of them are run
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
-    "image_scrapers": ("matplotlib", "docs._ext.figures"),  # figures that are not pyplot's
+    "image_scrapers": ("matplotlib", "docs._ext.figures.save_last_figure"),  # figures that are not pyplot's
     "image_srcset": ["2x"],  # sharp on screens with small pixels
     "remove_config_comments": True,
     "download_all_examples": False,

@@ -1,6 +1,6 @@
 """Show a figure that is the last expression of a block of a tutorial, as a notebook does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,3 @@ def save_last_figure(block: Any, block_vars: Mapping[str, Any], gallery_conf: Ma
         figure.savefig(file, dpi=dots_per_inch)
     rst: str = figure_rst([path], gallery_conf["src_dir"], srcsetpaths=[{0: path, 2.0: large}])
     return rst
-
-
-def _get_sg_image_scraper() -> Callable[..., str]:
-    """Return the function that sphinx-gallery calls after each block."""
-    return save_last_figure
