@@ -9,7 +9,6 @@ import sys
 import threading
 import warnings
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -104,20 +103,10 @@ def test_train_raises_a_usage_error(working_folder: Path, options: dict[str, Any
 
 def test_ctrl_c_in_train_raises_keyboard_interrupt(working_folder: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    options = OPTIONS | {"trainer.max_steps": 100_000, "trainer.val_check_interval": 100_000}
-
-    def interrupt() -> None:
-        deadline = monotonic() + 60
-        while getattr(signal.getsignal(signal.SIGINT), "__qualname__", "") != "StopOnSignal.receive":
-            assert monotonic() < deadline
-            sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    interrupt = {"class_path": "tests.helpers.interruptions.Interrupt"}
+    interrupt |= {"init_args": {"hook": "on_train_batch_end", "batch": 2, "kind": "SIGINT"}}
     with pytest.raises(KeyboardInterrupt):
-        rnn_tasks.train("echo", **options)
-    thread.join()
+        rnn_tasks.train("echo", **OPTIONS | {"trainer.callbacks+": interrupt})
     assert signal.getsignal(signal.SIGINT) is handler
     assert rnn_tasks.load("echo").summary["stopped"] == "interrupted"
 
