@@ -243,8 +243,9 @@ draw_trajectory(trajectory, WIDTH)
 # Fixed points
 # ------------
 #
-# States that do not move as long as no pulse comes. Two bits have four combinations; each stable point (filled circle)
-# holds one of them. Right: the eigenvalues of the Jacobian at each point.
+# States that do not move as long as no pulse comes. Two bits have four combinations: a network that keeps each of them
+# for any time has four stable points (filled circles). With fewer, it loses some combinations slowly. Last panel: the
+# eigenvalues of the Jacobian at each point.
 
 points = fixed_points_of(bits)
 assert points is not None
