@@ -54,7 +54,8 @@ for name, task in TASKS.items():
 # Nine runs
 # ---------
 #
-# Every run has 64 units, 200 steps of 32 sequences, and the same optimizer. Runs go to a temporary folder.
+# Every run has 64 units, at most 200 steps of 32 sequences, and the same optimizer. A run stops when it has solved its
+# task. Runs go to a temporary folder.
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "copy": {"data.layout": "arjovsky", "data.num_symbols": 4, "data.delay": 20},
@@ -89,7 +90,7 @@ def train(task: str, layer: str) -> Curve:
 curves = {(task, layer): train(task, layer) for task in TASKS for layer in LAYERS}
 
 # %%
-# The accuracy during training, with the line of a guess:
+# The accuracy during training, with the line of a guess and of partial solutions, which know one thing of the task:
 
 figure, axes = plt.subplots(1, 3, figsize=(7, 3.2), sharey=True, layout="constrained")
 STYLES = (("#12476b", "-", "o"), ("#c0501f", "--", "s"), ("#5fae78", "-.", "^"))
@@ -100,9 +101,13 @@ for ax, (task_name, task) in zip(axes, TASKS.items(), strict=True):
         ax.plot(*curve, color=color, linestyle=line, marker=marker, markersize=3, label=label)
     chance = task.baseline.accuracy
     ax.axhline(chance, color="black", linewidth=0.9, linestyle=":", label="a guess" if task_name == "copy" else None)
+    for plateau in task.plateaus:
+        print(f"{task_name}, a network that {plateau.name}: accuracy {plateau.accuracy:.2f}")
+        label = "a partial solution" if task_name == "recall" else None
+        ax.axhline(plateau.accuracy or 0, color="0.55", linewidth=0.9, linestyle=(0, (5, 2)), label=label)
     ax.set(title=task_name, xlabel="training steps", ylim=(0, 1.03))
 axes[0].set_ylabel("accuracy in the validation")
-figure.legend(loc="outside lower center", ncols=4)
+figure.legend(loc="outside lower center", ncols=5, fontsize=8)
 plt.show()
 
 best = np.array([[curves[task, layer].values.max() for task in TASKS] for layer in LAYERS])
@@ -120,7 +125,8 @@ for layer, row in zip(LAYERS, best, strict=True):
 #   input. Whether a one turns the answer to odd or to even depends on all other bits, and no such sum can say it. The
 #   GRU computes its next state *from* its state, so it can flip a bit.
 # - *Why DeltaNet wins recall.* The task is its formula: write a value under a key, read by a key. The two others must
-#   keep all pairs in one vector, and find the right one later.
+#   keep all pairs in one vector, and find the right one later. Within this budget they learn which values occurred,
+#   but not whose: the grey line.
 #
 # What this does not show
 # -----------------------

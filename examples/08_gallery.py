@@ -66,7 +66,7 @@ def train(task: str, model: str, **options: object) -> RunData:
     return load_run(find_run(str(run.folder)), label=task)
 
 
-echo = train("echo", "ortho_init", **{"model.core.hidden_size": 64})
+echo = train("echo", "ortho_init", **{"model.core.hidden_size": 128})
 bits = train(
     "flip_flop_bits",
     "gru",
@@ -77,21 +77,20 @@ bits = train(
         "data.eval_lengths": [60, 120],
         "model.core.hidden_size": 12,
         "model.optimizer.lr": 0.02,
-        "trainer.max_steps": 200,
+        "trainer.max_steps": 300,
         "trainer.val_check_interval": 10,
         "trainer.log_every_n_steps": 10,
     },
 )
 assert echo.batch is not None
 for run in (echo, bits):
-    print(run.label, run.summary["verdict"], "at step", run.summary["solved_at"])
+    print(run.label, run.summary["verdict"], "after", run.summary["steps"], "steps")
 
 # %%
 # Learning curves
 # ---------------
 #
-# Loss and accuracy in training and validation, with the baseline. The ring is the first validation that counts as
-# solved.
+# Loss and accuracy in training and validation, with the baseline.
 
 draw_learning_curves([learning_run(echo, baseline(echo, "val"))], "nats per step", WIDTH)
 
@@ -99,7 +98,8 @@ draw_learning_curves([learning_run(echo, baseline(echo, "val"))], "nats per step
 # Learning curves with plateaus
 # -----------------------------
 #
-# The grey lines are partial solutions: a network without memory, and the best linear filter of the pulses.
+# The grey lines are partial solutions: a network without memory, and the best linear filter of the pulses. A ring marks
+# the first validation that counts as solved.
 
 draw_learning_curves([learning_run(bits, baseline(bits, "val"))], "mean squared error", WIDTH)
 
@@ -243,8 +243,9 @@ draw_trajectory(trajectory, WIDTH)
 # Fixed points
 # ------------
 #
-# States that do not move as long as no pulse comes. Two bits have four combinations; each stable point (filled circle)
-# holds one of them. Right: the eigenvalues of the Jacobian at each point.
+# States that do not move as long as no pulse comes. Two bits have four combinations: a network that keeps each of them
+# for any time has four stable points (filled circles). With fewer, it loses some combinations slowly. Last panel: the
+# eigenvalues of the Jacobian at each point.
 
 points = fixed_points_of(bits)
 assert points is not None
