@@ -103,7 +103,7 @@ def test_train_raises_a_usage_error(working_folder: Path, options: dict[str, Any
 
 def test_ctrl_c_in_train_raises_keyboard_interrupt(working_folder: Path) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    interrupt = {"class_path": "tests.helpers.interruptions.Interrupt"}
+    interrupt: dict[str, Any] = {"class_path": "tests.helpers.interruptions.Interrupt"}
     interrupt |= {"init_args": {"hook": "on_train_batch_end", "batch": 2, "kind": "SIGINT"}}
     with pytest.raises(KeyboardInterrupt):
         rnn_tasks.train("echo", **OPTIONS | {"trainer.callbacks+": interrupt})
