@@ -101,10 +101,11 @@ for name in ("trained", "untrained"):
     print(f"{name}: letters are read above chance at {len(probe[name]['lags_above_chance'])} lags")
 
 # %%
-# **Answer.** Look where the solid line enters the grey band, the range of chance. The letters here are mostly noise,
-# which the task does not need. The dotted line is the untrained network. It has an orthogonal matrix, and so remembers
-# noise well. A trained network may remember *less* noise than an untrained one, and still solve the task. The probe
-# shows what a linear readout finds, not what the network uses.
+# **Answer.** Look where the solid line enters the grey band, the range of chance. At the longest lags all lines rise,
+# chance too: the first symbol is always the same. The letters here are mostly noise, which the task does not need. The
+# dotted line is the untrained network. It has an orthogonal matrix, and so remembers noise well. A trained network may
+# remember *less* noise than an untrained one, and still solve the task. The probe shows what a linear readout finds,
+# not what the network uses.
 #
 # How do gradients flow?
 # ----------------------
