@@ -68,6 +68,8 @@ class Block(nn.Module):
         kept = self.conv.kernel_size[0] - 1
         if last_steps is None:
             last_steps = by_feature.new_zeros(batch, size * kept)
-        padded = torch.cat([last_steps.view(batch, size, kept).to(by_feature.dtype), by_feature], 2)
+        padded = by_feature.contiguous()
+        if kept:
+            padded = torch.cat([last_steps.view(batch, size, kept).to(by_feature.dtype), by_feature], 2)
         last_steps = padded[:, :, padded.shape[2] - kept :].flatten(1)
         return functional.silu(self.conv(padded)).transpose(1, 2), last_steps

@@ -49,7 +49,7 @@ class Step(nn.Module):
         network: The network, which is changed: nothing else can use it.
 
     Attributes:
-        tensors: The tensors of the state, which is zero before the first step.
+        tensors: The tensors of the state, which is zero before the first step. Those without numbers are left out.
 
     Raises:
         UsageError: The layer does not begin with a state of zeros, or does not continue from its state.
@@ -66,10 +66,11 @@ class Step(nn.Module):
         expected, self.structure = self.network(inputs, condition)
         shapes = zip(tensors_of(self.structure), tensors_of(self.network(inputs[:1], first(condition))[1]), strict=True)
         names = names_of(self.structure)
-        self.tensors = [
+        self.all_tensors = [
             StateTensor(name, tuple(a if a == b else None for a, b in zip(many.shape, one.shape, strict=True)))
             for name, (many, one) in zip(names, shapes, strict=True)
         ]
+        self.tensors = [tensor for tensor in self.all_tensors if 0 not in tensor.shape]
         replace_complex_layers(self.network)
         self.require_equal_to(expected, inputs, condition)
 
@@ -81,10 +82,16 @@ class Step(nn.Module):
             condition: ``(batch,)`` if the task has conditions, otherwise None.
             state: The tensors of the state.
         """
-        values = iter(state)
+        given = iter(state)
+        every = iter(
+            [next(given) if tensor in self.tensors else tensor.zeros(inputs.shape[0]) for tensor in self.all_tensors]
+        )
         with differentiable_twice():  # layers compute step by step, without a gradient of their own
-            scores, after = self.network(inputs[:, None], condition, map_state(self.structure, lambda _: next(values)))
-        return scores[:, 0], *tensors_of(after)
+            scores, after = self.network(inputs[:, None], condition, map_state(self.structure, lambda _: next(every)))
+        kept = [
+            value for value, tensor in zip(tensors_of(after), self.all_tensors, strict=True) if tensor in self.tensors
+        ]
+        return scores[:, 0], *kept
 
     def inputs(self, batch_size: int, steps: int, seed: int = 0) -> tuple[Tensor, Tensor | None]:
         """Return random inputs, ``(batch_size, steps)`` or with features, and conditions ``(batch_size,)`` or None.
