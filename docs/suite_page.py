@@ -79,8 +79,9 @@ def parts() -> Iterator[tuple[str, list[Section]]]:
     core, further = ([variant.name for variant in plan.axes["task"]] for plan in (CORE, FURTHER))
     layers = [variant.name for plan in (CORE, BLOCKS) for variant in plan.axes["layer"]]
     final = suite[suite["stage"] == "final"]
-    for name, tasks in (("core", core), ("further", further)):
-        done = [task for task in tasks if task in set(final["task"])]
+    for name, tasks, plan in (("core", core, CORE), ("further", further, FURTHER)):
+        whole = len(plan.axes["layer"]) * len(plan.seeds)
+        done = [task for task in tasks if (final["task"] == task).sum() >= whole]
         shown = [layer for layer in layers if layer in set(final[final["task"].isin(done)]["layer"])]
         if done:
             yield name, suite_sections(suite, shown, done, theory())

@@ -219,11 +219,23 @@ def check_command(command: Command, checker: Checker) -> None:
     elif program == "pip" and words[1:] == ("install",):
         assert command.in_sentence, "pip install what?"
     elif program == "pip" and first == "install":
-        extra = re.fullmatch(r"rnn-tasks\[(\w+)\]", words[2])
-        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        assert extra[1] in project["optional-dependencies"] if extra else (ROOT / words[2]).is_dir(), words[2]
+        check_pip_install(words[-1])
     else:
         assert program == "tensorboard", f"unknown program {program}"
+
+
+def check_pip_install(what: str) -> None:
+    """Check what pip is told to install: an extra, a folder, a locked package, or a name that the reader replaces.
+
+    Args:
+        what: The last word of the command.
+    """
+    extra = re.fullmatch(r"rnn-tasks\[(\w+)\]", what)
+    if extra:
+        assert extra[1] in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    else:
+        locked = re.search(rf"^{re.escape(what)}==", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+        assert (ROOT / what).is_dir() or locked or what.isupper(), f"there is no package {what}"
 
 
 def check_rnn_tasks(command: Command, checker: Checker) -> None:
