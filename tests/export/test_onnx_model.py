@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from tests.helpers.configs import MODELS
 from tests.helpers.exported import largest_difference, perturbed_network
 from tests.helpers.rotation import slow_tenth
 
+DOCS = Path(__file__).parents[2] / "docs"
 PAIRS = [(task, model) for model in MODELS for task in ("echo", "elman_grammar")]
 
 
@@ -24,6 +26,15 @@ PAIRS = [(task, model) for model in MODELS for task in ("echo", "elman_grammar")
 def test_export_equals_the_network_over_50_steps(task: str, model: str) -> None:
     network, same = (perturbed_network(task, model, {"hidden_size": 16}) for _ in range(2))
     assert largest_difference(network, same) < 1e-5
+
+
+def test_documented_differences_are_small_for_every_overlay() -> None:
+    header, *rows = (line.split(",") for line in (DOCS / "export.csv").read_text().splitlines())
+    page = (DOCS / "export.md").read_text()
+    assert header == ["overlay", "echo", "elman_grammar"]
+    assert [model for model, *_ in rows] == MODELS
+    assert all(float(difference) < 1e-5 for _, *differences in rows for difference in differences)
+    assert all(f"| `{model}` | {echo} | {grammar} |" in page for model, echo, grammar in rows)
 
 
 @pytest.mark.slow
