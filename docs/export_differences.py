@@ -20,7 +20,8 @@ def main() -> None:
     torch.set_num_threads(1)
     for model in sys.argv[1:] or MODELS:
         differences = [
-            largest_difference(*(perturbed_network(task, model) for _ in range(2)), batch_size=3) for task in TASKS
+            largest_difference(perturbed_network(task, model), perturbed_network(task, model), batch_size=3)
+            for task in TASKS
         ]
         print(",".join([model, *(f"{difference:.1e}" for difference in differences)]), flush=True)
 

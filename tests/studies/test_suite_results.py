@@ -29,7 +29,7 @@ def rows() -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def runs() -> dict[tuple[str, ...], tuple[Plan, PlannedRun]]:
     """Return every possible run of the suite, by task, layer, seed and rates."""
-    found = {}
+    found: dict[tuple[str, ...], tuple[Plan, PlannedRun]] = {}
     for plan in map(read_plan, STUDIES):
         for run in plan.runs():
             variants = plan.axes["rates"] if not plan.is_trial(run) else (run.variants["rates"],)
