@@ -60,7 +60,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     for name, module in list(sys.modules.items()):
-        if str(tmp_path) in str(getattr(module, "__file__", "")):
+        if str(tmp_path) in str(getattr(getattr(module, "__spec__", None), "origin", "")):
             del sys.modules[name]
 
 

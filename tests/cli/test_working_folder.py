@@ -25,12 +25,9 @@ from tests.helpers.plugins import install
 
 @pytest.fixture
 def folder(working_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty folder; forget the modules that a test imports from it."""
+    """Work in an empty folder; forget afterwards how modules were found in it."""
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    before = dict(sys.modules)
     yield working_folder
-    for name in set(sys.modules) - set(before):
-        del sys.modules[name]
     sys.path_importer_cache.pop(str(working_folder), None)
 
 
