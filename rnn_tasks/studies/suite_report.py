@@ -198,8 +198,8 @@ def differences_section(final: pd.DataFrame, layers: Sequence[str]) -> Section:
     """
     named, by_chance = differences(final), expected_by_chance(final)
     text = (
-        f"{len(named):,} differences between two layers on a task have the same sign with every seed. If no two layers "
-        f"differed, there would be at most {by_chance:,.0f} on average."
+        f"Differences between two layers on a task that have the same sign with every seed: {len(named):,}. If no two "
+        f"layers differed, there would be at most {by_chance:,.0f} on average."
     )
     picture = Picture("differences", partial(draw_differences, final, layers), PAIRS)
     return Section("differences", "Which layers differ?", [Paragraph(text), picture])

@@ -70,7 +70,7 @@ def test_report_shows_all_seeds_plateaus_and_differences(done: Any, tmp_path: Pa
     assert "| lru | 3 | 1.00 (1.00 to 1.00) | 1,000 | 64 |" in text
     shown = page.read_text()
     assert "Budget: 400 steps. Score: accuracy. References: chance 0.1; knows some 0.38." in shown
-    assert "1 differences between two layers on a task have the same sign with every seed." in shown
+    assert "Differences between two layers on a task that have the same sign with every seed: 1." in shown
     assert "at most 0 on average" in shown
 
 
